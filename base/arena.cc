@@ -1,0 +1,53 @@
+#include "base/arena.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace waferstream {
+
+absl::StatusOr<Arena> Arena::Create(size_t bytes) {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t body = (bytes + page - 1) / page * page;
+  void* base = mmap(nullptr, body + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED || mprotect(base, body, PROT_READ | PROT_WRITE) != 0) {
+    const int error = errno;
+    if (base != MAP_FAILED) munmap(base, body + page);
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot reserve ", bytes, " bytes for the arena: ", std::strerror(error)));
+  }
+  return Arena(static_cast<std::byte*>(base), bytes, body + page);
+}
+
+Arena::Arena(Arena&& other) noexcept
+    : base_(std::exchange(other.base_, nullptr)),
+      size_(other.size_),
+      mapped_(other.mapped_),
+      peak_(other.peak_) {}
+
+Arena& Arena::operator=(Arena&& other) noexcept {
+  std::swap(base_, other.base_);
+  std::swap(size_, other.size_);
+  std::swap(mapped_, other.mapped_);
+  std::swap(peak_, other.peak_);
+  return *this;
+}
+
+Arena::~Arena() {
+  if (base_ != nullptr) munmap(base_, mapped_);
+}
+
+std::span<std::byte> Arena::Claim(size_t offset, size_t bytes) {
+  WS_CHECK(offset <= size_ && bytes <= size_ - offset);
+  peak_ = std::max(peak_, offset + bytes);
+  return {base_ + offset, bytes};
+}
+
+}  // namespace waferstream

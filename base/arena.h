@@ -1,0 +1,39 @@
+// One block of memory of a size fixed before anything runs: a wafer node's SRAM.
+//
+// Addresses come from the plan as offsets. Claim() hands out the bytes at an offset and records how
+// far up the arena has ever been claimed; that is the measured peak. Claiming beyond the size is a bug
+// and aborts; a guard page after the end turns a stray write there into a fault.
+//
+// Not thread-safe: claim during set-up, from one thread.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "absl/status/statusor.h"
+
+namespace waferstream {
+
+class Arena {
+ public:
+  // Reserves `bytes` (zeroed). RESOURCE_EXHAUSTED when the system refuses.
+  static absl::StatusOr<Arena> Create(size_t bytes);
+  Arena(Arena&& other) noexcept;
+  Arena& operator=(Arena&& other) noexcept;
+  ~Arena();
+
+  std::span<std::byte> Claim(size_t offset, size_t bytes);
+
+  size_t size() const { return size_; }
+  size_t peak() const { return peak_; }
+
+ private:
+  Arena(std::byte* base, size_t size, size_t mapped) : base_(base), size_(size), mapped_(mapped) {}
+
+  std::byte* base_ = nullptr;
+  size_t size_ = 0;
+  size_t mapped_ = 0;
+  size_t peak_ = 0;
+};
+
+}  // namespace waferstream

@@ -1,0 +1,23 @@
+// Counter-based randomness: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2,
+// 3", SC 2011). A value depends on (seed, purpose, step, index) and on nothing else, so any process
+// draws the same one.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace waferstream {
+
+// What a draw is for; part of the key, so two purposes never share a value.
+enum class Purpose : uint32_t { kInitialise = 1, kShuffle = 2, kSample = 3, kFault = 4 };
+
+// Four independent 32-bit values.
+std::array<uint32_t, 4> Philox(uint64_t seed, Purpose purpose, uint64_t step, uint64_t index);
+
+// Uniform in (0, 1], 32 bits.
+inline double UnitInterval(uint32_t bits) { return (bits + 1.0) * 0x1p-32; }
+
+// Two independent standard normal values (Box-Muller, in double precision).
+std::array<double, 2> Normal(uint64_t seed, Purpose purpose, uint64_t step, uint64_t index);
+
+}  // namespace waferstream
