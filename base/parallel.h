@@ -5,9 +5,9 @@
 
 namespace waferstream {
 
-// Runs unit(i, thread) for every i in [0, units), in any order; `thread` < threads() names per-thread
-// workspace. Returns when all are done. The partition into units is the caller's and must not depend
-// on threads(): that is what keeps results equal for any number of them.
+// Runs unit(i, thread) for every i in [0, units), in any order; `thread` < threads() names
+// per-thread workspace. Returns when all are done. The partition into units is the caller's and
+// must not depend on threads(): that is what keeps results equal for any number of them.
 class Parallel {
  public:
   virtual ~Parallel() = default;

@@ -16,8 +16,7 @@ std::array<uint32_t, 4> Philox(uint64_t seed, Purpose purpose, uint64_t step, ui
   // 64 key bits and 128 counter bits: the purpose shares its word with the step's upper half, which
   // leaves 56 bits to the step.
   std::array<uint32_t, 4> c = {
-      static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32),
-      static_cast<uint32_t>(step),
+      static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), static_cast<uint32_t>(step),
       (static_cast<uint32_t>(step >> 32) & 0xFFFFFFu) | (static_cast<uint32_t>(purpose) << 24)};
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < kRounds; ++round) {

@@ -1,6 +1,6 @@
-// Counter-based randomness: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2,
-// 3", SC 2011). A value depends on (seed, purpose, step, index) and on nothing else, so any process
-// draws the same one.
+// Counter-based randomness: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1,
+// 2, 3", SC 2011). A value depends on (seed, purpose, step, index) and on nothing else, so any
+// process draws the same one.
 #pragma once
 
 #include <array>

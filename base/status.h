@@ -10,10 +10,10 @@
 #define WS_CONCAT_INNER(a, b) a##b
 #define WS_CONCAT(a, b) WS_CONCAT_INNER(a, b)
 
-#define RETURN_IF_ERROR(expr)                  \
-  do {                                         \
-    absl::Status ws_status = (expr);           \
-    if (!ws_status.ok()) return ws_status;     \
+#define RETURN_IF_ERROR(expr)              \
+  do {                                     \
+    absl::Status ws_status = (expr);       \
+    if (!ws_status.ok()) return ws_status; \
   } while (false)
 
 #define ASSIGN_OR_RETURN(lhs, expr) ASSIGN_OR_RETURN_IMPL(WS_CONCAT(ws_or_, __LINE__), lhs, expr)

@@ -29,7 +29,8 @@ void WorkerPool::For(int units, const std::function<void(int, int)>& run) {
   }
   Drain(0, run, units);
   absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(+[](int* running) { return *running == 0; }, &running_));
+  mutex_.Await(absl::Condition(
+      +[](int* running) { return *running == 0; }, &running_));
 }
 
 void WorkerPool::Work(int thread) {
@@ -39,9 +40,8 @@ void WorkerPool::Work(int thread) {
     int units = 0;
     {
       absl::MutexLock lock(&mutex_);
-      auto ready = [this, seen]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-        return stop_ || generation_ != seen;
-      };
+      auto ready = [this, seen]()
+                       ABSL_NO_THREAD_SAFETY_ANALYSIS { return stop_ || generation_ != seen; };
       mutex_.Await(absl::Condition(&ready));
       if (stop_) return;
       seen = generation_;

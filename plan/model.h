@@ -1,0 +1,55 @@
+// What a model is made of: its parameter tensors in graph order, and how they are cut into tiles.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/credit.h"
+#include "proto/job.pb.h"
+
+namespace waferstream {
+
+// One parameter tensor, in the order of the model graph. Inside the system a matrix is
+// [rows = output features, cols = input features], row-major; a vector is [rows, 1].
+struct Parameter {
+  std::string name;  // the Hugging Face name, e.g. "h.0.attn.c_attn.weight"
+  int64_t rows = 0;
+  int64_t cols = 0;
+  bool is_matrix = false;  // two dimensions: decayed, cut into tiles; a vector is one tile
+  bool transposed_in_checkpoint = false;  // Conv1D: stored as [cols, rows] in files
+  double init_std = 0;                    // normal(0, init_std), or, when 0,
+  double init_value = 0;                  // this constant
+  int contributions = 1;                  // gradients a micro-batch makes: 2 for tied embeddings
+  int first_tile = 0;
+  int tile_count = 0;
+};
+
+// Rows [first_row, first_row + rows) of one parameter: contiguous.
+struct Tile {
+  int parameter = 0;
+  int64_t first_row = 0;
+  int64_t rows = 0;
+  int64_t elements = 0;
+  int owner = 0;  // MemoryX process
+  int plane = 0;
+  SlotClass slot = kLarge;
+};
+
+// A gradient that every micro-batch makes: contribution c of a tile. Contributions of one tile are
+// summed over the micro-batches apart and then added in the order of c.
+struct GradientItem {
+  int tile = 0;
+  int contribution = 0;
+};
+
+// The parameters of a model; tile fields not yet set.
+// INVALID_ARGUMENT: an impossible shape, naming the field.
+absl::StatusOr<std::vector<Parameter>> BuildParameters(const ModelSpec& model);
+
+// Cuts every matrix into tiles of at most `tile_elements` (at least one row each) along its rows
+// and sets first_tile and tile_count. Owner and plane are not yet set.
+std::vector<Tile> CutTiles(std::vector<Parameter>& parameters, uint64_t tile_elements);
+
+}  // namespace waferstream

@@ -1,0 +1,114 @@
+// The plan: the compiled job, everything every role needs to know, fixed before the first tile
+// moves.
+//
+// Compile() is a pure function of (job, cluster shape): every process derives the same plan from
+// the same inputs and compares Hash(). From the plan and its own position a role knows what comes
+// next; nobody is told tile by tile.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/credit.h"
+#include "base/dtype.h"
+#include "plan/model.h"
+#include "plan/program.h"
+#include "plan/sram.h"
+#include "proto/job.pb.h"
+#include "proto/node.pb.h"
+
+namespace waferstream {
+
+// How many processes of each role take part; may differ from what the job asked for.
+struct ClusterShape {
+  int wafers = 1;
+  int memoryx = 1;
+  int swarmx = 1;
+};
+
+// A place in the trees. For SwarmX `node` indexes Plan::tree_nodes; for the others it equals
+// process.
+struct Endpoint {
+  Role role = MEMORYX;
+  int process = 0;
+  int node = 0;
+};
+
+// Tiles flow from `up` to `down`, gradients from `down` to `up`. The down end dials.
+struct Channel {
+  int id = 0;  // index in Plan::channels
+  int plane = 0;
+  Endpoint up;
+  Endpoint down;
+  Credit tile_window;      // receive slots at `down`
+  Credit gradient_window;  // receive slots at `up`
+};
+
+// One node of one plane's tree. Several may live in one SwarmX process.
+struct TreeNode {
+  int plane = 0;
+  int process = 0;
+  std::vector<int> up_channels;    // to the parent, or, at the root, to each MemoryX (by process)
+  std::vector<int> down_channels;  // to children, in order of the wafers below
+};
+
+// Leaves [first, first + count).
+struct LeafSpan {
+  int first = 0;
+  int count = 0;
+};
+
+struct Plan {
+  JobSpec job;
+  ClusterShape shape;
+  Dtype wire = Dtype::kF32;  // of tiles; gradients are always fp32
+
+  std::vector<Parameter> parameters;
+  std::vector<Tile> tiles;  // in parameter order
+  int64_t parameter_elements = 0;
+
+  int leaves = 0;        // micro-batches of a global batch
+  int resident_max = 0;  // micro-batches of one wafer in one wave, at the most
+  int waves = 0;         // of a training step
+  int validation_leaves = 0;
+  int validation_waves = 0;
+
+  std::vector<TreeNode> tree_nodes;  // all planes; children before parents
+  std::vector<Channel> channels;
+  size_t tile_slot_bytes[kSlotClasses] = {0, 0};
+  size_t gradient_slot_bytes[kSlotClasses] = {0, 0};
+
+  Recompute recompute = RECOMPUTE_NONE;  // resolved, never RECOMPUTE_AUTO
+  Program program;                       // what a wafer computes; the stream orders of all roles
+  SramLayout sram;                       // where, to the byte
+
+  // Micro-batches of `wafer` in `wave` of a training step (or of a validation); count may be 0.
+  LeafSpan TrainingLeaves(int wave, int wafer) const;
+  LeafSpan ValidationLeaves(int wave, int wafer) const;
+
+  bool is_generation() const { return job.has_generate(); }
+  // Whether something is due after `steps_done` steps. The last step is always due for both.
+  bool ValidationDue(uint64_t steps_done) const;
+  bool CheckpointDue(uint64_t steps_done) const;
+
+  // The learning rate of 0-based step t (DESIGN: reference_train.py's schedule).
+  double LearningRate(uint64_t step) const;
+
+  size_t TileBytes(int tile) const { return tiles[tile].elements * BytesOf(wire); }
+  size_t GradientBytes(int tile) const { return tiles[tile].elements * sizeof(float); }
+
+  // XXH3-64 over the inputs and every table above.
+  uint64_t Hash() const;
+};
+
+// INVALID_ARGUMENT: the job contradicts itself (one line, naming the field).
+// RESOURCE_EXHAUSTED: it cannot fit; the message shows the arithmetic and what would make it fit.
+absl::StatusOr<Plan> Compile(const JobSpec& job, const ClusterShape& shape);
+
+// The shape that the job itself asks for.
+ClusterShape RequestedShape(const JobSpec& job);
+
+}  // namespace waferstream
