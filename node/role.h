@@ -1,0 +1,45 @@
+// What a role's main gives to the production shell: how to build its core.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "node/role_core.h"
+#include "plan/plan.h"
+#include "proto/node.pb.h"
+
+namespace waferstream {
+
+// One process's role. Builds a core for every epoch the process is prepared for; lives as long as
+// the process.
+//
+// Thread rule: Prepare and Seal are called from the shell's own thread, never two at a time. They
+// may block (they read and write files), but see only what the role itself shares with its core:
+// Seal runs beside a live core and its lane work.
+class NodeRole {
+ public:
+  virtual ~NodeRole() = default;
+
+  // The proto's Role: which of the roster's lists this process appears in.
+  virtual Role kind() const = 0;
+
+  // The kernel instruction set this process computes with; empty for roles without kernels.
+  virtual std::string kernel_isa() const { return ""; }
+
+  // The core for this epoch. `plan` is compiled from the request and agrees with its plan_hash; it
+  // outlives the core, which may keep the reference. The core before it is already destroyed.
+  // Fills in what the role knows of `reply` (sizes are bytes). INVALID_ARGUMENT: the job's data or
+  // checkpoint is at fault, one clear line; any other error is the node's.
+  virtual absl::StatusOr<std::unique_ptr<RoleCore>> Prepare(const PrepareRequest& request,
+                                                            const Plan& plan,
+                                                            PrepareReply* reply) = 0;
+
+  // SealCheckpoint of the prepared epoch (proto/node.proto).
+  virtual absl::StatusOr<SealReply> Seal(const SealRequest&) {
+    return absl::UnimplementedError("SealCheckpoint is for the first MemoryX node");
+  }
+};
+
+}  // namespace waferstream
