@@ -37,8 +37,12 @@ struct SendAction {
   uint64_t token;
 };
 
+// Grant the peer slots for frames of `kind`: the down end of a channel receives (and grants for)
+// kTile, the up end kGradient. The kind is what tells the ends apart when one process holds both,
+// which happens with two tree nodes in one SwarmX process.
 struct GrantAction {
   ChannelId channel;
+  FrameKind kind;
   Credit credit;
 };
 
@@ -81,7 +85,9 @@ class RoleCore {
   // The payload is in the buffer that BufferFor gave. Frames of one channel arrive in order.
   virtual absl::Status OnFrame(ChannelId channel, const FrameHeader& header, Turn& turn) = 0;
 
-  virtual void OnCredit(ChannelId channel, const Credit& credit, Turn& turn) = 0;
+  // The peer granted slots for frames of `kind`: kTile to the up end of a channel, kGradient to the
+  // down end.
+  virtual void OnCredit(ChannelId channel, FrameKind kind, const Credit& credit, Turn& turn) = 0;
   // The fabric is done with the payload of the SendAction with this token.
   virtual void OnSent(uint64_t token, Turn& turn) = 0;
   // `status` is what the work returned. An error returned from here ends the epoch with a
