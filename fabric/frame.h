@@ -33,10 +33,9 @@ struct FrameHeader {
   uint64_t step = 0;
   uint32_t wave = 0;
   uint32_t tile = 0;
-  uint64_t sequence =
-      0;                // counts the frames of this direction of this channel, from 0; the fabric's
-  uint64_t length = 0;  // payload bytes
-  uint32_t crc = 0;     // the fabric fills it in and checks it
+  uint64_t sequence = 0;  // frames of this direction so far, Hello included; the fabric's
+  uint64_t length = 0;    // payload bytes
+  uint32_t crc = 0;       // the fabric fills it in and checks it
 };
 
 using HeaderBytes = std::array<std::byte, kFrameHeaderBytes>;
