@@ -1,0 +1,153 @@
+#include "client/child_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "client/fd.h"
+#include "client/pidfd.h"
+
+namespace waferstream {
+namespace {
+
+// What the child needs, prepared before the fork: after it only async-signal-safe calls are
+// allowed.
+struct Launch {
+  std::vector<char*> argv;
+  int log_fd;
+  int null_fd;
+  int error_fd;  // closes when exec succeeds, carries errno when it does not
+  int inherited_fd;
+  bool stays;
+  pid_t parent;
+};
+
+[[noreturn]] void FailInChild(const Launch& launch) {
+  const int error = errno;
+  [[maybe_unused]] ssize_t ignored = write(launch.error_fd, &error, sizeof error);
+  _exit(127);
+}
+
+void ResetSignals() {
+  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(signal, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+[[noreturn]] void RunChild(const Launch& launch) {
+  if (launch.stays) {
+    setsid();
+  } else {
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    // The parent may have died between the fork and the line above; then nobody will tell us.
+    if (getppid() != launch.parent) _exit(0);
+  }
+  ResetSignals();
+  dup2(launch.null_fd, STDIN_FILENO);
+  dup2(launch.log_fd, STDOUT_FILENO);
+  dup2(launch.log_fd, STDERR_FILENO);
+  close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+  if (launch.inherited_fd >= 0) fcntl(launch.inherited_fd, F_SETFD, 0);
+  execv(launch.argv[0], launch.argv.data());
+  FailInChild(launch);
+}
+
+absl::Status ErrnoStatus(int error, const std::string& what) {
+  return absl::ErrnoToStatus(error, what);
+}
+
+// Waits for the child's exec. The error says what is wrong with which file.
+absl::Status AwaitExec(int error_fd, const std::string& binary) {
+  int error = 0;
+  ssize_t got;
+  do {
+    got = read(error_fd, &error, sizeof error);
+  } while (got < 0 && errno == EINTR);
+  if (got == 0) return absl::OkStatus();
+  return ErrnoStatus(error, absl::StrCat(binary, ": cannot be executed"));
+}
+
+}  // namespace
+
+absl::StatusOr<ChildProcess> ChildProcess::Start(const ProcessSpec& spec) {
+  const Fd log(open(spec.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (!log.valid()) return ErrnoStatus(errno, spec.log);
+  const Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  int pipe_fds[2];
+  if (!null.valid() || pipe2(pipe_fds, O_CLOEXEC) != 0) return ErrnoStatus(errno, spec.name);
+  const Fd error_read(pipe_fds[0]);
+  Fd error_write(pipe_fds[1]);
+
+  Launch launch = {{},         log.get(), null.get(), error_write.get(), spec.inherited_fd,
+                   spec.stays, getpid()};
+  for (const std::string& arg : spec.argv) launch.argv.push_back(const_cast<char*>(arg.c_str()));
+  launch.argv.push_back(nullptr);
+  const pid_t pid = fork();
+  if (pid < 0) return ErrnoStatus(errno, absl::StrCat(spec.name, ": cannot start a process"));
+  if (pid == 0) RunChild(launch);
+  error_write.Close();
+  ChildProcess child(spec, pid);
+  RETURN_IF_ERROR(AwaitExec(error_read.get(), spec.argv[0]));
+  return child;
+}
+
+ChildProcess::ChildProcess(ChildProcess&& other) noexcept
+    : name_(std::move(other.name_)),
+      log_(std::move(other.log_)),
+      pid_(std::exchange(other.pid_, -1)),
+      wait_status_(other.wait_status_) {}
+
+ChildProcess::~ChildProcess() {
+  if (!Running()) return;
+  Signal(SIGKILL);
+  int status;
+  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
+}
+
+bool ChildProcess::Running() {
+  if (pid_ < 0 || wait_status_) return false;
+  int status;
+  if (waitpid(pid_, &status, WNOHANG) == pid_) wait_status_ = status;
+  return !wait_status_;
+}
+
+std::string ChildProcess::HowItEnded() const {
+  if (!wait_status_) return "";
+  if (WIFSIGNALED(*wait_status_)) {
+    const int signal = WTERMSIG(*wait_status_);
+    return absl::StrCat("was ended by signal ", signal, " (", strsignal(signal), ")");
+  }
+  return absl::StrCat("exited with code ", WEXITSTATUS(*wait_status_));
+}
+
+void ChildProcess::Signal(int signal) {
+  if (Running()) kill(pid_, signal);
+}
+
+void StopAll(std::vector<ChildProcess>& children, absl::Duration grace) {
+  const absl::Time deadline = absl::Now() + grace;
+  for (ChildProcess& child : children) child.Signal(SIGTERM);
+  for (ChildProcess& child : children) {
+    if (!child.Running()) continue;
+    const Fd pidfd(pidfd_open(child.pid(), 0));
+    while (child.Running() && absl::Now() < deadline) {
+      pollfd ended = {pidfd.get(), POLLIN, 0};
+      poll(&ended, 1, static_cast<int>(absl::ToInt64Milliseconds(deadline - absl::Now())) + 1);
+    }
+  }
+  children.clear();  // kills and reaps the rest
+}
+
+}  // namespace waferstream

@@ -1,0 +1,174 @@
+#include "client/job_view.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/table.h"
+#include "client/units.h"
+
+namespace waferstream {
+namespace {
+
+Json TrafficJson(const NodeTraffic& node) {
+  const TrafficCounters& c = node.counters();
+  return Json{{"node", node.node_id()},
+              {"role", absl::AsciiStrToLower(Role_Name(node.role()))},
+              {"weight_bytes_in", c.weight_bytes_in()},
+              {"weight_bytes_out", c.weight_bytes_out()},
+              {"gradient_bytes_in", c.gradient_bytes_in()},
+              {"gradient_bytes_out", c.gradient_bytes_out()},
+              {"gradient_blocks_in", c.gradient_blocks_in()},
+              {"gradient_blocks_out", c.gradient_blocks_out()},
+              {"gradient_adds", c.gradient_adds()},
+              {"busy_seconds", c.busy_seconds()}};
+}
+
+Json NumberOrNull(bool present, double value) { return present ? Json(value) : Json(nullptr); }
+
+// Facts that every view of a job has.
+Json HeadJson(const JobStatus& job) {
+  return Json{{"job", job.job_id()},
+              {"name", job.name()},
+              {"state", JobState_Name(job.state())},
+              {"reason", job.reason()},
+              {"step", job.step()},
+              {"steps", job.steps()},
+              {"loss", NumberOrNull(job.step() > 0, job.loss())},
+              {"val_loss", NumberOrNull(job.has_val_loss(), job.val_loss())}};
+}
+
+std::string LossText(bool present, double loss) {
+  return present ? absl::StrFormat("%.4f", loss) : "-";
+}
+
+std::string StepText(const JobStatus& job) { return absl::StrCat(job.step(), "/", job.steps()); }
+
+}  // namespace
+
+Json JobJson(const JobStatus& job) {
+  Json out = HeadJson(job);
+  out.update(
+      {{"weights_hash", job.weights_hash()},
+       {"optimizer_hash", job.optimizer_hash()},
+       {"tokens_per_second", job.tokens_per_second()},
+       {"step_seconds", job.step_seconds()},
+       {"exposed_stream_fraction", job.exposed_stream_fraction()},
+       {"profile_step_seconds", job.profile_step_seconds()},
+       {"sram_planned_bytes", job.sram_planned_bytes()},
+       {"sram_peak_bytes", job.sram_peak_bytes()},
+       {"parameters", job.parameters()},
+       {"seconds", job.seconds()},
+       {"seconds_left", job.seconds_left()},
+       {"checkpoint", job.checkpoint()},
+       {"checkpoint_step", job.checkpoint_step()},
+       {"kernel_isa", job.kernel_isa()},
+       {"epoch", job.epoch()},
+       {"submitted_unix_s", job.submitted_unix_s()},
+       {"micro_batch", job.job().training().micro_batch()},
+       {"tile_elements", job.job().training().tile_elements()},
+       {"precision", absl::AsciiStrToLower(Precision_Name(job.job().training().precision()))},
+       {"losses", job.losses()}});
+  if (!job.generated().empty()) out["generated"] = job.generated();
+  out["traffic"] = Json::array();
+  for (const NodeTraffic& node : job.traffic()) out["traffic"].push_back(TrafficJson(node));
+  return out;
+}
+
+std::string JobTable(const JobStatus& job) {
+  std::vector<std::pair<std::string, std::string>> rows = {
+      {"job", job.job_id()}, {"name", job.name()}, {"state", JobState_Name(job.state())}};
+  auto add = [&rows](bool present, const char* name, std::string value) {
+    if (present) rows.emplace_back(name, std::move(value));
+  };
+  const bool measured = job.step_seconds() > 0;
+  add(!job.reason().empty(), "reason", job.reason());
+  add(true, "step", StepText(job));
+  add(job.step() > 0, "loss", LossText(true, job.loss()));
+  add(job.has_val_loss(), "validation loss", LossText(true, job.val_loss()));
+  add(job.parameters() > 0, "parameters", HumanCount(job.parameters()));
+  add(measured, "speed",
+      absl::StrFormat("%s tokens/s, %s a step", HumanCount(job.tokens_per_second()),
+                      HumanSeconds(job.step_seconds())));
+  add(measured, "waiting for tiles",
+      absl::StrFormat("%.1f%% of a step", 100 * job.exposed_stream_fraction()));
+  add(job.profile_step_seconds() > 0, "step on the profile",
+      absl::StrFormat("%.3g s (simulated)", job.profile_step_seconds()));
+  add(job.sram_planned_bytes() > 0, "SRAM",
+      absl::StrFormat("%s planned, %s peak", HumanBytes(job.sram_planned_bytes()),
+                      HumanBytes(job.sram_peak_bytes())));
+  add(job.seconds() > 0, "time", HumanSeconds(job.seconds()));
+  add(!job.checkpoint().empty(), "checkpoint", job.checkpoint());
+  add(!job.weights_hash().empty(), "weights_hash", job.weights_hash());
+  add(!job.optimizer_hash().empty(), "optimizer_hash", job.optimizer_hash());
+  return RenderPairs(rows);
+}
+
+Json JobListJson(const JobList& jobs) {
+  Json out = Json::array();
+  for (const JobStatus& job : jobs.jobs()) out.push_back(HeadJson(job));
+  return out;
+}
+
+std::string JobListTable(const JobList& jobs) {
+  Table table({{"JOB"},
+               {"NAME"},
+               {"STATE"},
+               {"STEP", Align::kRight},
+               {"LOSS", Align::kRight},
+               {"VAL", Align::kRight},
+               {"SUBMITTED"},
+               {"REASON"}});
+  for (const JobStatus& job : jobs.jobs()) {
+    table.Add({job.job_id(), job.name(), JobState_Name(job.state()), StepText(job),
+               LossText(job.step() > 0, job.loss()), LossText(job.has_val_loss(), job.val_loss()),
+               HumanTime(job.submitted_unix_s()), job.reason()});
+  }
+  return table.Render();
+}
+
+Json NodeListJson(const NodeList& nodes) {
+  Json out = Json::array();
+  for (const NodeStatus& node : nodes.nodes()) {
+    out.push_back({{"node", node.node_id()},
+                   {"role", absl::AsciiStrToLower(Role_Name(node.role()))},
+                   {"state", NodeState_Name(node.state())},
+                   {"address", node.address()},
+                   {"job", node.job_id()},
+                   {"seconds_since_heard", node.seconds_since_heard()},
+                   {"kernel_isa", node.kernel_isa()}});
+  }
+  return out;
+}
+
+std::string NodeListTable(const NodeList& nodes) {
+  Table table(
+      {{"NODE"}, {"ROLE"}, {"STATE"}, {"ADDRESS"}, {"HEARD", Align::kRight}, {"ISA"}, {"JOB"}});
+  for (const NodeStatus& node : nodes.nodes()) {
+    table.Add({node.node_id(), absl::AsciiStrToLower(Role_Name(node.role())),
+               NodeState_Name(node.state()), node.address(),
+               absl::StrCat(HumanSeconds(node.seconds_since_heard()), " ago"), node.kernel_isa(),
+               node.job_id()});
+  }
+  return table.Render();
+}
+
+Json EventListJson(const EventList& events) {
+  Json out = Json::array();
+  for (const Event& event : events.events()) {
+    out.push_back({{"unix_s", event.unix_s()}, {"text", event.text()}});
+  }
+  return out;
+}
+
+std::string EventListLines(const EventList& events) {
+  std::string out;
+  for (const Event& event : events.events()) {
+    absl::StrAppend(&out, HumanTime(event.unix_s()), "  ", event.text(), "\n");
+  }
+  return out;
+}
+
+}  // namespace waferstream

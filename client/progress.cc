@@ -1,0 +1,98 @@
+#include "client/progress.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/units.h"
+
+namespace waferstream {
+namespace {
+
+// Between two lines of a log in which nothing else happens: seldom enough to read afterwards, often
+// enough to see that the job lives.
+constexpr absl::Duration kLineEvery = absl::Seconds(5);
+
+size_t TerminalColumns(std::FILE* out) {
+  winsize size = {};
+  if (ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return 80;
+}
+
+std::string FormatGeneration(const JobStatus& job) {
+  return absl::StrCat("token ", job.generated_size(), "/", job.job().generate().tokens());
+}
+
+}  // namespace
+
+std::string FormatProgress(const JobStatus& job) {
+  if (job.state() != RUNNING) {
+    std::string line = absl::AsciiStrToLower(JobState_Name(job.state()));
+    if (!job.reason().empty()) absl::StrAppend(&line, ": ", job.reason());
+    return line;
+  }
+  if (job.job().has_generate()) return FormatGeneration(job);
+  std::string line = absl::StrCat("step ", job.step(), "/", job.steps());
+  if (job.step() > 0) absl::StrAppendFormat(&line, "  loss %.4f", job.loss());
+  if (job.has_val_loss()) absl::StrAppendFormat(&line, "  val %.4f", job.val_loss());
+  if (job.tokens_per_second() > 0) {
+    absl::StrAppendFormat(&line, "  %s tok/s  waiting %.0f%%", HumanCount(job.tokens_per_second()),
+                          100 * job.exposed_stream_fraction());
+  }
+  if (job.seconds_left() > 0)
+    absl::StrAppend(&line, "  ", HumanSeconds(job.seconds_left()), " left");
+  return line;
+}
+
+void Progress::Update(const JobStatus& job, absl::Time now) {
+  if (style_ == Style::kQuiet) return;
+  if (style_ == Style::kTerminal) {
+    // One column stays free: a full line would wrap, and a wrapped line cannot be rewritten.
+    const std::string line = FormatProgress(job).substr(0, TerminalColumns(out_) - 1);
+    absl::FPrintF(out_, "\r%s\x1b[K", line);
+    line_shown_ = true;
+  } else if (LineIsDue(job, now)) {
+    absl::FPrintF(out_, "%s\n", FormatProgress(job));
+    last_.set_state(job.state());
+    last_.set_step(job.step());
+    last_.set_has_val_loss(job.has_val_loss());
+    last_.set_val_loss(job.val_loss());
+    last_at_ = now;
+    any_ = true;
+  }
+  std::fflush(out_);
+}
+
+bool Progress::LineIsDue(const JobStatus& job, absl::Time now) const {
+  if (!any_ || job.state() != last_.state()) return true;
+  if (job.has_val_loss() != last_.has_val_loss() || job.val_loss() != last_.val_loss()) return true;
+  return now - last_at_ >= kLineEvery && job.step() != last_.step();
+}
+
+void Progress::Note(const std::string& text) {
+  Clear();
+  absl::FPrintF(out_, "%s\n", text);
+  std::fflush(out_);
+}
+
+void Progress::Clear() {
+  if (!line_shown_) return;
+  std::fputs("\r\x1b[K", out_);
+  std::fflush(out_);
+  line_shown_ = false;
+}
+
+Progress::Style Progress::StyleOfStderr(bool quiet) {
+  if (quiet) return Style::kQuiet;
+  const char* term = std::getenv("TERM");
+  const bool can_rewrite = isatty(STDERR_FILENO) && term && std::strcmp(term, "dumb") != 0;
+  return can_rewrite ? Style::kTerminal : Style::kLines;
+}
+
+}  // namespace waferstream
