@@ -1,0 +1,60 @@
+// Bytes of workspace that one kernel call needs. The planner reserves, for every kernel thread, the
+// largest over the calls of the job; a kernel checks what it is given against the same formula.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/dtype.h"
+
+namespace waferstream {
+
+constexpr size_t kWorkspaceAlignment = 64;
+
+constexpr size_t RoundUp(size_t value, size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+// Gemm() works on blocks of C. For bf16 it packs the block's rows of A and columns of B over the
+// whole summed dimension, and sums into an fp32 block.
+constexpr size_t kGemmBlockRows = 128;
+constexpr size_t kGemmDepthStep = 32;
+
+// Columns of a block: as many as keep the packed B near 2 MiB, a core's L2 cache.
+constexpr size_t GemmBlockColumns(size_t n, size_t k) {
+  constexpr size_t kStep = 32, kFewest = 64, kMost = 1024, kPackedElements = size_t{1} << 20;
+  const size_t fits = kPackedElements / std::max<size_t>(k, 1) / kStep * kStep;
+  return std::min(std::clamp(fits, kFewest, kMost), RoundUp(std::max<size_t>(n, 1), kStep));
+}
+
+constexpr size_t GemmWorkspaceBytes(Dtype dtype, size_t n, size_t k) {
+  if (dtype == Dtype::kF32) return 0;
+  const size_t depth = RoundUp(k, kGemmDepthStep);
+  const size_t columns = GemmBlockColumns(n, k);
+  const size_t packed = (kGemmBlockRows + columns) * depth * BytesOf(Dtype::kBf16);
+  return packed + kGemmBlockRows * columns * sizeof(float);
+}
+
+// Queries that attention works on at a time.
+constexpr size_t kAttentionBlock = 128;
+
+// Scores and probabilities of a block of queries, and what the products need.
+constexpr size_t AttentionForwardWorkspaceBytes(Dtype dtype, size_t tokens, size_t head_dim) {
+  const size_t block = kAttentionBlock * RoundUp(tokens, kWorkspaceAlignment);
+  const size_t gemm = std::max(GemmWorkspaceBytes(dtype, tokens, head_dim),
+                               GemmWorkspaceBytes(dtype, head_dim, tokens));
+  return block * (sizeof(float) + BytesOf(dtype)) + gemm;
+}
+
+// The same twice (for the gradients of both), and the fp32 sums of the key's and value's gradients.
+constexpr size_t AttentionBackwardWorkspaceBytes(Dtype dtype, size_t tokens, size_t head_dim) {
+  const size_t block = kAttentionBlock * RoundUp(tokens, kWorkspaceAlignment);
+  const size_t sums = RoundUp(tokens * head_dim * sizeof(float), kWorkspaceAlignment);
+  const size_t gemm = std::max({GemmWorkspaceBytes(dtype, tokens, head_dim),
+                                GemmWorkspaceBytes(dtype, head_dim, tokens),
+                                GemmWorkspaceBytes(dtype, head_dim, kAttentionBlock)});
+  return 2 * block * (sizeof(float) + BytesOf(dtype)) + 2 * sums + gemm;
+}
+
+}  // namespace waferstream

@@ -1,0 +1,16 @@
+// GELU with the tanh approximation, elementwise, computed in fp32. Single-threaded.
+#pragma once
+
+#include <cstddef>
+
+#include "base/dtype.h"
+
+namespace waferstream {
+
+// out[i] = gelu(u[i]); both of `dtype`. In place is allowed.
+void GeluForward(Dtype dtype, const void* u, void* out, size_t n);
+
+// d_u[i] = d_out[i] * gelu'(u[i]); u and d_u of `dtype`. d_u may be u, or, in fp32, d_out.
+void GeluBackward(Dtype dtype, const void* u, const float* d_out, void* d_u, size_t n);
+
+}  // namespace waferstream

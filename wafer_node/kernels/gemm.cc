@@ -1,0 +1,37 @@
+#include "wafer_node/kernels/gemm.h"
+
+#include "base/status.h"
+#include "plan/kernel_workspace.h"
+#include "wafer_node/kernels/gemm_bf16.h"
+#include "wafer_node/kernels/gemm_f32.h"
+#include "wafer_node/kernels/gemm_write.h"
+
+namespace waferstream {
+namespace {
+
+void GemmF32(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, const MatrixOut& c) {
+  WS_CHECK(c.dtype == Dtype::kF32);
+  float* const out = static_cast<float*>(c.data);
+  Sgemm(options, a, b, out, c.stride);
+  if (options.bias == nullptr) return;
+  GemmOptions add_bias = options;
+  add_bias.accumulate = false;
+  WriteGemmBlock(add_bias, {.rows = options.m, .columns = options.n}, out, c.stride, c);
+}
+
+}  // namespace
+
+void Gemm(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, const MatrixOut& c,
+          std::span<std::byte> workspace) {
+  WS_CHECK(workspace.size() >= GemmWorkspaceBytes(options.dtype, options.n, options.k));
+  WS_CHECK(reinterpret_cast<uintptr_t>(workspace.data()) % kWorkspaceAlignment == 0);
+  WS_CHECK(c.dtype == Dtype::kF32 || !options.accumulate);
+  if (options.m == 0 || options.n == 0) return;
+  if (options.dtype == Dtype::kF32) {
+    GemmF32(options, a, b, c);
+  } else {
+    GemmBf16Portable(options, a, b, c, workspace);
+  }
+}
+
+}  // namespace waferstream

@@ -1,0 +1,177 @@
+#include "wafer_node/kernels/gemm.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+#include "plan/kernel_workspace.h"
+#include "wafer_node/kernels/gemm_bf16.h"
+#include "wafer_node/kernels/reference.h"
+
+namespace waferstream {
+namespace {
+
+using reference::Array;
+using reference::Distance;
+using reference::Typed;
+
+class Workspace {
+ public:
+  Workspace(const GemmOptions& o)
+      : bytes_(GemmWorkspaceBytes(o.dtype, o.n, o.k)),
+        space_(std::aligned_alloc(kWorkspaceAlignment, RoundUp(bytes_ + 1, kWorkspaceAlignment))) {
+    // Whatever a kernel fails to write itself becomes a NaN.
+    std::memset(space_, 0xff, bytes_);
+  }
+  ~Workspace() { std::free(space_); }
+  std::span<std::byte> span() { return {static_cast<std::byte*>(space_), bytes_}; }
+
+ private:
+  size_t bytes_;
+  void* space_;
+};
+
+// `dense` [rows, cols] inside a wider matrix whose other elements are NaN.
+Typed Widen(const Typed& dense, int64_t rows, int64_t cols, int64_t stride) {
+  Typed wide = reference::Zeros(dense.dtype, rows * stride);
+  std::memset(wide.data(), 0xff, wide.size() * BytesOf(dense.dtype));
+  const size_t element = BytesOf(dense.dtype);
+  for (int64_t i = 0; i < rows; ++i) {
+    std::memcpy(static_cast<char*>(wide.data()) + i * stride * element,
+                static_cast<char*>(const_cast<Typed&>(dense).data()) + i * cols * element,
+                cols * element);
+  }
+  return wide;
+}
+
+using Implementation = void (*)(const GemmOptions&, const MatrixIn&, const MatrixIn&,
+                                const MatrixOut&, std::span<std::byte>);
+
+struct Case {
+  int64_t m, n, k;
+  bool a_transposed, b_transposed, accumulate;
+  Dtype dtype, out, bias;
+  bool has_bias;
+};
+
+void Check(const Case& t, Implementation implementation) {
+  constexpr int64_t kPad = 5;
+  const Typed a = reference::Random(t.dtype, t.m * t.k, 1),
+              b = reference::Random(t.dtype, t.k * t.n, 2);
+  Typed bias = reference::Random(t.bias, t.n, 3);
+  const Typed before = reference::Random(t.out, t.m * t.n, 4);
+  const int64_t a_rows = t.a_transposed ? t.k : t.m, a_cols = t.a_transposed ? t.m : t.k;
+  const int64_t b_rows = t.b_transposed ? t.n : t.k, b_cols = t.b_transposed ? t.k : t.n;
+  Typed a_wide = Widen(a, a_rows, a_cols, a_cols + kPad);
+  Typed b_wide = Widen(b, b_rows, b_cols, b_cols + kPad);
+  Typed c = Widen(before, t.m, t.n, t.n + kPad);
+  GemmOptions options{.dtype = t.dtype, .m = t.m, .n = t.n, .k = t.k, .accumulate = t.accumulate};
+  if (t.has_bias) options.bias = bias.data(), options.bias_dtype = t.bias;
+  Workspace workspace(options);
+  implementation(options, {a_wide.data(), a_cols + kPad, t.a_transposed},
+                 {b_wide.data(), b_cols + kPad, t.b_transposed}, {c.data(), t.n + kPad, t.out},
+                 workspace.span());
+
+  Array want =
+      reference::Product(t.m, t.n, t.k, a.values(), t.a_transposed, b.values(), t.b_transposed);
+  Array got(t.m * t.n);
+  for (int64_t i = 0; i < t.m; ++i) {
+    for (int64_t j = 0; j < t.n + kPad; ++j) {
+      const double value = c.at(i * (t.n + kPad) + j);
+      if (j >= t.n) {
+        EXPECT_TRUE(std::isnan(value)) << "wrote beside C";
+        continue;
+      }
+      got[i * t.n + j] = value;
+      if (t.accumulate) want[i * t.n + j] += before.at(i * t.n + j);
+      if (t.has_bias) want[i * t.n + j] += bias.at(j);
+    }
+  }
+  EXPECT_LE(Distance(got, want), reference::Tolerance(t.out))
+      << "m " << t.m << " n " << t.n << " k " << t.k << " transposed " << t.a_transposed
+      << t.b_transposed << " accumulate " << t.accumulate << " dtype " << int(t.dtype);
+}
+
+const std::vector<std::tuple<int64_t, int64_t, int64_t>> kShapes = {
+    {1, 1, 1},    {0, 3, 4},    {3, 0, 4},     {3, 4, 0},    {1, 509, 15},  {7, 3, 33},
+    {31, 33, 32}, {33, 31, 65}, {129, 40, 15}, {64, 64, 64}, {40, 97, 130}, {15, 200, 700},
+};
+
+void CheckShapes(Dtype dtype, Dtype out, Implementation implementation) {
+  for (const auto& [m, n, k] : kShapes) {
+    for (int flags = 0; flags < 16; ++flags) {
+      const bool accumulate = (flags & 4) && out == Dtype::kF32;
+      const Dtype bias = flags & 2 ? Dtype::kBf16 : Dtype::kF32;
+      Check({m, n, k, bool(flags & 1), bool(flags & 2), accumulate, dtype, out, bias,
+             bool(flags & 8)},
+            implementation);
+    }
+  }
+}
+
+TEST(GemmTest, F32MatchesTheReference) { CheckShapes(Dtype::kF32, Dtype::kF32, Gemm); }
+TEST(GemmTest, Bf16MatchesTheReference) { CheckShapes(Dtype::kBf16, Dtype::kF32, Gemm); }
+TEST(GemmTest, Bf16ToBf16MatchesTheReference) { CheckShapes(Dtype::kBf16, Dtype::kBf16, Gemm); }
+TEST(GemmTest, PortableMatchesTheReference) {
+  CheckShapes(Dtype::kBf16, Dtype::kF32, GemmBf16Portable);
+  CheckShapes(Dtype::kBf16, Dtype::kBf16, GemmBf16Portable);
+}
+
+// Several blocks in every dimension.
+TEST(GemmTest, LargeMatchesTheReference) {
+  for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
+    for (int flags = 0; flags < 4; ++flags) {
+      Check({300, 1100, 70, bool(flags & 1), bool(flags & 2), false, dtype, Dtype::kF32,
+             Dtype::kF32, false},
+            Gemm);
+      Check({140, 150, 1500, bool(flags & 1), bool(flags & 2), true, dtype, Dtype::kF32,
+             Dtype::kF32, true},
+            Gemm);
+    }
+  }
+}
+
+std::vector<float> LongSum(Dtype dtype) {
+  // oneDNN 2.6 splits this one along k when it sees two threads.
+  constexpr int64_t kM = 64, kK = 8192, kN = 64;
+  Typed a = reference::Random(dtype, kM * kK, 1), b = reference::Random(dtype, kK * kN, 2);
+  std::vector<float> c(kM * kN);
+  const GemmOptions options{.dtype = dtype, .m = kM, .n = kN, .k = kK};
+  Workspace workspace(options);
+  Gemm(options, {a.data(), kK}, {b.data(), kN}, {c.data(), kN}, workspace.span());
+  return c;
+}
+
+// OMP_NUM_THREADS=2 comes from the build file: a thread that Gemm failed to hold to one would split
+// the sum and differ from the one that held itself.
+TEST(GemmTest, SameBitsFromAnyThread) {
+  ASSERT_STREQ(std::getenv("OMP_NUM_THREADS"), "2");
+  for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
+    std::vector<float> alone;
+    std::thread([&] {
+      omp_set_num_threads(1);
+      alone = LongSum(dtype);
+    }).join();
+    std::vector<std::vector<float>> together(3);
+    std::vector<std::thread> threads;
+    for (auto& c : together) threads.emplace_back([&c, dtype] { c = LongSum(dtype); });
+    for (auto& thread : threads) thread.join();
+    for (const auto& c : together) EXPECT_EQ(c, alone);
+  }
+}
+
+TEST(GemmDeathTest, RefusesAWorkspaceThatIsTooSmall) {
+  Typed x = reference::Random(Dtype::kBf16, 4, 1);
+  float c[4];
+  EXPECT_DEATH(Gemm({.dtype = Dtype::kBf16, .m = 2, .n = 2, .k = 2}, {x.data(), 2}, {x.data(), 2},
+                    {c, 2}, {}),
+               "GemmWorkspaceBytes");
+}
+
+}  // namespace
+}  // namespace waferstream

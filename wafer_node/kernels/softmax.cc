@@ -1,0 +1,106 @@
+#include "wafer_node/kernels/softmax.h"
+
+#include <algorithm>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "wafer_node/kernels/softmax.cc"
+#include "hwy/foreach_target.h"
+// After foreach_target.h.
+#include "hwy/highway.h"
+#include "wafer_node/kernels/exp-inl.h"
+#include "wafer_node/kernels/sum-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace waferstream {
+namespace HWY_NAMESPACE {
+
+// probabilities[i] = exp(scale * scores[i] - lse), and zero from `seen` on.
+template <class Element>
+HWY_INLINE void Probabilities(const float* scores, float scale, float lse, int64_t seen,
+                              int64_t keys, Element* probabilities) {
+  ForLanes(seen, [=](auto d, size_t i) HWY_ATTR {
+    const auto score = hn::Mul(hn::LoadU(d, scores + i), hn::Set(d, scale));
+    StoreFloats(d, ExpOf(d, hn::Sub(score, hn::Set(d, lse))), probabilities + i);
+  });
+  std::fill(probabilities + seen, probabilities + keys, Element{});
+}
+
+HWY_INLINE float LogSumExp(const float* scores, float scale, int64_t n) {
+  const float max = scale * MaxLanes(scores, n, std::numeric_limits<float>::lowest());
+  const float sum = SumLanes(n, [=](auto d, size_t i) HWY_ATTR {
+    return ExpOf(d, hn::Sub(hn::Mul(hn::LoadU(d, scores + i), hn::Set(d, scale)), hn::Set(d, max)));
+  });
+  if (!(sum < std::numeric_limits<float>::infinity())) return sum;
+  const hn::CappedTag<float, 1> d;
+  return max + hn::GetLane(hn::Log(d, hn::Set(d, sum)));
+}
+
+// With p the probabilities and g their gradient: d_score = scale * p * (g - sum(p * g)). p stays
+// fp32 here: rounded ones do not add up to 1, and what is missing would not cancel.
+template <class Element>
+HWY_INLINE void ScoreGradients(const float* p, const float* g, float scale, int64_t seen,
+                               int64_t keys, Element* probabilities, Element* d_scores) {
+  const float mean = SumLanes(seen, [=](auto d, size_t i) HWY_ATTR {
+    return hn::Mul(hn::LoadU(d, p + i), hn::LoadU(d, g + i));
+  });
+  ForLanes(seen, [=](auto d, size_t i) HWY_ATTR {
+    const auto probability = hn::LoadU(d, p + i);
+    const auto centred = hn::Sub(hn::LoadU(d, g + i), hn::Set(d, mean));
+    const auto scaled = hn::Mul(probability, hn::Set(d, scale));
+    StoreFloats(d, probability, probabilities + i);
+    StoreFloats(d, hn::Mul(scaled, centred), d_scores + i);
+  });
+  std::fill(probabilities + seen, probabilities + keys, Element{});
+  std::fill(d_scores + seen, d_scores + keys, Element{});
+}
+
+void Softmax(const ScoreBlock& block, Dtype dtype, void* probabilities, float* lse) {
+  WithElement(dtype, [=](auto element) HWY_ATTR {
+    auto* p = static_cast<decltype(element)*>(probabilities);
+    for (int64_t i = 0; i < block.queries; ++i) {
+      const float* scores = block.scores + i * block.keys();
+      const int64_t seen = block.first_query + i + 1;
+      lse[i] = LogSumExp(scores, block.scale, seen);
+      Probabilities(scores, block.scale, lse[i], seen, block.keys(), p + i * block.keys());
+    }
+  });
+}
+
+void SoftmaxBackward(const ScoreBlock& block, const float* lse, const float* d_probabilities,
+                     Dtype dtype, void* probabilities, void* d_scores) {
+  WithElement(dtype, [=](auto element) HWY_ATTR {
+    auto* p = static_cast<decltype(element)*>(probabilities);
+    auto* d_s = static_cast<decltype(element)*>(d_scores);
+    for (int64_t i = 0; i < block.queries; ++i) {
+      const int64_t seen = block.first_query + i + 1, at = i * block.keys();
+      float* scores = block.scores + at;
+      Probabilities(scores, block.scale, lse[i], seen, seen, scores);
+      ScoreGradients(scores, d_probabilities + at, block.scale, seen, block.keys(), p + at,
+                     d_s + at);
+    }
+  });
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace waferstream
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace waferstream {
+
+HWY_EXPORT(Softmax);
+HWY_EXPORT(SoftmaxBackward);
+
+void CausalSoftmax(const ScoreBlock& block, Dtype dtype, void* probabilities, float* lse) {
+  HWY_DYNAMIC_DISPATCH(Softmax)(block, dtype, probabilities, lse);
+}
+
+void CausalSoftmaxBackward(const ScoreBlock& block, const float* lse, const float* d_probabilities,
+                           Dtype dtype, void* probabilities, void* d_scores) {
+  HWY_DYNAMIC_DISPATCH(SoftmaxBackward)
+  (block, lse, d_probabilities, dtype, probabilities, d_scores);
+}
+
+}  // namespace waferstream
+#endif

@@ -1,0 +1,31 @@
+// The part of attention between its matrix products: one block of queries against all keys up to
+// the block's end. Single-threaded.
+#pragma once
+
+#include <cstdint>
+
+#include "base/dtype.h"
+
+namespace waferstream {
+
+// Rows are queries first_query.., columns are keys from 0. A query sees keys up to itself; every
+// matrix here is [queries, keys] with `keys` elements a row, keys = first_query + queries.
+struct ScoreBlock {
+  int64_t first_query = 0;
+  int64_t queries = 0;
+  float scale = 1;  // of the scores
+  float* scores = nullptr;
+  int64_t keys() const { return first_query + queries; }
+};
+
+// probabilities (of `dtype`) = causal softmax of the scaled scores, zero for keys in the future.
+// lse [queries] = log-sum-exp of the scaled scores.
+void CausalSoftmax(const ScoreBlock& block, Dtype dtype, void* probabilities, float* lse);
+
+// Recomputes the probabilities from lse and turns d_probabilities, the gradient with respect to
+// them, into d_scores (of `dtype`), that with respect to the unscaled scores.
+// Overwrites the scores.
+void CausalSoftmaxBackward(const ScoreBlock& block, const float* lse, const float* d_probabilities,
+                           Dtype dtype, void* probabilities, void* d_scores);
+
+}  // namespace waferstream
