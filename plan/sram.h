@@ -18,6 +18,8 @@
 #include <string>
 #include <vector>
 
+#include "base/credit.h"
+
 namespace waferstream {
 
 struct Plan;
@@ -44,8 +46,8 @@ enum class SramBuffer : uint8_t {
   kInputDelta,     // f32 [N, max(D, F)]: of a projection's input, summed over its tiles
   kQkvDelta,       // c [N, 3D]
   kNormGradients,  // f32 [2, D]: gain, bias
-  kLogits,         // f32 [HeadRows, rows of the largest vocabulary tile]
-  kProbabilities,  // bf16, the same shape; bf16 only
+  kLogits,  // f32 [min(N, kHeadRows), rows of the largest vocabulary tile]; generation: one row
+  kProbabilities,  // bf16, the same shape; bf16 training only
   kWorkspace,      // a part for every kernel thread
   kReceiveSmall,   // receive slots of a plane
   kReceiveLarge,
@@ -73,8 +75,16 @@ struct SramLayout {
   const SramRegion* Find(SramBuffer buffer, int plane = 0) const;
 };
 
-// The layout for `plan`, of which everything else must be set: the tables, the windows,
-// resident_max, waves, recompute and program.
+// Bytes that the online log-sum-exp keeps of a row.
+inline constexpr size_t kRowLossBytes = 12;
+
+// The receive slots of a wafer on each plane, and so the tile window of its channels: what the
+// program needs, and some more, into which the next tiles arrive while one is computed. Needs the
+// tiles and the program of `plan`.
+std::vector<Credit> WaferTileWindows(const Plan& plan);
+
+// The layout for `plan`, of which job, shape, wire, parameters, tiles, slot bytes, leaves,
+// resident_max, waves, recompute and program must be set. Its trees and channels are not used.
 SramLayout LayOutSram(const Plan& plan);
 
 }  // namespace waferstream

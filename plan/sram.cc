@@ -1,0 +1,223 @@
+#include "plan/sram.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "plan/kernel_workspace.h"
+#include "plan/partition.h"
+#include "plan/plan.h"
+#include "plan/staging.h"
+
+namespace waferstream {
+namespace {
+
+// Names for people, by SramBuffer.
+constexpr const char* kNames[] = {
+    "token ids",     "targets",       "residual",        "norm 1",        "qkv",
+    "attention lse", "attention out", "middle residual", "norm 2",        "up",
+    "gelu",          "final norm",    "row loss",        "head lse",      "token loss",
+    "delta",         "output delta",  "input delta",     "qkv delta",     "norm gradients",
+    "logits",        "probabilities", "workspace",       "receive small", "receive large",
+    "staging small", "staging large",
+};
+static_assert(std::size(kNames) == static_cast<size_t>(SramBuffer::kStagingLarge) + 1);
+
+// Receive slots of a plane beyond what the program needs.
+constexpr Credit kReadAhead = {{8, 2}};
+
+class LayoutBuilder {
+ public:
+  explicit LayoutBuilder(const Plan& plan)
+      : plan_(plan),
+        model_(plan.job.model()),
+        c_(BytesOf(plan.wire)),
+        resident_(plan.resident_max),
+        tokens_(size_t{plan.job.training().micro_batch()} * model_.context()) {}
+
+  SramLayout Build() {
+    AddTokens();
+    AddActivations();
+    AddHead();
+    if (!plan_.is_generation()) AddBackward();
+    AddWorkspace();
+    AddReceiveSlots();
+    if (!plan_.is_generation()) AddStaging();
+    return std::move(layout_);
+  }
+
+ private:
+  // `count` parts of `bytes` each, rounded up so that every part is aligned.
+  void Add(SramBuffer buffer, size_t bytes, size_t count, int plane = 0) {
+    SramRegion region;
+    region.buffer = buffer;
+    region.plane = plane;
+    region.name = kNames[static_cast<size_t>(buffer)];
+    if (buffer == SramBuffer::kReceiveSmall || buffer == SramBuffer::kReceiveLarge) {
+      absl::StrAppend(&region.name, ", plane ", plane);
+    }
+    region.offset = layout_.bytes;
+    region.bytes = RoundUp(bytes, kWorkspaceAlignment) * count;
+    region.count = count;
+    layout_.bytes += region.bytes;
+    layout_.regions.push_back(std::move(region));
+  }
+
+  // [tokens, width] of `element` bytes, in so many sets.
+  void AddRows(SramBuffer buffer, size_t width, size_t element, size_t sets = 1) {
+    Add(buffer, tokens_ * width * element, sets * resident_);
+  }
+
+  void AddTokens() {
+    AddRows(SramBuffer::kTokenIds, 1, sizeof(int32_t));
+    AddRows(SramBuffer::kTargets, 1, sizeof(int32_t));
+  }
+
+  void AddActivations() {
+    const size_t layers = model_.layers(), hidden = model_.hidden();
+    const bool generation = plan_.is_generation();
+    const Recompute recompute = plan_.recompute;
+    // Without a backward, a layer reads one residual and writes the other.
+    const size_t residuals = generation ? 2 : layers + 1;
+    const size_t kept = generation || recompute == RECOMPUTE_FULL ? 1 : layers;
+    const size_t cheap = recompute == RECOMPUTE_NONE ? kept : 1;
+    AddRows(SramBuffer::kResidual, hidden, sizeof(float), residuals);
+    AddRows(SramBuffer::kNorm1, hidden, c_, cheap);
+    AddRows(SramBuffer::kQkv, 3 * hidden, c_, kept);
+    AddRows(SramBuffer::kAttentionLse, model_.heads(), sizeof(float), kept);
+    AddRows(SramBuffer::kAttentionOut, hidden, c_, kept);
+    AddRows(SramBuffer::kMiddle, hidden, sizeof(float), kept);
+    AddRows(SramBuffer::kNorm2, hidden, c_, cheap);
+    AddRows(SramBuffer::kUp, model_.ffn(), c_, kept);
+    AddRows(SramBuffer::kGelu, model_.ffn(), c_, cheap);
+    AddRows(SramBuffer::kFinalNorm, hidden, c_);
+  }
+
+  void AddHead() {
+    if (plan_.is_generation()) {
+      Add(SramBuffer::kLogits, HeadTileRows() * sizeof(float), 1);
+      return;
+    }
+    AddRows(SramBuffer::kRowLoss, 1, kRowLossBytes);
+    AddRows(SramBuffer::kHeadLse, 1, sizeof(float));
+    AddRows(SramBuffer::kTokenLoss, 1, sizeof(float));
+    const size_t block = std::min<size_t>(kHeadRows, tokens_) * HeadTileRows();
+    Add(SramBuffer::kLogits, block * sizeof(float), 1);
+    if (c_ == 2) Add(SramBuffer::kProbabilities, block * c_, 1);
+  }
+
+  void AddBackward() {
+    const size_t hidden = model_.hidden();
+    AddRows(SramBuffer::kDelta, hidden, sizeof(float));
+    if (c_ == 2) AddRows(SramBuffer::kOutputDelta, hidden, c_);
+    AddRows(SramBuffer::kInputDelta, std::max<size_t>(hidden, model_.ffn()), sizeof(float));
+    AddRows(SramBuffer::kQkvDelta, 3 * hidden, c_);
+    Add(SramBuffer::kNormGradients, 2 * hidden * sizeof(float), resident_);
+  }
+
+  const Parameter& Head() const {
+    return model_.tied() ? plan_.parameters.front() : plan_.parameters.back();
+  }
+  // The first tile of a parameter is as large as any.
+  size_t HeadTileRows() const { return plan_.tiles[Head().first_tile].rows; }
+
+  // The largest workspace of the products of one tile [rows, cols].
+  size_t TileWorkspace(size_t rows, size_t cols) const {
+    return std::max({GemmWorkspaceBytes(plan_.wire, rows, cols),
+                     GemmWorkspaceBytes(plan_.wire, cols, rows),
+                     GemmWorkspaceBytes(plan_.wire, cols, tokens_)});
+  }
+
+  size_t HeadWorkspace(size_t rows) const {
+    const size_t hidden = model_.hidden(), columns = std::min<size_t>(kHeadColumns, rows);
+    const size_t logits = kUnitRows * columns * sizeof(float);
+    return std::max({logits + GemmWorkspaceBytes(plan_.wire, columns, hidden),
+                     GemmWorkspaceBytes(plan_.wire, hidden, rows),
+                     GemmWorkspaceBytes(plan_.wire, hidden, std::min<size_t>(kHeadRows, tokens_))});
+  }
+
+  size_t AttentionWorkspace() const {
+    const size_t context = model_.context(), head = model_.hidden() / model_.heads();
+    size_t bytes = AttentionForwardWorkspaceBytes(plan_.wire, context, head);
+    if (!plan_.is_generation()) {
+      return std::max(bytes, AttentionBackwardWorkspaceBytes(plan_.wire, context, head));
+    }
+    // A sequence in the making has any length, and the formula need not grow with it.
+    for (size_t tokens = 1; tokens < context; ++tokens) {
+      bytes = std::max(bytes, AttentionForwardWorkspaceBytes(plan_.wire, tokens, head));
+    }
+    return bytes;
+  }
+
+  void AddWorkspace() {
+    size_t bytes = AttentionWorkspace();
+    for (const Tile& tile : plan_.tiles) {
+      const Parameter& p = plan_.parameters[tile.parameter];
+      if (!p.is_matrix) continue;
+      const bool head = &p == &Head();
+      bytes = std::max(bytes, head ? HeadWorkspace(tile.rows) : TileWorkspace(tile.rows, p.cols));
+    }
+    Add(SramBuffer::kWorkspace, bytes, plan_.job.cluster().wafer().kernel_threads());
+  }
+
+  void AddReceiveSlots() {
+    const std::vector<Credit> windows = WaferTileWindows(plan_);
+    for (size_t plane = 0; plane < windows.size(); ++plane) {
+      const int* slots = windows[plane].slots;
+      Add(SramBuffer::kReceiveSmall, plan_.tile_slot_bytes[kSmall], slots[kSmall], plane);
+      Add(SramBuffer::kReceiveLarge, plan_.tile_slot_bytes[kLarge], slots[kLarge], plane);
+    }
+  }
+
+  // Room for the gradients that one op makes, while the blocks of two earlier ops are being sent.
+  void AddStaging() {
+    size_t buffers = 0, blocks = 0;
+    for (int wave = 0; wave < plan_.waves; ++wave) {
+      for (int wafer = 0; wafer < plan_.shape.wafers; ++wafer) {
+        const StagingSchedule schedule =
+            ScheduleStaging(plan_.TrainingLeaves(wave, wafer), plan_.leaves);
+        buffers = std::max<size_t>(buffers, schedule.buffers);
+        blocks = std::max(blocks, schedule.blocks.size());
+      }
+    }
+    size_t items[kSlotClasses] = {0, 0};  // gradients of one op, at the most
+    for (const Op& op : plan_.program.backward) {
+      size_t of_op[kSlotClasses] = {0, 0};
+      for (int g : op.gradients) ++of_op[plan_.tiles[plan_.program.gradient_stream[g].tile].slot];
+      for (int s = 0; s < kSlotClasses; ++s) items[s] = std::max(items[s], of_op[s]);
+    }
+    const size_t slots = buffers + 2 * blocks;
+    Add(SramBuffer::kStagingSmall, plan_.gradient_slot_bytes[kSmall], items[kSmall] * slots);
+    Add(SramBuffer::kStagingLarge, plan_.gradient_slot_bytes[kLarge], items[kLarge] * slots);
+  }
+
+  const Plan& plan_;
+  const ModelSpec& model_;
+  const size_t c_;  // bytes of a compute element
+  const size_t resident_;
+  const size_t tokens_;  // of a micro-batch
+  SramLayout layout_;
+};
+
+}  // namespace
+
+const SramRegion* SramLayout::Find(SramBuffer buffer, int plane) const {
+  for (const SramRegion& region : regions) {
+    if (region.buffer == buffer && region.plane == plane) return &region;
+  }
+  return nullptr;
+}
+
+std::vector<Credit> WaferTileWindows(const Plan& plan) {
+  const int planes = static_cast<int>(plan.job.cluster().planes());
+  std::vector<Credit> windows = SlotsNeeded(plan.program, plan.tiles, planes);
+  for (Credit& window : windows) {
+    for (int s = 0; s < kSlotClasses; ++s) window.slots[s] += kReadAhead.slots[s];
+  }
+  return windows;
+}
+
+SramLayout LayOutSram(const Plan& plan) { return LayoutBuilder(plan).Build(); }
+
+}  // namespace waferstream
