@@ -1,0 +1,63 @@
+// Reads a checkpoint folder: this system's own, or one from Hugging Face.
+//
+// Open checks everything that can be checked without reading the tensors, so that a later read can
+// only fail on the disk's account. Names may have the "transformer." prefix or not; the weights may
+// be spread over several model*.safetensors; F32, BF16 and F16 are accepted; tensors that the model
+// does not have (attention masks of old files) are ignored.
+//
+// Reading is thread-safe.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "checkpoint/file.h"
+#include "checkpoint/manifest.h"
+#include "checkpoint/tensor_io.h"
+#include "plan/model.h"
+
+namespace waferstream {
+
+class CheckpointReader {
+ public:
+  // `states` as OptimizerStates() gives them; empty: weights only.
+  // NOT_FOUND: no such folder or file. DATA_LOSS: damaged. INVALID_ARGUMENT: another model than
+  // `model`, or optimizer state asked for and missing. One line, naming file and tensor.
+  static absl::StatusOr<CheckpointReader> Open(const std::string& folder, const ModelSpec& model,
+                                               const std::vector<Parameter>& parameters,
+                                               const std::vector<std::string>& states);
+
+  absl::Status ReadWeights(int parameter, RowSpan rows, float* values) const;
+  absl::Status ReadState(int parameter, int state, RowSpan rows, float* values) const;
+
+  // Absent for a folder that this system did not write.
+  const std::optional<Manifest>& manifest() const { return manifest_; }
+
+  // Recomputes the manifest's hashes; reads every byte. DATA_LOSS names the file that differs.
+  absl::Status Verify() const;
+
+ private:
+  struct Source {
+    int file;
+    TensorInfo tensor;
+  };
+
+  CheckpointReader(std::string folder, std::vector<Parameter> parameters)
+      : folder_(std::move(folder)), parameters_(std::move(parameters)) {}
+
+  absl::Status OpenModel();
+  absl::Status OpenOptimizer(const std::vector<std::string>& states);
+  absl::Status Read(const Source& source, int parameter, RowSpan rows, float* values) const;
+
+  std::string folder_;
+  std::vector<Parameter> parameters_;
+  std::optional<Manifest> manifest_;
+  std::vector<File> files_;
+  std::vector<Source> weights_;              // by parameter
+  std::vector<std::vector<Source>> states_;  // by state, parameter
+};
+
+}  // namespace waferstream

@@ -1,0 +1,57 @@
+// Writes tiles into the files of a checkpoint that is not sealed yet.
+//
+// Any number of writers, in any processes that share the file system, may write disjoint tiles into
+// one folder; the files come out the same as from one writer. What an earlier crash left in the
+// folder does no harm: every byte is written again before the folder is sealed.
+//
+// Lifecycle: Open, Write for every tile this process owns, Finish. Not thread-safe; blocks on the
+// disk. After an error the folder is not complete and must not be sealed.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "checkpoint/file.h"
+#include "checkpoint/layout.h"
+#include "checkpoint/tensor_io.h"
+#include "plan/model.h"
+
+namespace waferstream {
+
+// What a checkpoint holds.
+struct CheckpointFormat {
+  std::vector<Parameter> parameters;
+  std::vector<std::string> states;  // OptimizerStates(), or none
+  Dtype dtype = Dtype::kF32;        // of the weights
+};
+
+class CheckpointWriter {
+ public:
+  // Creates the folder and sizes its files where that has not been done yet.
+  static absl::StatusOr<CheckpointWriter> Open(const CheckpointFormat& format,
+                                               const std::string& folder);
+
+  // Rows of one parameter: its weights, and one array for each of the format's states.
+  absl::Status Write(int parameter, RowSpan rows, const float* weights,
+                     std::span<const float* const> states);
+
+  // Returns when everything written is on the disk, where every process sees it.
+  absl::Status Finish();
+
+ private:
+  CheckpointWriter(const CheckpointFormat& format, FileLayout model_layout,
+                   FileLayout optimizer_layout, File model, std::optional<File> optimizer);
+
+  std::vector<Parameter> parameters_;
+  size_t states_;
+  FileLayout model_layout_;
+  FileLayout optimizer_layout_;
+  File model_;
+  std::optional<File> optimizer_;
+};
+
+}  // namespace waferstream

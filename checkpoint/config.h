@@ -1,0 +1,24 @@
+// config.json: the model as Hugging Face's GPT2Config describes it.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/dtype.h"
+#include "proto/job.pb.h"
+
+namespace waferstream {
+
+std::string ConfigJson(const ModelSpec& model, Dtype dtype);
+
+// The model that a checkpoint folder says it holds; absent keys have Hugging Face's defaults.
+// DATA_LOSS: not a JSON object or a key of the wrong type; INVALID_ARGUMENT: a model that this
+// system cannot run. One line, naming file and key.
+absl::StatusOr<ModelSpec> ReadConfig(const std::string& folder);
+
+// INVALID_ARGUMENT: the first field in which the checkpoint's model differs from the job's.
+absl::Status CheckSameModel(const std::string& folder, const ModelSpec& checkpoint,
+                            const ModelSpec& job);
+
+}  // namespace waferstream

@@ -1,0 +1,86 @@
+#include "checkpoint/initial_checkpoint.h"
+
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/checkpoint_writer.h"
+#include "checkpoint/config.h"
+#include "checkpoint/folder.h"
+#include "checkpoint/initialise.h"
+#include "checkpoint/seal.h"
+#include "plan/model.h"
+
+namespace waferstream {
+namespace {
+
+// Elements that are in memory at a time.
+constexpr uint64_t kPieceElements = 1 << 20;
+
+// A path without a trailing slash, so that its last part is a name.
+absl::StatusOr<std::string> NewFolder(const std::string& path) {
+  std::string folder = path;
+  while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
+  if (std::filesystem::exists(folder)) {
+    return absl::AlreadyExistsError(absl::StrCat(folder, " is already there"));
+  }
+  return folder;
+}
+
+// Writes every parameter, piece by piece; fill(parameter, rows, values) gives the values.
+template <class Fill>
+absl::Status WriteAll(const CheckpointFormat& format, const std::string& partial, Fill fill) {
+  std::vector<Parameter> parameters = format.parameters;
+  const std::vector<Tile> pieces = CutTiles(parameters, kPieceElements);
+  RETURN_IF_ERROR(RemoveFolder(partial));
+  ASSIGN_OR_RETURN(CheckpointWriter writer, CheckpointWriter::Open(format, partial));
+  std::vector<float> values;
+  for (const Tile& piece : pieces) {
+    const RowSpan rows = {piece.first_row, piece.rows};
+    values.resize(piece.elements);
+    RETURN_IF_ERROR(fill(piece.parameter, rows, values.data()));
+    RETURN_IF_ERROR(writer.Write(piece.parameter, rows, values.data(), {}));
+  }
+  return writer.Finish();
+}
+
+}  // namespace
+
+absl::StatusOr<Manifest> WriteInitialCheckpoint(const JobSpec& job, const std::string& path,
+                                                Parallel& parallel) {
+  ASSIGN_OR_RETURN(const std::string folder, NewFolder(path));
+  CheckpointFormat format;
+  ASSIGN_OR_RETURN(format.parameters, BuildParameters(job.model()));
+  const std::string partial = PartialFolder(folder);
+  const auto initialise = [&](int parameter, RowSpan rows, float* values) {
+    InitialiseRows(format.parameters[parameter], parameter, job.training().seed(), rows, parallel,
+                   values);
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(WriteAll(format, partial, initialise));
+  Manifest manifest;
+  manifest.job = job;
+  return SealFolder(format, partial, folder, std::move(manifest));
+}
+
+absl::Status ExportCheckpoint(const std::string& from, const std::string& to, Dtype dtype) {
+  ASSIGN_OR_RETURN(const std::string folder, NewFolder(to));
+  ASSIGN_OR_RETURN(const ModelSpec model, ReadConfig(from));
+  CheckpointFormat format;
+  format.dtype = dtype;
+  ASSIGN_OR_RETURN(format.parameters, BuildParameters(model));
+  ASSIGN_OR_RETURN(const CheckpointReader reader,
+                   CheckpointReader::Open(from, model, format.parameters, {}));
+  const std::string partial = PartialFolder(folder);
+  RETURN_IF_ERROR(WriteAll(format, partial, [&](int parameter, RowSpan rows, float* values) {
+    return reader.ReadWeights(parameter, rows, values);
+  }));
+  RETURN_IF_ERROR(
+      WriteSmallFile(absl::StrCat(partial, "/", kConfigFile), ConfigJson(model, dtype)));
+  return PublishFolder(partial, folder);
+}
+
+}  // namespace waferstream

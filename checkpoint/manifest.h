@@ -1,0 +1,43 @@
+// waferstream.json: what a sealed checkpoint is, and the hashes that prove it.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "checkpoint/file.h"
+#include "proto/job.pb.h"
+
+namespace waferstream {
+
+struct FileDigest {
+  uint64_t bytes = 0;
+  std::string hash;  // XXH3-128 of the whole file, 32 hex digits
+};
+
+// A folder with a readable manifest is sealed: the manifest is written last, before the rename.
+struct Manifest {
+  uint64_t steps_done = 0;
+  double loss = 0;             // of the last step; 0 at step 0
+  std::string weights_hash;    // XXH3-128 over the tensors of model.safetensors in order of name
+  std::string optimizer_hash;  // the same over optimizer.safetensors; without one: of no bytes
+  std::map<std::string, FileDigest> files;  // by name; every file but the manifest
+  JobSpec job;
+};
+
+std::string ManifestJson(const Manifest& manifest);
+
+// NOT_FOUND: the folder has none. DATA_LOSS: it cannot be understood.
+absl::StatusOr<Manifest> ReadManifest(const std::string& folder);
+
+struct TensorFileDigest {
+  FileDigest file;
+  std::string data_hash;  // of the bytes after the header: all tensors, in the file's order
+};
+
+// Reads the file once, in bounded pieces.
+absl::StatusOr<TensorFileDigest> DigestTensorFile(const std::string& path);
+absl::StatusOr<FileDigest> DigestFile(const std::string& path);
+
+}  // namespace waferstream

@@ -1,0 +1,30 @@
+// Moves rows of a parameter between memory (rows = output features, fp32) and a tensor in a file
+// (maybe transposed, maybe of another type). Buffers are bounded whatever the tensor's size.
+#pragma once
+
+#include "absl/status/status.h"
+#include "checkpoint/file.h"
+#include "checkpoint/safetensors.h"
+#include "plan/model.h"
+
+namespace waferstream {
+
+// Rows [first, first + count) of a parameter.
+struct RowSpan {
+  int64_t first = 0;
+  int64_t count = 0;
+};
+
+// `values` holds rows.count * parameter.cols floats. The tensor is F32 or BF16 (rounded to
+// nearest).
+absl::Status WriteRows(File& file, const TensorInfo& tensor, const Parameter& parameter,
+                       RowSpan rows, const float* values);
+
+// The tensor is F32, BF16 or F16; all of them become fp32 exactly.
+absl::Status ReadRows(const File& file, const TensorInfo& tensor, const Parameter& parameter,
+                      RowSpan rows, float* values);
+
+// Whether ReadRows can read it.
+bool IsReadable(const TensorInfo& tensor);
+
+}  // namespace waferstream
