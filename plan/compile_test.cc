@@ -1,0 +1,251 @@
+// What Compile() settles: tiles and their owners, waves, the learning rate, refusals, the hash.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "plan/plan.h"
+#include "plan/test_job.h"
+
+namespace waferstream {
+namespace {
+
+Plan MustCompile(const JobSpec& job, const ClusterShape& shape) {
+  auto plan = Compile(job, shape);
+  EXPECT_TRUE(plan.ok()) << plan.status();
+  return *std::move(plan);
+}
+
+TEST(Compile, EveryLeafIsComputedOnceWaveMajorAndBalanced) {
+  for (int wafers : {1, 2, 3, 5, 8, 11}) {
+    for (uint32_t batch : {1u, 4u, 7u, 8u, 24u}) {
+      JobSpec job = TestJob();
+      job.mutable_training()->set_global_batch(batch);
+      const Plan plan = MustCompile(job, {.wafers = wafers, .memoryx = 1, .swarmx = 1});
+      int next = 0;
+      for (int wave = 0; wave < plan.waves; ++wave) {
+        for (int wafer = 0; wafer < wafers; ++wafer) {
+          const LeafSpan span = plan.TrainingLeaves(wave, wafer);
+          ASSERT_EQ(span.first, next);
+          ASSERT_LE(span.count, plan.resident_max);
+          next += span.count;
+        }
+        EXPECT_LE(plan.TrainingLeaves(wave, 0).count,
+                  plan.TrainingLeaves(wave, wafers - 1).count + 1);
+      }
+      EXPECT_EQ(next, plan.leaves);
+    }
+  }
+}
+
+TEST(Compile, TightSramMeansMoreWavesAndMoreRecomputation) {
+  JobSpec job = TestJob();
+  const ClusterShape shape;
+  const Plan roomy = MustCompile(job, shape);
+  EXPECT_EQ(roomy.waves, 1);
+  EXPECT_EQ(roomy.recompute, RECOMPUTE_NONE);
+  // Every byte less than what one wave of `none` takes: never a crash, never more than is there.
+  std::set<int> waves;
+  std::set<Recompute> recomputes;
+  for (size_t sram = roomy.sram.bytes - 1; sram > 0; sram = sram * 9 / 10) {
+    job.mutable_cluster()->mutable_wafer()->set_sram_bytes(sram);
+    const auto plan = Compile(job, shape);
+    if (!plan.ok()) {
+      EXPECT_EQ(plan.status().code(), absl::StatusCode::kResourceExhausted) << plan.status();
+      break;
+    }
+    EXPECT_LE(plan->sram.bytes, sram);
+    waves.insert(plan->waves);
+    recomputes.insert(plan->recompute);
+  }
+  EXPECT_GT(waves.size(), 2u);
+  EXPECT_TRUE(recomputes.contains(RECOMPUTE_FULL));
+}
+
+TEST(Compile, TheRefusalNamesTheExactBytesThatWouldDo) {
+  JobSpec job = TestJob();
+  job.mutable_training()->set_global_batch(16);
+  job.mutable_training()->set_micro_batch(16);
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(300000);
+  const auto refused = Compile(job, {});
+  ASSERT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
+  const std::string message(refused.status().message());
+  const std::string before = "cluster.wafer.sram at least ";
+  const size_t at = message.find(before);
+  ASSERT_NE(at, std::string::npos) << message;
+  const uint64_t enough = std::stoull(message.substr(at + before.size()));
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(enough - 1);
+  EXPECT_FALSE(Compile(job, {}).ok());
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(enough);
+  EXPECT_TRUE(Compile(job, {}).ok());
+}
+
+TEST(Compile, TheRefusalNamesTheLargestMicroBatchThatWouldDo) {
+  JobSpec job = TestJob();
+  job.mutable_training()->set_global_batch(16);
+  job.mutable_training()->set_micro_batch(16);
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(300000);
+  const std::string message(Compile(job, {}).status().message());
+  const std::string before = "training.micro_batch at most ";
+  const size_t at = message.find(before);
+  ASSERT_NE(at, std::string::npos) << message;
+  const uint32_t enough = std::stoul(message.substr(at + before.size()));
+  EXPECT_LT(enough, 16u);
+  job.mutable_training()->set_micro_batch(enough);
+  EXPECT_TRUE(Compile(job, {}).ok());
+  job.mutable_training()->set_micro_batch(2 * enough);
+  EXPECT_FALSE(Compile(job, {}).ok());
+}
+
+TEST(Compile, OwnersAndPlanesCarryEqualShares) {
+  JobSpec job = TestJob();
+  job.mutable_cluster()->set_planes(2);
+  const Plan plan = MustCompile(job, {.wafers = 1, .memoryx = 3, .swarmx = 1});
+  std::map<std::pair<int, int>, int64_t> load;
+  int64_t largest = 0;
+  for (const Tile& tile : plan.tiles) {
+    load[{tile.owner, tile.plane}] += tile.elements;
+    largest = std::max(largest, tile.elements);
+  }
+  ASSERT_EQ(load.size(), 6u);
+  for (const auto& [where, elements] : load) {
+    EXPECT_NEAR(elements, plan.parameter_elements / 6.0, largest) << where.first;
+  }
+}
+
+TEST(Compile, ContradictionsAreRefusedByName) {
+  struct Case {
+    const char* expected;
+    void (*spoil)(JobSpec&);
+  };
+  const Case cases[] = {
+      {"training.global_batch: 9 is not divisible by training.micro_batch: 2",
+       [](JobSpec& j) {
+         j.mutable_training()->set_global_batch(9);
+         j.mutable_training()->set_micro_batch(2);
+       }},
+      {"model.hidden: 30 is not divisible by model.heads: 4",
+       [](JobSpec& j) { j.mutable_model()->set_hidden(30); }},
+      {"model.vocab: 65537 must be at most 65536",
+       [](JobSpec& j) { j.mutable_model()->set_vocab(65537); }},
+      {"training.micro_batch: 0 must be at least 1",
+       [](JobSpec& j) { j.mutable_training()->set_micro_batch(0); }},
+      {"training.optimizer.adamw.lr: 0 must be greater than 0",
+       [](JobSpec& j) { j.mutable_training()->mutable_optimizer()->mutable_adamw()->set_lr(0); }},
+      {"training.optimizer.adamw.betas: 1 must be below 1",
+       [](JobSpec& j) {
+         j.mutable_training()->mutable_optimizer()->mutable_adamw()->set_beta2(1);
+       }},
+      {"training.optimizer: give one of adamw, sgd",
+       [](JobSpec& j) { j.mutable_training()->clear_optimizer(); }},
+      {"training.tile: 0 must be at least 1",
+       [](JobSpec& j) { j.mutable_training()->set_tile_elements(0); }},
+      {"model.family: \"bert\" is not known",
+       [](JobSpec& j) { j.mutable_model()->set_family("bert"); }},
+  };
+  for (const Case& c : cases) {
+    JobSpec job = TestJob();
+    c.spoil(job);
+    const absl::Status status = Compile(job, {}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.expected;
+    EXPECT_TRUE(absl::StrContains(status.message(), c.expected)) << status;
+  }
+  EXPECT_EQ(Compile(TestJob(), {.wafers = 0, .memoryx = 1, .swarmx = 1}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(Compile, TheHashIsThatOfTheInputs) {
+  const ClusterShape shape{.wafers = 2, .memoryx = 2, .swarmx = 2};
+  const uint64_t hash = MustCompile(TestJob(), shape).Hash();
+  EXPECT_EQ(MustCompile(TestJob(), shape).Hash(), hash);
+  JobSpec other = TestJob();
+  other.mutable_training()->set_seed(7);
+  EXPECT_NE(MustCompile(other, shape).Hash(), hash);
+  EXPECT_NE(MustCompile(TestJob(), {.wafers = 2, .memoryx = 2, .swarmx = 1}).Hash(), hash);
+}
+
+TEST(Compile, TheHashCoversTheTables) {
+  Plan plan = MustCompile(TestJob(), {});
+  const uint64_t hash = plan.Hash();
+  plan.tiles[3].owner = 1;
+  EXPECT_NE(plan.Hash(), hash);
+  plan.tiles[3].owner = 0;
+  EXPECT_EQ(plan.Hash(), hash);
+  std::swap(plan.program.backward_stream[0], plan.program.backward_stream[1]);
+  EXPECT_NE(plan.Hash(), hash);
+}
+
+TEST(Compile, AGenerationIsOneSequenceForwardOnly) {
+  JobSpec job = TestJob();
+  job.clear_training();
+  job.clear_data();
+  job.mutable_generate()->add_prompt(1);
+  job.mutable_generate()->set_tokens(3);
+  const Plan plan = MustCompile(job, {.wafers = 2, .memoryx = 1, .swarmx = 1});
+  EXPECT_EQ(plan.leaves, 1);
+  EXPECT_EQ(plan.waves, 1);
+  EXPECT_EQ(plan.TrainingLeaves(0, 0).count, 1);
+  EXPECT_EQ(plan.TrainingLeaves(0, 1).count, 0);
+  for (const Channel& channel : plan.channels) {
+    EXPECT_EQ(channel.gradient_window.slots[kLarge], 0);
+  }
+}
+
+TEST(LearningRate, WarmsUpAndFallsAlongTheCosine) {
+  JobSpec job = TestJob();
+  job.mutable_training()->set_steps(10);
+  Plan plan = MustCompile(job, {});
+  EXPECT_DOUBLE_EQ(plan.LearningRate(0), 1e-3);  // no schedule: constant
+  EXPECT_DOUBLE_EQ(plan.LearningRate(9), 1e-3);
+  Cosine* cosine = plan.job.mutable_training()->mutable_schedule()->mutable_cosine();
+  cosine->set_warmup(4);
+  cosine->set_min_lr(1e-4);
+  EXPECT_DOUBLE_EQ(plan.LearningRate(0), 0.25e-3);
+  EXPECT_DOUBLE_EQ(plan.LearningRate(3), 1e-3);
+  EXPECT_DOUBLE_EQ(plan.LearningRate(4), 1e-3);
+  EXPECT_NEAR(plan.LearningRate(7), 5.5e-4, 1e-15);
+  EXPECT_NEAR(plan.LearningRate(10), 1e-4, 1e-15);
+  cosine->set_warmup(20);  // longer than the job: never leaves the ramp
+  EXPECT_DOUBLE_EQ(plan.LearningRate(9), 0.5e-3);
+}
+
+TEST(Due, TheLastStepAlwaysIs) {
+  JobSpec job = TestJob();
+  job.mutable_training()->set_steps(7);
+  job.mutable_training()->set_validate_every(3);
+  job.mutable_data()->set_validation("v.bin");
+  const Plan plan = MustCompile(job, {});
+  for (uint64_t done = 0; done <= 7; ++done) {
+    EXPECT_EQ(plan.ValidationDue(done), done == 3 || done == 6 || done == 7) << done;
+    EXPECT_EQ(plan.CheckpointDue(done), done == 7) << done;
+  }
+  EXPECT_EQ(plan.validation_leaves, 8 * plan.leaves);
+  job.mutable_training()->set_validate_every(0);
+  EXPECT_FALSE(MustCompile(job, {}).ValidationDue(7));
+}
+
+// A trillion parameters in a million tiles on a thousand wafers.
+TEST(Compile, ATrillionParametersTakeSeconds) {
+  JobSpec job = TestJob();
+  ModelSpec* model = job.mutable_model();
+  model->set_layers(128);
+  model->set_hidden(25600);
+  model->set_heads(160);
+  model->set_ffn(4 * 25600);
+  model->set_vocab(50257);
+  model->set_context(2048);
+  job.mutable_training()->set_global_batch(1024);
+  job.mutable_training()->set_tile_elements(1 << 20);
+  job.mutable_training()->set_recompute(RECOMPUTE_FULL);
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(uint64_t{1} << 37);
+  const Plan plan = MustCompile(job, {.wafers = 1000, .memoryx = 64, .swarmx = 256});
+  EXPECT_GT(plan.parameter_elements, 1'000'000'000'000);
+  EXPECT_GT(plan.tiles.size(), 900'000u);
+}
+
+}  // namespace
+}  // namespace waferstream

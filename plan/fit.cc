@@ -1,0 +1,153 @@
+#include "plan/fit.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/status.h"
+#include "plan/tables.h"
+
+namespace waferstream {
+namespace {
+
+constexpr size_t kRegionsShown = 4;
+
+int CeilDiv(int a, int b) { return (a + b - 1) / b; }
+
+// In order of growing recomputation. A generation makes no gradients: nothing to recompute.
+std::vector<Recompute> Candidates(const Plan& plan) {
+  if (plan.is_generation()) return {RECOMPUTE_NONE};
+  const Recompute asked = plan.job.training().recompute();
+  if (asked != RECOMPUTE_AUTO) return {asked};
+  return {RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL};
+}
+
+const char* NameOf(Recompute recompute) {
+  switch (recompute) {
+    case RECOMPUTE_SELECTIVE:
+      return "selective";
+    case RECOMPUTE_FULL:
+      return "full";
+    default:
+      return "none";
+  }
+}
+
+void SetRecompute(Plan& plan, Recompute recompute) {
+  plan.recompute = recompute;
+  plan.program = BuildProgram(plan.job.model(), plan.parameters, recompute);
+}
+
+size_t SramBytes(const Plan& plan) { return plan.job.cluster().wafer().sram_bytes(); }
+
+// Settles the waves for at most `resident` micro-batches on a wafer, evens them out, and lays the
+// SRAM out for what is then really resident; whether that fits.
+bool LayOut(Plan& plan, int resident) {
+  const int wafers = plan.shape.wafers;
+  plan.waves = CeilDiv(plan.leaves, wafers * resident);
+  plan.resident_max = CeilDiv(CeilDiv(plan.leaves, plan.waves), wafers);
+  plan.validation_waves = CeilDiv(plan.validation_leaves, wafers * plan.resident_max);
+  plan.sram = LayOutSram(plan);
+  return plan.sram.bytes <= SramBytes(plan);
+}
+
+// The most micro-batches in [0, most] that fit together; 0: not even one.
+int MostResident(Plan& plan, int most) {
+  int fits = 0;
+  int too_many = most + 1;
+  for (int probe = most; fits + 1 < too_many; probe = fits + (too_many - fits) / 2) {
+    (LayOut(plan, probe) ? fits : too_many) = probe;
+  }
+  return fits;
+}
+
+std::string Bytes(size_t bytes) {
+  return absl::StrFormat("%d bytes (%.1f MiB)", bytes, bytes / 1048576.0);
+}
+
+std::string LargestRegions(const SramLayout& layout) {
+  std::vector<SramRegion> regions = layout.regions;
+  std::stable_sort(regions.begin(), regions.end(),
+                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  std::string text;
+  size_t shown = 0;
+  for (size_t i = 0; i < std::min(kRegionsShown, regions.size()); ++i) {
+    absl::StrAppend(&text, i == 0 ? "" : " + ", regions[i].name, " ", regions[i].bytes);
+    shown += regions[i].bytes;
+  }
+  if (shown < layout.bytes) absl::StrAppend(&text, " + others ", layout.bytes - shown);
+  return text;
+}
+
+// Whether one micro-batch of the changed job fits, with as much recomputation as is allowed. One
+// wafer is enough to know.
+bool WouldFit(const JobSpec& job) {
+  auto plan = BuildTables(job, {.wafers = 1, .memoryx = 1, .swarmx = 1});
+  if (!plan.ok()) return false;
+  SetRecompute(*plan, Candidates(*plan).back());
+  return LayOut(*plan, 1);
+}
+
+// The largest smaller micro_batch, tile and context (halved) with each of which the job would fit.
+std::vector<std::string> Remedies(const JobSpec& asked) {
+  std::vector<std::string> remedies;
+  JobSpec job = asked;
+  for (uint32_t micro = asked.training().micro_batch() - 1; micro >= 1; --micro) {
+    job.mutable_training()->set_micro_batch(micro);
+    if (asked.training().global_batch() % micro != 0 || !WouldFit(job)) continue;
+    remedies.push_back(absl::StrCat("training.micro_batch at most ", micro));
+    break;
+  }
+  job = asked;
+  for (uint64_t tile = asked.training().tile_elements() / 2; tile >= 1; tile /= 2) {
+    if (tile < asked.model().hidden()) break;  // a row is never cut
+    job.mutable_training()->set_tile_elements(tile);
+    if (!WouldFit(job)) continue;
+    remedies.push_back(absl::StrCat("training.tile at most ", tile));
+    break;
+  }
+  job = asked;
+  for (uint32_t context = asked.model().context() / 2; context >= 1; context /= 2) {
+    job.mutable_model()->set_context(context);
+    if (!WouldFit(job)) continue;
+    remedies.push_back(absl::StrCat("model.context at most ", context));
+    break;
+  }
+  return remedies;
+}
+
+absl::Status Refusal(Plan& plan) {
+  LayOut(plan, 1);
+  std::string message =
+      absl::StrCat("cluster.wafer.sram: ", Bytes(SramBytes(plan)),
+                   " cannot hold one micro-batch; with recompute ", NameOf(plan.recompute),
+                   " it needs ", Bytes(plan.sram.bytes), " = ", LargestRegions(plan.sram),
+                   "; to fit: cluster.wafer.sram at least ", plan.sram.bytes, "B");
+  for (const std::string& remedy : Remedies(plan.job)) absl::StrAppend(&message, ", or ", remedy);
+  return absl::ResourceExhaustedError(message);
+}
+
+}  // namespace
+
+absl::Status FitIntoSram(Plan& plan) {
+  const int share = CeilDiv(plan.leaves, plan.shape.wafers);
+  std::optional<std::pair<Recompute, int>> least;  // the first with which anything fits
+  for (Recompute recompute : Candidates(plan)) {
+    SetRecompute(plan, recompute);
+    const int resident = MostResident(plan, share);
+    if (resident > 0 && !least.has_value()) least = {recompute, resident};
+    if (resident < share) continue;
+    least = {recompute, resident};
+    break;
+  }
+  if (!least.has_value()) return Refusal(plan);
+  if (plan.recompute != least->first) SetRecompute(plan, least->first);
+  WS_CHECK(LayOut(plan, least->second));
+  return absl::OkStatus();
+}
+
+}  // namespace waferstream

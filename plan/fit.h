@@ -1,0 +1,18 @@
+// Fits a job into the SRAM of its wafers: how much is recomputed, how many micro-batches are
+// resident at once, and so how many waves a step takes.
+#pragma once
+
+#include "absl/status/status.h"
+#include "plan/plan.h"
+
+namespace waferstream {
+
+// Sets recompute, program, resident_max, waves, validation_waves and sram. Needs the tables
+// (plan/tables.h).
+//
+// RECOMPUTE_AUTO takes the least recomputation with which a step is one wave; if there is none, the
+// least with which one micro-batch fits at all.
+// RESOURCE_EXHAUSTED: not even one micro-batch fits; names what fills the SRAM and what would fit.
+absl::Status FitIntoSram(Plan& plan);
+
+}  // namespace waferstream

@@ -1,0 +1,154 @@
+#include "plan/job_keys.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "plan/job_fields.h"
+
+namespace waferstream {
+namespace {
+
+using enum KeyKind;
+
+// Bounds that keep every product of shapes within 64 bits and every count within an int.
+constexpr double kCountMax = 2147483647;
+constexpr double kWidthMax = 1 << 20;
+
+constexpr JobKey kKeys[] = {
+    {.path = "name", .fallback = "job"},
+
+    {.path = "model.family", .kind = kWord, .fallback = "gpt2", .words = "gpt2"},
+    {.path = "model.layers", .kind = kWhole, .required = true, .low = 1, .high = 1 << 16},
+    {.path = "model.hidden", .kind = kWhole, .required = true, .low = 1, .high = kWidthMax},
+    {.path = "model.heads", .kind = kWhole, .required = true, .low = 1, .high = kWidthMax},
+    // Tokens are uint16 in data files.
+    {.path = "model.vocab", .kind = kWhole, .required = true, .low = 1, .high = 65536},
+    {.path = "model.context", .kind = kWhole, .required = true, .low = 1, .high = kWidthMax},
+    // Without a fallback of its own: 4 * hidden.
+    {.path = "model.ffn", .kind = kWhole, .low = 1, .high = 16 * kWidthMax},
+    {.path = "model.tied", .kind = kFlag, .fallback = "true"},
+    {.path = "model.norm_eps", .kind = kReal, .fallback = "1e-5", .high = 1, .open_low = true},
+
+    {.path = "data.train", .kind = kPath, .required = true},
+    {.path = "data.validation", .kind = kPath},
+    {.path = "data.shuffle", .kind = kWord, .fallback = "none", .words = "none|epoch"},
+
+    {.path = "training.steps", .kind = kWhole, .required = true, .low = 1, .high = kCountMax},
+    {.path = "training.global_batch", .kind = kWhole, .required = true, .low = 1, .high = 1 << 24},
+    {.path = "training.micro_batch", .kind = kWhole, .required = true, .low = 1, .high = 1 << 24},
+    {.path = "training.precision", .kind = kWord, .fallback = "f32", .words = "f32|bf16"},
+    {.path = "training.seed", .kind = kWhole, .fallback = "0", .high = 0x1p64},
+    {.path = "training.optimizer.adamw.lr", .kind = kReal, .required = true, .open_low = true},
+    {.path = "training.optimizer.adamw.betas",
+     .kind = kRealPair,
+     .field = "training.optimizer.adamw.beta",
+     .fallback = "[0.9, 0.95]",
+     .high = 1,
+     .open_high = true},
+    {.path = "training.optimizer.adamw.eps", .kind = kReal, .fallback = "1e-8", .open_low = true},
+    {.path = "training.optimizer.adamw.weight_decay", .kind = kReal, .fallback = "0.1"},
+    {.path = "training.optimizer.sgd.lr", .kind = kReal, .required = true, .open_low = true},
+    {.path = "training.optimizer.sgd.momentum",
+     .kind = kReal,
+     .fallback = "0",
+     .high = 1,
+     .open_high = true},
+    {.path = "training.optimizer.sgd.weight_decay", .kind = kReal, .fallback = "0"},
+    {.path = "training.schedule.cosine.warmup", .kind = kWhole, .fallback = "0", .high = kCountMax},
+    {.path = "training.schedule.cosine.min_lr", .kind = kReal, .fallback = "0"},
+    {.path = "training.clip", .kind = kReal, .fallback = "1.0"},
+    {.path = "training.validate_every", .kind = kWhole, .fallback = "50", .high = kCountMax},
+    {.path = "training.recompute",
+     .kind = kWord,
+     .fallback = "auto",
+     .words = "auto|none|selective|full"},
+    {.path = "training.tile",
+     .kind = kElements,
+     .field = "training.tile_elements",
+     .fallback = "1M",
+     .low = 1,
+     .high = 1 << 30},
+
+    {.path = "cluster.wafers", .kind = kWhole, .fallback = "1", .low = 1, .high = 1 << 16},
+    {.path = "cluster.memoryx", .kind = kWhole, .fallback = "1", .low = 1, .high = 1 << 16},
+    {.path = "cluster.swarmx", .kind = kWhole, .fallback = "1", .low = 1, .high = 1 << 16},
+    {.path = "cluster.fanout", .kind = kWhole, .fallback = "4", .low = 2, .high = 1 << 16},
+    {.path = "cluster.planes", .kind = kWhole, .fallback = "1", .low = 1, .high = 256},
+    {.path = "cluster.wafer.profile", .fallback = "wse3"},
+    {.path = "cluster.wafer.sram",
+     .kind = kBytes,
+     .field = "cluster.wafer.sram_bytes",
+     .fallback = "4GiB",
+     .low = 1,
+     .high = 0x1p50},
+    {.path = "cluster.wafer.kernel_threads",
+     .kind = kWhole,
+     .fallback = "1",
+     .low = 1,
+     .high = 1024},
+
+    {.path = "checkpoint.every", .kind = kWhole, .fallback = "0", .high = kCountMax},
+    {.path = "checkpoint.keep", .kind = kWhole, .fallback = "3", .low = 1, .high = kCountMax},
+    {.path = "checkpoint.dir"},
+    {.path = "checkpoint.from"},
+};
+
+constexpr absl::string_view kOptionalSections[] = {
+    "training.optimizer.adamw",
+    "training.optimizer.sgd",
+    "training.schedule.cosine",
+};
+
+bool IsNumber(KeyKind kind) {
+  return kind == kWhole || kind == kElements || kind == kBytes || kind == kReal;
+}
+
+absl::Status CheckKey(const JobKey& key, const JobSpec& job) {
+  if (key.kind == kRealPair) {
+    RETURN_IF_ERROR(CheckRange(key, NumberIn(job, absl::StrCat(key.Field(), 1))));
+    return CheckRange(key, NumberIn(job, absl::StrCat(key.Field(), 2)));
+  }
+  return IsNumber(key.kind) ? CheckRange(key, NumberIn(job, key.Field())) : absl::OkStatus();
+}
+
+}  // namespace
+
+std::span<const JobKey> JobKeys() { return kKeys; }
+
+std::span<const absl::string_view> OptionalSections() { return kOptionalSections; }
+
+bool IsInside(absl::string_view path, absl::string_view section) {
+  return path.size() > section.size() && absl::StartsWith(path, section) &&
+         path[section.size()] == '.';
+}
+
+absl::string_view OptionalSectionOf(absl::string_view path) {
+  for (absl::string_view section : kOptionalSections) {
+    if (IsInside(path, section)) return section;
+  }
+  return {};
+}
+
+absl::Status CheckRange(const JobKey& key, double value) {
+  // Written so that a NaN is refused.
+  const bool high_enough = key.open_low ? value > key.low : value >= key.low;
+  const bool low_enough = key.open_high ? value < key.high : value <= key.high;
+  if (high_enough && low_enough) return absl::OkStatus();
+  const char* relation = high_enough ? (key.open_high ? "below " : "at most ")
+                                     : (key.open_low ? "greater than " : "at least ");
+  return absl::InvalidArgumentError(
+      absl::StrCat(key.path, ": ", value, " must be ", relation, high_enough ? key.high : key.low));
+}
+
+absl::Status CheckRanges(const JobSpec& job) {
+  for (const JobKey& key : kKeys) {
+    const bool of_training = IsInside(key.path, "training") || IsInside(key.path, "data");
+    if (of_training && job.has_generate()) continue;
+    const absl::string_view section = OptionalSectionOf(key.path);
+    if (!section.empty() && !HasSection(job, section)) continue;
+    RETURN_IF_ERROR(CheckKey(key, job));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace waferstream

@@ -1,0 +1,143 @@
+// Plan::Hash(): the canonical bytes of a plan, in the order of its fields, every number as 64 bits.
+#include <bit>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "plan/plan.h"
+
+namespace waferstream {
+namespace {
+
+class Bytes {
+ public:
+  void Add(uint64_t value) {
+    for (int shift = 0; shift < 64; shift += 8) bytes_.push_back(static_cast<char>(value >> shift));
+  }
+  void Add(double value) { Add(std::bit_cast<uint64_t>(value)); }
+  template <typename T>
+  requires std::is_integral_v<T> || std::is_enum_v<T>
+  void Add(T value) { Add(static_cast<uint64_t>(value)); }
+  void Add(std::string_view text) {
+    Add(text.size());
+    bytes_.append(text);
+  }
+  template <typename T>
+  void AddList(const std::vector<T>& list) {
+    Add(list.size());
+    for (const T& item : list) Add(item);
+  }
+  void Add(const Credit& credit) {
+    for (int slots : credit.slots) Add(slots);
+  }
+  void Add(const Endpoint& end) {
+    Add(end.role);
+    Add(end.process);
+    Add(end.node);
+  }
+  void Add(const Parameter& p) {
+    Add(std::string_view(p.name));
+    Add(p.rows);
+    Add(p.cols);
+    Add(p.is_matrix);
+    Add(p.transposed_in_checkpoint);
+    Add(p.init_std);
+    Add(p.init_value);
+    Add(p.contributions);
+  }
+  void Add(const Tile& t) {
+    Add(t.parameter);
+    Add(t.first_row);
+    Add(t.rows);
+    Add(t.owner);
+    Add(t.plane);
+    Add(t.slot);
+  }
+  void Add(const GradientItem& g) {
+    Add(g.tile);
+    Add(g.contribution);
+  }
+  void Add(const TreeNode& n) {
+    Add(n.plane);
+    Add(n.process);
+    AddList(n.up_channels);
+    AddList(n.down_channels);
+  }
+  void Add(const Channel& c) {
+    Add(c.plane);
+    Add(c.up);
+    Add(c.down);
+    Add(c.tile_window);
+    Add(c.gradient_window);
+  }
+  void Add(const Op& op) {
+    Add(op.kind);
+    Add(op.site);
+    Add(op.layer);
+    Add(op.item);
+    AddList(op.needs);
+    AddList(op.releases);
+    AddList(op.gradients);
+  }
+  void Add(const SramRegion& r) {
+    Add(r.buffer);
+    Add(r.plane);
+    Add(std::string_view(r.name));
+    Add(r.offset);
+    Add(r.bytes);
+    Add(r.count);
+  }
+
+  uint64_t Hash() const { return Hash64(bytes_.data(), bytes_.size()); }
+
+ private:
+  std::string bytes_;
+};
+
+// Equal messages give equal bytes; protobuf promises that only within one build, and one build is
+// what all nodes of a job run (see the protocol version in Register).
+std::string Canonical(const JobSpec& job) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    job.SerializeWithCachedSizes(&coded);
+  }
+  return bytes;
+}
+
+void AddProgram(const Program& program, Bytes& bytes) {
+  for (const auto* ops : {&program.forward, &program.backward, &program.generate}) {
+    bytes.AddList(*ops);
+  }
+  bytes.AddList(program.forward_stream);
+  bytes.AddList(program.backward_stream);
+  bytes.AddList(program.gradient_stream);
+}
+
+}  // namespace
+
+uint64_t Plan::Hash() const {
+  Bytes bytes;
+  bytes.Add(std::string_view(Canonical(job)));
+  for (int n : {shape.wafers, shape.memoryx, shape.swarmx}) bytes.Add(n);
+  bytes.Add(wire);
+  bytes.AddList(parameters);
+  bytes.AddList(tiles);
+  for (int n : {leaves, resident_max, waves, validation_leaves, validation_waves}) bytes.Add(n);
+  bytes.AddList(tree_nodes);
+  bytes.AddList(channels);
+  for (size_t slot_bytes : tile_slot_bytes) bytes.Add(slot_bytes);
+  for (size_t slot_bytes : gradient_slot_bytes) bytes.Add(slot_bytes);
+  bytes.Add(recompute);
+  AddProgram(program, bytes);
+  bytes.AddList(sram.regions);
+  bytes.Add(sram.bytes);
+  return bytes.Hash();
+}
+
+}  // namespace waferstream

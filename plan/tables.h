@@ -1,0 +1,14 @@
+// The part of a plan that does not depend on what fits where: parameters, tiles, leaves.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "plan/plan.h"
+
+namespace waferstream {
+
+// A plan with job, shape, wire, parameters, tiles (owner and plane included), slot bytes, leaves
+// and validation_leaves. A generation gets the training section that its one leaf of one sequence
+// means. INVALID_ARGUMENT: as Compile.
+absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape);
+
+}  // namespace waferstream
