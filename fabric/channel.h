@@ -1,0 +1,60 @@
+// A channel: ordered, reliable, credit-controlled frames between two roles. Adapters (tcp, inproc)
+// stand behind this interface; a role sees nothing else of the network.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/credit.h"
+#include "fabric/frame.h"
+
+namespace waferstream {
+
+// What the plan says about one end of one channel.
+struct ChannelTerms {
+  uint32_t epoch = 0;  // of every frame; another one is a violation
+  // Slots, both classes together, that the peer may have granted at any time. A grant beyond them
+  // is a violation: it is what bounds the frames queued here.
+  int peer_slots = 0;
+};
+
+// The receiving side of a channel's user. All calls come from the fabric's executor, never from
+// inside a call into Channel.
+class ChannelHandler {
+ public:
+  virtual ~ChannelHandler() = default;
+
+  // A tile or gradient frame is about to be received: where its payload goes, exactly header.length
+  // bytes, untouched until OnFrame or OnClosed. An error tears the channel down with it.
+  virtual absl::StatusOr<std::span<std::byte>> BufferFor(const FrameHeader& header) = 0;
+  // The payload is in that buffer and its checksum is right. An error tears the channel down.
+  virtual absl::Status OnFrame(const FrameHeader& header) = 0;
+  virtual void OnCredit(const Credit& credit) = 0;
+  // The fabric is done with the payload of the Send with this token.
+  virtual void OnSent(uint64_t token) = 0;
+  // The last call, exactly once: the fabric reads and writes none of the buffers any more. Payloads
+  // not yet sent are dropped without OnSent. OK: this end called Close(). Otherwise why it broke.
+  virtual void OnClosed(const absl::Status& why) = 0;
+};
+
+// One end of a channel. Lives on the fabric's executor; every call is made there.
+// Lifecycle: Open -> (Send | Grant)* -> Close, then OnClosed. Calls after Close, or after the
+// channel broke, do nothing. Danger: the handler and all buffers must live until OnClosed.
+class Channel {
+ public:
+  virtual ~Channel() = default;
+
+  // Begins to receive. Called once.
+  virtual void Open(ChannelHandler& handler) = 0;
+  // Queues a tile or gradient frame behind those before it, against one granted slot. `header`
+  // needs no sequence and no crc. `payload` is header.length bytes.
+  virtual void Send(const FrameHeader& header, const std::byte* payload, uint64_t token) = 0;
+  // Grants the peer slots. Overtakes queued frames.
+  virtual void Grant(const Credit& credit) = 0;
+  virtual void Close() = 0;
+};
+
+}  // namespace waferstream

@@ -1,0 +1,71 @@
+// A channel on one TCP connection. Private to the tcp adapter: users see Channel.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "fabric/channel.h"
+
+namespace waferstream {
+
+// Takes over a connection on which both ends have said Hello.
+//
+// One coroutine reads for as long as the channel lives; another writes for as long as there is
+// something to write. Header first, then the payload straight into the handler's buffer; header and
+// payload leave in one gathered write. Both coroutines hold a reference, so the object lives until
+// both have ended, and only then is OnClosed called.
+//
+// Invariants:
+//   1. Grants not yet sent are added up in pending_grant_, never queued.
+//   2. unspent_ (granted by the peer, not used) + queued frames <= 2 * peer_slots. A peer that
+//   keeps
+//      to its window cannot exceed it: its window covers what is unspent and, at the most, all
+//      frames that it already has but whose write has not been seen to complete here.
+class TcpChannel final : public Channel, public std::enable_shared_from_this<TcpChannel> {
+ public:
+  TcpChannel(boost::asio::ip::tcp::socket socket, const ChannelTerms& terms);
+
+  void Open(ChannelHandler& handler) override;
+  void Send(const FrameHeader& header, const std::byte* payload, uint64_t token) override;
+  void Grant(const Credit& credit) override;
+  void Close() override;
+
+ private:
+  struct Outgoing {
+    FrameHeader header;
+    const std::byte* payload;
+    uint64_t token;
+  };
+
+  boost::asio::awaitable<void> ReadFrames();
+  boost::asio::awaitable<absl::Status> ReadFrame();
+  boost::asio::awaitable<absl::Status> ReadPayload(const FrameHeader& header);
+  absl::Status CheckHeader(const FrameHeader& header);
+  absl::Status TakeCredit(const FrameHeader& header);
+
+  void StartWriting();
+  boost::asio::awaitable<void> WriteFrames();
+  boost::asio::awaitable<absl::Status> WriteFrame(FrameHeader header, const std::byte* payload);
+
+  void Fail(const absl::Status& why);
+  void FinishIfIdle();
+
+  boost::asio::ip::tcp::socket socket_;
+  const ChannelTerms terms_;
+  ChannelHandler* handler_ = nullptr;
+  bool closed_ = false;
+  bool finished_ = false;  // OnClosed is on its way
+  bool reading_ = false;
+  bool writing_ = false;
+  absl::Status why_closed_;
+  uint64_t sequence_in_ = 1;  // 0 was the Hello
+  uint64_t sequence_out_ = 1;
+  int64_t unspent_ = 0;
+  Credit pending_grant_;
+  std::deque<Outgoing> queue_;
+};
+
+}  // namespace waferstream

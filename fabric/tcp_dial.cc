@@ -1,0 +1,149 @@
+#include "fabric/tcp_dial.h"
+
+#include <algorithm>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "fabric/tcp_channel.h"
+#include "fabric/tcp_hello.h"
+#include "fabric/tcp_socket.h"
+
+namespace waferstream {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kFirstPause = std::chrono::milliseconds(20);
+constexpr auto kPauseMax = std::chrono::milliseconds(500);
+// Of one attempt: a peer that accepts and then hangs must not take the whole deadline.
+constexpr auto kAttempt = std::chrono::seconds(5);
+
+class Dial final : public TcpDial, public std::enable_shared_from_this<Dial> {
+ public:
+  Dial(asio::io_context& io, DialTarget target, Done done)
+      : target_(std::move(target)),
+        done_(std::move(done)),
+        deadline_(Clock::now() + absl::ToChronoMilliseconds(target_.timeout)),
+        socket_(io),
+        resolver_(io),
+        pause_(io) {}
+
+  void Run() {
+    asio::co_spawn(
+        socket_.get_executor(), [self = shared_from_this()] { return self->TryUntilDeadline(); },
+        asio::detached);
+  }
+
+  void Cancel() override {
+    cancelled_ = true;
+    error_code ignored;
+    socket_.close(ignored);
+    resolver_.cancel();
+    pause_.cancel();
+  }
+
+ private:
+  asio::awaitable<void> TryUntilDeadline();
+  asio::awaitable<absl::Status> Attempt();
+  asio::awaitable<absl::Status> ConnectAndGreet(tcp::endpoint peer);
+  absl::Status Agrees(const Hello& answer) const;
+  void Finish(absl::Status status);
+
+  const DialTarget target_;
+  Done done_;
+  const Clock::time_point deadline_;
+  tcp::socket socket_;
+  tcp::resolver resolver_;
+  asio::steady_timer pause_;
+  bool cancelled_ = false;
+};
+
+asio::awaitable<void> Dial::TryUntilDeadline() {
+  Clock::duration pause = kFirstPause;
+  while (true) {
+    absl::Status status = co_await Attempt();
+    if (cancelled_) status = absl::CancelledError("dial cancelled");
+    if (status.ok() || cancelled_ || absl::IsFailedPrecondition(status)) co_return Finish(status);
+    if (Clock::now() + pause > deadline_) {
+      co_return Finish(absl::DeadlineExceededError(absl::StrCat(
+          "no channel within ", absl::FormatDuration(target_.timeout), ": ", status.message())));
+    }
+    error_code error;
+    pause_.expires_after(pause);
+    co_await pause_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (cancelled_) co_return Finish(absl::CancelledError("dial cancelled"));
+    pause = std::min<Clock::duration>(2 * pause, kPauseMax);
+  }
+}
+
+asio::awaitable<absl::Status> Dial::Attempt() {
+  error_code error;
+  const tcp::resolver::results_type found =
+      co_await resolver_.async_resolve(tcp::v4(), target_.host, absl::StrCat(target_.port),
+                                       asio::redirect_error(asio::use_awaitable, error));
+  if (error || cancelled_) co_return SocketError(error);
+  socket_.close(error);
+  SocketDeadline deadline(socket_, std::min(deadline_, Clock::now() + kAttempt));
+  absl::Status status = co_await ConnectAndGreet(found.begin()->endpoint());
+  if (deadline.expired()) status = absl::UnavailableError("the peer did not answer");
+  co_return status;
+}
+
+asio::awaitable<absl::Status> Dial::ConnectAndGreet(tcp::endpoint peer) {
+  error_code error;
+  co_await socket_.async_connect(peer, asio::redirect_error(asio::use_awaitable, error));
+  if (error) co_return SocketError(error);
+  SetOptions(socket_);
+  absl::Status status = co_await WriteHello(socket_, target_.hello);
+  if (!status.ok()) co_return status;
+  const absl::StatusOr<Hello> answer = co_await ReadHello(socket_);
+  if (!answer.ok()) co_return answer.status();
+  co_return Agrees(*answer);
+}
+
+absl::Status Dial::Agrees(const Hello& answer) const {
+  const Hello& ours = target_.hello;
+  if (answer.job_id() == ours.job_id() && answer.epoch() == ours.epoch() &&
+      answer.plan_hash() == ours.plan_hash() && answer.channel() == ours.channel()) {
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError(absl::StrCat("node ", answer.node_id(),
+                                             " answered with another job, epoch, plan or channel"));
+}
+
+void Dial::Finish(absl::Status status) {
+  if (status.ok()) {
+    done_(std::make_shared<TcpChannel>(std::move(socket_), target_.terms));
+  } else {
+    done_(absl::Status(status.code(), absl::StrCat("dialling ", target_.host, ":", target_.port,
+                                                   ": ", status.message())));
+  }
+  done_ = nullptr;
+}
+
+}  // namespace
+
+std::shared_ptr<TcpDial> TcpDial::Start(asio::io_context& io, DialTarget target, Done done) {
+  auto dial = std::make_shared<Dial>(io, std::move(target), std::move(done));
+  // Posted, so that the caller holds the dial before it can be done.
+  asio::post(io, [dial] { dial->Run(); });
+  return dial;
+}
+
+}  // namespace waferstream

@@ -1,0 +1,164 @@
+#include "fabric/tcp_listener.h"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "fabric/tcp_channel.h"
+#include "fabric/tcp_hello.h"
+#include "fabric/tcp_socket.h"
+
+namespace waferstream {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+// Shared by the accepting coroutine and one coroutine a half-open connection; ends when Close() has
+// closed all their sockets.
+class TcpListener::Acceptor : public std::enable_shared_from_this<Acceptor> {
+ public:
+  Acceptor(asio::io_context& io, const TcpListenerOptions& options, AcceptHandler& handler)
+      : options_(options), handler_(&handler), acceptor_(io), pause_(io) {}
+
+  absl::Status Listen();
+  void Start();
+  void Close();
+  uint16_t port() const { return port_; }
+
+ private:
+  asio::awaitable<void> AcceptAll();
+  asio::awaitable<void> Welcome(tcp::socket socket);
+  asio::awaitable<absl::Status> Handshake(tcp::socket& socket, Hello* theirs, ChannelTerms* terms);
+
+  const TcpListenerOptions options_;
+  AcceptHandler* handler_;  // null once closed
+  tcp::acceptor acceptor_;
+  asio::steady_timer pause_;
+  uint16_t port_ = 0;
+  std::set<tcp::socket*> half_open_;
+};
+
+absl::Status TcpListener::Acceptor::Listen() {
+  const tcp::endpoint endpoint(tcp::v4(), options_.port);
+  error_code error;
+  acceptor_.open(endpoint.protocol(), error);
+  if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor_.bind(endpoint, error);
+  if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+  if (error) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on fabric port ", options_.port, ": ", error.message()));
+  }
+  port_ = acceptor_.local_endpoint().port();
+  return absl::OkStatus();
+}
+
+void TcpListener::Acceptor::Start() {
+  asio::co_spawn(
+      acceptor_.get_executor(), [self = shared_from_this()] { return self->AcceptAll(); },
+      asio::detached);
+}
+
+void TcpListener::Acceptor::Close() {
+  handler_ = nullptr;
+  error_code ignored;
+  acceptor_.close(ignored);
+  pause_.cancel();
+  for (tcp::socket* socket : half_open_) socket->close(ignored);
+}
+
+asio::awaitable<void> TcpListener::Acceptor::AcceptAll() {
+  while (handler_ != nullptr) {
+    error_code error;
+    tcp::socket socket(acceptor_.get_executor());
+    co_await acceptor_.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
+    if (handler_ == nullptr) co_return;
+    if (error) {
+      // Out of descriptors, most likely: the connection stays in the backlog, so do not spin on it.
+      handler_->OnRefused(absl::StrCat("cannot accept a connection: ", error.message()));
+      pause_.expires_after(std::chrono::milliseconds(100));
+      co_await pause_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    } else if (static_cast<int>(half_open_.size()) >= options_.half_open_max) {
+      handler_->OnRefused(absl::StrCat("closed a connection from ", PeerName(socket), ": ",
+                                       half_open_.size(), " others have not said Hello yet"));
+    } else {
+      asio::co_spawn(
+          acceptor_.get_executor(),
+          [self = shared_from_this(), socket = std::move(socket)]() mutable {
+            return self->Welcome(std::move(socket));
+          },
+          asio::detached);
+    }
+  }
+}
+
+asio::awaitable<void> TcpListener::Acceptor::Welcome(tcp::socket socket) {
+  const std::string peer = PeerName(socket);
+  SetOptions(socket);
+  half_open_.insert(&socket);
+  Hello theirs;
+  ChannelTerms terms;
+  absl::Status status;
+  {
+    SocketDeadline deadline(socket, std::chrono::steady_clock::now() +
+                                        absl::ToChronoMilliseconds(options_.hello_timeout));
+    status = co_await Handshake(socket, &theirs, &terms);
+    if (deadline.expired()) {
+      status = absl::DeadlineExceededError(
+          absl::StrCat("no Hello within ", absl::FormatDuration(options_.hello_timeout)));
+    }
+  }
+  half_open_.erase(&socket);
+  if (handler_ == nullptr) co_return;
+  if (status.ok()) {
+    handler_->OnChannel(theirs, std::make_shared<TcpChannel>(std::move(socket), terms));
+  } else {
+    handler_->OnRefused(absl::StrCat("closed a connection from ", peer, ": ", status.message()));
+  }
+}
+
+asio::awaitable<absl::Status> TcpListener::Acceptor::Handshake(tcp::socket& socket, Hello* theirs,
+                                                               ChannelTerms* terms) {
+  absl::StatusOr<Hello> hello = co_await ReadHello(socket);
+  if (absl::IsFailedPrecondition(hello.status())) {
+    // Another protocol version. Saying ours lets the dialler see that trying again is of no use.
+    Hello ours;
+    ours.set_node_id(options_.node_id);
+    (void)co_await WriteHello(socket, ours);
+  }
+  if (!hello.ok()) co_return hello.status();
+  if (handler_ == nullptr) co_return absl::CancelledError("closed");
+  absl::StatusOr<ChannelTerms> admitted = handler_->Admit(*hello);
+  if (!admitted.ok()) co_return admitted.status();
+  *theirs = *hello;
+  *terms = *admitted;
+  hello->set_node_id(options_.node_id);
+  co_return co_await WriteHello(socket, *hello);
+}
+
+absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Create(asio::io_context& io,
+                                                                 const TcpListenerOptions& options,
+                                                                 AcceptHandler& handler) {
+  auto acceptor = std::make_shared<Acceptor>(io, options, handler);
+  const absl::Status status = acceptor->Listen();
+  if (!status.ok()) return status;
+  acceptor->Start();
+  return std::unique_ptr<TcpListener>(new TcpListener(std::move(acceptor)));
+}
+
+TcpListener::TcpListener(std::shared_ptr<Acceptor> acceptor) : acceptor_(std::move(acceptor)) {}
+
+TcpListener::~TcpListener() { acceptor_->Close(); }
+
+uint16_t TcpListener::port() const { return acceptor_->port(); }
+
+}  // namespace waferstream

@@ -1,0 +1,61 @@
+// The accepting end of the tcp adapter.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "fabric/channel.h"
+#include "proto/fabric.pb.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace waferstream {
+
+// Decides about incoming connections. All calls come from the io_context's thread.
+class AcceptHandler {
+ public:
+  virtual ~AcceptHandler() = default;
+
+  // Whether the dialler's Hello agrees with what is prepared here. An error closes the connection;
+  // the dialler, who cannot know whether this node is merely not ready yet, tries again.
+  virtual absl::StatusOr<ChannelTerms> Admit(const Hello& theirs) = 0;
+  // The admitted channel, after this end's Hello has left; not yet opened. By now the epoch may be
+  // gone; then drop it.
+  virtual void OnChannel(const Hello& theirs, std::shared_ptr<Channel> channel) = 0;
+  // A connection was closed before it became a channel: one line for the log.
+  virtual void OnRefused(const std::string& line) = 0;
+};
+
+struct TcpListenerOptions {
+  uint16_t port = 0;         // 0: any free one
+  std::string node_id = "";  // this node, for its Hello
+  absl::Duration hello_timeout = absl::Seconds(5);
+  int half_open_max = 256;  // connections without Hello; one more is closed at once
+};
+
+// Accepts until destroyed. Whatever a stranger sends costs it its own connection and nothing else.
+// Create and destroy on the io_context's thread, or while nothing runs it. The handler must live
+// until then.
+class TcpListener {
+ public:
+  // UNAVAILABLE, naming the port, when it is in use.
+  static absl::StatusOr<std::unique_ptr<TcpListener>> Create(boost::asio::io_context& io,
+                                                             const TcpListenerOptions& options,
+                                                             AcceptHandler& handler);
+  ~TcpListener();
+
+  uint16_t port() const;
+
+ private:
+  class Acceptor;
+  explicit TcpListener(std::shared_ptr<Acceptor> acceptor);
+
+  std::shared_ptr<Acceptor> acceptor_;
+};
+
+}  // namespace waferstream

@@ -1,0 +1,46 @@
+// What the channel, the listener and the dialler share: Status from Asio's errors, socket options,
+// deadlines. Private to the tcp adapter.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/system/error_code.hpp>
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace waferstream {
+
+// UNAVAILABLE with the system's words; "closed by the peer" at the end of the stream.
+absl::Status SocketError(const boost::system::error_code& error);
+
+// No delay: a credit frame must not wait for an acknowledgement. Buffer sizes stay with the kernel:
+// asking for a size turns its auto-tuning off and is capped (net.core.rmem_max) far below what
+// tuning reaches; see README for the measurement.
+void SetOptions(boost::asio::ip::tcp::socket& socket);
+
+std::string PeerName(const boost::asio::ip::tcp::socket& socket);
+
+// Closes the socket, which ends the operation waiting on it, unless destroyed before `when`.
+class SocketDeadline {
+ public:
+  SocketDeadline(boost::asio::ip::tcp::socket& socket, std::chrono::steady_clock::time_point when);
+  ~SocketDeadline();
+  SocketDeadline(const SocketDeadline&) = delete;
+  SocketDeadline& operator=(const SocketDeadline&) = delete;
+
+  bool expired() const { return state_->expired; }
+
+ private:
+  // Outlives this object in the timer's handler, which may be queued already when it is destroyed.
+  struct State {
+    boost::asio::ip::tcp::socket* socket;
+    bool expired = false;
+  };
+  std::shared_ptr<State> state_;
+  boost::asio::steady_timer timer_;
+};
+
+}  // namespace waferstream
