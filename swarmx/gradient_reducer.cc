@@ -1,0 +1,195 @@
+#include "swarmx/gradient_reducer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status.h"
+#include "base/vector_math.h"
+
+namespace waferstream {
+namespace {
+
+// Additions are shared out to the kernel threads in chunks of this many elements.
+constexpr size_t kChunkElements = 16 << 10;
+
+SlotPool::SlotBytes SlotBytesOf(const Plan& plan) {
+  return {plan.gradient_slot_bytes[kSmall], plan.gradient_slot_bytes[kLarge]};
+}
+
+std::vector<Credit> Windows(const Plan& plan, const TreeNode& node) {
+  std::vector<Credit> windows;
+  for (const int id : node.down_channels) windows.push_back(plan.channels[id].gradient_window);
+  return windows;
+}
+
+struct Sum {
+  float* into;
+  const float* from;
+  size_t elements;
+};
+
+void AddAll(const std::vector<Sum>& sums, Parallel& parallel) {
+  for (const Sum& sum : sums) {
+    const int chunks = static_cast<int>((sum.elements + kChunkElements - 1) / kChunkElements);
+    parallel.For(chunks, [&sum](int chunk, int) {
+      const size_t first = chunk * kChunkElements;
+      Add(sum.into + first, sum.from + first, std::min(kChunkElements, sum.elements - first));
+    });
+  }
+}
+
+}  // namespace
+
+size_t GradientReducer::ResidentBytes(const Plan& plan, const TreeNode& node) {
+  size_t bytes = 0;
+  for (const Credit& window : Windows(plan, node)) {
+    bytes += SlotPool::WindowBytes(window, SlotBytesOf(plan));
+  }
+  return bytes;
+}
+
+GradientReducer::GradientReducer(const Plan& plan, const Endpoint& self, uint32_t epoch,
+                                 uint64_t start_step, uint64_t token_base, uint64_t compute_id,
+                                 std::span<std::byte> memory, TrafficCounters* traffic)
+    : plan_(plan),
+      token_base_(token_base),
+      compute_id_(compute_id),
+      traffic_(traffic),
+      slots_(Windows(plan, plan.tree_nodes[self.node]), SlotBytesOf(plan), memory),
+      out_(plan, plan.tree_nodes[self.node].plane, self, epoch, start_step) {
+  const TreeNode& node = plan.tree_nodes[self.node];
+  for (const int id : node.down_channels) {
+    const Endpoint& child = plan.channels[id].down;
+    children_.push_back(
+        {id, GradientCursor(plan, node.plane, child, epoch, start_step), {}, {}, 0});
+  }
+  for (const int id : node.up_channels) parents_.push_back({id, {}});
+}
+
+void GradientReducer::Start(Turn& turn) {
+  for (const Child& child : children_) {
+    const Credit& window = plan_.channels[child.channel].gradient_window;
+    if (window.slots[kSmall] + window.slots[kLarge] == 0) continue;
+    turn.actions.push_back(GrantAction{child.channel, FrameKind::kGradient, window});
+  }
+}
+
+int GradientReducer::PortOf(ChannelId channel) const {
+  int port = 0;
+  while (children_[port].channel != channel) ++port;
+  return port;
+}
+
+absl::StatusOr<std::span<std::byte>> GradientReducer::BufferFor(ChannelId channel,
+                                                                const FrameHeader& header) {
+  const int port = PortOf(channel);
+  Child& child = children_[port];
+  WS_CHECK(!child.receiving);
+  if (child.due.done()) return absl::InvalidArgumentError("a gradient that is not in the plan");
+  RETURN_IF_ERROR(CheckExpected(child.due.Header(), header));
+  const SlotClass slot_class = plan_.tiles[child.due.TileOf(child.due.item())].slot;
+  ASSIGN_OR_RETURN(child.receiving_slot, slots_.Take(port, slot_class));
+  child.receiving = child.due.item();
+  child.receiving_range = child.due.range();
+  child.due.Advance();
+  return std::span(slots_.bytes(child.receiving_slot), header.length);
+}
+
+void GradientReducer::OnFrame(ChannelId channel, Turn& turn) {
+  Child& child = children_[PortOf(channel)];
+  WS_CHECK(child.receiving);
+  const uint64_t item = *std::exchange(child.receiving, std::nullopt);
+  traffic_->set_gradient_blocks_in(traffic_->gradient_blocks_in() + 1);
+  traffic_->set_gradient_bytes_in(traffic_->gradient_bytes_in() +
+                                  plan_.GradientBytes(out_.TileOf(item)));
+  Insert(item, child.receiving_range, child.receiving_slot);
+  StartBatch(turn);
+  Send(turn);
+}
+
+void GradientReducer::Insert(uint64_t item, BlockRange range, int slot) {
+  BlockSet& held = open_.try_emplace(item, static_cast<uint32_t>(plan_.leaves)).first->second;
+  if (const std::optional<Merge> merge = held.Insert(range, slot)) due_.push_back({item, *merge});
+}
+
+void GradientReducer::StartBatch(Turn& turn) {
+  if (due_.empty() || !running_.empty()) return;
+  running_.swap(due_);
+  batch_started_s_ = turn.now_s;
+  std::vector<Sum> sums;
+  for (const Addition& addition : running_) {
+    sums.push_back({reinterpret_cast<float*>(slots_.bytes(addition.merge.into)),
+                    reinterpret_cast<const float*>(slots_.bytes(addition.merge.from)),
+                    static_cast<size_t>(plan_.tiles[out_.TileOf(addition.item)].elements)});
+  }
+  turn.actions.push_back(
+      ComputeAction{Lane::kCompute, compute_id_, [sums = std::move(sums)](Parallel& parallel) {
+                      AddAll(sums, parallel);
+                      return absl::OkStatus();
+                    }});
+}
+
+void GradientReducer::OnComputeDone(Turn& turn) {
+  WS_CHECK(!running_.empty());
+  traffic_->set_busy_seconds(traffic_->busy_seconds() + turn.now_s - batch_started_s_);
+  traffic_->set_gradient_adds(traffic_->gradient_adds() + running_.size());
+  for (const Addition& addition : running_) {
+    Release(addition.merge.from, turn);
+    Insert(addition.item, addition.merge.result, addition.merge.into);
+  }
+  running_.clear();
+  StartBatch(turn);
+  Send(turn);
+}
+
+void GradientReducer::Release(int slot, Turn& turn) {
+  Credit one;
+  one.slots[slots_.slot_class(slot)] = 1;
+  const ChannelId channel = children_[slots_.port(slot)].channel;
+  slots_.Free(slot);
+  turn.actions.push_back(GrantAction{channel, FrameKind::kGradient, one});
+}
+
+void GradientReducer::Send(Turn& turn) {
+  while (!out_.done()) {
+    const std::optional<int> slot = DueSlot();
+    if (!slot) return;
+    const uint64_t item = out_.item();
+    Parent& parent = ParentFor(out_.TileOf(item));
+    const SlotClass slot_class = slots_.slot_class(*slot);
+    if (!parent.credit.Has(slot_class)) return;
+    parent.credit.Spend(slot_class);
+    const FrameHeader header = out_.Header();
+    turn.actions.push_back(SendAction{parent.channel, header, slots_.bytes(*slot),
+                                      token_base_ + static_cast<uint64_t>(*slot)});
+    traffic_->set_gradient_blocks_out(traffic_->gradient_blocks_out() + 1);
+    traffic_->set_gradient_bytes_out(traffic_->gradient_bytes_out() + header.length);
+    if (out_.last_of_item()) open_.erase(item);
+    out_.Advance();
+  }
+}
+
+std::optional<int> GradientReducer::DueSlot() const {
+  const auto held = open_.find(out_.item());
+  if (held == open_.end()) return std::nullopt;
+  for (const BlockSet::Held& block : held->second.held()) {
+    if (block.range == out_.range()) return block.buffer;
+  }
+  return std::nullopt;
+}
+
+GradientReducer::Parent& GradientReducer::ParentFor(int tile) {
+  // Only the root has several parents: the MemoryX processes, in their order.
+  return parents_.size() == 1 ? parents_[0] : parents_[plan_.tiles[tile].owner];
+}
+
+void GradientReducer::OnCredit(ChannelId channel, const Credit& credit, Turn& turn) {
+  for (Parent& parent : parents_) {
+    if (parent.channel == channel) parent.credit.Add(credit);
+  }
+  Send(turn);
+}
+
+void GradientReducer::OnSent(int slot, Turn& turn) { Release(slot, turn); }
+
+}  // namespace waferstream

@@ -1,0 +1,135 @@
+#include "swarmx/tile_relay.h"
+
+#include <algorithm>
+
+#include "base/status.h"
+
+namespace waferstream {
+namespace {
+
+SlotPool::SlotBytes SlotBytesOf(const Plan& plan) {
+  return {plan.tile_slot_bytes[kSmall], plan.tile_slot_bytes[kLarge]};
+}
+
+std::vector<Credit> Windows(const Plan& plan, const TreeNode& node) {
+  std::vector<Credit> windows;
+  for (const int id : node.up_channels) windows.push_back(plan.channels[id].tile_window);
+  return windows;
+}
+
+// Which tiles a parent sends: a MemoryX process its own, a SwarmX node all of the plane.
+int OwnerOf(const Endpoint& up) { return up.role == MEMORYX ? up.process : TileCursor::kAnyOwner; }
+
+}  // namespace
+
+size_t TileRelay::ResidentBytes(const Plan& plan, const TreeNode& node) {
+  size_t bytes = 0;
+  for (const Credit& window : Windows(plan, node)) {
+    bytes += SlotPool::WindowBytes(window, SlotBytesOf(plan));
+  }
+  return bytes;
+}
+
+TileRelay::TileRelay(const Plan& plan, const TreeNode& node, uint32_t epoch, uint64_t start_step,
+                     uint64_t token_base, std::span<std::byte> memory, TrafficCounters* traffic)
+    : plan_(plan),
+      token_base_(token_base),
+      traffic_(traffic),
+      slots_(Windows(plan, node), SlotBytesOf(plan), memory),
+      sends_left_(slots_.size(), 0),
+      next_(plan, node.plane, TileCursor::kAnyOwner, epoch, start_step) {
+  for (const int id : node.up_channels) {
+    const int owner = OwnerOf(plan.channels[id].up);
+    parents_.push_back({id, TileCursor(plan, node.plane, owner, epoch, start_step), {}, {}});
+  }
+  for (const int id : node.down_channels) children_.push_back({id, {}, 0});
+}
+
+void TileRelay::Start(Turn& turn) {
+  for (const Parent& parent : parents_) {
+    const Credit& window = plan_.channels[parent.channel].tile_window;
+    turn.actions.push_back(GrantAction{parent.channel, FrameKind::kTile, window});
+  }
+}
+
+int TileRelay::PortOf(ChannelId channel) const {
+  int port = 0;
+  while (parents_[port].channel != channel) ++port;
+  return port;
+}
+
+absl::StatusOr<std::span<std::byte>> TileRelay::BufferFor(ChannelId channel,
+                                                          const FrameHeader& header) {
+  const int port = PortOf(channel);
+  Parent& parent = parents_[port];
+  WS_CHECK(!parent.receiving);
+  if (parent.due.done()) return absl::InvalidArgumentError("a tile after the last one of the job");
+  RETURN_IF_ERROR(CheckExpected(parent.due.Header(), header));
+  ASSIGN_OR_RETURN(const int slot, slots_.Take(port, plan_.tiles[parent.due.tile()].slot));
+  parent.due.Advance();
+  parent.receiving = slot;
+  return std::span(slots_.bytes(slot), header.length);
+}
+
+void TileRelay::OnFrame(ChannelId channel, Turn& turn) {
+  Parent& parent = parents_[PortOf(channel)];
+  WS_CHECK(parent.receiving);
+  parent.arrived.push_back(*parent.receiving);
+  parent.receiving.reset();
+  Order();
+  Send(turn);
+}
+
+void TileRelay::Order() {
+  while (!next_.done()) {
+    const int port = parents_.size() == 1 ? 0 : plan_.tiles[next_.tile()].owner;
+    Parent& parent = parents_[port];
+    if (parent.arrived.empty()) return;
+    const int slot = parent.arrived.front();
+    parent.arrived.pop_front();
+    sends_left_[slot] = static_cast<int>(children_.size());
+    stream_.push_back({slot, next_.Header()});
+    traffic_->set_weight_bytes_in(traffic_->weight_bytes_in() + stream_.back().header.length);
+    next_.Advance();
+  }
+}
+
+void TileRelay::Send(Turn& turn) {
+  uint64_t behind = stream_first_ + stream_.size();
+  for (Child& child : children_) {
+    SendTo(child, turn);
+    behind = std::min(behind, child.next);
+  }
+  for (; stream_first_ < behind; ++stream_first_) stream_.pop_front();
+}
+
+void TileRelay::SendTo(Child& child, Turn& turn) {
+  for (; child.next < stream_first_ + stream_.size(); ++child.next) {
+    const InStream& tile = stream_[child.next - stream_first_];
+    const SlotClass slot_class = slots_.slot_class(tile.slot);
+    if (!child.credit.Has(slot_class)) return;
+    child.credit.Spend(slot_class);
+    turn.actions.push_back(SendAction{child.channel, tile.header, slots_.bytes(tile.slot),
+                                      token_base_ + static_cast<uint64_t>(tile.slot)});
+    traffic_->set_weight_bytes_out(traffic_->weight_bytes_out() + tile.header.length);
+  }
+}
+
+void TileRelay::OnCredit(ChannelId channel, const Credit& credit, Turn& turn) {
+  for (Child& child : children_) {
+    if (child.channel == channel) child.credit.Add(credit);
+  }
+  Send(turn);
+}
+
+void TileRelay::OnSent(int slot, Turn& turn) {
+  WS_CHECK(sends_left_[slot] > 0);
+  if (--sends_left_[slot] > 0) return;
+  Credit one;
+  one.slots[slots_.slot_class(slot)] = 1;
+  const ChannelId channel = parents_[slots_.port(slot)].channel;
+  slots_.Free(slot);
+  turn.actions.push_back(GrantAction{channel, FrameKind::kTile, one});
+}
+
+}  // namespace waferstream
