@@ -10,9 +10,8 @@
 
 namespace waferstream {
 
-CoreHost::CoreHost(Endpoint self, RoleCore* core, SimWorld* world, VirtualFabric* fabric,
-                   ReportHandler on_report)
-    : self_(self), core_(core), world_(world), fabric_(fabric), on_report_(std::move(on_report)) {}
+CoreHost::CoreHost(Endpoint self, RoleCore* core, SimWorld* world, VirtualFabric* fabric)
+    : self_(self), core_(core), world_(world), fabric_(fabric) {}
 
 void CoreHost::Start() {
   Handle(Event::kStart, 0, [this](Turn& turn) {
@@ -68,7 +67,7 @@ void CoreHost::Perform(Action& action) {
   } else if (const auto* grant = std::get_if<GrantAction>(&action)) {
     fabric_->Grant(this, *grant);
   } else if (const auto* report = std::get_if<ReportAction>(&action)) {
-    on_report_(self_, report->report);
+    world_->on_report(self_, report->report);
   } else {
     ComputeAction& compute = std::get<ComputeAction>(action);
     const Lane lane = compute.lane;
@@ -97,10 +96,9 @@ void CoreHost::RunLane(Lane lane) {
 }
 
 void CoreHost::Fail(const absl::Status& status) {
-  if (!world_->failure.ok()) return;
-  world_->failure =
-      absl::Status(status.code(),
-                   absl::StrCat(Role_Name(self_.role), " ", self_.process, ": ", status.message()));
+  world_->failure.Update(absl::Status(
+      status.code(),
+      absl::StrCat(Role_Name(self_.role), " ", self_.process, ": ", status.message())));
 }
 
 }  // namespace waferstream

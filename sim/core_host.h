@@ -25,22 +25,22 @@ namespace waferstream {
 class VirtualFabric;
 
 // What all hosts of one simulation share. `parallel` runs lane work; `trace` takes in every event;
-// `on_failure` hears of the first thing that goes wrong.
+// `on_report` hears what cores tell the controller; `failure` is the first thing that went wrong.
 struct SimWorld {
+  using ReportHandler = std::function<void(const Endpoint& from, const NodeReport&)>;
+
   EventQueue queue;
   Delays delays;
   Parallel* parallel;
   Hash128 trace;
+  ReportHandler on_report;
   absl::Status failure;
 };
 
 class CoreHost {
  public:
-  using ReportHandler = std::function<void(Endpoint, const NodeReport&)>;
-
   // `self.node` is not used. The core, the world and the fabric outlive the host.
-  CoreHost(Endpoint self, RoleCore* core, SimWorld* world, VirtualFabric* fabric,
-           ReportHandler on_report);
+  CoreHost(Endpoint self, RoleCore* core, SimWorld* world, VirtualFabric* fabric);
 
   const Endpoint& self() const { return self_; }
 
@@ -64,7 +64,6 @@ class CoreHost {
   RoleCore* const core_;
   SimWorld* const world_;
   VirtualFabric* const fabric_;
-  const ReportHandler on_report_;
   // Work that has not yet ended; the first of each lane is running.
   std::array<std::deque<ComputeAction>, static_cast<size_t>(Lane::kLanes)> lanes_;
 };
