@@ -20,6 +20,8 @@ constexpr size_t RoundUp(size_t value, size_t multiple) {
 // whole summed dimension, and sums into an fp32 block.
 constexpr size_t kGemmBlockRows = 128;
 constexpr size_t kGemmDepthStep = 32;
+// Elements between the rows of the sums' block, so that rows do not all map to one set of a cache.
+constexpr size_t kGemmSumsPadding = 16;
 
 // Columns of a block: as many as keep the packed B near 2 MiB, a core's L2 cache.
 constexpr size_t GemmBlockColumns(size_t n, size_t k) {
@@ -28,12 +30,17 @@ constexpr size_t GemmBlockColumns(size_t n, size_t k) {
   return std::min(std::clamp(fits, kFewest, kMost), RoundUp(std::max<size_t>(n, 1), kStep));
 }
 
+// Even an empty sum is packed as one step of zeros.
+constexpr size_t GemmPackedDepth(size_t k) {
+  return RoundUp(std::max<size_t>(k, 1), kGemmDepthStep);
+}
+
 constexpr size_t GemmWorkspaceBytes(Dtype dtype, size_t n, size_t k) {
   if (dtype == Dtype::kF32) return 0;
-  const size_t depth = RoundUp(k, kGemmDepthStep);
+  const size_t depth = GemmPackedDepth(k);
   const size_t columns = GemmBlockColumns(n, k);
   const size_t packed = (kGemmBlockRows + columns) * depth * BytesOf(Dtype::kBf16);
-  return packed + kGemmBlockRows * columns * sizeof(float);
+  return packed + kGemmBlockRows * (columns + kGemmSumsPadding) * sizeof(float);
 }
 
 // Queries that attention works on at a time.
