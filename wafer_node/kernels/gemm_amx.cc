@@ -107,31 +107,34 @@ bool HasAmx() {
 
 AMX_TARGET void GemmBf16Amx(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b,
                             const MatrixOut& c, std::span<std::byte> workspace) {
-  const int64_t columns = GemmBlockColumns(options.n, options.k);
+  const int64_t columns_packed = GemmPackedColumns(options.n, options.k);
   const int64_t depth = GemmPackedDepth(options.k);
   Bf16* const b_packed = reinterpret_cast<Bf16*>(workspace.data());
-  Bf16* const a_packed = b_packed + columns * depth;
+  Bf16* const a_packed = b_packed + columns_packed * depth;
   float* const sums = reinterpret_cast<float*>(a_packed + kGemmBlockRows * depth);
-  const int64_t stride = columns + kGemmSumsPadding;
+  constexpr int64_t stride = kGemmBlockColumns + kGemmSumsPadding;
   WS_CHECK(reinterpret_cast<std::byte*>(sums + kGemmBlockRows * stride) <=
            workspace.data() + workspace.size());
   const TileShapes shapes;
   _tile_loadconfig(&shapes);
-  for (int64_t column = 0; column < options.n; column += columns) {
-    const int64_t n = std::min(columns, options.n - column);
-    PackRight(b, column, n, options.k, b_packed);
+  for (int64_t packed = 0; packed < options.n; packed += columns_packed) {
+    const int64_t packed_end = std::min(packed + columns_packed, options.n);
+    PackRight(b, packed, packed_end - packed, options.k, b_packed);
     for (int64_t row = 0; row < options.m; row += kGemmBlockRows) {
       const int64_t m = std::min<int64_t>(kGemmBlockRows, options.m - row);
       PackLeft(a, row, m, options.k, a_packed);
-      MultiplyPanel({.a = a_packed,
-                     .b = b_packed,
-                     .sums = sums,
-                     .sums_stride = stride,
-                     .rows = m,
-                     .columns = n,
-                     .steps = depth / kAmxDepth});
-      WriteGemmBlock(options, {.row = row, .column = column, .rows = m, .columns = n}, sums, stride,
-                     c);
+      for (int64_t column = packed; column < packed_end; column += kGemmBlockColumns) {
+        const int64_t n = std::min<int64_t>(kGemmBlockColumns, packed_end - column);
+        MultiplyPanel({.a = a_packed,
+                       .b = b_packed + (column - packed) * depth,
+                       .sums = sums,
+                       .sums_stride = stride,
+                       .rows = m,
+                       .columns = n,
+                       .steps = depth / kAmxDepth});
+        WriteGemmBlock(options, {.row = row, .column = column, .rows = m, .columns = n}, sums,
+                       stride, c);
+      }
     }
   }
   _tile_release();
