@@ -7,6 +7,7 @@
 #define HWY_TARGET_INCLUDE "wafer_node/kernels/softmax.cc"
 #include "hwy/foreach_target.h"
 // After foreach_target.h.
+#include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 #include "wafer_node/kernels/exp-inl.h"
 #include "wafer_node/kernels/sum-inl.h"
