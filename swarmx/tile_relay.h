@@ -19,9 +19,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "node/role_core.h"
+#include "node/slot_pool.h"
+#include "node/stream_cursor.h"
 #include "plan/plan.h"
-#include "swarmx/slot_pool.h"
-#include "swarmx/stream_cursor.h"
 
 namespace waferstream {
 

@@ -1,4 +1,4 @@
-#include "swarmx/stream_cursor.h"
+#include "node/stream_cursor.h"
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"

@@ -1,4 +1,4 @@
-#include "swarmx/slot_pool.h"
+#include "node/slot_pool.h"
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
