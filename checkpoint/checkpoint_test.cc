@@ -1,0 +1,300 @@
+// Writing, sealing, listing and reading back, across the library.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "base/hash.h"
+#include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/folder.h"
+#include "checkpoint/seal.h"
+#include "checkpoint/test_checkpoint.h"
+
+namespace waferstream {
+namespace fs = std::filesystem;
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::string Slurp(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+absl::StatusOr<CheckpointEntry> WriteAndSeal(const JobSpec& job, uint64_t steps_done,
+                                             int salt = 0) {
+  const CheckpointFormat format = FormatOf(job);
+  const std::string folder = SealedFolder(job.checkpoint().dir(), steps_done);
+  RETURN_IF_ERROR(WriteTestTiles(format, PartialFolder(folder), 64, 0, 1, salt));
+  Manifest manifest;
+  manifest.steps_done = steps_done;
+  manifest.loss = 2.5;
+  manifest.job = job;
+  return SealCheckpoint(format, manifest);
+}
+
+absl::StatusOr<CheckpointReader> OpenAll(const JobSpec& job, const std::string& folder) {
+  const CheckpointFormat format = FormatOf(job);
+  return CheckpointReader::Open(folder, job.model(), format.parameters, format.states);
+}
+
+std::vector<uint64_t> StepsIn(const std::string& dir) {
+  std::vector<uint64_t> steps;
+  for (const CheckpointEntry& entry : *ListCheckpoints(dir)) {
+    steps.push_back(entry.manifest.steps_done);
+  }
+  return steps;
+}
+
+class RoundTrip : public testing::TestWithParam<std::tuple<bool, int>> {};
+
+TEST_P(RoundTrip, AnyTilingReadsWhatAnyTilingWrote) {
+  const auto [tied, tile_elements] = GetParam();
+  const JobSpec job = OddJob(FreshFolder(), tied);
+  const CheckpointFormat format = FormatOf(job);
+  const auto sealed = WriteAndSeal(job, 7);
+  ASSERT_TRUE(sealed.ok()) << sealed.status();
+  const auto reader = OpenAll(job, sealed->path);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  EXPECT_TRUE(reader->Verify().ok());
+  std::vector<Parameter> parameters = format.parameters;
+  for (const Tile& tile : CutTiles(parameters, tile_elements)) {
+    const Parameter& shape = parameters[tile.parameter];
+    const RowSpan rows = {tile.first_row, tile.rows};
+    std::vector<float> values(tile.elements);
+    ASSERT_TRUE(reader->ReadWeights(tile.parameter, rows, values.data()).ok());
+    EXPECT_EQ(values, TestRows(0, tile.parameter, shape, rows)) << shape.name;
+    for (int state = 0; state < 2; ++state) {
+      ASSERT_TRUE(reader->ReadState(tile.parameter, state, rows, values.data()).ok());
+      EXPECT_EQ(values, TestRows(1 + state, tile.parameter, shape, rows)) << shape.name;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RoundTrip,
+                         testing::Combine(testing::Bool(), testing::Values(1, 30, 64, 100000)));
+
+TEST(Checkpoint, TransposesWhatHuggingFaceKeepsTransposed) {
+  const JobSpec job = OddJob(FreshFolder());
+  const auto sealed = WriteAndSeal(job, 1);
+  ASSERT_TRUE(sealed.ok()) << sealed.status();
+  const CheckpointFormat format = FormatOf(job);
+  const FileLayout layout = FileLayout::OfModel(format.parameters, Dtype::kF32);
+  const std::string bytes = Slurp(sealed->path + "/model.safetensors");
+  for (size_t p = 0; p < format.parameters.size(); ++p) {
+    const Parameter& shape = format.parameters[p];
+    if (shape.name != "h.1.mlp.c_fc.weight") continue;
+    ASSERT_THAT(layout.Of(p).shape, ElementsAre(10, 23));  // [in, out]
+    float value;
+    const int in = 4, out = 17;
+    std::memcpy(&value, bytes.data() + layout.Of(p).offset + (in * 23 + out) * 4, 4);
+    EXPECT_EQ(value, TestValue(0, static_cast<int>(p), out * 10 + in));
+    return;
+  }
+  FAIL() << "no such parameter";
+}
+
+TEST(Checkpoint, ManyWritersMakeTheSameFilesAsOne) {
+  const std::string root = FreshFolder();
+  const JobSpec job = OddJob(root);
+  const CheckpointFormat format = FormatOf(job);
+  ASSERT_TRUE(WriteTestTiles(format, root + "/one", 40).ok());
+  for (const int part : {2, 0, 1}) {
+    ASSERT_TRUE(WriteTestTiles(format, root + "/many", 40, part, 3).ok());
+  }
+  for (const char* name : {kModelFile, kOptimizerFile}) {
+    const std::string one = Slurp(root + "/one/" + name);
+    EXPECT_FALSE(one.empty());
+    EXPECT_EQ(one, Slurp(root + "/many/" + name)) << name;
+  }
+}
+
+TEST(Checkpoint, HashesAreOfTheTensorBytesInOrderOfName) {
+  const JobSpec job = OddJob(FreshFolder());
+  const auto sealed = WriteAndSeal(job, 1);
+  ASSERT_TRUE(sealed.ok()) << sealed.status();
+  for (const auto& [name, hash] : {std::pair(kModelFile, sealed->manifest.weights_hash),
+                                   std::pair(kOptimizerFile, sealed->manifest.optimizer_hash)}) {
+    const std::string path = absl::StrCat(sealed->path, "/", name);
+    const auto file = File::OpenForReading(path);
+    auto tensors = ReadTensorTable(*file);
+    ASSERT_TRUE(tensors.ok());
+    std::sort(tensors->begin(), tensors->end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
+    const std::string bytes = Slurp(path);
+    Hash128 expected;
+    for (const TensorInfo& t : *tensors) expected.Update(bytes.data() + t.offset, t.bytes);
+    EXPECT_EQ(hash, expected.Hex()) << name;
+  }
+}
+
+TEST(Checkpoint, WithoutOptimizerStateTheHashIsOfNoBytes) {
+  JobSpec job = OddJob(FreshFolder());
+  job.mutable_training()->mutable_optimizer()->mutable_sgd()->set_lr(0.1);
+  const auto sealed = WriteAndSeal(job, 1);
+  ASSERT_TRUE(sealed.ok()) << sealed.status();
+  EXPECT_EQ(sealed->manifest.optimizer_hash, Hash128().Hex());
+  EXPECT_FALSE(fs::exists(sealed->path + "/optimizer.safetensors"));
+  EXPECT_TRUE(OpenAll(job, sealed->path).ok());
+}
+
+TEST(Checkpoint, ManifestSurvivesTheFile) {
+  const JobSpec job = OddJob(FreshFolder());
+  const auto sealed = WriteAndSeal(job, 1234567);
+  ASSERT_TRUE(sealed.ok()) << sealed.status();
+  EXPECT_THAT(sealed->path, testing::EndsWith("/step-1234567"));
+  const auto read = ReadManifest(sealed->path);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(ManifestJson(*read), ManifestJson(sealed->manifest));
+  EXPECT_EQ(read->job.SerializeAsString(), job.SerializeAsString());
+  EXPECT_EQ(read->loss, 2.5);
+}
+
+// Every byte of every file matters: flip some of each and see that it is noticed.
+TEST(Checkpoint, VerifyFindsAFlippedBitAnywhere) {
+  const JobSpec job = OddJob(FreshFolder());
+  const auto sealed = WriteAndSeal(job, 1);
+  ASSERT_TRUE(sealed.ok()) << sealed.status();
+  for (const auto& [name, digest] : sealed->manifest.files) {
+    const std::string path = sealed->path + "/" + name;
+    const std::string good = Slurp(path);
+    ASSERT_EQ(good.size(), digest.bytes);
+    for (size_t at = 0; at < good.size(); at += 1 + good.size() / 97) {
+      std::string bad = good;
+      bad[at] ^= 4;
+      ASSERT_TRUE(WriteSmallFile(path, bad).ok());
+      const auto reader = OpenAll(job, sealed->path);
+      const absl::Status status = reader.ok() ? reader->Verify() : reader.status();
+      EXPECT_FALSE(status.ok()) << name << " byte " << at;
+      EXPECT_THAT(std::string(status.message()), HasSubstr(sealed->path));
+    }
+    ASSERT_TRUE(WriteSmallFile(path, good).ok());
+  }
+  EXPECT_TRUE(OpenAll(job, sealed->path)->Verify().ok());
+}
+
+TEST(Checkpoint, AFileCutShortAnywhereIsRefused) {
+  const JobSpec job = OddJob(FreshFolder());
+  const auto sealed = WriteAndSeal(job, 1);
+  ASSERT_TRUE(sealed.ok()) << sealed.status();
+  for (const char* name : {kModelFile, kOptimizerFile, kConfigFile, kManifestFile}) {
+    const std::string path = absl::StrCat(sealed->path, "/", name);
+    const std::string good = Slurp(path);
+    for (size_t bytes = 0; bytes + 2 < good.size(); bytes += 1 + good.size() / 61) {
+      ASSERT_TRUE(WriteSmallFile(path, good.substr(0, bytes)).ok());
+      const auto reader = OpenAll(job, sealed->path);
+      EXPECT_FALSE(reader.ok()) << name << " of " << bytes << " bytes";
+      EXPECT_THAT(std::string(reader.status().message()), HasSubstr(name));
+    }
+    ASSERT_TRUE(WriteSmallFile(path, good).ok());
+  }
+}
+
+TEST(Checkpoint, SealRefusesFilesOfAnotherLayout) {
+  const JobSpec job = OddJob(FreshFolder());
+  const std::string partial = PartialFolder(SealedFolder(job.checkpoint().dir(), 3));
+  ASSERT_TRUE(WriteTestTiles(FormatOf(job), partial, 64).ok());
+  fs::resize_file(partial + "/model.safetensors", 1000);
+  Manifest manifest;
+  manifest.steps_done = 3;
+  manifest.job = job;
+  const auto sealed = SealCheckpoint(FormatOf(job), manifest);
+  EXPECT_EQ(sealed.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(StepsIn(job.checkpoint().dir()), ElementsAre());
+}
+
+TEST(Checkpoint, WhatWasNeverSealedIsNeverListed) {
+  const JobSpec job = OddJob(FreshFolder());
+  const std::string& dir = job.checkpoint().dir();
+  ASSERT_TRUE(WriteAndSeal(job, 2).ok());
+  // A crash while tiles are written, and one after the manifest but before the rename.
+  const std::string early = PartialFolder(SealedFolder(dir, 4));
+  const std::string late = PartialFolder(SealedFolder(dir, 3));
+  ASSERT_TRUE(WriteTestTiles(FormatOf(job), early, 64, 0, 2).ok());
+  fs::copy(SealedFolder(dir, 2), late);
+  EXPECT_THAT(StepsIn(dir), ElementsAre(2));
+  ASSERT_TRUE(RemovePartialFolders(dir).ok());
+  EXPECT_FALSE(fs::exists(early));
+  EXPECT_FALSE(fs::exists(late));
+  EXPECT_THAT(StepsIn(dir), ElementsAre(2));
+}
+
+TEST(Checkpoint, LeftoversOfACrashDoNotReachTheNextCheckpoint) {
+  const JobSpec job = OddJob(FreshFolder());
+  const std::string partial = PartialFolder(SealedFolder(job.checkpoint().dir(), 5));
+  ASSERT_TRUE(WriteTestTiles(FormatOf(job), partial, 64, 0, 1, /*salt=*/9).ok());
+  fs::resize_file(partial + "/model.safetensors", 1 << 20);
+  const auto sealed = WriteAndSeal(job, 5);
+  ASSERT_TRUE(sealed.ok()) << sealed.status();
+  const auto elsewhere = WriteAndSeal(OddJob(FreshFolder() + "/clean"), 5);
+  ASSERT_TRUE(elsewhere.ok()) << elsewhere.status();
+  EXPECT_EQ(sealed->manifest.weights_hash, elsewhere->manifest.weights_hash);
+  EXPECT_EQ(sealed->manifest.optimizer_hash, elsewhere->manifest.optimizer_hash);
+}
+
+TEST(Checkpoint, SealingTwiceAnswersTheSame) {
+  const JobSpec job = OddJob(FreshFolder());
+  const auto first = WriteAndSeal(job, 2);
+  ASSERT_TRUE(first.ok()) << first.status();
+  Manifest again;
+  again.steps_done = 2;
+  again.job = job;
+  const auto second = SealCheckpoint(FormatOf(job), again);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(second->path, first->path);
+  EXPECT_EQ(ManifestJson(second->manifest), ManifestJson(first->manifest));
+  again.steps_done = 3;
+  EXPECT_EQ(SealCheckpoint(FormatOf(job), again).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(Checkpoint, ANewCheckpointOfTheSameStepReplacesTheOldOne) {
+  const JobSpec job = OddJob(FreshFolder());
+  const auto old = WriteAndSeal(job, 2, /*salt=*/1);
+  const auto fresh = WriteAndSeal(job, 2, /*salt=*/0);
+  ASSERT_TRUE(fresh.ok()) << fresh.status();
+  EXPECT_NE(old->manifest.weights_hash, fresh->manifest.weights_hash);
+  EXPECT_EQ(ReadManifest(fresh->path)->weights_hash, fresh->manifest.weights_hash);
+  EXPECT_FALSE(fs::exists(PartialFolder(fresh->path)));
+}
+
+TEST(Checkpoint, PruneKeepsTheNewestTheStartAndOtherRuns) {
+  JobSpec job = OddJob(FreshFolder());  // keeps 2
+  const std::string& dir = job.checkpoint().dir();
+  job.mutable_checkpoint()->set_from(SealedFolder(dir, 1));
+  for (const uint64_t steps : {1, 90, 2, 3}) ASSERT_TRUE(WriteAndSeal(job, steps).ok());
+  EXPECT_THAT(StepsIn(dir), ElementsAre(1, 2, 3, 90));
+  ASSERT_TRUE(WriteAndSeal(job, 10).ok());
+  EXPECT_THAT(StepsIn(dir), ElementsAre(1, 3, 10, 90));
+}
+
+TEST(Checkpoint, ResumingWithoutOptimizerStateIsRefused) {
+  const JobSpec job = OddJob(FreshFolder());
+  const auto sealed = WriteAndSeal(job, 1);
+  fs::remove(sealed->path + "/optimizer.safetensors");
+  const auto reader = OpenAll(job, sealed->path);
+  EXPECT_EQ(reader.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(reader.status().message()), HasSubstr("optimizer.safetensors"));
+}
+
+TEST(Checkpoint, AnotherModelIsRefusedByField) {
+  JobSpec job = OddJob(FreshFolder());
+  const auto sealed = WriteAndSeal(job, 1);
+  job.mutable_model()->set_heads(5);
+  const auto reader = OpenAll(job, sealed->path);
+  EXPECT_EQ(reader.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(reader.status().message()),
+              HasSubstr("model.heads is 2 there and 5 in the job"));
+}
+
+TEST(Checkpoint, AMissingFolderIsNotFound) {
+  EXPECT_EQ(OpenAll(OddJob(""), "/nowhere/at/all").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(ListCheckpoints("/nowhere/at/all")->empty());
+}
+
+}  // namespace
+}  // namespace waferstream

@@ -1,0 +1,209 @@
+// Checkpoints from elsewhere, and those made without a cluster.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+
+#include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/config.h"
+#include "checkpoint/folder.h"
+#include "checkpoint/initial_checkpoint.h"
+#include "checkpoint/initialise.h"
+#include "checkpoint/test_checkpoint.h"
+
+namespace waferstream {
+namespace fs = std::filesystem;
+namespace {
+
+using testing::HasSubstr;
+
+// A model of one parameter that a test can write by hand.
+std::vector<Parameter> OneVector(int64_t n) {
+  Parameter p;
+  p.name = "ln_f.bias";
+  p.rows = n;
+  p.cols = 1;
+  return {p};
+}
+
+// Writes a folder whose model files hold the given tensors; `data` follows the header.
+void WriteForeign(const std::string& folder, const std::string& file,
+                  std::vector<TensorInfo> tensors, const std::string& data) {
+  ASSERT_TRUE(
+      WriteSmallFile(folder + "/config.json", ConfigJson(OddJob("").model(), Dtype::kF32)).ok());
+  ASSERT_TRUE(WriteSmallFile(folder + "/" + file, LayOutTensors(tensors) + data).ok());
+}
+
+template <class T>
+std::string BytesOf(const std::vector<T>& values) {
+  return std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+}
+
+absl::StatusOr<std::vector<float>> ReadVector(const std::string& folder, int64_t n) {
+  ASSIGN_OR_RETURN(const CheckpointReader reader,
+                   CheckpointReader::Open(folder, OddJob("").model(), OneVector(n), {}));
+  std::vector<float> values(n);
+  RETURN_IF_ERROR(reader.ReadWeights(0, {0, n}, values.data()));
+  return values;
+}
+
+TEST(ForeignCheckpoint, HalfPrecisionBecomesExactFp32) {
+  const std::string folder = FreshFolder();
+  const std::vector<uint16_t> half = {0x3c00, 0xc000, 0x0001, 0x03ff, 0x7bff, 0x8000};
+  WriteForeign(folder, "model.safetensors", {{"transformer.ln_f.bias", "F16", {6}, 0, 12}},
+               BytesOf(half));
+  const auto values = ReadVector(folder, 6);
+  ASSERT_TRUE(values.ok()) << values.status();
+  const std::vector<float> expected = {1, -2, 0x1p-24f, 1023 * 0x1p-24f, 65504, -0.0f};
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(std::bit_cast<uint32_t>((*values)[i]), std::bit_cast<uint32_t>(expected[i])) << i;
+  }
+}
+
+TEST(ForeignCheckpoint, Bf16WithoutPrefixBesideAMask) {
+  const std::string folder = FreshFolder();
+  const std::vector<uint16_t> bf16 = {0x3f80, 0x4049, 0xff80};
+  WriteForeign(folder, "model.safetensors",
+               {{"h.0.attn.bias", "BOOL", {1, 2}, 0, 2}, {"ln_f.bias", "BF16", {3}, 0, 6}},
+               "\1\1" + BytesOf(bf16));
+  const auto values = ReadVector(folder, 3);
+  ASSERT_TRUE(values.ok()) << values.status();
+  EXPECT_EQ(*values, (std::vector<float>{1.0f, 3.140625f, -INFINITY}));
+}
+
+TEST(ForeignCheckpoint, ShardsAreOneModel) {
+  const std::string folder = FreshFolder();
+  WriteForeign(folder, "model-00001-of-00002.safetensors", {{"wte.weight", "F32", {1}, 0, 4}},
+               BytesOf(std::vector<float>{7}));
+  WriteForeign(folder, "model-00002-of-00002.safetensors", {{"ln_f.bias", "F32", {1}, 0, 4}},
+               BytesOf(std::vector<float>{8}));
+  EXPECT_EQ(*ReadVector(folder, 1), std::vector<float>{8});
+}
+
+TEST(ForeignCheckpoint, WhatDoesNotFitIsNamed) {
+  const std::string folder = FreshFolder();
+  WriteForeign(folder, "model.safetensors", {{"ln_f.bias", "F32", {1}, 0, 4}},
+               BytesOf(std::vector<float>{8}));
+  EXPECT_THAT(std::string(ReadVector(folder, 2).status().message()),
+              HasSubstr("tensor 'ln_f.bias' is [1], the model needs [2]"));
+  WriteForeign(folder, "model.safetensors", {{"ln_f.bias", "I32", {1}, 0, 4}},
+               BytesOf(std::vector<float>{8}));
+  EXPECT_THAT(std::string(ReadVector(folder, 1).status().message()), HasSubstr("is I32"));
+  WriteForeign(folder, "model.safetensors", {{"ln_g.bias", "F32", {1}, 0, 4}},
+               BytesOf(std::vector<float>{8}));
+  EXPECT_THAT(std::string(ReadVector(folder, 1).status().message()),
+              HasSubstr("has no tensor 'ln_f.bias'"));
+}
+
+TEST(Config, HuggingFacesOwnDefaultsAreUnderstood) {
+  const std::string folder = FreshFolder();
+  const auto read = [&](const std::string& text) {
+    EXPECT_TRUE(WriteSmallFile(folder + "/config.json", text).ok());
+    return ReadConfig(folder);
+  };
+  const std::string sizes =
+      R"("n_layer":12,"n_head":12,"n_embd":768,"vocab_size":50257,"n_positions":1024)";
+  const auto model = read("{" + sizes + R"(,"n_inner":null,"model_type":"gpt2"})");
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(model->ffn(), 3072u);
+  EXPECT_TRUE(model->tied());
+  EXPECT_EQ(model->norm_eps(), 1e-5);
+  EXPECT_EQ(read("{" + sizes + R"(,"activation_function":"relu"})").status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(read(R"({"n_layer":12})").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(read("[1").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(read("{" + sizes + R"(,"n_inner":"wide"})").status().code(),
+            absl::StatusCode::kDataLoss);
+}
+
+TEST(Initialise, DoesNotDependOnTheTiling) {
+  Parameter p;
+  p.rows = 13;
+  p.cols = 7;  // odd rows: tiles begin in the middle of a pair
+  p.is_matrix = true;
+  p.init_std = 0.02;
+  Serial serial;
+  std::vector<float> whole(13 * 7);
+  InitialiseRows(p, 5, 42, {0, 13}, serial, whole.data());
+  for (int64_t tile = 1; tile <= 13; ++tile) {
+    std::vector<float> pieces(13 * 7);
+    for (int64_t row = 0; row < 13; row += tile) {
+      const RowSpan rows = {row, std::min(tile, 13 - row)};
+      InitialiseRows(p, 5, 42, rows, serial, pieces.data() + row * 7);
+    }
+    EXPECT_EQ(pieces, whole) << tile;
+  }
+}
+
+TEST(Initialise, HasTheStandardDeviationAskedFor) {
+  Parameter p;
+  p.rows = 1000;
+  p.cols = 100;
+  p.init_std = 0.02;
+  Serial serial;
+  std::vector<float> values(p.rows * p.cols), other(p.rows * p.cols);
+  InitialiseRows(p, 1, 42, {0, p.rows}, serial, values.data());
+  InitialiseRows(p, 2, 42, {0, p.rows}, serial, other.data());
+  double sum = 0, squares = 0, product = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    sum += values[i];
+    squares += double{values[i]} * values[i];
+    product += double{values[i]} * other[i];
+  }
+  const double n = static_cast<double>(values.size());
+  // Five standard errors of each estimate.
+  EXPECT_NEAR(sum / n, 0, 5 * 0.02 / std::sqrt(n));
+  EXPECT_NEAR(std::sqrt(squares / n), 0.02, 5 * 0.02 / std::sqrt(2 * n));
+  EXPECT_NEAR(product / n, 0, 5 * 0.02 * 0.02 / std::sqrt(n));
+}
+
+TEST(InitialCheckpoint, IsWhatTheJobWouldStartFrom) {
+  const std::string root = FreshFolder();
+  const JobSpec job = OddJob(root);
+  Serial serial;
+  const auto manifest = WriteInitialCheckpoint(job, root + "/init/", serial);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->steps_done, 0u);
+  const CheckpointFormat format = FormatOf(job);
+  const auto reader = CheckpointReader::Open(root + "/init", job.model(), format.parameters, {});
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  EXPECT_TRUE(reader->Verify().ok());
+  for (size_t i = 0; i < format.parameters.size(); ++i) {
+    const Parameter& p = format.parameters[i];
+    std::vector<float> read(p.rows * p.cols), expected(p.rows * p.cols);
+    ASSERT_TRUE(reader->ReadWeights(static_cast<int>(i), {0, p.rows}, read.data()).ok());
+    InitialiseRows(p, static_cast<int>(i), 3, {0, p.rows}, serial, expected.data());
+    EXPECT_EQ(read, expected) << p.name;
+  }
+  EXPECT_EQ(WriteInitialCheckpoint(job, root + "/init", serial).status().code(),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_FALSE(fs::exists(PartialFolder(root + "/init")));
+}
+
+TEST(ExportCheckpoint, RoundsToBf16OrCopiesFp32) {
+  const std::string root = FreshFolder();
+  const JobSpec job = OddJob(root, /*tied=*/false);
+  Serial serial;
+  const auto manifest = WriteInitialCheckpoint(job, root + "/init", serial);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  ASSERT_TRUE(ExportCheckpoint(root + "/init", root + "/f32", Dtype::kF32).ok());
+  ASSERT_TRUE(ExportCheckpoint(root + "/init", root + "/bf16", Dtype::kBf16).ok());
+  EXPECT_EQ(DigestTensorFile(root + "/f32/model.safetensors")->data_hash, manifest->weights_hash);
+  EXPECT_FALSE(fs::exists(root + "/f32/waferstream.json"));
+  const CheckpointFormat format = FormatOf(job);
+  const auto exact = CheckpointReader::Open(root + "/f32", job.model(), format.parameters, {});
+  const auto rounded = CheckpointReader::Open(root + "/bf16", job.model(), format.parameters, {});
+  ASSERT_TRUE(exact.ok() && rounded.ok()) << exact.status() << rounded.status();
+  for (size_t i = 0; i < format.parameters.size(); ++i) {
+    const Parameter& p = format.parameters[i];
+    std::vector<float> a(p.rows * p.cols), b(p.rows * p.cols);
+    ASSERT_TRUE(exact->ReadWeights(static_cast<int>(i), {0, p.rows}, a.data()).ok());
+    ASSERT_TRUE(rounded->ReadWeights(static_cast<int>(i), {0, p.rows}, b.data()).ok());
+    for (float& x : a) x = ToFloat(ToBf16(x));
+    EXPECT_EQ(a, b) << p.name;
+  }
+}
+
+}  // namespace
+}  // namespace waferstream
