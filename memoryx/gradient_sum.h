@@ -1,0 +1,124 @@
+// Finishes the canonical sum of every gradient of the owned tiles.
+//
+// SwarmX delivers blocks on each channel in plan order; a block goes into a receive slot, and the
+// compute lane adds it to its sibling or, when that is still to come (in a later wave), copies it
+// into one of the buffers of its (tile, contribution). When the last block of the last contribution
+// has been added, the contributions are added in their order, and the sum of squares is taken.
+//
+// Invariants:
+// 1. The logical state (which block is in which buffer) changes when a frame arrives; the bytes
+//    follow on the compute lane, which works in order. So whoever reads a total there, after
+//    complete(), reads it whole.
+// 2. Each (tile, contribution) has as many buffers as blocks are ever waiting at once. That follows
+//    from the plan's waves alone: 1 for one wave, about log2(waves) for more.
+//
+// Bytes: 4 * elements * contributions * buffers, and the receive windows.
+// Not thread-safe; called by the core.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/arena.h"
+#include "memoryx/lane_queue.h"
+#include "memoryx/place.h"
+#include "memoryx/tile_store.h"
+#include "node/role_core.h"
+#include "node/slot_pool.h"
+#include "node/stream_cursor.h"
+#include "plan/canonical_sum.h"
+#include "plan/plan.h"
+
+namespace waferstream {
+
+// How many blocks of one gradient wait for a sibling at once, at the most, when the blocks of every
+// wave arrive in order.
+int BuffersPerGradient(const Plan& plan);
+
+class GradientSum {
+ public:
+  // `store` says which tiles are owned. All references outlive it. RESOURCE_EXHAUSTED: no memory.
+  static absl::StatusOr<std::unique_ptr<GradientSum>> Create(const Plan& plan,
+                                                             const MemoryxPlace& place,
+                                                             const TileStore& store,
+                                                             LaneQueue& lanes,
+                                                             TrafficCounters& traffic);
+
+  // Grants the windows.
+  void Start(Turn& turn);
+
+  // INVALID_ARGUMENT: not the frame that is due on this channel.
+  absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel, const FrameHeader& header);
+  void OnFrame(ChannelId channel, Turn& turn);
+
+  // Whether all gradients of the step are here and summed.
+  bool complete() const { return tiles_done_ == store_.tiles().size(); }
+  // By local tile; of the unclipped gradient. Valid while complete().
+  const std::vector<double>& square_sums() const { return square_sums_; }
+  // The gradient of the last complete step: to be read on the compute lane, before any block of the
+  // tile's next gradient arrives.
+  const float* total(int local) const { return gradients_[local].total; }
+
+  // The step is committed: expect the next one's. Only when complete().
+  void BeginStep();
+
+  size_t bytes() const { return buffers_memory_.size() + window_memory_.size(); }
+
+ private:
+  struct Contribution {
+    BlockSet blocks;
+    std::vector<int> free;  // indices of buffers
+    float* buffers;         // the first one
+    int root = -1;          // the buffer that holds the whole sum
+  };
+  struct Gradient {
+    std::vector<Contribution> contributions;
+    size_t elements;
+    int missing;  // contributions that are not whole yet
+    const float* total = nullptr;
+  };
+  struct Port {
+    ChannelId channel;
+    GradientCursor due;
+    std::optional<int> receiving;  // slot between BufferFor and OnFrame
+    FrameHeader header;            // of that frame
+  };
+  struct Move {
+    float* into;
+    const float* from;
+    bool add;  // or copy
+  };
+
+  GradientSum(const Plan& plan, const TileStore& store, LaneQueue& lanes, TrafficCounters& traffic,
+              int buffers, Arena buffers_memory, Arena window_memory, std::vector<Port> ports);
+  void LayOutBuffers();
+  void SkipOthersTiles(Port& port) const;
+  Port& PortOf(ChannelId channel);
+  float* Buffer(const Gradient& gradient, const Contribution& c, int index) const;
+  // Works out what the arrival of this block lets happen, and sends it to the compute lane.
+  void Land(const FrameHeader& header, int slot, Turn& turn);
+  // The moves that bring the block to where it waits, or up the tree as far as it goes.
+  std::vector<Move> Insert(const Gradient& gradient, Contribution& c, BlockRange range,
+                           const float* block);
+  void OnLanded(int slot, bool last_of_tile, Turn& turn);
+
+  const Plan& plan_;
+  const TileStore& store_;
+  LaneQueue& lanes_;
+  TrafficCounters& traffic_;
+  const int buffers_;  // of each contribution
+  Arena buffers_memory_;
+  Arena window_memory_;
+  std::vector<Port> ports_;
+  SlotPool slots_;
+  std::vector<Gradient> gradients_;  // by local tile
+  std::vector<double> square_sums_;
+  size_t tiles_done_ = 0;
+};
+
+}  // namespace waferstream

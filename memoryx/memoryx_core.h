@@ -1,0 +1,76 @@
+// MemoryX: owns parameters, optimizer state and gradient accumulation, and runs the optimizer.
+//
+//   tiles:      TileSender streams them, pass after pass, as credit and commits allow
+//   gradients:  GradientSum finishes their canonical sums and reports GradientsReady
+//   updates:    TileUpdates knows which tile is at which step; Commit makes the next update due,
+//   and
+//               the stream carries it out tile by tile
+//   checkpoint: CheckpointCopier writes each tile on the disk lane beside all this
+//
+// Lifecycle: one core for one epoch of one job. Create allocates everything; Start grants the
+// receive windows; nothing is allocated for a tile afterwards. Abandoning a step means destroying
+// the core.
+//
+// Threads: all calls from one executor (node/role_core.h). Danger: the bytes of tiles belong to the
+// lanes while work of this core runs there; the shell stops the lanes before it destroys the core.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "memoryx/checkpoint_copier.h"
+#include "memoryx/checkpoint_sink.h"
+#include "memoryx/gradient_sum.h"
+#include "memoryx/lane_queue.h"
+#include "memoryx/place.h"
+#include "memoryx/tile_sender.h"
+#include "memoryx/tile_store.h"
+#include "memoryx/tile_updates.h"
+#include "node/role_core.h"
+#include "plan/plan.h"
+
+namespace waferstream {
+
+class MemoryxCore final : public RoleCore {
+ public:
+  // `store` holds the weights (and optimizer state) after place.start_step steps. `plan` must
+  // outlive the core. RESOURCE_EXHAUSTED: no memory.
+  static absl::StatusOr<std::unique_ptr<MemoryxCore>> Create(const Plan& plan,
+                                                             const MemoryxPlace& place,
+                                                             TileStore store,
+                                                             std::unique_ptr<CheckpointSink> sink);
+
+  // Everything allocated for payload: weights, optimizer state, gradients, windows, send slots.
+  size_t resident_bytes() const;
+
+  void Start(Turn& turn) override;
+  absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel,
+                                                 const FrameHeader& header) override;
+  absl::Status OnFrame(ChannelId channel, const FrameHeader& header, Turn& turn) override;
+  void OnCredit(ChannelId channel, FrameKind kind, const Credit& credit, Turn& turn) override;
+  void OnSent(uint64_t token, Turn& turn) override;
+  absl::Status OnComputeDone(uint64_t id, const absl::Status& status, Turn& turn) override;
+  // FAILED_PRECONDITION: not the step whose gradients are complete. Again: OK, changes nothing.
+  absl::Status OnCommit(const CommitRequest& request, Turn& turn) override;
+
+ private:
+  MemoryxCore(const Plan& plan, const MemoryxPlace& place, TileStore store);
+
+  // Starts whatever the last event made possible.
+  void Pump(Turn& turn);
+  void ReportGradients(Turn& turn);
+
+  const Plan& plan_;
+  const uint64_t start_step_;
+  TileStore store_;
+  LaneQueue lanes_;
+  TrafficCounters traffic_;
+  std::unique_ptr<GradientSum> gradients_;  // null for a generation job
+  std::unique_ptr<TileUpdates> updates_;
+  std::unique_ptr<TileSender> sender_;
+  std::unique_ptr<CheckpointCopier> copier_;  // null for a generation job
+  bool reported_ = false;                     // GradientsReady of the current step
+};
+
+}  // namespace waferstream

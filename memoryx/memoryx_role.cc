@@ -1,0 +1,76 @@
+#include "memoryx/memoryx_role.h"
+
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "base/worker_pool.h"
+#include "checkpoint/folder.h"
+#include "checkpoint/seal.h"
+#include "memoryx/memoryx_core.h"
+#include "memoryx/partial_checkpoint.h"
+#include "memoryx/tile_loader.h"
+
+namespace waferstream {
+namespace {
+
+// Finds out before the first step, not at the first checkpoint, that the folder cannot be used.
+absl::Status PrepareFolder(const std::string& dir) {
+  absl::Status status = CreateFolders(dir);
+  if (status.ok()) status = RemovePartialFolders(dir);
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(absl::StrCat("checkpoint.dir: ", status.message()));
+}
+
+}  // namespace
+
+MemoryxRole::~MemoryxRole() {
+  // Best effort: the process is ending, and the next job's Prepare does it again.
+  if (sealing_) RemovePartialFolders(sealing_->job.checkpoint().dir()).IgnoreError();
+}
+
+absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequest& request,
+                                                               const Plan& plan,
+                                                               PrepareReply* reply) {
+  sealing_.reset();
+  const MemoryxPlace place = {static_cast<int>(request.index()), request.epoch(),
+                              request.start_step()};
+  int states = 0;
+  std::unique_ptr<CheckpointSink> sink;
+  if (!plan.is_generation()) {
+    CheckpointFormat format = CheckpointFormatOf(plan);
+    states = static_cast<int>(format.states.size());
+    sink = std::make_unique<PartialCheckpoint>(plan);
+    if (place.process == 0) {
+      RETURN_IF_ERROR(PrepareFolder(plan.job.checkpoint().dir()));
+      sealing_ = SealingJob{plan.job, std::move(format)};
+    }
+  }
+  ASSIGN_OR_RETURN(TileStore store, TileStore::Create(plan, place.process, states));
+  WorkerPool pool(static_cast<int>(std::thread::hardware_concurrency()));
+  RETURN_IF_ERROR(LoadTiles(plan, place, pool, store));
+  ASSIGN_OR_RETURN(std::unique_ptr<MemoryxCore> core,
+                   MemoryxCore::Create(plan, place, std::move(store), std::move(sink)));
+  reply->set_resident_bytes(core->resident_bytes());
+  return core;
+}
+
+absl::StatusOr<SealReply> MemoryxRole::Seal(const SealRequest& request) {
+  if (!sealing_) {
+    return absl::FailedPreconditionError("only the first MemoryX node of a training job seals");
+  }
+  Manifest manifest;
+  manifest.steps_done = request.steps_done();
+  manifest.loss = request.loss();
+  manifest.job = sealing_->job;
+  ASSIGN_OR_RETURN(const CheckpointEntry sealed,
+                   SealCheckpoint(sealing_->format, std::move(manifest)));
+  SealReply reply;
+  reply.set_path(sealed.path);
+  reply.set_weights_hash(sealed.manifest.weights_hash);
+  reply.set_optimizer_hash(sealed.manifest.optimizer_hash);
+  return reply;
+}
+
+}  // namespace waferstream

@@ -1,0 +1,36 @@
+// The MemoryX process: what of the role is not the core's, because it blocks on files.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "checkpoint/checkpoint_writer.h"
+#include "node/role.h"
+
+namespace waferstream {
+
+// Process 0 also seals checkpoints, and removes what was never sealed: when it is prepared anew,
+// while no other process can be writing, and at the end.
+class MemoryxRole final : public NodeRole {
+ public:
+  ~MemoryxRole() override;
+
+  Role kind() const override { return MEMORYX; }
+
+  absl::StatusOr<std::unique_ptr<RoleCore>> Prepare(const PrepareRequest& request, const Plan& plan,
+                                                    PrepareReply* reply) override;
+
+  // FAILED_PRECONDITION: nothing was written for this step, or this is not process 0.
+  absl::StatusOr<SealReply> Seal(const SealRequest& request) override;
+
+ private:
+  struct SealingJob {
+    JobSpec job;
+    CheckpointFormat format;
+  };
+
+  std::optional<SealingJob> sealing_;  // of process 0 of a training job
+};
+
+}  // namespace waferstream

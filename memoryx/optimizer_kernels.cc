@@ -1,0 +1,67 @@
+#include "memoryx/optimizer_kernels.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "memoryx/optimizer_kernels.cc"
+#include "hwy/foreach_target.h"
+// After foreach_target.h.
+#include "base/simd-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace waferstream {
+namespace HWY_NAMESPACE {
+
+void AdamWArray(const AdamWFactors& f, size_t n, const float* gradient, float* weights,
+                float* exp_avg, float* exp_avg_sq) {
+  ForLanes(n, [=](auto d, size_t i) HWY_ATTR {
+    const auto g = hn::Mul(hn::LoadU(d, gradient + i), hn::Set(d, f.clip));
+    const auto m = hn::Add(hn::Mul(hn::LoadU(d, exp_avg + i), hn::Set(d, f.beta1)),
+                           hn::Mul(hn::Set(d, f.beta1_rest), g));
+    const auto v = hn::Add(hn::Mul(hn::LoadU(d, exp_avg_sq + i), hn::Set(d, f.beta2)),
+                           hn::Mul(hn::Mul(hn::Set(d, f.beta2_rest), g), g));
+    const auto denominator =
+        hn::Add(hn::Div(hn::Sqrt(v), hn::Set(d, f.bias2_root)), hn::Set(d, f.eps));
+    const auto kept = hn::Mul(hn::LoadU(d, weights + i), hn::Set(d, f.keep));
+    const auto change = hn::Div(hn::Mul(hn::Set(d, f.step_size), m), denominator);
+    hn::StoreU(m, d, exp_avg + i);
+    hn::StoreU(v, d, exp_avg_sq + i);
+    hn::StoreU(hn::Sub(kept, change), d, weights + i);
+  });
+}
+
+void SgdArray(const SgdFactors& f, size_t n, const float* gradient, float* weights,
+              float* momentum) {
+  ForLanes(n, [=](auto d, size_t i) HWY_ATTR {
+    const auto w = hn::LoadU(d, weights + i);
+    auto change = hn::Add(hn::Mul(hn::LoadU(d, gradient + i), hn::Set(d, f.clip)),
+                          hn::Mul(w, hn::Set(d, f.weight_decay)));
+    if (momentum != nullptr) {
+      change = hn::Add(hn::Mul(hn::LoadU(d, momentum + i), hn::Set(d, f.momentum)), change);
+      hn::StoreU(change, d, momentum + i);
+    }
+    hn::StoreU(hn::Sub(w, hn::Mul(change, hn::Set(d, f.learning_rate))), d, weights + i);
+  });
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace waferstream
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace waferstream {
+
+HWY_EXPORT(AdamWArray);
+HWY_EXPORT(SgdArray);
+
+void UpdateAdamW(const AdamWFactors& f, size_t n, const float* gradient, float* weights,
+                 float* exp_avg, float* exp_avg_sq) {
+  HWY_DYNAMIC_DISPATCH(AdamWArray)(f, n, gradient, weights, exp_avg, exp_avg_sq);
+}
+
+void UpdateSgd(const SgdFactors& f, size_t n, const float* gradient, float* weights,
+               float* momentum) {
+  HWY_DYNAMIC_DISPATCH(SgdArray)(f, n, gradient, weights, momentum);
+}
+
+}  // namespace waferstream
+#endif

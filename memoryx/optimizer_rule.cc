@@ -1,0 +1,56 @@
+#include "memoryx/optimizer_rule.h"
+
+#include <cmath>
+
+#include "memoryx/optimizer_kernels.h"
+#include "memoryx/tile_math.h"
+
+namespace waferstream {
+namespace {
+
+AdamWFactors FactorsOf(const AdamW& adamw, const StepUpdate& update, bool decay) {
+  const double t = static_cast<double>(update.step) + 1;
+  const double weight_decay = decay ? adamw.weight_decay() : 0;
+  AdamWFactors f;
+  f.clip = static_cast<float>(update.clip_factor);
+  f.keep = static_cast<float>(1 - update.learning_rate * weight_decay);
+  f.beta1 = static_cast<float>(adamw.beta1());
+  f.beta1_rest = static_cast<float>(1 - adamw.beta1());
+  f.beta2 = static_cast<float>(adamw.beta2());
+  f.beta2_rest = static_cast<float>(1 - adamw.beta2());
+  f.bias2_root = static_cast<float>(std::sqrt(1 - std::pow(adamw.beta2(), t)));
+  f.eps = static_cast<float>(adamw.eps());
+  f.step_size = static_cast<float>(update.learning_rate / (1 - std::pow(adamw.beta1(), t)));
+  return f;
+}
+
+SgdFactors FactorsOf(const Sgd& sgd, const StepUpdate& update, bool decay) {
+  SgdFactors f;
+  f.clip = static_cast<float>(update.clip_factor);
+  f.weight_decay = static_cast<float>(decay ? sgd.weight_decay() : 0);
+  f.momentum = static_cast<float>(sgd.momentum());
+  f.learning_rate = static_cast<float>(update.learning_rate);
+  return f;
+}
+
+}  // namespace
+
+void ApplyUpdate(const Optimizer& optimizer, const StepUpdate& update, const TileArrays& tile,
+                 Parallel& parallel) {
+  if (optimizer.has_adamw()) {
+    const AdamWFactors f = FactorsOf(optimizer.adamw(), update, tile.is_matrix);
+    ForPieces(parallel, tile.elements, [&](size_t at, size_t n) {
+      UpdateAdamW(f, n, tile.gradient + at, tile.weights + at, tile.states[0] + at,
+                  tile.states[1] + at);
+    });
+    return;
+  }
+  const SgdFactors f = FactorsOf(optimizer.sgd(), update, tile.is_matrix);
+  float* const momentum = tile.states.empty() ? nullptr : tile.states[0];
+  ForPieces(parallel, tile.elements, [&](size_t at, size_t n) {
+    UpdateSgd(f, n, tile.gradient + at, tile.weights + at,
+              momentum == nullptr ? nullptr : momentum + at);
+  });
+}
+
+}  // namespace waferstream

@@ -1,0 +1,32 @@
+// The job's optimizer, applied to one tile.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/parallel.h"
+#include "proto/job.pb.h"
+
+namespace waferstream {
+
+// What Commit says about a step.
+struct StepUpdate {
+  uint64_t step = 0;  // 0-based
+  double clip_factor = 1;
+  double learning_rate = 0;
+};
+
+// One tile's arrays, `elements` floats each. Two-dimensional parameters are decayed, vectors not.
+struct TileArrays {
+  size_t elements = 0;
+  bool is_matrix = false;
+  const float* gradient = nullptr;
+  float* weights = nullptr;
+  std::span<float* const> states;  // in the order of checkpoint's OptimizerStates()
+};
+
+// Splits the tile over the threads; the bits do not depend on how.
+void ApplyUpdate(const Optimizer& optimizer, const StepUpdate& update, const TileArrays& tile,
+                 Parallel& parallel);
+
+}  // namespace waferstream
