@@ -22,7 +22,7 @@ struct ChannelTerms {
 };
 
 // The receiving side of a channel's user. All calls come from the fabric's executor, never from
-// inside a call into Channel.
+// inside a call into ChannelEnd.
 class ChannelHandler {
  public:
   virtual ~ChannelHandler() = default;
@@ -43,9 +43,9 @@ class ChannelHandler {
 // One end of a channel. Lives on the fabric's executor; every call is made there.
 // Lifecycle: Open -> (Send | Grant)* -> Close, then OnClosed. Calls after Close, or after the
 // channel broke, do nothing. Danger: the handler and all buffers must live until OnClosed.
-class Channel {
+class ChannelEnd {
  public:
-  virtual ~Channel() = default;
+  virtual ~ChannelEnd() = default;
 
   // Begins to receive. Called once.
   virtual void Open(ChannelHandler& handler) = 0;

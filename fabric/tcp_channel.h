@@ -1,4 +1,4 @@
-// A channel on one TCP connection. Private to the tcp adapter: users see Channel.
+// A channel on one TCP connection. Private to the tcp adapter: users see ChannelEnd.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -24,7 +24,7 @@ namespace waferstream {
 //   keeps
 //      to its window cannot exceed it: its window covers what is unspent and, at the most, all
 //      frames that it already has but whose write has not been seen to complete here.
-class TcpChannel final : public Channel, public std::enable_shared_from_this<TcpChannel> {
+class TcpChannel final : public ChannelEnd, public std::enable_shared_from_this<TcpChannel> {
  public:
   TcpChannel(boost::asio::ip::tcp::socket socket, const ChannelTerms& terms);
 

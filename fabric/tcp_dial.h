@@ -32,7 +32,7 @@ class TcpDial {
   // Exactly one call of `done`, never from inside Start or Cancel. The channel is not yet opened.
   // DEADLINE_EXCEEDED: the last attempt's reason is in the message. FAILED_PRECONDITION: the peer
   // speaks another protocol version. CANCELLED: Cancel() was called.
-  using Done = std::function<void(absl::StatusOr<std::shared_ptr<Channel>>)>;
+  using Done = std::function<void(absl::StatusOr<std::shared_ptr<ChannelEnd>>)>;
 
   virtual ~TcpDial() = default;
   static std::shared_ptr<TcpDial> Start(boost::asio::io_context& io, DialTarget target, Done done);

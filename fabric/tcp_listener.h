@@ -26,7 +26,7 @@ class AcceptHandler {
   virtual absl::StatusOr<ChannelTerms> Admit(const Hello& theirs) = 0;
   // The admitted channel, after this end's Hello has left; not yet opened. By now the epoch may be
   // gone; then drop it.
-  virtual void OnChannel(const Hello& theirs, std::shared_ptr<Channel> channel) = 0;
+  virtual void OnChannel(const Hello& theirs, std::shared_ptr<ChannelEnd> channel) = 0;
   // A connection was closed before it became a channel: one line for the log.
   virtual void OnRefused(const std::string& line) = 0;
 };

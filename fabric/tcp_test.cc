@@ -86,7 +86,7 @@ class End : public ChannelHandler {
     }
   }
 
-  std::shared_ptr<Channel> channel;
+  std::shared_ptr<ChannelEnd> channel;
   std::vector<std::vector<std::byte>> payloads;  // to send
   size_t next = 0;
   bool grant_after_frame = false;
@@ -128,7 +128,7 @@ class TcpTest : public ::testing::Test, public AcceptHandler {
     if (theirs.plan_hash() != 0x1234) return absl::FailedPreconditionError("another plan");
     return ChannelTerms{.epoch = kEpoch, .peer_slots = slots_};
   }
-  void OnChannel(const Hello&, std::shared_ptr<Channel> channel) override {
+  void OnChannel(const Hello&, std::shared_ptr<ChannelEnd> channel) override {
     up_.channel = std::move(channel);
   }
   void OnRefused(const std::string& line) override { refused_.push_back(line); }
@@ -148,7 +148,7 @@ class TcpTest : public ::testing::Test, public AcceptHandler {
                       .hello = hello,
                       .terms = {.epoch = kEpoch, .peer_slots = slots_},
                       .timeout = timeout};
-    return TcpDial::Start(io_, target, [this](absl::StatusOr<std::shared_ptr<Channel>> channel) {
+    return TcpDial::Start(io_, target, [this](absl::StatusOr<std::shared_ptr<ChannelEnd>> channel) {
       dialled_ = channel.status();
       if (channel.ok()) down_.channel = *channel;
     });

@@ -15,9 +15,9 @@ namespace waferstream {
 // One process's role. Builds a core for every epoch the process is prepared for; lives as long as
 // the process.
 //
-// Thread rule: Prepare and Seal are called from the shell's own thread, never two at a time. They
-// may block (they read and write files), but see only what the role itself shares with its core:
-// Seal runs beside a live core and its lane work.
+// Thread rule: Prepare and Seal are called one at a time, but each perhaps from another thread,
+// never the executor's. They may block (they read and write files). Seal runs beside a live core
+// and its lane work, so what a role shares between Seal and its core it must guard.
 class NodeRole {
  public:
   virtual ~NodeRole() = default;

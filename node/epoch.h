@@ -1,0 +1,97 @@
+// One prepared epoch of one job in this process: a core, and the shell it runs in.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "node/epoch_channels.h"
+#include "node/executor.h"
+#include "node/lane_thread.h"
+#include "node/role_core.h"
+#include "plan/plan.h"
+#include "proto/node.pb.h"
+
+namespace waferstream {
+
+// Role: turns what channels, lanes and the controller say into calls of the core, and the actions
+// that it returns into sends, grants, lane work and reports.
+// Lifecycle: Connect -> Start -> Commit* -> Stop. A broken channel or an error of the core is
+// reported as a NodeFault and stops the epoch by itself; what follows, but Stop, is then refused.
+// All calls are made on the executor. Must be held by a shared_ptr.
+// Danger: the core may only go when no lane works on its memory and no channel reads its buffers;
+// Stop's callback says when that is.
+class Epoch final : public ChannelEvents, public std::enable_shared_from_this<Epoch> {
+ public:
+  struct Setup {
+    PrepareRequest request;
+    std::unique_ptr<const Plan> plan;  // where it is: the core may hold references into it
+    std::unique_ptr<RoleCore> core;
+  };
+  using Report = std::function<void(NodeReport)>;
+
+  Epoch(Executor& executor, Setup setup, Report report);
+  ~Epoch() override;
+
+  bool Is(const EpochRef& ref) const {
+    return ref.job_id() == setup_.request.job_id() && ref.epoch() == setup_.request.epoch();
+  }
+
+  // See EpochChannels::Connect.
+  void Connect(absl::Duration timeout, EpochChannels::Done done);
+  EpochChannels& channels() { return channels_; }
+
+  // Again: nothing. FAILED_PRECONDITION: not connected, or stopped by a fault.
+  absl::Status Start();
+  // Again, or of an earlier step: nothing. Otherwise what the core says.
+  absl::Status Commit(const CommitRequest& commit);
+
+  // Ends everything; `stopped` once the core is destroyed. May be called more than once.
+  void Stop(std::function<void()> stopped);
+
+ private:
+  // ChannelEvents
+  absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel,
+                                                 const FrameHeader& header) override;
+  absl::Status OnFrame(ChannelId channel, const FrameHeader& header) override;
+  void OnCredit(ChannelId channel, FrameKind kind, const Credit& credit) override;
+  void OnSent(uint64_t token) override;
+  void OnBroken(ChannelId channel, const std::string& peer, const absl::Status& why) override;
+
+  std::unique_ptr<LaneThread> MakeLane(int threads);
+  void OnLaneDone(uint64_t id, const absl::Status& status);
+
+  Turn NewTurn() const;
+  void Do(Turn& turn);
+  void Do(SendAction& send) { channels_.Send(send); }
+  void Do(GrantAction& grant) { channels_.Grant(grant); }
+  void Do(ComputeAction& compute);
+  void Do(ReportAction& report);
+
+  void Fault(const std::string& message, const std::string& peer);
+  absl::Status CheckAlive() const;
+  void FinishIfIdle();
+
+  Executor& executor_;
+  Setup setup_;
+  const Report report_;
+  EpochChannels channels_;
+  std::unique_ptr<LaneThread> lanes_[static_cast<int>(Lane::kLanes)];
+  int in_lanes_ = 0;  // pieces of work whose completion has not come back
+  bool started_ = false;
+  bool stopping_ = false;
+  bool channels_closed_ = false;
+  std::string fault_;  // why the epoch stopped by itself
+  std::optional<CommitRequest> last_commit_;
+  uint64_t sequence_ = 0;  // of reports
+  uint64_t step_ = 0;      // highest that passed by; for messages
+  std::vector<std::function<void()>> stopped_;
+};
+
+}  // namespace waferstream

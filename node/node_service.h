@@ -1,0 +1,40 @@
+// The Node service (proto/node.proto) of a shell, on a gRPC server.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "node/node_shell.h"
+
+namespace grpc {
+class Server;
+}
+
+namespace waferstream {
+
+class NodeService;
+
+// Serves until destroyed; calls still running then are cancelled after a grace of one second. Calls
+// run on gRPC's threads and wait there for the shell.
+class NodeServer {
+ public:
+  // `control_port` 0: any free one. `log_path` empty: ReadLog answers with nothing. UNAVAILABLE,
+  // naming the port, when it is in use.
+  static absl::StatusOr<std::unique_ptr<NodeServer>> Start(uint16_t control_port,
+                                                           std::string log_path, NodeShell& shell);
+  ~NodeServer();
+
+  uint16_t port() const { return port_; }
+
+ private:
+  NodeServer(std::unique_ptr<NodeService> service, std::unique_ptr<grpc::Server> server,
+             uint16_t port);
+
+  std::unique_ptr<NodeService> service_;
+  std::unique_ptr<grpc::Server> server_;
+  const uint16_t port_;
+};
+
+}  // namespace waferstream
