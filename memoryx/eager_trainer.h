@@ -1,0 +1,109 @@
+// The oracle of the MemoryX tests: a whole model on one side, updated at once after every step.
+//
+// Gradients are made up from their names and from the weights they would be computed with, so that
+// a stale or torn weight shows in everything that follows.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "base/parallel.h"
+#include "checkpoint/initialise.h"
+#include "checkpoint/layout.h"
+#include "memoryx/optimizer_rule.h"
+#include "memoryx/tile_math.h"
+#include "plan/canonical_sum.h"
+#include "plan/plan.h"
+
+namespace waferstream {
+
+class EagerTrainer {
+ public:
+  struct TileState {
+    std::vector<float> weights;
+    std::vector<std::vector<float>> states;
+  };
+
+  explicit EagerTrainer(const Plan& plan) : plan_(plan) {
+    const size_t states = OptimizerStates(plan.job.training().optimizer()).size();
+    tiles_.resize(plan.tiles.size());
+    for (size_t t = 0; t < tiles_.size(); ++t) {
+      const Tile& tile = plan.tiles[t];
+      tiles_[t].weights.resize(tile.elements);
+      tiles_[t].states.assign(states, std::vector<float>(tile.elements));
+      InitialiseRows(plan.parameters[tile.parameter], tile.parameter, plan.job.training().seed(),
+                     {tile.first_row, tile.rows}, serial_, tiles_[t].weights.data());
+    }
+    history_.push_back(tiles_);
+    for (uint64_t step = 0; step < plan.job.training().steps(); ++step) Step(step);
+  }
+
+  // All tiles after `steps` steps.
+  const std::vector<TileState>& After(uint64_t steps) const { return history_[steps]; }
+  double clip_factor(uint64_t step) const { return clip_factors_[step]; }
+  double square_sum(uint64_t step, int tile) const { return square_sums_[step][tile]; }
+
+  // The block of one gradient of one step, straight from the definition of the canonical sum.
+  std::vector<float> Block(uint64_t step, int tile, int contribution, BlockRange range) const {
+    if (range.level == 0) return Leaf(step, tile, contribution, range.lo);
+    const uint32_t half = uint32_t{1} << (range.level - 1);
+    const uint8_t level = range.level - 1;
+    std::vector<float> left = Block(step, tile, contribution, {range.lo, level});
+    if (range.lo + half >= static_cast<uint32_t>(plan_.leaves)) return left;
+    const std::vector<float> right = Block(step, tile, contribution, {range.lo + half, level});
+    for (size_t i = 0; i < left.size(); ++i) left[i] += right[i];
+    return left;
+  }
+
+ private:
+  std::vector<float> Leaf(uint64_t step, int tile, int contribution, uint32_t leaf) const {
+    const std::vector<float>& weights = history_[step][tile].weights;
+    std::vector<float> gradient(weights.size());
+    for (size_t i = 0; i < gradient.size(); ++i) {
+      const float name = static_cast<float>(i % 977 + 31 * leaf + 7 * contribution + tile);
+      gradient[i] = 0.01f * std::sin(name + static_cast<float>(step)) + 0.1f * weights[i];
+    }
+    return gradient;
+  }
+
+  void Step(uint64_t step) {
+    const BlockRange root = BlocksOf(0, plan_.leaves, plan_.leaves).front();
+    std::vector<std::vector<float>> gradients;
+    square_sums_.emplace_back();
+    double sum = 0;
+    for (size_t t = 0; t < tiles_.size(); ++t) {
+      const int tile = static_cast<int>(t);
+      gradients.push_back(Block(step, tile, 0, root));
+      for (int c = 1; c < plan_.parameters[plan_.tiles[t].parameter].contributions; ++c) {
+        const std::vector<float> next = Block(step, tile, c, root);
+        for (size_t i = 0; i < next.size(); ++i) gradients[t][i] += next[i];
+      }
+      square_sums_[step].push_back(
+          SquareSumOfTile(serial_, gradients[t].data(), gradients[t].size()));
+      sum += square_sums_[step][t];
+    }
+    const double clip = plan_.job.training().clip();
+    clip_factors_.push_back(std::min(1.0, clip / (std::sqrt(sum) + 1e-6)));
+    for (size_t t = 0; t < tiles_.size(); ++t) Update(step, static_cast<int>(t), gradients[t]);
+    history_.push_back(tiles_);
+  }
+
+  void Update(uint64_t step, int tile, const std::vector<float>& gradient) {
+    TileState& state = tiles_[tile];
+    std::vector<float*> states;
+    for (auto& s : state.states) states.push_back(s.data());
+    const bool is_matrix = plan_.parameters[plan_.tiles[tile].parameter].is_matrix;
+    ApplyUpdate(
+        plan_.job.training().optimizer(), {step, clip_factors_[step], plan_.LearningRate(step)},
+        {gradient.size(), is_matrix, gradient.data(), state.weights.data(), states}, serial_);
+  }
+
+  const Plan& plan_;
+  mutable Serial serial_;
+  std::vector<TileState> tiles_;
+  std::vector<std::vector<TileState>> history_;   // [steps done][tile]
+  std::vector<std::vector<double>> square_sums_;  // [step][tile]
+  std::vector<double> clip_factors_;
+};
+
+}  // namespace waferstream

@@ -1,0 +1,143 @@
+#include "memoryx/optimizer_rule.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <vector>
+
+#include "base/worker_pool.h"
+
+namespace waferstream {
+namespace {
+
+// Computed with PyTorch 1.13's torch.optim: 3 steps with learning rates 1e-2, 5e-3, 2.5e-3, clip
+// factor 0.8 and the gradient kGradient * (1 - 0.75 * t).
+constexpr int kCount = 8;
+const std::vector<float> kWeights = {0.5f, -1.25f, 2.0f, -0.03125f, 0.001f, 7.5f, -0.75f, 0.3f};
+const std::vector<float> kGradient = {0.1f, -0.2f, 0.0f, 4.0f, 1e-4f, -3.0f, 0.7f, -0.01f};
+constexpr double kRates[] = {1e-2, 5e-3, 2.5e-3};
+
+struct Golden {
+  std::vector<double> weights;
+  std::vector<std::vector<double>> states;
+};
+
+Optimizer AdamWOf(double weight_decay) {
+  Optimizer optimizer;
+  AdamW* adamw = optimizer.mutable_adamw();
+  adamw->set_beta1(0.9);
+  adamw->set_beta2(0.95);
+  adamw->set_eps(1e-8);
+  adamw->set_weight_decay(weight_decay);
+  return optimizer;
+}
+
+Optimizer SgdOf(double momentum, double weight_decay) {
+  Optimizer optimizer;
+  optimizer.mutable_sgd()->set_momentum(momentum);
+  optimizer.mutable_sgd()->set_weight_decay(weight_decay);
+  return optimizer;
+}
+
+void ExpectGolden(const Optimizer& optimizer, bool is_matrix, const Golden& golden) {
+  std::vector<float> weights = kWeights;
+  std::vector<std::vector<float>> states(golden.states.size(), std::vector<float>(kCount));
+  std::vector<float*> state_pointers;
+  for (auto& state : states) state_pointers.push_back(state.data());
+  Serial serial;
+  for (int t = 0; t < 3; ++t) {
+    std::vector<float> gradient = kGradient;
+    for (float& g : gradient) g *= static_cast<float>(1 - 0.75 * t);
+    const TileArrays tile = {kCount, is_matrix, gradient.data(), weights.data(), state_pointers};
+    ApplyUpdate(optimizer, {static_cast<uint64_t>(t), 0.8, kRates[t]}, tile, serial);
+  }
+  // PyTorch may fuse a multiplication with an addition; three steps are a few roundings apart.
+  const auto near = [](double got, double want) {
+    EXPECT_NEAR(got, want, 4 * 0x1p-24 * std::abs(want) + 1e-9);
+  };
+  for (int i = 0; i < kCount; ++i) {
+    near(weights[i], golden.weights[i]);
+    for (size_t s = 0; s < states.size(); ++s) near(states[s][i], golden.states[s][i]);
+  }
+}
+
+const std::vector<std::vector<double>> kAdamWStates = {
+    {0.00427999953, -0.00855999906, 0, 0.171200022, 4.27999976e-06, -0.128400013, 0.029959999,
+     -0.000427999999},
+    {0.000387800043, 0.00155120017, 0, 0.620480001, 3.87799987e-10, 0.349020004, 0.019002201,
+     3.87799992e-06}};
+
+TEST(OptimizerRule, AdamWIsPyTorchs) {
+  ExpectGolden(AdamWOf(0.1), true,
+               {{0.484176934, -1.23286498, 1.99650168, -0.0461438373, -0.0139481267, 7.50183105,
+                 -0.763636708, 0.31442374},
+                kAdamWStates});
+}
+
+TEST(OptimizerRule, VectorsAreNotDecayed) {
+  ExpectGolden(AdamWOf(0.1), false,
+               {{0.485042959, -1.23504293, 2, -0.046207048, -0.0139549254, 7.51495743, -0.76495707,
+                 0.314957023},
+                kAdamWStates});
+}
+
+TEST(OptimizerRule, SgdIsPyTorchs) {
+  ExpectGolden(SgdOf(0.9, 0.1), true,
+               {{0.497320741, -1.24398494, 1.9947474, -0.0858121291, 0.0009960077, 7.52128601,
+                 -0.757592976, 0.299348742},
+                {{0.177959561, -0.423597872, 0.541430056, 1.69562161, 0.000313317112, 0.752301693,
+                  0.0951779783, 0.0769543201}}});
+  ExpectGolden(SgdOf(0, 0.1), true,
+               {{0.498326063, -1.24621475, 1.9965018, -0.0631703436, 0.0009974516, 7.51086283,
+                 -0.754283786, 0.299555212},
+                {}});
+}
+
+// The update of one element, written out.
+void NaiveAdamW(const AdamW& o, const StepUpdate& u, float gradient, float* w, float* m, float* v) {
+  const double t = static_cast<double>(u.step) + 1;
+  const float g = gradient * static_cast<float>(u.clip_factor);
+  *w *= static_cast<float>(1 - u.learning_rate * o.weight_decay());
+  *m = *m * static_cast<float>(o.beta1()) + static_cast<float>(1 - o.beta1()) * g;
+  *v = *v * static_cast<float>(o.beta2()) + static_cast<float>(1 - o.beta2()) * g * g;
+  const float root = static_cast<float>(std::sqrt(1 - std::pow(o.beta2(), t)));
+  const float denominator = std::sqrt(*v) / root + static_cast<float>(o.eps());
+  const float step_size = static_cast<float>(u.learning_rate / (1 - std::pow(o.beta1(), t)));
+  *w -= step_size * *m / denominator;
+}
+
+// Sizes around a SIMD vector and around a piece; one thread and three; all equal the naive loop.
+TEST(OptimizerRule, BitsDoNotDependOnVectorsPiecesOrThreads) {
+  const Optimizer optimizer = AdamWOf(0.1);
+  Serial serial;
+  WorkerPool pool(3);
+  for (const size_t n : {1, 3, 15, 16, 17, 65535, 65536, 65537, 200001}) {
+    std::vector<float> w(n), m(n), v(n), g(n);
+    for (size_t i = 0; i < n; ++i) {
+      w[i] = std::sin(static_cast<float>(i));
+      m[i] = 0.1f * std::cos(static_cast<float>(3 * i));
+      v[i] = 0.01f * w[i] * w[i];
+      g[i] = std::cos(static_cast<float>(7 * i));
+    }
+    const StepUpdate update = {4, 0.7, 3e-4};
+    std::vector<std::vector<float>> results;
+    for (Parallel* parallel : {static_cast<Parallel*>(&serial), static_cast<Parallel*>(&pool)}) {
+      std::vector<float> w2 = w, m2 = m, v2 = v;
+      float* const states[] = {m2.data(), v2.data()};
+      ApplyUpdate(optimizer, update, {n, true, g.data(), w2.data(), states}, *parallel);
+      results.push_back(w2);
+      results.push_back(m2);
+      results.push_back(v2);
+    }
+    for (size_t i = 0; i < n; ++i) NaiveAdamW(optimizer.adamw(), update, g[i], &w[i], &m[i], &v[i]);
+    for (size_t i = 0; i < results.size(); i += 3) {
+      EXPECT_EQ(results[i], w) << n;
+      EXPECT_EQ(results[i + 1], m) << n;
+      EXPECT_EQ(results[i + 2], v) << n;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace waferstream
