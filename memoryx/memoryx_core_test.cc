@@ -83,7 +83,7 @@ struct Shape {
   uint32_t global_batch;
   bool several_waves;
   bool tied;
-  bool slow_disk;
+  bool slow_edges;
 };
 
 class MemoryxCoreTest : public testing::TestWithParam<Shape> {};
@@ -107,7 +107,7 @@ TEST_P(MemoryxCoreTest, UpdatesOnTheStreamAreTheEagerOnes) {
   for (uint64_t seed = 1; seed <= 3; ++seed) {
     fs::remove_all(job.checkpoint().dir());
     ScriptedCluster cluster(plan, oracle, 0, seed);
-    cluster.slow_disk = shape.slow_disk;
+    cluster.slow_edges = shape.slow_edges;
     ASSERT_TRUE(cluster.Run()) << "seed " << seed;
     EXPECT_TRUE(cluster.checkpoint_errors().empty());
     ASSERT_EQ(cluster.sealed().size(), 3u);

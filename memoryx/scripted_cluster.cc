@@ -95,12 +95,12 @@ bool ScriptedCluster::Run() {
 }
 
 std::vector<ScriptedCluster::Choice> ScriptedCluster::Choices() {
-  std::vector<Choice> choices, disk;
+  std::vector<Choice> choices, slow;
   for (size_t i = 0; i < nodes_.size(); ++i) {
     for (const Lane lane : {Lane::kCompute, Lane::kDisk}) {
       auto& queue = nodes_[i].lanes[static_cast<int>(lane)];
       if (queue.empty()) continue;
-      (lane == Lane::kDisk && slow_disk ? disk : choices).push_back([this, i, &queue] {
+      (lane == Lane::kDisk && slow_edges ? slow : choices).push_back([this, i, &queue] {
         const ComputeAction action = std::move(queue.front());
         queue.pop_front();
         Serial serial;
@@ -112,7 +112,7 @@ std::vector<ScriptedCluster::Choice> ScriptedCluster::Choices() {
     }
   }
   for (size_t i = 0; i < sent_.size(); ++i) {
-    choices.push_back([this, i] {
+    (slow_edges ? slow : choices).push_back([this, i] {
       const Sent sent = sent_[i];
       sent_.erase(sent_.begin() + i);
       CheckPayload(sent.send);
@@ -142,7 +142,7 @@ std::vector<ScriptedCluster::Choice> ScriptedCluster::Choices() {
     if (nodes < static_cast<int>(nodes_.size()) || sealed_.contains(steps_done)) continue;
     choices.push_back([this, steps_done = steps_done] { Seal(steps_done); });
   }
-  return choices.empty() ? disk : choices;
+  return choices.empty() ? slow : choices;
 }
 
 void ScriptedCluster::Handle(int process, Turn turn) {

@@ -31,8 +31,9 @@ class ScriptedCluster {
   // expectation) when nothing can happen any more before that.
   bool Run();
 
-  // Refuse to run disk work before the end of the job, so that streams have to wait for copies.
-  bool slow_disk = false;
+  // Disks finish a job, and fabrics let a sent tile go, only when nothing else can happen: streams
+  // have to wait for both.
+  bool slow_edges = false;
   // Called before each commit.
   std::function<void(uint64_t step)> before_commit = [](uint64_t) {};
 

@@ -1,0 +1,8 @@
+// The MemoryX process: owns the weights, streams them, and runs the optimizer. Flags: --help.
+#include "memoryx/memoryx_role.h"
+#include "node/run_node.h"
+
+int main(int argc, char** argv) {
+  waferstream::MemoryxRole role;
+  return waferstream::RunNode(argc, argv, role);
+}
