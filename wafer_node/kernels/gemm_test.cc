@@ -136,30 +136,46 @@ TEST(GemmTest, LargeMatchesTheReference) {
   }
 }
 
-std::vector<float> LongSum(Dtype dtype) {
-  // oneDNN 2.6 splits this one along k when it sees two threads.
-  constexpr int64_t kM = 64, kK = 8192, kN = 64;
-  Typed a = reference::Random(dtype, kM * kK, 1), b = reference::Random(dtype, kK * kN, 2);
-  std::vector<float> c(kM * kN);
-  const GemmOptions options{.dtype = dtype, .m = kM, .n = kN, .k = kK};
-  Workspace workspace(options);
-  Gemm(options, {a.data(), kK}, {b.data(), kN}, {c.data(), kN}, workspace.span());
-  return c;
-}
+// Products that oneDNN 2.6 splits along k when it sees two threads: the narrow one with AVX2, the
+// wider one with AVX-512.
+class LongProducts {
+ public:
+  explicit LongProducts(Dtype dtype)
+      : a_(reference::Random(dtype, kSideMax * kDepth, 1)),
+        b_(reference::Random(dtype, kSideMax * kDepth, 2)) {}
+
+  std::vector<float> Sums() {
+    std::vector<float> sums;
+    for (int64_t side : {kSideMax / 2, kSideMax}) {
+      std::vector<float> c(side * side);
+      const GemmOptions options{.dtype = a_.dtype, .m = side, .n = side, .k = kDepth};
+      Workspace workspace(options);
+      Gemm(options, {a_.data(), kDepth}, {b_.data(), kDepth, true}, {c.data(), side},
+           workspace.span());
+      sums.insert(sums.end(), c.begin(), c.end());
+    }
+    return sums;
+  }
+
+ private:
+  static constexpr int64_t kSideMax = 128, kDepth = 8192;
+  Typed a_, b_;
+};
 
 // OMP_NUM_THREADS=2 comes from the build file: a thread that Gemm failed to hold to one would split
 // the sum and differ from the one that held itself.
 TEST(GemmTest, SameBitsFromAnyThread) {
   ASSERT_STREQ(std::getenv("OMP_NUM_THREADS"), "2");
   for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
+    LongProducts products(dtype);
     std::vector<float> alone;
     std::thread([&] {
       omp_set_num_threads(1);
-      alone = LongSum(dtype);
+      alone = products.Sums();
     }).join();
     std::vector<std::vector<float>> together(3);
     std::vector<std::thread> threads;
-    for (auto& c : together) threads.emplace_back([&c, dtype] { c = LongSum(dtype); });
+    for (auto& c : together) threads.emplace_back([&] { c = products.Sums(); });
     for (auto& thread : threads) thread.join();
     for (const auto& c : together) EXPECT_EQ(c, alone);
   }

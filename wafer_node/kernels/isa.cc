@@ -34,8 +34,8 @@ const char* OneDnnIsa() {
 }  // namespace
 
 std::string KernelIsa() {
-  // The best target comes first, which is the lowest bit.
-  const int64_t targets = hwy::SupportedTargets();
+  // What the machine has and this was compiled for; the best is the lowest bit.
+  const int64_t targets = hwy::SupportedTargets() & HWY_TARGETS;
   return std::string(OneDnnIsa()) + "/" + hwy::TargetName(targets & -targets);
 }
 

@@ -6,7 +6,8 @@
 
 namespace waferstream {
 
-// For example "avx512_core_amx/AVX3_DL": oneDNN's and Highway's choice.
+// For example "avx512_core_amx/AVX3": oneDNN's and Highway's choice. oneDNN's environment
+// variable DNNL_MAX_CPU_ISA lowers the first for all kernels, so that unlike machines can agree.
 std::string KernelIsa();
 
 }  // namespace waferstream
