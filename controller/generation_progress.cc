@@ -1,0 +1,31 @@
+#include "controller/generation_progress.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace waferstream {
+
+absl::Status GenerationProgress::OnReport(const PlacedProcess& from, const NodeReport& report,
+                                          RunTurn& turn) {
+  if (!report.has_generated_token()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(from.node_id, " sent a report that a generation job does not have"));
+  }
+  const GeneratedToken& token = report.generated_token();
+  if (token.index() > step() || token.index() >= plan_.job.generate().tokens()) {
+    return absl::InvalidArgumentError(absl::StrCat(from.node_id, " sent token ", token.index(),
+                                                   ", but token ", step(), " of ",
+                                                   plan_.job.generate().tokens(), " is next"));
+  }
+  if (token.index() < step()) {
+    const uint32_t known = status_.generated(static_cast<int>(token.index()));
+    if (known == token.token()) return absl::OkStatus();
+    return absl::InternalError(absl::StrCat(from.node_id, " generated ", token.token(),
+                                            " as token ", token.index(), ", another node ", known));
+  }
+  status_.add_generated(token.token());
+  status_.set_step(step());
+  turn.publish = true;
+  return absl::OkStatus();
+}
+
+}  // namespace waferstream

@@ -1,0 +1,38 @@
+// What the controller writes down, and finds again after a restart.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "proto/controller.pb.h"
+
+namespace waferstream {
+
+// A job as it stands; replaces what was recorded of it before. `status` is without losses (they are
+// the commits) and traffic.
+struct JobRecord {
+  uint64_t number = 0;  // counts the jobs of this state directory, from 1
+  std::string request_id;
+  JobStatus status;
+};
+
+// One committed step. Durable before any node is told.
+struct CommitRecord {
+  std::string job_id;
+  uint64_t step = 0;
+  double loss = 0;
+  double norm = 0;
+  double clip_factor = 1;
+  double learning_rate = 0;
+};
+
+struct EventRecord {
+  std::string job_id;
+  double unix_s = 0;
+  std::string text;
+};
+
+using StoreRecord = std::variant<JobRecord, CommitRecord, EventRecord>;
+
+}  // namespace waferstream

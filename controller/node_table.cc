@@ -1,0 +1,112 @@
+#include "controller/node_table.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace waferstream {
+namespace {
+
+// A lost node stays listed this long, so that people can see it; the table stays bounded.
+constexpr double kForgetLostAfter_s = 3600;
+
+absl::Status CheckRegistration(const RegisterRequest& request) {
+  if (request.node_id().empty()) return absl::InvalidArgumentError("node_id is empty");
+  if (!Role_IsValid(request.role())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("node ", request.node_id(), ": role ", request.role(), " is unknown"));
+  }
+  if (request.host().empty() || request.control_port() == 0 || request.fabric_port() == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("node ", request.node_id(), ": host, control_port or fabric_port is missing"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RegisterAgain(const std::string& node_id) {
+  return absl::NotFoundError(absl::StrCat("node ", node_id, " is not registered; register again"));
+}
+
+}  // namespace
+
+const char* RoleName(Role role) {
+  return role == WAFER ? "wafer" : role == MEMORYX ? "MemoryX" : "SwarmX";
+}
+
+std::string KnownNode::address() const {
+  return absl::StrCat(info.host(), ":", info.control_port());
+}
+
+absl::StatusOr<bool> NodeTable::Register(const RegisterRequest& request, double now_s) {
+  if (absl::Status status = CheckRegistration(request); !status.ok()) return status;
+  auto [it, is_new] = nodes_.try_emplace(request.node_id());
+  KnownNode& node = it->second;
+  const bool replaced = !is_new && node.info.incarnation() != request.incarnation();
+  if (is_new) node.release = leftovers_;
+  if (replaced) {
+    // The new process holds nothing, and answers to calls of the old one no longer count.
+    node.release.clear();
+    node.calls_in_flight = 0;
+  }
+  node.info = request;
+  node.heard_s = now_s;
+  node.lost = false;
+  return replaced;
+}
+
+absl::Status NodeTable::Heard(const std::string& node_id, std::optional<uint64_t> incarnation,
+                              double now_s) {
+  KnownNode* node = Find(node_id);
+  if (node == nullptr || node->lost) return RegisterAgain(node_id);
+  if (incarnation.has_value() && *incarnation != node->info.incarnation()) {
+    return RegisterAgain(node_id);
+  }
+  node->heard_s = now_s;
+  return absl::OkStatus();
+}
+
+std::vector<std::string> NodeTable::Expire(double now_s) {
+  std::vector<std::string> lost;
+  for (auto it = nodes_.begin(); it != nodes_.end();) {
+    KnownNode& node = it->second;
+    const double silent_s = now_s - node.heard_s;
+    if (!node.lost && silent_s >= lease_s_) {
+      node.lost = true;
+      lost.push_back(it->first);
+    }
+    const bool forget = node.lost && node.job_id.empty() && silent_s >= kForgetLostAfter_s;
+    it = forget ? nodes_.erase(it) : std::next(it);
+  }
+  return lost;
+}
+
+std::optional<double> NodeTable::NextExpiry() const {
+  std::optional<double> next;
+  for (const auto& [id, node] : nodes_) {
+    const double due_s = node.heard_s + (node.lost ? kForgetLostAfter_s : lease_s_);
+    if (!next.has_value() || due_s < *next) next = due_s;
+  }
+  return next;
+}
+
+KnownNode* NodeTable::Find(const std::string& node_id) {
+  const auto it = nodes_.find(node_id);
+  return it == nodes_.end() ? nullptr : &it->second;
+}
+
+NodeList NodeTable::List(double now_s) const {
+  NodeList list;
+  for (const auto& [id, node] : nodes_) {
+    NodeStatus* status = list.add_nodes();
+    status->set_node_id(id);
+    status->set_role(node.info.role());
+    status->set_address(node.address());
+    status->set_state(node.lost ? LOST : node.free() ? IDLE : BUSY);
+    status->set_job_id(node.job_id);
+    status->set_seconds_since_heard(now_s - node.heard_s);
+    status->set_kernel_isa(node.info.kernel_isa());
+  }
+  return list;
+}
+
+}  // namespace waferstream

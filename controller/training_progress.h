@@ -1,0 +1,76 @@
+// How far a training run is: the step being tallied, the validation and the checkpoints on their
+// way.
+//
+//   all reports of step t -> commit record durable -> Commit to every MemoryX node
+//     -> (validation after step t) -> reports of step t + 1 ...
+//   CheckpointWritten of all MemoryX nodes -> SealCheckpoint on the first one -> hashes
+//
+// A checkpoint is written and sealed while the next steps run. One that fails is an event; only the
+// last one ends the job. A status that is returned ends the job with that line.
+//
+// Pure; not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "controller/placement.h"
+#include "controller/run_statistics.h"
+#include "controller/run_turn.h"
+#include "controller/step_tally.h"
+#include "plan/plan.h"
+
+namespace waferstream {
+
+class TrainingProgress {
+ public:
+  // `plan` and `status` outlive this; `status` is kept up to date.
+  TrainingProgress(const Plan& plan, uint64_t start_step, JobStatus& status);
+
+  absl::Status OnReport(const PlacedProcess& from, const NodeReport& report, RunTurn& turn);
+
+  // The record that turn.commit asked for is on disk, or could not be written.
+  absl::Status OnCommitDurable(const absl::Status& stored, RunTurn& turn);
+
+  absl::Status OnSealed(uint64_t steps_done, const absl::StatusOr<SealReply>& reply, RunTurn& turn);
+
+  // 0-based: the step whose reports are being collected.
+  uint64_t step() const { return step_; }
+
+  // The last step is committed, validated and in a sealed checkpoint.
+  bool done() const;
+
+ private:
+  struct Checkpoint {
+    double loss = 0;
+    std::vector<bool> written;  // by MemoryX process
+  };
+
+  absl::Status OnWaferStep(const PlacedProcess& from, const WaferStep& report, RunTurn& turn);
+  absl::Status OnGradients(const PlacedProcess& from, const GradientsReady& report, RunTurn& turn);
+  absl::Status OnValidation(const PlacedProcess& from, const WaferValidation& report,
+                            RunTurn& turn);
+  absl::Status OnCheckpoint(const PlacedProcess& from, const CheckpointWritten& report,
+                            RunTurn& turn);
+  // Whether a report of `step` is for the tally; false: it is about a step long committed.
+  absl::StatusOr<bool> IsCurrent(uint64_t step) const;
+  absl::Status CommitIfComplete(RunTurn& turn);
+  void SendCommit(RunTurn& turn) const;
+  absl::Status ExpectAfterCommit();
+  absl::Status CheckpointFailed(uint64_t steps_done, const std::string& why, RunTurn& turn);
+
+  const Plan& plan_;
+  JobStatus& status_;
+  RunStatistics statistics_;
+  uint64_t step_;
+  std::optional<StepTally> tally_;          // of step_; none once all steps are committed
+  std::optional<CommitRecord> committing_;  // being made durable
+  std::optional<ValidationTally> validation_;
+  std::map<uint64_t, Checkpoint> checkpoints_;  // by steps_done; not yet sealed
+};
+
+}  // namespace waferstream
