@@ -1,0 +1,161 @@
+#include "controller/controller_service.h"
+
+#include <functional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/version.h"
+#include "controller/grpc_status.h"
+#include "controller/watch_stream.h"
+#include "fabric/frame.h"
+
+namespace waferstream {
+namespace {
+
+// GradientsReady of a node that owns a million tiles has about 13 MB.
+constexpr int kMessageBytesMax = 64 << 20;
+
+// A node that misses two beats is still within its lease.
+constexpr int kBeatsALease = 4;
+
+// Finishes the call with a value or its error.
+template <typename Reply>
+auto Answer(grpc::ServerUnaryReactor* reactor, Reply* reply) {
+  return [reactor, reply](absl::StatusOr<Reply> value) {
+    if (value.ok()) *reply = *std::move(value);
+    reactor->Finish(ToGrpc(value.status()));
+  };
+}
+
+absl::Status CheckProtocol(const RegisterRequest& request) {
+  if (request.protocol_version() == kProtocolVersion) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("node ", request.node_id(), " speaks protocol version ",
+                   request.protocol_version(), ", this controller ", kProtocolVersion));
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* ControllerService::Register(grpc::CallbackServerContext* context,
+                                                      const RegisterRequest* request,
+                                                      RegisterReply* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  if (const absl::Status status = CheckProtocol(*request); !status.ok()) {
+    reactor->Finish(ToGrpc(status));
+    return reactor;
+  }
+  reply->set_lease_ms(host_.options().lease_ms);
+  reply->set_heartbeat_ms(host_.options().lease_ms / kBeatsALease);
+  host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
+    reactor->Finish(ToGrpc(core.OnRegister(*request, turn)));
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ControllerService::Heartbeat(grpc::CallbackServerContext* context,
+                                                       const HeartbeatRequest* request, Empty*) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
+    reactor->Finish(ToGrpc(core.OnHeartbeat(*request, turn)));
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ControllerService::Report(grpc::CallbackServerContext* context,
+                                                    const NodeReport* request, Empty*) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
+    reactor->Finish(ToGrpc(core.OnReport(*request, turn)));
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ControllerService::Submit(grpc::CallbackServerContext* context,
+                                                    const SubmitRequest* request,
+                                                    JobStatus* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  host_.Submit(*request, Answer(reactor, reply));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ControllerService::Get(grpc::CallbackServerContext* context,
+                                                 const JobRef* request, JobStatus* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  host_.Get(request->job_id(), Answer(reactor, reply));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ControllerService::List(grpc::CallbackServerContext* context,
+                                                  const Empty*, JobList* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  host_.Post([this, reactor, reply] {
+    *reply = host_.board().List();
+    reactor->Finish(grpc::Status::OK);
+  });
+  return reactor;
+}
+
+grpc::ServerWriteReactor<JobStatus>* ControllerService::Watch(grpc::CallbackServerContext*,
+                                                              const JobRef* request) {
+  return new WatchStream(host_, request->job_id());
+}
+
+grpc::ServerUnaryReactor* ControllerService::Cancel(grpc::CallbackServerContext* context,
+                                                    const JobRef* request, JobStatus* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  host_.Cancel(request->job_id(), Answer(reactor, reply));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ControllerService::Events(grpc::CallbackServerContext* context,
+                                                    const JobRef* request, EventList* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  host_.Events(request->job_id(), Answer(reactor, reply));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ControllerService::ListNodes(grpc::CallbackServerContext* context,
+                                                       const Empty*, NodeList* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
+    *reply = core.ListNodes(turn.now.steady_s);
+    reactor->Finish(grpc::Status::OK);
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ControllerService::ReadNodeLog(grpc::CallbackServerContext* context,
+                                                         const NodeLogRequest* request,
+                                                         ReadLogReply* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  host_.ReadNodeLog(*request, Answer(reactor, reply));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ControllerService::Version(grpc::CallbackServerContext* context,
+                                                     const Empty*, VersionReply* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reply->set_version(kVersion);
+  reply->set_protocol_version(kProtocolVersion);
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
+}
+
+absl::StatusOr<std::unique_ptr<grpc::Server>> Serve(ControllerService& service,
+                                                    const std::string& host, int* port) {
+  const std::string address = absl::StrCat(host, ":", *port);
+  grpc::ServerBuilder builder;
+  // Otherwise two controllers could share one port, each getting half of the calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.SetMaxReceiveMessageSize(kMessageBytesMax);
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), port);
+  builder.RegisterService(&service);
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr || *port == 0) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", address, ": in use, or not an address of this host"));
+  }
+  return server;
+}
+
+}  // namespace waferstream

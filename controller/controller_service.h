@@ -1,0 +1,51 @@
+// The controller's gRPC service: checks what belongs to the wire and hands on to the host.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include "controller/controller_host.h"
+#include "proto/controller.grpc.pb.h"
+
+namespace waferstream {
+
+// Callback service: no call holds a thread. `host` outlives the server.
+class ControllerService final : public Controller::CallbackService {
+ public:
+  explicit ControllerService(ControllerHost& host) : host_(host) {}
+
+  grpc::ServerUnaryReactor* Register(grpc::CallbackServerContext* context,
+                                     const RegisterRequest* request, RegisterReply* reply) override;
+  grpc::ServerUnaryReactor* Heartbeat(grpc::CallbackServerContext* context,
+                                      const HeartbeatRequest* request, Empty* reply) override;
+  grpc::ServerUnaryReactor* Report(grpc::CallbackServerContext* context, const NodeReport* request,
+                                   Empty* reply) override;
+  grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext* context,
+                                   const SubmitRequest* request, JobStatus* reply) override;
+  grpc::ServerUnaryReactor* Get(grpc::CallbackServerContext* context, const JobRef* request,
+                                JobStatus* reply) override;
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const Empty* request,
+                                 JobList* reply) override;
+  grpc::ServerWriteReactor<JobStatus>* Watch(grpc::CallbackServerContext* context,
+                                             const JobRef* request) override;
+  grpc::ServerUnaryReactor* Cancel(grpc::CallbackServerContext* context, const JobRef* request,
+                                   JobStatus* reply) override;
+  grpc::ServerUnaryReactor* Events(grpc::CallbackServerContext* context, const JobRef* request,
+                                   EventList* reply) override;
+  grpc::ServerUnaryReactor* ListNodes(grpc::CallbackServerContext* context, const Empty* request,
+                                      NodeList* reply) override;
+  grpc::ServerUnaryReactor* ReadNodeLog(grpc::CallbackServerContext* context,
+                                        const NodeLogRequest* request,
+                                        ReadLogReply* reply) override;
+  grpc::ServerUnaryReactor* Version(grpc::CallbackServerContext* context, const Empty* request,
+                                    VersionReply* reply) override;
+
+ private:
+  ControllerHost& host_;
+};
+
+// Listens on host:port (port 0: any free one) and serves until it is destroyed. `port` gets the
+// port. UNAVAILABLE: the address cannot be had.
+absl::StatusOr<std::unique_ptr<grpc::Server>> Serve(ControllerService& service,
+                                                    const std::string& host, int* port);
+
+}  // namespace waferstream
