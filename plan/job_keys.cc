@@ -17,7 +17,8 @@ constexpr double kWidthMax = 1 << 20;
 constexpr JobKey kKeys[] = {
     {.path = "name", .fallback = "job"},
 
-    {.path = "model.family", .kind = kWord, .fallback = "gpt2", .words = "gpt2"},
+    // Which families there are is known where their parameters are built (plan/model.cc).
+    {.path = "model.family", .fallback = "gpt2"},
     {.path = "model.layers", .kind = kWhole, .required = true, .low = 1, .high = 1 << 16},
     {.path = "model.hidden", .kind = kWhole, .required = true, .low = 1, .high = kWidthMax},
     {.path = "model.heads", .kind = kWhole, .required = true, .low = 1, .high = kWidthMax},

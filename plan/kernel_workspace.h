@@ -16,24 +16,33 @@ constexpr size_t RoundUp(size_t value, size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// Gemm() works on blocks of C. For bf16 it packs the block's rows of A and columns of B over the
-// whole summed dimension, and sums into an fp32 block.
-constexpr size_t kGemmBlockRows = 128;
+// Gemm() works on blocks of C. For bf16 it packs a block's rows of A, and the columns of B of
+// several blocks, over the whole summed dimension, and sums into one fp32 block: together what a
+// core's L2 cache holds.
+constexpr size_t kGemmBlockRows = 256;
+constexpr size_t kGemmBlockColumns = 256;
 constexpr size_t kGemmDepthStep = 32;
+// Elements between the rows of the sums' block, so that rows do not all map to one set of a cache.
+constexpr size_t kGemmSumsPadding = 16;
 
-// Columns of a block: as many as keep the packed B near 2 MiB, a core's L2 cache.
-constexpr size_t GemmBlockColumns(size_t n, size_t k) {
-  constexpr size_t kStep = 32, kFewest = 64, kMost = 1024, kPackedElements = size_t{1} << 20;
+// Columns of B that are packed together. A is packed anew for each lot, so as many as 2.5 MiB hold.
+constexpr size_t GemmPackedColumns(size_t n, size_t k) {
+  constexpr size_t kStep = 128, kFewest = 128, kMost = 1024, kPackedElements = size_t{5} << 18;
   const size_t fits = kPackedElements / std::max<size_t>(k, 1) / kStep * kStep;
   return std::min(std::clamp(fits, kFewest, kMost), RoundUp(std::max<size_t>(n, 1), kStep));
 }
 
+// Even an empty sum is packed as one step of zeros.
+constexpr size_t GemmPackedDepth(size_t k) {
+  return RoundUp(std::max<size_t>(k, 1), kGemmDepthStep);
+}
+
 constexpr size_t GemmWorkspaceBytes(Dtype dtype, size_t n, size_t k) {
   if (dtype == Dtype::kF32) return 0;
-  const size_t depth = RoundUp(k, kGemmDepthStep);
-  const size_t columns = GemmBlockColumns(n, k);
+  const size_t depth = GemmPackedDepth(k);
+  const size_t columns = GemmPackedColumns(n, k);
   const size_t packed = (kGemmBlockRows + columns) * depth * BytesOf(Dtype::kBf16);
-  return packed + kGemmBlockRows * columns * sizeof(float);
+  return packed + kGemmBlockRows * (kGemmBlockColumns + kGemmSumsPadding) * sizeof(float);
 }
 
 // Queries that attention works on at a time.

@@ -10,7 +10,9 @@ namespace waferstream {
 namespace {
 
 constexpr double kInitStd = 0.02;  // GPT-2's
-constexpr int64_t kRowGrain = 64;  // tiles start on a multiple of this many rows where they can
+constexpr int64_t kRowGrain = 64;  // tiles begin at a multiple of this many rows where they can
+
+int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 Parameter Matrix(std::string name, int64_t rows, int64_t cols, double init_std) {
   Parameter p;
@@ -78,15 +80,19 @@ void AppendGpt2Layer(const ModelSpec& m, int layer, std::vector<Parameter>& out)
   out.push_back(Vector(h + "mlp.c_proj.bias", hidden, 0));
 }
 
-// Rows of every tile of a matrix but the last: the fewest tiles that respect the bound, of nearly
-// equal size, so that no tile is a sliver.
-int64_t TileRows(const Parameter& p, int64_t tile_elements) {
-  int64_t bound = std::max<int64_t>(1, tile_elements / p.cols);
-  if (bound > kRowGrain) bound -= bound % kRowGrain;
-  const int64_t count = (p.rows + bound - 1) / bound;
-  const int64_t even = (p.rows + count - 1) / count;
-  if (even <= kRowGrain) return even;
-  return std::min(bound, (even + kRowGrain - 1) / kRowGrain * kRowGrain);
+// The first rows of a matrix's tiles, and its end: the fewest tiles that respect the bound, even up
+// to a grain, larger ones first, so that no tile is a sliver and none is larger than the first.
+std::vector<int64_t> Cuts(const Parameter& p, int64_t tile_elements) {
+  const int64_t rows_max = std::max<int64_t>(1, tile_elements / p.cols);
+  // Below three grains the last tile could be a single row.
+  const int64_t grain = rows_max >= 3 * kRowGrain ? kRowGrain : 1;
+  const int64_t grains = CeilDiv(p.rows, grain);
+  const int64_t count = CeilDiv(grains, rows_max / grain);
+  std::vector<int64_t> cuts;
+  for (int64_t i = 0; i <= count; ++i) {
+    cuts.push_back(std::min(p.rows, CeilDiv(grains * i, count) * grain));
+  }
+  return cuts;
 }
 
 }  // namespace
@@ -110,13 +116,14 @@ std::vector<Tile> CutTiles(std::vector<Parameter>& parameters, uint64_t tile_ele
   std::vector<Tile> tiles;
   for (size_t i = 0; i < parameters.size(); ++i) {
     Parameter& p = parameters[i];
-    const int64_t step = p.is_matrix ? TileRows(p, static_cast<int64_t>(tile_elements)) : p.rows;
     p.first_tile = static_cast<int>(tiles.size());
-    for (int64_t row = 0; row < p.rows; row += step) {
+    const std::vector<int64_t> cuts = p.is_matrix ? Cuts(p, static_cast<int64_t>(tile_elements))
+                                                  : std::vector{int64_t{0}, p.rows};
+    for (size_t c = 0; c + 1 < cuts.size(); ++c) {
       Tile tile;
       tile.parameter = static_cast<int>(i);
-      tile.first_row = row;
-      tile.rows = std::min(step, p.rows - row);
+      tile.first_row = cuts[c];
+      tile.rows = cuts[c + 1] - cuts[c];
       tile.elements = tile.rows * p.cols;
       tile.slot = p.is_matrix ? kLarge : kSmall;
       tiles.push_back(tile);

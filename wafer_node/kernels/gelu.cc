@@ -20,7 +20,7 @@ HWY_INLINE hn::Vec<D> Gate(D d, hn::Vec<D> u) {
   const auto cubic = hn::Mul(hn::Mul(hn::Set(d, kCubic), hn::Mul(u, u)), u);
   const auto exponent = hn::Mul(hn::Set(d, -2 * kSlope), hn::Add(u, cubic));
   const auto one = hn::Set(d, 1.0f);
-  return hn::Div(one, hn::Add(one, ExpOf(d, hn::Min(exponent, hn::Set(d, 80.0f)))));
+  return hn::Div(one, hn::Add(one, ExpOf(d, exponent)));
 }
 
 template <class Element>

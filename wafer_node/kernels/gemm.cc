@@ -29,6 +29,8 @@ void Gemm(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, cons
   if (options.m == 0 || options.n == 0) return;
   if (options.dtype == Dtype::kF32) {
     GemmF32(options, a, b, c);
+  } else if (HasAmx()) {
+    GemmBf16Amx(options, a, b, c, workspace);
   } else {
     GemmBf16Portable(options, a, b, c, workspace);
   }

@@ -10,8 +10,9 @@
 namespace waferstream {
 namespace {
 
-// Fits GemmWorkspaceBytes: an fp32 copy of half as many columns takes what their packed form takes.
+// fp32 copies of a quarter of the block: they fit where the packed forms do.
 constexpr int64_t kRows = kGemmBlockRows / 2;
+constexpr int64_t kColumns = kGemmBlockColumns / 4;
 
 // op(X)[row.., col..] as an fp32 copy, stored as X is.
 MatrixIn Copy(const MatrixIn& x, int64_t row, int64_t rows, int64_t col, int64_t cols, float* to) {
@@ -28,14 +29,13 @@ MatrixIn Copy(const MatrixIn& x, int64_t row, int64_t rows, int64_t col, int64_t
 
 void GemmBf16Portable(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b,
                       const MatrixOut& c, std::span<std::byte> workspace) {
-  const int64_t columns = GemmBlockColumns(options.n, options.k) / 2;
   float* b_copy = reinterpret_cast<float*>(workspace.data());
-  float* a_copy = b_copy + columns * options.k;
+  float* a_copy = b_copy + kColumns * options.k;
   float* sums = a_copy + kRows * options.k;
-  WS_CHECK(reinterpret_cast<std::byte*>(sums + kRows * columns) <=
+  WS_CHECK(reinterpret_cast<std::byte*>(sums + kRows * kColumns) <=
            workspace.data() + workspace.size());
-  for (int64_t col = 0; col < options.n; col += columns) {
-    const int64_t n = std::min(columns, options.n - col);
+  for (int64_t col = 0; col < options.n; col += kColumns) {
+    const int64_t n = std::min(kColumns, options.n - col);
     const MatrixIn b_block = Copy(b, 0, options.k, col, n, b_copy);
     for (int64_t row = 0; row < options.m; row += kRows) {
       const int64_t m = std::min(kRows, options.m - row);

@@ -6,6 +6,7 @@
 #define HWY_TARGET_INCLUDE "wafer_node/kernels/loss.cc"
 #include "hwy/foreach_target.h"
 // After foreach_target.h.
+#include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 #include "wafer_node/kernels/exp-inl.h"
 #include "wafer_node/kernels/sum-inl.h"

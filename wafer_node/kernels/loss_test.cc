@@ -108,6 +108,20 @@ TEST(LossTest, BackwardMayOverwriteTheLogits) {
   EXPECT_EQ(p.logits.wide, apart);
 }
 
+// The gradient away from the target is the exponential that all kernels share.
+TEST(LossTest, ExponentialIsAccurateOverItsRange) {
+  constexpr int64_t kIds = 20011;
+  std::vector<float> logits(kIds), d_logits(kIds);
+  for (int64_t i = 0; i < kIds; ++i) logits[i] = -87.0f + 175.0f * i / kIds;
+  const LogitsBlock block{.rows = 1, .ids = kIds, .logits = logits.data(), .stride = kIds};
+  const int32_t target = kIds;
+  const float lse = 0;
+  LossBackward(block, &target, &lse, 1, Dtype::kF32, d_logits.data(), kIds);
+  for (int64_t i = 0; i < kIds; ++i) {
+    EXPECT_NEAR(d_logits[i] / std::exp(double{logits[i]}), 1, 3e-7) << logits[i];
+  }
+}
+
 TEST(LossTest, WhatIsNotFiniteShows) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), kInfinity}) {

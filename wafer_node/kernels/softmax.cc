@@ -7,6 +7,7 @@
 #define HWY_TARGET_INCLUDE "wafer_node/kernels/softmax.cc"
 #include "hwy/foreach_target.h"
 // After foreach_target.h.
+#include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 #include "wafer_node/kernels/exp-inl.h"
 #include "wafer_node/kernels/sum-inl.h"
@@ -15,22 +16,31 @@ HWY_BEFORE_NAMESPACE();
 namespace waferstream {
 namespace HWY_NAMESPACE {
 
-// probabilities[i] = exp(scale * scores[i] - lse), and zero from `seen` on.
-template <class Element>
-HWY_INLINE void Probabilities(const float* scores, float scale, float lse, int64_t seen,
-                              int64_t keys, Element* probabilities) {
+// Turns scores into the probabilities that SoftmaxRow made of them.
+HWY_INLINE void Probabilities(float* scores, float scale, float lse, int64_t seen) {
   ForLanes(seen, [=](auto d, size_t i) HWY_ATTR {
     const auto score = hn::Mul(hn::LoadU(d, scores + i), hn::Set(d, scale));
-    StoreFloats(d, ExpOf(d, hn::Sub(score, hn::Set(d, lse))), probabilities + i);
+    hn::StoreU(ExpOf(d, hn::Sub(score, hn::Set(d, lse))), d, scores + i);
   });
-  std::fill(probabilities + seen, probabilities + keys, Element{});
 }
 
-HWY_INLINE float LogSumExp(const float* scores, float scale, int64_t n) {
-  const float max = scale * MaxLanes(scores, n, std::numeric_limits<float>::lowest());
-  const float sum = SumLanes(n, [=](auto d, size_t i) HWY_ATTR {
-    return ExpOf(d, hn::Sub(hn::Mul(hn::LoadU(d, scores + i), hn::Set(d, scale)), hn::Set(d, max)));
+// Softmax of the scaled scores [0, seen), which it overwrites; zero up to `keys`. Returns their
+// log-sum-exp.
+template <class Element>
+HWY_INLINE float SoftmaxRow(float* scores, float scale, int64_t seen, int64_t keys,
+                            Element* probabilities) {
+  const float max = scale * MaxLanes(scores, seen, std::numeric_limits<float>::lowest());
+  const float sum = SumLanes(seen, [=](auto d, size_t i) HWY_ATTR {
+    const auto score = hn::Mul(hn::LoadU(d, scores + i), hn::Set(d, scale));
+    const auto e = ExpOf(d, hn::Sub(score, hn::Set(d, max)));
+    hn::StoreU(e, d, scores + i);
+    return e;
   });
+  const float share = 1.0f / sum;
+  ForLanes(seen, [=](auto d, size_t i) HWY_ATTR {
+    StoreFloats(d, hn::Mul(hn::LoadU(d, scores + i), hn::Set(d, share)), probabilities + i);
+  });
+  std::fill(probabilities + seen, probabilities + keys, Element{});
   if (!(sum < std::numeric_limits<float>::infinity())) return sum;
   const hn::CappedTag<float, 1> d;
   return max + hn::GetLane(hn::Log(d, hn::Set(d, sum)));
@@ -59,10 +69,8 @@ void Softmax(const ScoreBlock& block, Dtype dtype, void* probabilities, float* l
   WithElement(dtype, [=](auto element) HWY_ATTR {
     auto* p = static_cast<decltype(element)*>(probabilities);
     for (int64_t i = 0; i < block.queries; ++i) {
-      const float* scores = block.scores + i * block.keys();
-      const int64_t seen = block.first_query + i + 1;
-      lse[i] = LogSumExp(scores, block.scale, seen);
-      Probabilities(scores, block.scale, lse[i], seen, block.keys(), p + i * block.keys());
+      const int64_t seen = block.first_query + i + 1, at = i * block.keys();
+      lse[i] = SoftmaxRow(block.scores + at, block.scale, seen, block.keys(), p + at);
     }
   });
 }
@@ -75,7 +83,7 @@ void SoftmaxBackward(const ScoreBlock& block, const float* lse, const float* d_p
     for (int64_t i = 0; i < block.queries; ++i) {
       const int64_t seen = block.first_query + i + 1, at = i * block.keys();
       float* scores = block.scores + at;
-      Probabilities(scores, block.scale, lse[i], seen, seen, scores);
+      Probabilities(scores, block.scale, lse[i], seen);
       ScoreGradients(scores, d_probabilities + at, block.scale, seen, block.keys(), p + at,
                      d_s + at);
     }

@@ -19,7 +19,7 @@ struct ScoreBlock {
 };
 
 // probabilities (of `dtype`) = causal softmax of the scaled scores, zero for keys in the future.
-// lse [queries] = log-sum-exp of the scaled scores.
+// lse [queries] = log-sum-exp of the scaled scores. Overwrites the scores.
 void CausalSoftmax(const ScoreBlock& block, Dtype dtype, void* probabilities, float* lse);
 
 // Recomputes the probabilities from lse and turns d_probabilities, the gradient with respect to

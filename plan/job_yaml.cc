@@ -1,0 +1,99 @@
+#include "plan/job_yaml.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+#include "plan/job_entries.h"
+#include "plan/job_fields.h"
+#include "plan/job_keys.h"
+#include "plan/job_value.h"
+
+namespace waferstream {
+namespace {
+
+absl::Status CheckOneOptimizer(const JobEntries& entries, const std::string& name) {
+  const bool adamw = entries.HasSection("training.optimizer.adamw");
+  const bool sgd = entries.HasSection("training.optimizer.sgd");
+  if (adamw != sgd) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, ": training.optimizer: give one of adamw, sgd"));
+}
+
+absl::Status Read(const JobKey& key, const JobEntries& entries, const std::string& name,
+                  JobSpec& job) {
+  const absl::string_view section = OptionalSectionOf(key.path);
+  if (!section.empty()) {
+    if (!entries.HasSection(section)) return absl::OkStatus();
+    AddSection(job, section);
+  }
+  if (const JobEntry* entry = entries.Find(key.path)) {
+    const absl::Status status = SetFromYaml(key, entry->value, job);
+    if (status.ok()) return status;
+    return absl::Status(status.code(), absl::StrCat(entry->where, ": ", status.message()));
+  }
+  if (key.required) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": ", key.path, ": missing"));
+  }
+  if (!key.fallback.empty()) WS_CHECK(SetFallback(key, job).ok());
+  return absl::OkStatus();
+}
+
+// Defaults that depend on other keys.
+void SetDerived(const std::string& base_dir, JobSpec& job) {
+  if (job.model().ffn() == 0) job.mutable_model()->set_ffn(4 * job.model().hidden());
+  for (const JobKey& key : JobKeys()) {
+    if (key.kind != KeyKind::kPath) continue;
+    const std::filesystem::path path = TextIn(job, key.Field());
+    if (path.empty() || path.is_absolute()) continue;
+    SetText(job, key.Field(), (base_dir / path).lexically_normal().string());
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<JobSpec> ReadJobFile(const std::string& path,
+                                    const std::vector<std::string>& overrides) {
+  std::ifstream file(path);
+  if (!file) return absl::NotFoundError(absl::StrCat(path, ": cannot be opened"));
+  std::ostringstream text;
+  text << file.rdbuf();
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  if (error) return absl::NotFoundError(absl::StrCat(path, ": ", error.message()));
+  return ParseJobYaml(text.str(), absolute.parent_path().string(), overrides, path);
+}
+
+absl::StatusOr<JobSpec> ParseJobYaml(const std::string& text, const std::string& base_dir,
+                                     const std::vector<std::string>& overrides,
+                                     const std::string& name) {
+  JobEntries entries;
+  RETURN_IF_ERROR(entries.AddFile(text, name));
+  for (const std::string& override : overrides) RETURN_IF_ERROR(entries.Override(override));
+  RETURN_IF_ERROR(CheckOneOptimizer(entries, name));
+  JobSpec job;
+  for (const JobKey& key : JobKeys()) RETURN_IF_ERROR(Read(key, entries, name, job));
+  SetDerived(base_dir, job);
+  return job;
+}
+
+std::string ToYaml(const JobSpec& job) {
+  YAML::Node root(YAML::NodeType::Map);
+  for (const JobKey& key : JobKeys()) {
+    const absl::string_view section = OptionalSectionOf(key.path);
+    if (!section.empty() && !HasSection(job, section)) continue;
+    const std::vector<std::string> names = absl::StrSplit(key.path, '.');
+    YAML::Node at = root;  // a handle, which reset() points elsewhere
+    for (const std::string& name : names) at.reset(at[name]);
+    at = AsYaml(key, job);
+  }
+  YAML::Emitter out;
+  out << root;
+  return absl::StrCat(out.c_str(), "\n");
+}
+
+}  // namespace waferstream

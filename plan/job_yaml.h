@@ -1,0 +1,30 @@
+// The job file: YAML <-> JobSpec, by the list in plan/job_keys.h. Whatever the file says must be
+// known, of the right type and within its bounds; whatever it leaves out gets its default.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "proto/job.pb.h"
+
+namespace waferstream {
+
+// Reads a job file. Every override is "key.path=value" with a YAML value, and replaces what the
+// file says at and below that path. Relative data paths are relative to the file's folder;
+// checkpoint.dir and checkpoint.from stay as given. NOT_FOUND: no such file. INVALID_ARGUMENT: one
+// line, "job.yaml:7: training.micro_bach: unknown key; did you mean micro_batch?"; for an override
+// "--set" stands in place of file and line.
+absl::StatusOr<JobSpec> ReadJobFile(const std::string& path,
+                                    const std::vector<std::string>& overrides);
+
+// The same of a text. `base_dir` is what data paths are relative to, `name` what messages call the
+// text.
+absl::StatusOr<JobSpec> ParseJobYaml(const std::string& text, const std::string& base_dir,
+                                     const std::vector<std::string>& overrides,
+                                     const std::string& name = "job.yaml");
+
+// A job file that reads back as exactly this job. The job is a training job with every field set.
+std::string ToYaml(const JobSpec& job);
+
+}  // namespace waferstream

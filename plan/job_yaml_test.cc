@@ -1,0 +1,196 @@
+#include "plan/job_yaml.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "plan/job_keys.h"
+
+namespace waferstream {
+namespace {
+
+using google::protobuf::util::MessageDifferencer;
+
+// The example of the design.
+constexpr char kAusten[] = R"(name: austen-gpt
+model: {family: gpt2, layers: 6, hidden: 256, heads: 8, vocab: 256, context: 256}
+data: {train: austen.train.bin, validation: austen.val.bin, shuffle: none}
+training:
+  steps: 300
+  global_batch: 32          # sequences
+  micro_batch: 4            # sequences; part of the numerics
+  precision: bf16
+  seed: 1
+  optimizer: {adamw: {lr: 1.0e-3, betas: [0.9, 0.95], weight_decay: 0.1}}
+  schedule: {cosine: {warmup: 20, min_lr: 1.0e-4}}
+  clip: 1.0
+cluster: {wafers: 2, memoryx: 1, swarmx: 1, fanout: 4, wafer: {profile: wse3, sram: 256MiB}}
+checkpoint: {every: 100, keep: 3}
+)";
+
+JobSpec MustParse(const std::string& text, const std::vector<std::string>& overrides = {}) {
+  auto job = ParseJobYaml(text, "/data", overrides);
+  EXPECT_TRUE(job.ok()) << job.status();
+  return job.ok() ? *job : JobSpec();
+}
+
+std::string RefusalOf(const std::string& text, const std::vector<std::string>& overrides = {}) {
+  const auto job = ParseJobYaml(text, "/data", overrides);
+  EXPECT_EQ(job.status().code(), absl::StatusCode::kInvalidArgument);
+  return std::string(job.status().message());
+}
+
+TEST(JobYaml, ReadsTheExampleAndFillsInDefaults) {
+  const JobSpec job = MustParse(kAusten);
+  EXPECT_EQ(job.name(), "austen-gpt");
+  EXPECT_EQ(job.model().hidden(), 256u);
+  EXPECT_EQ(job.data().train(), "/data/austen.train.bin");
+  EXPECT_EQ(job.training().precision(), BF16);
+  EXPECT_EQ(job.training().optimizer().adamw().lr(), 1e-3);
+  EXPECT_EQ(job.training().optimizer().adamw().beta2(), 0.95);
+  EXPECT_EQ(job.training().schedule().cosine().warmup(), 20u);
+  EXPECT_EQ(job.cluster().wafer().sram_bytes(), 256u << 20);
+  EXPECT_EQ(job.model().ffn(), 1024u);
+  EXPECT_TRUE(job.model().tied());
+  EXPECT_EQ(job.model().norm_eps(), 1e-5);
+  EXPECT_EQ(job.training().optimizer().adamw().eps(), 1e-8);
+  EXPECT_EQ(job.training().tile_elements(), 1u << 20);
+  EXPECT_EQ(job.training().validate_every(), 50u);
+  EXPECT_EQ(job.training().recompute(), RECOMPUTE_AUTO);
+  EXPECT_EQ(job.cluster().planes(), 1u);
+  EXPECT_EQ(job.cluster().wafer().kernel_threads(), 1u);
+  EXPECT_EQ(job.checkpoint().dir(), "");
+}
+
+TEST(JobYaml, WhatIsWrittenReadsBackEqual) {
+  for (const std::vector<std::string>& overrides : std::vector<std::vector<std::string>>{
+           {},
+           {"training.optimizer={sgd: {lr: 0.3333333333333333, momentum: 0.9}}"},
+           {"training.schedule=constant", "training.recompute=full", "model.tied=false"},
+           {"name=\"yes: a, b # c\"", "checkpoint.dir='null'",
+            "training.seed=18446744073709551615"},
+       }) {
+    const JobSpec job = MustParse(kAusten, overrides);
+    const JobSpec again = MustParse(ToYaml(job));
+    EXPECT_TRUE(MessageDifferencer::Equals(job, again)) << ToYaml(job);
+  }
+}
+
+TEST(JobYaml, OverridesReplaceWhatTheFileSays) {
+  const JobSpec job =
+      MustParse(kAusten, {"training.steps=5", "cluster.wafer.sram=1GiB", "training.tile=64K",
+                          "training.optimizer={sgd: {lr: 0.1}}", "training.schedule=constant",
+                          "data.validation=", "training.steps=6"});
+  EXPECT_EQ(job.training().steps(), 6u);
+  EXPECT_EQ(job.cluster().wafer().sram_bytes(), 1u << 30);
+  EXPECT_EQ(job.training().tile_elements(), 65536u);
+  EXPECT_TRUE(job.training().optimizer().has_sgd());
+  EXPECT_FALSE(job.training().schedule().has_cosine());
+  EXPECT_EQ(job.data().validation(), "");
+}
+
+TEST(JobYaml, ABareOverrideCanAddASection) {
+  const std::string constant =
+      absl::StrReplaceAll(kAusten, {{"{cosine: {warmup: 20, min_lr: 1.0e-4}}", "constant"}});
+  EXPECT_FALSE(MustParse(constant).training().schedule().has_cosine());
+  const JobSpec job = MustParse(constant, {"training.schedule.cosine.warmup=3"});
+  EXPECT_EQ(job.training().schedule().cosine().warmup(), 3u);
+}
+
+TEST(JobYaml, RefusesWithLinePathAndReason) {
+  struct Case {
+    const char* from;
+    const char* to;
+    const char* expected;
+  };
+  const Case cases[] = {
+      {"micro_batch: 4 ", "micro_bach: 4",
+       "job.yaml:7: training.micro_bach: unknown key; did you mean micro_batch?"},
+      {"name: austen", "nmae: austen", "job.yaml:1: nmae: unknown key; did you mean name?"},
+      {"  seed: 1", "  seed: 1\n  wafers: 3",
+       "job.yaml:10: training.wafers: unknown key; did you mean cluster.wafers?"},
+      {"  seed: 1", "  quux: 1", "job.yaml:9: training.quux: unknown key"},
+      {"sram: 256MiB", "srma: 256MiB",
+       "job.yaml:13: cluster.wafer.srma: unknown key; did you mean sram?"},
+      {"  seed: 1", "  seed: 1\n  seed: 2", "job.yaml:10: training.seed: given twice"},
+      {"  clip: 1.0", "  clip: 1.0\nmodel: {layers: 2}", "job.yaml:13: model: given twice"},
+      {"steps: 300", "steps: many", "job.yaml:5: training.steps: \"many\" must be a whole number"},
+      {"steps: 300", "steps: 1.5", "job.yaml:5: training.steps: \"1.5\" must be a whole number"},
+      {"steps: 300", "steps: '300'",
+       "job.yaml:5: training.steps: \"300\" must be a value without quotes"},
+      {"steps: 300", "steps: [300]", "job.yaml:5: training.steps: must be a single value"},
+      {"steps: 300", "steps:", "job.yaml:5: training.steps: has no value"},
+      {"steps: 300", "steps: 0", "job.yaml:5: training.steps: 0 must be at least 1"},
+      {"global_batch: 32", "global_batch: -4",
+       "job.yaml:6: training.global_batch: -4 must be at least 1"},
+      {"vocab: 256", "vocab: 65537", "job.yaml:2: model.vocab: 65537 must be at most 65536"},
+      {"lr: 1.0e-3", "lr: 0", "job.yaml:10: training.optimizer.adamw.lr: 0 must be greater than 0"},
+      {"lr: 1.0e-3", "lr: .nan", "training.optimizer.adamw.lr: \".nan\" must be a number"},
+      {"lr: 1.0e-3, ", "", "job.yaml: training.optimizer.adamw.lr: missing"},
+      {"0.95]", "1]", "job.yaml:10: training.optimizer.adamw.betas: 1 must be below 1"},
+      {"[0.9, 0.95]", "0.9", "training.optimizer.adamw.betas: must be a list of two numbers"},
+      {"precision: bf16", "precision: fp8",
+       "job.yaml:8: training.precision: \"fp8\" must be one of f32|bf16"},
+      {"256MiB", "256XiB", "cluster.wafer.sram: \"256XiB\" must be a whole number of bytes"},
+      {"256MiB", "99999999999999999999GiB", "cluster.wafer.sram: "},
+      {"256MiB", "18446744073709551615GiB", "must be at most"},
+      {"  steps: 300\n", "", "job.yaml: training.steps: missing"},
+      {"train: austen.train.bin, ", "", "job.yaml: data.train: missing"},
+      {"train: austen.train.bin, ", "train: '', ", "job.yaml:3: data.train: has no value"},
+      {"checkpoint: {", "checkpoint: 3 # {", "checkpoint: must be a section of keys"},
+      {"  optimizer: {adamw", "  optimizer: {sgd: {lr: 1}, adamw",
+       "job.yaml: training.optimizer: give one of adamw, sgd"},
+      {"model: {", "model: {{", "job.yaml:"},
+  };
+  for (const Case& c : cases) {
+    const std::string text = absl::StrReplaceAll(kAusten, {{c.from, c.to}});
+    ASSERT_NE(text, kAusten) << c.from;
+    const std::string message = RefusalOf(text);
+    EXPECT_TRUE(absl::StrContains(message, c.expected)) << message << "\nwant: " << c.expected;
+    EXPECT_FALSE(absl::StrContains(message, "\n")) << message;
+  }
+  EXPECT_EQ(RefusalOf(""), "job.yaml: not a job: there are no keys");
+}
+
+TEST(JobYaml, RefusesBadOverrides) {
+  EXPECT_EQ(RefusalOf(kAusten, {"training.micro_bach=3"}),
+            "--set: training.micro_bach: unknown key; did you mean micro_batch?");
+  EXPECT_EQ(RefusalOf(kAusten, {"training.steps"}), "--set: training.steps: want key.path=value");
+  EXPECT_EQ(RefusalOf(kAusten, {"training.steps=x"}),
+            "--set: training.steps: \"x\" must be a whole number");
+  EXPECT_EQ(RefusalOf(kAusten, {"training.optimizer.sgd.lr=1"}),
+            "job.yaml: training.optimizer: give one of adamw, sgd");
+}
+
+TEST(JobYaml, ReadsAFileAndResolvesDataBesideIt) {
+  const std::filesystem::path folder = std::getenv("TEST_TMPDIR");
+  std::ofstream(folder / "a.yaml") << kAusten;
+  const auto job = ReadJobFile((folder / "a.yaml").string(), {"data.validation=/abs/v.bin"});
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->data().train(), (folder / "austen.train.bin").string());
+  EXPECT_EQ(job->data().validation(), "/abs/v.bin");
+  EXPECT_EQ(ReadJobFile((folder / "no.yaml").string(), {}).status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+// docs/FORMATS.md prints the list of keys; here the two are kept equal.
+TEST(JobYaml, EveryKeyIsDocumentedWithItsDefault) {
+  std::ifstream file("docs/FORMATS.md");
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  for (const JobKey& key : JobKeys()) {
+    const std::string fallback = key.required           ? "required"
+                                 : key.fallback.empty() ? ""
+                                                        : absl::StrCat("`", key.fallback, "`");
+    EXPECT_TRUE(absl::StrContains(text, absl::StrCat("| `", key.path, "` | ", fallback)))
+        << key.path << " " << fallback;
+  }
+}
+
+}  // namespace
+}  // namespace waferstream

@@ -1,0 +1,201 @@
+#include "plan/plan_report.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "plan/plan_costs.h"
+
+namespace waferstream {
+namespace {
+
+using nlohmann::ordered_json;
+
+const char* NameOf(Recompute recompute) {
+  if (recompute == RECOMPUTE_FULL) return "full";
+  return recompute == RECOMPUTE_SELECTIVE ? "selective" : "none";
+}
+
+// Levels of nodes between a wafer and MemoryX.
+int DepthOf(const Plan& plan) {
+  int depth = 0;
+  for (int64_t reach = 1; reach < plan.shape.wafers || depth == 0; ++depth) {
+    reach *= plan.job.cluster().fanout();
+  }
+  return depth;
+}
+
+int NodesPerPlane(const Plan& plan) {
+  return static_cast<int>(plan.tree_nodes.size() / plan.job.cluster().planes());
+}
+
+ordered_json SramAsJson(const Plan& plan) {
+  ordered_json regions = ordered_json::array();
+  for (const SramRegion& region : plan.sram.regions) {
+    regions.push_back({{"name", region.name},
+                       {"offset_bytes", region.offset},
+                       {"bytes", region.bytes},
+                       {"count", region.count}});
+  }
+  return {{"configured_bytes", plan.job.cluster().wafer().sram_bytes()},
+          {"planned_bytes", plan.sram.bytes},
+          {"regions", std::move(regions)}};
+}
+
+ordered_json MemoryXAsJson(const PlanCosts& costs) {
+  ordered_json processes = ordered_json::array();
+  for (const ResidentBytes& p : costs.memoryx) {
+    processes.push_back(
+        {{"parameters", p.elements}, {"state_bytes", p.state}, {"window_bytes", p.windows}});
+  }
+  return {{"state_bytes_per_parameter", costs.state_bytes_per_parameter},
+          {"processes", std::move(processes)}};
+}
+
+ordered_json SwarmXAsJson(const PlanCosts& costs) {
+  ordered_json processes = ordered_json::array();
+  for (const ResidentBytes& p : costs.swarmx) {
+    processes.push_back({{"tree_nodes", p.nodes}, {"window_bytes", p.windows}});
+  }
+  return {{"processes", std::move(processes)}};
+}
+
+ordered_json TrafficAsJson(const StepTraffic& t) {
+  return {{"forward_stream_bytes", t.forward_stream},
+          {"backward_stream_bytes", t.backward_stream},
+          {"weights_to_each_wafer_bytes", t.weights_to_wafer},
+          {"gradient_stream_bytes", t.gradient_stream},
+          {"gradients_from_a_wafer_bytes_max", t.gradients_from_wafer},
+          {"gradients_to_memoryx_bytes", t.gradients_to_memoryx}};
+}
+
+// "12345678 B (11.8 MiB)"; short ones without the parenthesis.
+std::string Bytes(uint64_t bytes) {
+  constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB", "PiB"};
+  if (bytes < 1024) return absl::StrCat(bytes, " B");
+  double value = bytes / 1024.0;
+  size_t unit = 0;
+  for (; value >= 1024 && unit + 1 < std::size(kUnits); ++unit) value /= 1024;
+  return absl::StrFormat("%d B (%.1f %s)", bytes, value, kUnits[unit]);
+}
+
+// A heading, and rows of a name and a value.
+class Text {
+ public:
+  void Heading(const std::string& heading) {
+    absl::StrAppend(&text_, text_.empty() ? "" : "\n", heading, "\n");
+  }
+  template <typename... Parts>
+  void Row(const std::string& name, const Parts&... parts) {
+    absl::StrAppendFormat(&text_, "  %-30s", name);
+    absl::StrAppend(&text_, parts..., "\n");
+  }
+  std::string Take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+void AddModel(const Plan& plan, Text& out) {
+  out.Heading("Model");
+  out.Row("parameters", plan.parameter_elements, " in ", plan.parameters.size(), " tensors");
+  out.Row("tiles", plan.tiles.size(), ", the largest ", Bytes(plan.tile_slot_bytes[kLarge]),
+          " on the wire");
+}
+
+void AddStep(const Plan& plan, const PlanCosts& costs, Text& out) {
+  out.Heading(plan.is_generation() ? "A token" : "A step");
+  if (!plan.is_generation()) {
+    out.Row("micro-batches", plan.leaves, " of ", plan.job.training().micro_batch(), " sequences");
+    out.Row("waves", plan.waves, ", at most ", plan.resident_max,
+            " micro-batches resident on a wafer");
+    out.Row("recompute", NameOf(plan.recompute));
+  }
+  out.Row("FLOPs of the model", absl::StrFormat("%.4g", costs.step_flops));
+  out.Row("FLOPs of recomputation", absl::StrFormat("%.4g", costs.recompute_flops));
+}
+
+void AddSram(const Plan& plan, Text& out) {
+  out.Heading("SRAM of a wafer");
+  for (const SramRegion& region : plan.sram.regions) {
+    if (region.bytes == 0) continue;
+    out.Row(region.name, Bytes(region.bytes), " = ", region.count, " x ",
+            region.bytes / region.count);
+  }
+  out.Row("planned", Bytes(plan.sram.bytes));
+  out.Row("configured", Bytes(plan.job.cluster().wafer().sram_bytes()));
+}
+
+// The process with the most; the others hold at most that.
+const ResidentBytes& Fullest(const std::vector<ResidentBytes>& processes) {
+  return *std::max_element(processes.begin(), processes.end(), [](const auto& a, const auto& b) {
+    return a.state + a.windows < b.state + b.windows;
+  });
+}
+
+void AddServices(const Plan& plan, const PlanCosts& costs, Text& out) {
+  out.Heading("Services");
+  const ResidentBytes& memoryx = Fullest(costs.memoryx);
+  out.Row("MemoryX, each at most", Bytes(memoryx.state), " state = ", memoryx.elements,
+          " parameters x ", costs.state_bytes_per_parameter, " B; ", Bytes(memoryx.windows),
+          " windows");
+  out.Row("SwarmX, each at most", Bytes(Fullest(costs.swarmx).windows), " windows");
+  out.Row("trees", plan.job.cluster().planes(), " planes, each ", NodesPerPlane(plan), " nodes in ",
+          DepthOf(plan), " levels over ", plan.shape.wafers, " wafers, fan-out ",
+          plan.job.cluster().fanout());
+}
+
+void AddTraffic(const Plan& plan, const StepTraffic& t, Text& out) {
+  out.Heading(plan.is_generation() ? "Traffic a token" : "Traffic a step");
+  out.Row("weights into each wafer", Bytes(t.weights_to_wafer), " = ", plan.waves, " waves x (",
+          t.forward_stream, " forward + ", t.backward_stream, " backward)");
+  if (plan.is_generation()) return;
+  out.Row("gradients from a wafer", "at most ", Bytes(t.gradients_from_wafer), " = ",
+          t.gradients_from_wafer / t.gradient_stream, " blocks x ", t.gradient_stream);
+  out.Row("gradients into MemoryX", Bytes(t.gradients_to_memoryx), " = ",
+          t.gradients_to_memoryx / t.gradient_stream, " blocks x ", t.gradient_stream);
+}
+
+}  // namespace
+
+ordered_json PlanAsJson(const Plan& plan) {
+  const PlanCosts costs = CostsOf(plan);
+  return {{"job", plan.job.name()},
+          {"parameters", plan.parameter_elements},
+          {"tensors", plan.parameters.size()},
+          {"tiles", plan.tiles.size()},
+          {"tile_bytes_max", plan.tile_slot_bytes[kLarge]},
+          {"micro_batches", plan.leaves},
+          {"resident_micro_batches_max", plan.resident_max},
+          {"waves", plan.waves},
+          {"validation_waves", plan.validation_waves},
+          {"recompute", NameOf(plan.recompute)},
+          {"step_flops", costs.step_flops},
+          {"recompute_flops", costs.recompute_flops},
+          {"sram", SramAsJson(plan)},
+          {"memoryx", MemoryXAsJson(costs)},
+          {"swarmx", SwarmXAsJson(costs)},
+          {"trees",
+           {{"wafers", plan.shape.wafers},
+            {"planes", plan.job.cluster().planes()},
+            {"fanout", plan.job.cluster().fanout()},
+            {"nodes_per_plane", NodesPerPlane(plan)},
+            {"levels", DepthOf(plan)}}},
+          {"traffic", TrafficAsJson(costs.traffic)},
+          {"plan_hash", absl::StrFormat("%016x", plan.Hash())}};
+}
+
+std::string PlanAsText(const Plan& plan) {
+  const PlanCosts costs = CostsOf(plan);
+  Text out;
+  AddModel(plan, out);
+  AddStep(plan, costs, out);
+  AddSram(plan, out);
+  AddServices(plan, costs, out);
+  AddTraffic(plan, costs.traffic, out);
+  return out.Take();
+}
+
+}  // namespace waferstream

@@ -1,0 +1,27 @@
+// What the id of a wafer's ComputeAction says, so that a shell that models time instead of
+// computing knows what to model.
+#pragma once
+
+#include <cstdint>
+
+#include "plan/pass.h"
+
+namespace waferstream {
+
+struct ComputeId {
+  PassKind pass = PassKind::kForward;
+  int resident = 0;  // micro-batches
+  int op = 0;        // index in the pass's ops
+};
+
+constexpr uint64_t Encode(const ComputeId& id) {
+  return static_cast<uint64_t>(id.pass) << 56 | static_cast<uint64_t>(id.resident) << 32 |
+         static_cast<uint64_t>(id.op);
+}
+
+constexpr ComputeId DecodeComputeId(uint64_t id) {
+  return {static_cast<PassKind>(id >> 56), static_cast<int>(id >> 32 & 0xffffff),
+          static_cast<int>(id & 0xffffffff)};
+}
+
+}  // namespace waferstream

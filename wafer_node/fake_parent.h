@@ -1,0 +1,101 @@
+// A scripted neighbour for tests of the wafer core: streams weights against the credit that the
+// core grants, takes its gradients against credit of its own, runs its computations at once, and
+// keeps everything that comes out. Time advances by one second for every event.
+#pragma once
+
+#include <compare>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/parallel.h"
+#include "plan/canonical_sum.h"
+#include "plan/pass.h"
+#include "wafer_node/wafer_core.h"
+
+namespace waferstream {
+
+// By parameter, as in the plan: fp32 [rows, cols].
+using TestWeights = std::vector<std::vector<float>>;
+
+// Normal values of some spread, and norm gains near 1, so that everything matters.
+TestWeights MakeWeights(const Plan& plan, uint64_t seed);
+
+// Sequence n has tokens (7 n^2 + 3 t n + 5 t + t^2) mod vocab; validation is shifted by one.
+std::vector<int32_t> TestSequence(const Plan& plan, uint64_t n, bool validation);
+std::unique_ptr<TokenSource> MakeTestTokens(const Plan& plan);
+
+// Names one block that a wafer sent.
+struct BlockKey {
+  uint64_t step = 0;
+  uint32_t wave = 0;
+  int tile = 0;
+  int contribution = 0;
+  BlockRange range;
+  friend auto operator<=>(const BlockKey&, const BlockKey&) = default;
+};
+
+class FakeParent {
+ public:
+  struct Options {
+    int wafer = 0;
+    int threads = 1;
+    // Gradient slots of each class that are open at once on every plane.
+    int gradient_slots = 1;
+  };
+  FakeParent(const Plan& plan, const TestWeights& weights, const Options& options);
+
+  // Until nothing moves any more.
+  void Run();
+  // The two halves of Run(), for tests that look between events.
+  void Start();
+  // Delivers one thing; false when there is nothing to deliver.
+  bool Step();
+
+  // What the core must accept next on a plane; nullopt: the job is over, or it granted no slot.
+  std::optional<FrameHeader> NextTile(int plane) const;
+
+  WaferCore& core() { return *core_; }
+  ChannelId channel(int plane) const { return lanes_[plane].channel; }
+  const std::map<BlockKey, std::vector<float>>& blocks() const { return blocks_; }
+  const std::vector<NodeReport>& reports() const { return reports_; }
+  // Whether every tile of the job was delivered and its slot granted again.
+  bool AllReturned() const;
+
+ private:
+  struct Lane {
+    ChannelId channel = 0;
+    CreditBalance credit;                    // for tiles
+    int outstanding[kSlotClasses] = {0, 0};  // granted, not yet used
+    std::optional<Pass> pass;
+    size_t position = 0;  // in the pass's stream, of any plane
+  };
+
+  void Take(Turn& turn);
+  void OnSend(const SendAction& send);
+  bool DeliverTile(int plane);
+  void SkipOtherPlanes(Lane& lane, int plane) const;
+  void Tick(const std::function<void(Turn&)>& event);
+
+  const Plan& plan_;
+  const TestWeights& weights_;
+  const Options options_;
+  std::unique_ptr<Parallel> parallel_;
+  std::unique_ptr<WaferCore> core_;
+  std::vector<Lane> lanes_;  // by plane
+  double now_s_ = 0;
+  std::deque<std::function<void(Turn&)>> pending_;  // completions
+  std::map<BlockKey, std::vector<float>> blocks_;
+  std::vector<NodeReport> reports_;
+};
+
+// Every gradient of a step, summed over waves and wafers as the tree does, by (tile, contribution).
+std::map<std::pair<int, int>, std::vector<float>> TotalGradients(
+    const Plan& plan, const std::vector<const FakeParent*>& parents, uint64_t step);
+
+}  // namespace waferstream

@@ -1,0 +1,115 @@
+#include "wafer_node/gradient_outbox.h"
+
+#include "base/status.h"
+
+namespace waferstream {
+namespace {
+
+// A token of the fabric names the staging slot that it will free.
+uint64_t TokenOf(SlotClass slot, int index) {
+  return static_cast<uint64_t>(index) * kSlotClasses + slot;
+}
+
+}  // namespace
+
+GradientOutbox::GradientOutbox(const Plan& plan, int wafer, uint32_t epoch, const AddressBook& at)
+    : plan_(plan), at_(at), epoch_(epoch), lanes_(plan.job.cluster().planes()) {
+  for (const Channel& channel : plan.channels) {
+    if (channel.down.role == WAFER && channel.down.process == wafer) {
+      lanes_[channel.plane].channel = channel.id;
+    }
+  }
+  for (SramBuffer buffer : {SramBuffer::kStagingSmall, SramBuffer::kStagingLarge}) {
+    const SlotClass slot = buffer == SramBuffer::kStagingSmall ? kSmall : kLarge;
+    for (int i = at.Parts(buffer) - 1; i >= 0; --i) free_[slot].push_back(i);
+  }
+}
+
+SlotClass GradientOutbox::SlotOf(int gradient) const {
+  return plan_.tiles[plan_.program.gradient_stream[gradient].tile].slot;
+}
+
+std::byte* GradientOutbox::AddressOf(SlotClass slot, int index) const {
+  return at_.Part(slot == kSmall ? SramBuffer::kStagingSmall : SramBuffer::kStagingLarge, index)
+      .data();
+}
+
+bool GradientOutbox::HasRoom(const Op& op, int buffers) const {
+  size_t needed[kSlotClasses] = {0, 0};
+  for (int gradient : op.gradients) needed[SlotOf(gradient)] += buffers;
+  return needed[kSmall] <= free_[kSmall].size() && needed[kLarge] <= free_[kLarge].size();
+}
+
+std::vector<std::vector<float*>> GradientOutbox::Take(const Op& op, int buffers) {
+  WS_CHECK(taken_.empty());
+  std::vector<std::vector<float*>> addresses(op.gradients.size());
+  taken_.resize(op.gradients.size());
+  for (size_t g = 0; g < op.gradients.size(); ++g) {
+    const SlotClass slot = SlotOf(op.gradients[g]);
+    for (int i = 0; i < buffers; ++i) {
+      const int index = free_[slot].back();
+      free_[slot].pop_back();
+      taken_[g].push_back(index);
+      addresses[g].push_back(reinterpret_cast<float*>(AddressOf(slot, index)));
+    }
+  }
+  return addresses;
+}
+
+void GradientOutbox::Send(const Op& op, const Wave& wave, Turn& turn) {
+  for (size_t g = 0; g < op.gradients.size(); ++g) {
+    const GradientItem& item = plan_.program.gradient_stream[op.gradients[g]];
+    const SlotClass slot = SlotOf(op.gradients[g]);
+    FrameHeader header;
+    header.kind = FrameKind::kGradient;
+    header.dtype = static_cast<uint8_t>(Dtype::kF32);
+    header.pass = static_cast<uint8_t>(PassKind::kBackward);
+    header.contribution = static_cast<uint8_t>(item.contribution);
+    header.epoch = epoch_;
+    header.step = wave.pass.step;
+    header.wave = wave.pass.wave;
+    header.tile = static_cast<uint32_t>(item.tile);
+    header.length = plan_.GradientBytes(item.tile);
+    Lane& lane = lanes_[plan_.tiles[item.tile].plane];
+    for (const BlockSet::Held& block : wave.staging.blocks) {
+      header.range_lo = block.range.lo;
+      header.range_level = block.range.level;
+      int& index = taken_[g][block.buffer];
+      lane.queue.push_back({header, slot, index});
+      index = -1;  // no longer the op's
+    }
+    for (int index : taken_[g]) {
+      if (index >= 0) free_[slot].push_back(index);
+    }
+    // Every sum turns two blocks into one.
+    adds_ += wave.leaves.count - wave.staging.blocks.size();
+    SendWaiting(lane, turn);
+  }
+  taken_.clear();
+}
+
+void GradientOutbox::SendWaiting(Lane& lane, Turn& turn) {
+  while (!lane.queue.empty() && lane.credit.Has(lane.queue.front().slot)) {
+    const Waiting& next = lane.queue.front();
+    lane.credit.Spend(next.slot);
+    turn.actions.push_back(SendAction{lane.channel, next.header, AddressOf(next.slot, next.index),
+                                      TokenOf(next.slot, next.index)});
+    bytes_sent_ += next.header.length;
+    ++blocks_sent_;
+    lane.queue.pop_front();
+  }
+}
+
+void GradientOutbox::OnCredit(ChannelId channel, const Credit& credit, Turn& turn) {
+  for (Lane& lane : lanes_) {
+    if (lane.channel != channel) continue;
+    lane.credit.Add(credit);
+    SendWaiting(lane, turn);
+  }
+}
+
+void GradientOutbox::OnSent(uint64_t token) {
+  free_[token % kSlotClasses].push_back(static_cast<int>(token / kSlotClasses));
+}
+
+}  // namespace waferstream

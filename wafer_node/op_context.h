@@ -1,0 +1,78 @@
+// One op about to run: what it works on, where that is, and how its work is shared out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/parallel.h"
+#include "plan/partition.h"
+#include "plan/plan.h"
+#include "wafer_node/address_book.h"
+#include "wafer_node/token_picker.h"
+#include "wafer_node/wave.h"
+
+namespace waferstream {
+
+// What an op needs beside the activations, gathered by the core before it starts.
+struct OpInputs {
+  const Op* op = nullptr;
+  std::vector<const std::byte*> tiles;  // of op->needs, in order
+  // Staging buffers of every gradient of the op, in order; as many as the wave's schedule names.
+  std::vector<std::vector<float*>> staging;
+};
+
+// What comes out of the forward ops, other than activations.
+struct OpResults {
+  std::vector<double> loss_sums;  // of every resident micro-batch, in nats
+  TokenPicker* picker = nullptr;  // generation only, and so is the token that it chose
+  int32_t picked = 0;
+};
+
+// A view, alive while the op runs. `parallel` may call back from several threads; everything here
+// is then read-only but for `results`, which kLoss writes by micro-batch and kPickToken from one
+// thread.
+struct OpContext {
+  const Plan& plan;
+  const AddressBook& at;
+  const Wave& wave;
+  const OpInputs& in;
+  OpResults& results;
+  Parallel& parallel;
+
+  const Op& op() const { return *in.op; }
+  Dtype dtype() const { return plan.wire; }
+  int64_t hidden() const { return plan.job.model().hidden(); }
+  int64_t ffn() const { return plan.job.model().ffn(); }
+  int64_t heads() const { return plan.job.model().heads(); }
+
+  // The tile that a streamed op works on, and its weights.
+  const Tile& tile() const;
+  const std::byte* weights() const { return in.tiles.back(); }
+
+  std::span<std::byte> Workspace(int thread) const {
+    return at.Part(SramBuffer::kWorkspace, thread);
+  }
+
+  // Runs unit(resident, rows, thread) for every kUnitRows tokens of every micro-batch.
+  using RowUnit = std::function<void(int resident, RowSpan rows, int thread)>;
+  void ForRows(const RowUnit& unit) const;
+
+  // Where the gradient of micro-batch `resident` is made: gradient `g` of the op.
+  float* Staging(int g, int resident) const;
+  // After elements [first, first + count) of it have been made for this micro-batch: adds up the
+  // siblings among the micro-batches so far.
+  void MergeStaged(int g, int resident, int64_t first, int64_t count) const;
+};
+
+// Element `index` of an array of `dtype`.
+inline std::byte* ElementAt(std::byte* base, Dtype dtype, int64_t index) {
+  return base + index * BytesOf(dtype);
+}
+inline const std::byte* ElementAt(const std::byte* base, Dtype dtype, int64_t index) {
+  return base + index * BytesOf(dtype);
+}
+
+}  // namespace waferstream

@@ -1,0 +1,174 @@
+#include <algorithm>
+
+#include "wafer_node/kernels/gemm.h"
+#include "wafer_node/kernels/loss.h"
+#include "wafer_node/ops.h"
+#include "wafer_node/sites.h"
+
+namespace waferstream {
+namespace {
+
+static_assert(sizeof(RowLoss) == kRowLossBytes);
+
+Activation FinalNorm(const OpContext& c) {
+  return {SramBuffer::kFinalNorm, 0, c.hidden(), c.dtype()};
+}
+
+// logits [rows, columns] of the tile's ids `columns`, `stride` elements a row.
+void MakeLogits(const OpContext& c, int resident, RowSpan rows, RowSpan columns, float* logits,
+                int64_t stride, std::span<std::byte> workspace) {
+  const int64_t hidden = c.hidden();
+  Gemm({.dtype = c.dtype(), .m = rows.count, .n = columns.count, .k = hidden},
+       {FinalNorm(c).Of(c, resident, rows.first), hidden},
+       {ElementAt(c.weights(), c.dtype(), columns.first * hidden), hidden, true}, {logits, stride},
+       workspace);
+}
+
+const int32_t* Targets(const OpContext& c, int resident, int64_t row) {
+  return c.at.As<int32_t>(SramBuffer::kTargets, resident) + row;
+}
+
+// The tile's ids, a few columns at a time, into the online log-sum-exp of some rows.
+void UpdateRows(const OpContext& c, int resident, RowSpan rows, int thread) {
+  const Tile& tile = c.tile();
+  RowLoss* state = c.at.As<RowLoss>(SramBuffer::kRowLoss, resident) + rows.first;
+  if (tile.first_row == 0) StartLoss(rows.count, state);
+  const int64_t stride = std::min(kHeadColumns, tile.rows);
+  const std::span<std::byte> workspace = c.Workspace(thread);
+  float* logits = reinterpret_cast<float*>(workspace.data());
+  for (int64_t i = 0; i < SpanCount(tile.rows, kHeadColumns); ++i) {
+    const RowSpan columns = SpanAt(tile.rows, kHeadColumns, i);
+    MakeLogits(c, resident, rows, columns, logits, stride,
+               workspace.subspan(kUnitRows * stride * sizeof(float)));
+    UpdateLoss({.rows = rows.count,
+                .ids = columns.count,
+                .first_id = tile.first_row + columns.first,
+                .logits = logits,
+                .stride = stride},
+               Targets(c, resident, rows.first), state);
+  }
+}
+
+// Backward goes through a micro-batch in blocks of kHeadRows tokens, because a block's
+// probabilities serve two products: the delta (a sum over ids) and the tile's gradient (a sum over
+// tokens).
+class HeadBlock {
+ public:
+  HeadBlock(const OpContext& c, int resident, RowSpan rows)
+      : c_(c), resident_(resident), rows_(rows), ids_(c.tile().rows) {}
+
+  void Run() {
+    const int spans = static_cast<int>(SpanCount(rows_.count, kUnitRows));
+    const int columns = static_cast<int>(SpanCount(ids_, kHeadColumns));
+    c_.parallel.For(spans * columns, [&](int i, int thread) {
+      MakeProbabilities(SpanAt(rows_.count, kUnitRows, i % spans),
+                        SpanAt(ids_, kHeadColumns, i / spans), thread);
+    });
+    const int chunks = static_cast<int>(SpanCount(ids_, kGradientRows));
+    c_.parallel.For(spans + chunks, [&](int i, int thread) {
+      if (i < spans) return AddDelta(SpanAt(rows_.count, kUnitRows, i), thread);
+      AddGradient(SpanAt(ids_, kGradientRows, i - spans), thread);
+    });
+  }
+
+ private:
+  // The block's gradient of the logits, [rows, ids]. In fp32 it takes the place of the logits.
+  std::byte* DeltaLogits(int64_t row, int64_t column) const {
+    const bool f32 = c_.dtype() == Dtype::kF32;
+    std::byte* base = c_.at.Part(f32 ? SramBuffer::kLogits : SramBuffer::kProbabilities, 0).data();
+    return ElementAt(base, c_.dtype(), row * ids_ + column);
+  }
+
+  void MakeProbabilities(RowSpan rows, RowSpan columns, int thread) const {
+    const RowSpan of_batch{rows_.first + rows.first, rows.count};
+    float* logits = reinterpret_cast<float*>(c_.at.Part(SramBuffer::kLogits, 0).data()) +
+                    rows.first * ids_ + columns.first;
+    MakeLogits(c_, resident_, of_batch, columns, logits, ids_, c_.Workspace(thread));
+    const double tokens =
+        double{1} * c_.plan.job.training().global_batch() * c_.plan.job.model().context();
+    LossBackward({.rows = rows.count,
+                  .ids = columns.count,
+                  .first_id = c_.tile().first_row + columns.first,
+                  .logits = logits,
+                  .stride = ids_},
+                 Targets(c_, resident_, of_batch.first),
+                 c_.at.As<float>(SramBuffer::kHeadLse, resident_) + of_batch.first,
+                 static_cast<float>(1 / tokens), c_.dtype(), DeltaLogits(rows.first, columns.first),
+                 ids_);
+  }
+
+  void AddDelta(RowSpan rows, int thread) const {
+    const int64_t hidden = c_.hidden();
+    Gemm({.dtype = c_.dtype(),
+          .m = rows.count,
+          .n = hidden,
+          .k = ids_,
+          .accumulate = c_.tile().first_row > 0},
+         {DeltaLogits(rows.first, 0), ids_}, {c_.weights(), hidden},
+         {InputDelta(hidden).Of(c_, resident_, rows_.first + rows.first), hidden},
+         c_.Workspace(thread));
+  }
+
+  void AddGradient(RowSpan chunk, int thread) const {
+    const int64_t hidden = c_.hidden(), first = chunk.first * hidden;
+    Gemm({.dtype = c_.dtype(),
+          .m = chunk.count,
+          .n = hidden,
+          .k = rows_.count,
+          .accumulate = rows_.first > 0},
+         {DeltaLogits(0, chunk.first), ids_, true},
+         {FinalNorm(c_).Of(c_, resident_, rows_.first), hidden},
+         {c_.Staging(0, resident_) + first, hidden}, c_.Workspace(thread));
+    const bool last = rows_.first + rows_.count == c_.wave.tokens();
+    if (last) c_.MergeStaged(0, resident_, first, chunk.count * hidden);
+  }
+
+  const OpContext& c_;
+  const int resident_;
+  const RowSpan rows_;
+  const int64_t ids_;
+};
+
+}  // namespace
+
+void RunLogits(const OpContext& c) {
+  c.ForRows([&](int r, RowSpan rows, int thread) { UpdateRows(c, r, rows, thread); });
+}
+
+void RunLoss(const OpContext& c) {
+  c.results.loss_sums.assign(c.wave.resident(), 0);
+  c.parallel.For(c.wave.resident(), [&](int r, int) {
+    float* losses = c.at.As<float>(SramBuffer::kTokenLoss, r);
+    FinishLoss(c.wave.tokens(), c.at.As<RowLoss>(SramBuffer::kRowLoss, r),
+               c.at.As<float>(SramBuffer::kHeadLse, r), losses);
+    double sum = 0;
+    for (int64_t t = 0; t < c.wave.tokens(); ++t) sum += losses[t];
+    c.results.loss_sums[r] = sum;
+  });
+}
+
+void RunLogitsBackward(const OpContext& c) {
+  const int64_t tokens = c.wave.tokens();
+  for (int r = 0; r < c.wave.resident(); ++r) {
+    for (int64_t i = 0; i < SpanCount(tokens, kHeadRows); ++i) {
+      HeadBlock(c, r, SpanAt(tokens, kHeadRows, i)).Run();
+    }
+  }
+}
+
+void RunLastLogits(const OpContext& c) {
+  const Tile& tile = c.tile();
+  float* logits = reinterpret_cast<float*>(c.at.Part(SramBuffer::kLogits, 0).data());
+  const RowSpan row{c.wave.tokens() - 1, 1};
+  const int chunks = static_cast<int>(SpanCount(tile.rows, kHeadColumns));
+  c.parallel.For(chunks, [&](int i, int thread) {
+    const RowSpan columns = SpanAt(tile.rows, kHeadColumns, i);
+    MakeLogits(c, 0, row, columns, logits + columns.first, tile.rows, c.Workspace(thread));
+  });
+  if (tile.first_row == 0) c.results.picker->Start(c.wave.pass.step);
+  c.results.picker->Add(tile.first_row, logits, tile.rows);
+}
+
+void RunPickToken(const OpContext& c) { c.results.picked = c.results.picker->Pick(); }
+
+}  // namespace waferstream

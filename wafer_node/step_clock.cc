@@ -1,0 +1,29 @@
+#include "wafer_node/step_clock.h"
+
+namespace waferstream {
+
+void StepClock::Restart(double now_s) {
+  begun_s_ = now_s;
+  waiting_since_s_.reset();
+  times_ = {};
+}
+
+void StepClock::Wait(double now_s) {
+  if (!waiting_since_s_.has_value()) waiting_since_s_ = now_s;
+}
+
+void StepClock::EndWait(double now_s) {
+  if (!waiting_since_s_.has_value()) return;
+  times_.exposed_s += now_s - *waiting_since_s_;
+  waiting_since_s_.reset();
+}
+
+StepTimes StepClock::Finish(double now_s) {
+  EndWait(now_s);
+  StepTimes times = times_;
+  times.step_s = now_s - begun_s_;
+  Restart(now_s);
+  return times;
+}
+
+}  // namespace waferstream

@@ -1,0 +1,201 @@
+#include "wafer_node/wafer_core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status.h"
+#include "wafer_node/compute_id.h"
+#include "wafer_node/ops.h"
+
+namespace waferstream {
+
+WaferCore::WaferCore(const Plan& plan, const WaferCoreOptions& options, Arena arena,
+                     std::unique_ptr<TokenSource> tokens)
+    : plan_(plan),
+      options_(options),
+      arena_(std::move(arena)),
+      at_(plan, arena_),
+      inbox_(plan, options.wafer, options.epoch, FirstPass(plan, options.start_step), at_),
+      outbox_(plan, options.wafer, options.epoch, at_),
+      feeder_(plan, std::move(tokens), at_),
+      picker_(plan.job.generate()),
+      pass_(FirstPass(plan, options.start_step)) {
+  WS_CHECK(arena_.peak() == plan.sram.bytes);
+  results_.picker = &picker_;
+}
+
+void WaferCore::Start(Turn& turn) {
+  clock_.Restart(turn.now_s);
+  inbox_.GrantAll(turn);
+  BeginPass();
+  Advance(turn);
+}
+
+absl::StatusOr<std::span<std::byte>> WaferCore::BufferFor(ChannelId channel,
+                                                          const FrameHeader& header) {
+  return inbox_.BufferFor(channel, header);
+}
+
+absl::Status WaferCore::OnFrame(ChannelId channel, const FrameHeader&, Turn& turn) {
+  inbox_.OnFrame(channel);
+  Advance(turn);
+  return absl::OkStatus();
+}
+
+void WaferCore::OnCredit(ChannelId channel, FrameKind, const Credit& credit, Turn& turn) {
+  outbox_.OnCredit(channel, credit, turn);
+}
+
+void WaferCore::OnSent(uint64_t token, Turn& turn) {
+  outbox_.OnSent(token);
+  Advance(turn);
+}
+
+absl::Status WaferCore::OnComputeDone(uint64_t id, const absl::Status& status, Turn& turn) {
+  WS_CHECK(running_ == id);
+  RETURN_IF_ERROR(status);
+  running_.reset();
+  clock_.ComputeEnds(turn.now_s);
+  outbox_.Send(Ops()[op_], wave_, turn);
+  FinishOp(turn);
+  Advance(turn);
+  return absl::OkStatus();
+}
+
+const std::vector<Op>& WaferCore::Ops() const {
+  switch (pass_->kind) {
+    case PassKind::kBackward:
+      return plan_.program.backward;
+    case PassKind::kGenerate:
+      return plan_.program.generate;
+    default:
+      return plan_.program.forward;
+  }
+}
+
+void WaferCore::BeginPass() {
+  op_ = 0;
+  if (!pass_.has_value()) return;
+  const int wave = static_cast<int>(pass_->wave);
+  wave_ = {};
+  wave_.pass = *pass_;
+  wave_.leaves = pass_->kind == PassKind::kValidation ? plan_.ValidationLeaves(wave, options_.wafer)
+                                                      : plan_.TrainingLeaves(wave, options_.wafer);
+  if (pass_->kind == PassKind::kBackward) {
+    wave_.staging = ScheduleStaging(wave_.leaves, plan_.leaves);
+  }
+  feeder_.Feed(wave_);
+}
+
+bool WaferCore::TilesAreHere(const Op& op) const {
+  return std::all_of(op.needs.begin(), op.needs.end(),
+                     [&](int position) { return inbox_.Has(pass_number_, position); });
+}
+
+void WaferCore::Advance(Turn& turn) {
+  while (pass_.has_value() && !running_.has_value()) {
+    const Op& op = Ops()[op_];
+    const bool computes = wave_.resident() > 0;
+    if (!TilesAreHere(op)) {
+      if (computes) clock_.Wait(turn.now_s);
+      return;
+    }
+    clock_.EndWait(turn.now_s);
+    if (computes) {
+      if (outbox_.HasRoom(op, wave_.staging.buffers)) StartOp(op, turn);
+      return;
+    }
+    FinishOp(turn);
+  }
+}
+
+void WaferCore::StartOp(const Op& op, Turn& turn) {
+  inputs_.op = &op;
+  inputs_.tiles.clear();
+  for (int position : op.needs) inputs_.tiles.push_back(inbox_.Data(pass_number_, position));
+  inputs_.staging = outbox_.Take(op, wave_.staging.buffers);
+  running_ = Encode(ComputeId{pass_->kind, wave_.resident(), static_cast<int>(op_)});
+  clock_.ComputeBegins(turn.now_s);
+  turn.actions.push_back(ComputeAction{Lane::kCompute, *running_, [this](Parallel& parallel) {
+                                         WS_CHECK(parallel.threads() <=
+                                                  at_.Parts(SramBuffer::kWorkspace));
+                                         RunOp({plan_, at_, wave_, inputs_, results_, parallel});
+                                         return absl::OkStatus();
+                                       }});
+}
+
+void WaferCore::FinishOp(Turn& turn) {
+  inbox_.Release(pass_number_, Ops()[op_].releases, turn);
+  if (++op_ == Ops().size()) FinishPass(turn);
+}
+
+void WaferCore::FinishPass(Turn& turn) {
+  switch (pass_->kind) {
+    case PassKind::kForward:
+      KeepLosses();
+      break;
+    case PassKind::kBackward:
+      if (static_cast<int>(pass_->wave) + 1 == plan_.waves) ReportStep(turn);
+      break;
+    case PassKind::kValidation:
+      KeepLosses();
+      if (static_cast<int>(pass_->wave) + 1 == plan_.validation_waves) ReportValidation(turn);
+      break;
+    case PassKind::kGenerate:
+      if (wave_.resident() > 0) ReportToken(turn);
+      break;
+  }
+  pass_ = NextPass(plan_, *pass_);
+  ++pass_number_;
+  BeginPass();
+}
+
+void WaferCore::KeepLosses() {
+  for (int r = 0; r < wave_.resident(); ++r) {
+    micro_batches_.push_back(static_cast<uint32_t>(wave_.leaves.first + r));
+    loss_sums_.push_back(results_.loss_sums[r]);
+  }
+}
+
+void WaferCore::ReportStep(Turn& turn) {
+  ReportAction action;
+  WaferStep& step = *action.report.mutable_wafer_step();
+  const StepTimes times = clock_.Finish(turn.now_s);
+  step.set_step(pass_->step);
+  step.mutable_micro_batch()->Add(micro_batches_.begin(), micro_batches_.end());
+  step.mutable_loss_sum()->Add(loss_sums_.begin(), loss_sums_.end());
+  step.set_step_seconds(times.step_s);
+  step.set_exposed_seconds(times.exposed_s);
+  step.set_compute_seconds(times.compute_s);
+  step.set_sram_peak_bytes(arena_.peak());
+  step.mutable_traffic()->set_weight_bytes_in(inbox_.bytes_received());
+  step.mutable_traffic()->set_gradient_bytes_out(outbox_.bytes_sent());
+  step.mutable_traffic()->set_gradient_blocks_out(outbox_.blocks_sent());
+  step.mutable_traffic()->set_gradient_adds(outbox_.adds());
+  micro_batches_.clear();
+  loss_sums_.clear();
+  turn.actions.push_back(std::move(action));
+}
+
+void WaferCore::ReportValidation(Turn& turn) {
+  ReportAction action;
+  WaferValidation& validation = *action.report.mutable_wafer_validation();
+  validation.set_step(pass_->step);
+  validation.mutable_micro_batch()->Add(micro_batches_.begin(), micro_batches_.end());
+  validation.mutable_loss_sum()->Add(loss_sums_.begin(), loss_sums_.end());
+  micro_batches_.clear();
+  loss_sums_.clear();
+  clock_.Restart(turn.now_s);  // a step's time does not include the validation before it
+  turn.actions.push_back(std::move(action));
+}
+
+void WaferCore::ReportToken(Turn& turn) {
+  ReportAction action;
+  GeneratedToken& token = *action.report.mutable_generated_token();
+  token.set_index(pass_->step);
+  token.set_token(static_cast<uint32_t>(results_.picked));
+  feeder_.Append(results_.picked);
+  turn.actions.push_back(std::move(action));
+}
+
+}  // namespace waferstream

@@ -1,0 +1,95 @@
+// The wafer node's core: follows the program of the plan, pass after pass, as tiles arrive.
+//
+// One op runs at a time, as one ComputeAction. It starts when all tiles that it needs are here and
+// there is room to make its gradients; when it is done, its tiles' slots are granted again, its
+// gradients are queued and the next op starts. Everything else follows from (plan, position): which
+// micro-batches, which tile comes next, when to report. A wave without micro-batches for this wafer
+// consumes the stream and computes nothing.
+//
+// Lifecycle: made for one epoch, Start() once, then events until it is destroyed. Not thread-safe;
+// while a computation runs, only it touches activations, staging slots of its op and the tiles that
+// it was given, and the core leaves those alone. Danger: the plan must outlive the core.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "base/arena.h"
+#include "node/role_core.h"
+#include "plan/pass.h"
+#include "plan/plan.h"
+#include "wafer_node/address_book.h"
+#include "wafer_node/gradient_outbox.h"
+#include "wafer_node/op_context.h"
+#include "wafer_node/step_clock.h"
+#include "wafer_node/tile_inbox.h"
+#include "wafer_node/token_feeder.h"
+#include "wafer_node/token_picker.h"
+#include "wafer_node/wave.h"
+
+namespace waferstream {
+
+struct WaferCoreOptions {
+  int wafer = 0;  // process index in the plan
+  uint32_t epoch = 0;
+  uint64_t start_step = 0;  // steps already done
+};
+
+class WaferCore final : public RoleCore {
+ public:
+  // `arena` has at least plan.sram.bytes. `tokens` may be null for a generation.
+  WaferCore(const Plan& plan, const WaferCoreOptions& options, Arena arena,
+            std::unique_ptr<TokenSource> tokens);
+
+  void Start(Turn& turn) override;
+  absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel,
+                                                 const FrameHeader& header) override;
+  absl::Status OnFrame(ChannelId channel, const FrameHeader& header, Turn& turn) override;
+  void OnCredit(ChannelId channel, FrameKind kind, const Credit& credit, Turn& turn) override;
+  void OnSent(uint64_t token, Turn& turn) override;
+  absl::Status OnComputeDone(uint64_t id, const absl::Status& status, Turn& turn) override;
+
+  // Bytes of the arena ever used.
+  size_t sram_peak_bytes() const { return arena_.peak(); }
+
+ private:
+  const std::vector<Op>& Ops() const;
+  void BeginPass();
+  // Runs as many ops as can start now: one, or several that compute nothing.
+  void Advance(Turn& turn);
+  bool TilesAreHere(const Op& op) const;
+  void StartOp(const Op& op, Turn& turn);
+  void FinishOp(Turn& turn);
+  void FinishPass(Turn& turn);
+
+  // Keeps the losses of the wave for the report.
+  void KeepLosses();
+  void ReportStep(Turn& turn);
+  void ReportValidation(Turn& turn);
+  void ReportToken(Turn& turn);
+
+  const Plan& plan_;
+  const WaferCoreOptions options_;
+  Arena arena_;
+  const AddressBook at_;
+  TileInbox inbox_;
+  GradientOutbox outbox_;
+  TokenFeeder feeder_;
+  TokenPicker picker_;
+  StepClock clock_;
+
+  // Position in the job. pass_ is the pass that is computed; nullopt: nothing is left to do.
+  std::optional<Pass> pass_;
+  uint64_t pass_number_ = 0;  // of this epoch
+  size_t op_ = 0;
+  Wave wave_;
+  std::optional<uint64_t> running_;  // id of the running computation
+
+  OpInputs inputs_;  // of the running op
+  OpResults results_;
+  std::vector<uint32_t> micro_batches_;  // of the step or validation so far,
+  std::vector<double> loss_sums_;        // and their losses
+};
+
+}  // namespace waferstream

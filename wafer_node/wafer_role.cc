@@ -1,0 +1,35 @@
+#include "wafer_node/wafer_role.h"
+
+#include <utility>
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "wafer_node/file_tokens.h"
+#include "wafer_node/kernels/isa.h"
+#include "wafer_node/wafer_core.h"
+
+namespace waferstream {
+
+std::string WaferRole::kernel_isa() const { return KernelIsa(); }
+
+absl::StatusOr<std::unique_ptr<RoleCore>> WaferRole::Prepare(const PrepareRequest& request,
+                                                             const Plan& plan,
+                                                             PrepareReply* reply) {
+  std::unique_ptr<TokenSource> tokens;
+  if (!plan.is_generation()) {
+    ASSIGN_OR_RETURN(tokens, FileTokens::Open(plan.job));
+  } else if (request.start_step() != 0) {
+    // The tokens so far are nowhere but in the wafer that made them.
+    return absl::FailedPreconditionError("a generation cannot start at a later token than 0");
+  }
+  ASSIGN_OR_RETURN(Arena arena, Arena::Create(plan.job.cluster().wafer().sram_bytes()));
+  reply->set_sram_planned_bytes(plan.sram.bytes);
+  reply->set_resident_bytes(arena.size());
+  reply->set_kernel_isa(kernel_isa());
+  const WaferCoreOptions options{.wafer = static_cast<int>(request.index()),
+                                 .epoch = request.epoch(),
+                                 .start_step = request.start_step()};
+  return std::make_unique<WaferCore>(plan, options, std::move(arena), std::move(tokens));
+}
+
+}  // namespace waferstream
