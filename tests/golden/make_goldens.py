@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Makes the golden files of the parity tests from the PyTorch reference script.
+
+For every case folder beside this script (each holds a job.yaml and, made here, tokens.bin) it writes
+the initial weights with `waferctl checkpoint init`, trains from them with the reference script in f32
+and in bf16, and stores what came out:
+
+  golden.json             the losses of every step, by precision, and the versions used
+  gradients.safetensors   step 0's unclipped gradients in f32 (small cases only)
+
+Usage: make_goldens.py REFERENCE_TRAIN_PY [CASE ...]
+Run it from the repository's root after `bazel build //client:waferctl`. Needs torch, numpy and PyYAML.
+"""
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import yaml
+
+HERE = pathlib.Path(__file__).parent
+GRADIENT_ELEMENTS_MAX = 400_000  # keep what is checked in small
+
+
+def make_tokens(path, vocab, count, seed):
+    """A first-order Markov chain: text enough to be learned, and every token id occurs."""
+    rng = np.random.default_rng(seed)
+    successors = rng.integers(0, vocab, (vocab, 4))
+    tokens = np.empty(count, "<u2")
+    at = 0
+    for i in range(count):
+        at = int(successors[at, rng.integers(4)]) if rng.random() < 0.9 else int(rng.integers(vocab))
+        tokens[i] = at
+    tokens[:min(vocab, count)] = np.arange(min(vocab, count))
+    tokens.tofile(path)
+
+
+def reference_flags(job):
+    training = job["training"]
+    adamw = training["optimizer"]["adamw"]
+    cosine = training["schedule"]["cosine"]
+    pairs = {
+        "--context": job["model"]["context"],
+        "--global-batch": training["global_batch"],
+        "--micro-batch": training["micro_batch"],
+        "--steps": training["steps"],
+        "--lr": adamw["lr"],
+        "--min-lr": cosine["min_lr"],
+        "--warmup": cosine["warmup"],
+        "--weight-decay": adamw["weight_decay"],
+        "--clip": training["clip"],
+    }
+    flags = [str(x) for pair in pairs.items() for x in pair]
+    return flags + ["--betas"] + [str(b) for b in adamw["betas"]]
+
+
+def run_reference(script, job, folder, data, precision, gradients=None):
+    command = [sys.executable, script, "--init", folder, "--data", data, "--precision", precision]
+    command += reference_flags(job) + (["--dump-gradients", gradients] if gradients else [])
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [row["loss"] for row in rows[:-1]], rows[-1]
+
+
+def write_safetensors(path, tensors):
+    header, offset = {}, 0
+    for name in sorted(tensors):
+        tensors[name] = np.ascontiguousarray(tensors[name], "<f4")
+        header[name] = {"dtype": "F32", "shape": list(tensors[name].shape),
+                        "data_offsets": [offset, offset + tensors[name].nbytes]}
+        offset += tensors[name].nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text)
+        for name in sorted(tensors):
+            f.write(tensors[name].tobytes())
+
+
+def make(case, script):
+    job = yaml.safe_load((case / "job.yaml").read_text())
+    batch, context = job["training"]["global_batch"], job["model"]["context"]
+    # Fewer samples than the run takes, so that the wrap-around of the data order is covered too.
+    samples = batch * job["training"]["steps"] * 3 // 4
+    make_tokens(case / "tokens.bin", job["model"]["vocab"], samples * context + 1, seed=len(case.name))
+    with tempfile.TemporaryDirectory() as work:
+        start = f"{work}/start"
+        subprocess.run(["bazel-bin/client/waferctl", "checkpoint", "init", "-f", case / "job.yaml",
+                        "--out", start], check=True)
+        golden = {}
+        for precision in ("f32", "bf16"):
+            dump = f"{work}/gradients.npz" if precision == "f32" else None
+            golden[precision], summary = run_reference(
+                script, job, start, case / "tokens.bin", precision, dump)
+        gradients = dict(np.load(f"{work}/gradients.npz"))
+    golden["torch"] = summary["torch"]
+    (case / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
+    if sum(g.size for g in gradients.values()) <= GRADIENT_ELEMENTS_MAX:
+        write_safetensors(case / "gradients.safetensors", gradients)
+
+
+def main():
+    script = sys.argv[1]
+    names = sys.argv[2:] or sorted(p.parent.name for p in HERE.glob("*/job.yaml"))
+    for name in names:
+        print(name, flush=True)
+        make(HERE / name, script)
+
+
+if __name__ == "__main__":
+    main()
