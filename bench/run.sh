@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Measures this machine: one table on stdout, the same as JSON in bench/results.json. Needs no
+# arguments; takes about ten minutes, most of it the PyTorch peer where that is installed.
+#   PYTHON=/path/to/python3   an interpreter with torch and numpy for the peer (default: python3)
+#   REFERENCE=reference_train.py   the peer's script (default: ../shared/peers/reference_train.py)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+scripts/install.sh python3-minimal
+bazel build //client:waferctl //bench:all
+exec /usr/bin/python3 bench/run.py "$@"
