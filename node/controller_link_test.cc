@@ -1,0 +1,132 @@
+#include "node/controller_link.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/synchronization/notification.h"
+#include "node/fake_controller.h"
+
+namespace waferstream {
+namespace {
+
+using ::testing::HasSubstr;
+
+RegisterRequest Me() {
+  RegisterRequest me;
+  me.set_node_id("w0");
+  me.set_role(WAFER);
+  me.set_incarnation(9);
+  return me;
+}
+
+NodeReport SomeReport(uint64_t sequence) {
+  NodeReport report;
+  report.set_job_id("job");
+  report.set_epoch(1);
+  report.set_sequence(sequence);
+  return report;
+}
+
+class ControllerLinkTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<ControllerLink> Link(absl::Duration patience = absl::Seconds(20),
+                                       int reports_max = 100) {
+    return std::make_unique<ControllerLink>(ControllerLinkOptions{.node_id = "w0",
+                                                                  .address = controller_.address(),
+                                                                  .patience = patience,
+                                                                  .reports_max = reports_max},
+                                            [this](const absl::Status& why) {
+                                              why_lost_ = why;
+                                              lost_.Notify();
+                                            });
+  }
+
+  FakeController controller_;
+  absl::Notification lost_;
+  absl::Status why_lost_;  // once lost_
+};
+
+TEST_F(ControllerLinkTest, RegistersAndKeepsTheLease) {
+  controller_.Serve();
+  auto link = Link();
+  link->Start(Me());
+  EXPECT_TRUE(controller_.WaitFor([&] { return controller_.heartbeats >= 3; }));
+  EXPECT_EQ(controller_.registered.at(0).node_id(), "w0");
+  EXPECT_EQ(controller_.registered.size(), 1u);
+}
+
+TEST_F(ControllerLinkTest, RegistersAgainWhenItIsNotKnown) {
+  controller_.Serve();
+  auto link = Link();
+  link->Start(Me());
+  EXPECT_TRUE(controller_.WaitFor([&] { return controller_.heartbeats >= 1; }));
+  {
+    absl::MutexLock lock(&controller_.mutex);
+    controller_.forget = true;
+  }
+  EXPECT_TRUE(controller_.WaitFor([&] { return controller_.registered.size() == 2; }));
+  EXPECT_EQ(controller_.registered[1].incarnation(), 9u);
+}
+
+TEST_F(ControllerLinkTest, WaitsForAControllerThatStartsLater) {
+  controller_.Serve();
+  const int port = controller_.port();
+  controller_.StopServing();
+  auto link = Link();
+  link->Start(Me());
+  link->Report(SomeReport(0));
+  controller_.Serve(port);
+  EXPECT_TRUE(controller_.WaitFor([&] { return !controller_.attempts.empty(); }));
+  EXPECT_FALSE(lost_.HasBeenNotified());
+}
+
+TEST_F(ControllerLinkTest, ReportsArriveInOrderEachUntilItIsTaken) {
+  controller_.answer_reports = {grpc::Status::OK,
+                                {grpc::UNAVAILABLE, "restarting"},
+                                {grpc::NOT_FOUND, "register again"},
+                                grpc::Status::OK,
+                                {grpc::INVALID_ARGUMENT, "nonsense"}};
+  controller_.Serve();
+  auto link = Link();
+  link->Start(Me());
+  for (uint64_t i = 0; i < 4; ++i) link->Report(SomeReport(i));
+  ASSERT_TRUE(controller_.WaitFor([&] { return controller_.attempts.size() == 6; }));
+  std::vector<uint64_t> sequences;
+  for (const NodeReport& report : controller_.attempts) sequences.push_back(report.sequence());
+  EXPECT_THAT(sequences, ::testing::ElementsAre(0, 1, 1, 1, 2, 3));
+  EXPECT_EQ(controller_.attempts[0].node_id(), "w0");
+}
+
+TEST_F(ControllerLinkTest, ARefusalIsFinalAndInTheControllersWords) {
+  controller_.answer_register = {grpc::FAILED_PRECONDITION, "protocol version 1, want 2"};
+  controller_.Serve();
+  auto link = Link();
+  link->Start(Me());
+  lost_.WaitForNotification();
+  EXPECT_EQ(why_lost_.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(why_lost_.message(), "protocol version 1, want 2");
+}
+
+TEST_F(ControllerLinkTest, ASilentControllerIsLostAfterPatience) {
+  controller_.Serve();
+  auto link = Link(/*patience=*/absl::Milliseconds(300));
+  link->Start(Me());
+  EXPECT_TRUE(controller_.WaitFor([&] { return controller_.heartbeats >= 1; }));
+  controller_.StopServing();
+  lost_.WaitForNotification();
+  EXPECT_EQ(why_lost_.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(why_lost_.message()), HasSubstr("for 300ms"));
+}
+
+TEST_F(ControllerLinkTest, ReportsDoNotPileUpWithoutBound) {
+  controller_.Serve();
+  auto link = Link(absl::Seconds(20), /*reports_max=*/3);
+  for (uint64_t i = 0; i < 3; ++i) link->Report(SomeReport(i));
+  EXPECT_FALSE(lost_.HasBeenNotified());
+  link->Report(SomeReport(3));
+  EXPECT_TRUE(lost_.HasBeenNotified());
+  EXPECT_EQ(why_lost_.message(), "3 reports wait for the controller");
+}
+
+}  // namespace
+}  // namespace waferstream

@@ -1,0 +1,75 @@
+// A Controller service for tests: remembers what nodes said, and answers as it is told.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "proto/controller.grpc.pb.h"
+
+namespace waferstream {
+
+class FakeController final : public Controller::Service {
+ public:
+  // Serves on `port`; 0: any free one.
+  void Serve(int port = 0) {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(absl::StrCat("127.0.0.1:", port), grpc::InsecureServerCredentials(),
+                             &port_);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+  }
+  void StopServing() { server_->Shutdown(); }
+  int port() const { return port_; }
+  std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
+
+  grpc::Status Register(grpc::ServerContext*, const RegisterRequest* request,
+                        RegisterReply* reply) override {
+    absl::MutexLock lock(&mutex);
+    registered.push_back(*request);
+    reply->set_heartbeat_ms(5);
+    reply->set_lease_ms(1000);
+    return answer_register;
+  }
+  grpc::Status Heartbeat(grpc::ServerContext*, const HeartbeatRequest*, Empty*) override {
+    absl::MutexLock lock(&mutex);
+    ++heartbeats;
+    if (!forget) return grpc::Status::OK;
+    forget = false;
+    return {grpc::NOT_FOUND, "who?"};
+  }
+  grpc::Status Report(grpc::ServerContext*, const NodeReport* report, Empty*) override {
+    absl::MutexLock lock(&mutex);
+    attempts.push_back(*report);
+    if (answer_reports.empty()) return grpc::Status::OK;
+    const grpc::Status answer = answer_reports.front();
+    answer_reports.pop_front();
+    return answer;
+  }
+
+  // Waits, with a deadline, for something that the fields below say.
+  template <typename Condition>
+  bool WaitFor(Condition condition) {
+    absl::MutexLock lock(&mutex);
+    return mutex.AwaitWithTimeout(absl::Condition(&condition), absl::Seconds(20));
+  }
+
+  absl::Mutex mutex;  // guards everything below
+  std::vector<RegisterRequest> registered;
+  std::vector<NodeReport> attempts;         // reports, as they came
+  std::deque<grpc::Status> answer_reports;  // to the next reports; then OK
+  grpc::Status answer_register;
+  int heartbeats = 0;
+  bool forget = false;  // the next heartbeat is answered with NOT_FOUND
+
+ private:
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace waferstream

@@ -1,0 +1,132 @@
+// A node as a process: this binary runs itself as one (first argument "node") and watches it.
+#include "node/run_node.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "node/fake_controller.h"
+#include "node/toy_role.h"
+#include "proto/node.grpc.pb.h"
+
+namespace waferstream {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string Slurp(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// Starts this binary as a node; its standard error goes to `err`.
+pid_t Spawn(std::vector<std::string> flags, const std::string& err) {
+  flags.insert(flags.begin(), {"/proc/self/exe", "node"});
+  std::vector<char*> argv;
+  for (std::string& flag : flags) argv.push_back(flag.data());
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, STDERR_FILENO, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
+                                   0600);
+  pid_t pid = 0;
+  EXPECT_EQ(posix_spawn(&pid, argv[0], &files, nullptr, argv.data(), environ), 0);
+  posix_spawn_file_actions_destroy(&files);
+  return pid;
+}
+
+// The exit code; -1 for a death by signal.
+int Wait(pid_t pid) {
+  int status = 0;
+  EXPECT_EQ(waitpid(pid, &status, 0), pid);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+class RunNodeTest : public ::testing::Test {
+ protected:
+  RunNodeTest() { controller_.Serve(); }
+
+  pid_t SpawnNode(std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"--id", "w0", "--controller", controller_.address()});
+    return Spawn(more, err_);
+  }
+  RegisterRequest WaitForRegistration() {
+    EXPECT_TRUE(controller_.WaitFor([&] { return !controller_.registered.empty(); }));
+    absl::MutexLock lock(&controller_.mutex);
+    return controller_.registered.at(0);
+  }
+
+  FakeController controller_;
+  const std::string err_ = ::testing::TempDir() + "/stderr";
+  const std::string log_ = ::testing::TempDir() + "/node.log";
+};
+
+TEST_F(RunNodeTest, RegistersServesAndStopsOnSigterm) {
+  const pid_t pid = SpawnNode({"--log", log_, "--host", "127.0.0.1"});
+  const RegisterRequest me = WaitForRegistration();
+  EXPECT_EQ(me.node_id(), "w0");
+  EXPECT_EQ(me.role(), WAFER);
+  EXPECT_NE(me.incarnation(), 0u);
+
+  auto stub = Node::NewStub(grpc::CreateChannel(absl::StrCat(me.host(), ":", me.control_port()),
+                                                grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  ReadLogRequest request;
+  ReadLogReply reply;
+  const grpc::Status read = stub->ReadLog(&context, request, &reply);
+  ASSERT_TRUE(read.ok()) << read.error_message();
+  EXPECT_THAT(reply.text(),
+              HasSubstr(absl::StrCat("node w0 (WAFER): control port ", me.control_port(),
+                                     ", fabric port ", me.fabric_port())));
+  kill(pid, SIGTERM);
+  EXPECT_EQ(Wait(pid), 0);
+  EXPECT_EQ(Slurp(err_), "") << "the log has a file of its own";
+}
+
+TEST_F(RunNodeTest, ARefusedProtocolVersionIsOneLineAndExitCode1) {
+  controller_.answer_register = {grpc::FAILED_PRECONDITION, "node w0 speaks protocol version 1"};
+  const pid_t pid = SpawnNode({"--log", log_});
+  EXPECT_EQ(Wait(pid), 1);
+  EXPECT_EQ(Slurp(err_), "w0: node w0 speaks protocol version 1\n");
+  EXPECT_THAT(Slurp(log_), HasSubstr("node w0 speaks protocol version 1"));
+}
+
+TEST_F(RunNodeTest, APortInUseIsOneLineWithThePort) {
+  const std::string port = absl::StrCat(controller_.port());
+  for (const char* flag : {"--control-port", "--fabric-port"}) {
+    const pid_t pid = SpawnNode({flag, port, "--log", log_});
+    EXPECT_EQ(Wait(pid), 1);
+    EXPECT_THAT(Slurp(err_), HasSubstr(absl::StrCat("port ", port, ": ")));
+  }
+}
+
+TEST_F(RunNodeTest, WrongFlagsAreExitCode2) {
+  EXPECT_EQ(Wait(SpawnNode({"--fabric-port", "many"})), 2);
+  EXPECT_EQ(Wait(Spawn({"--id", "w0"}, err_)), 2);
+  EXPECT_THAT(Slurp(err_), HasSubstr("--controller is required"));
+}
+
+}  // namespace
+}  // namespace waferstream
+
+int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "node") {
+    waferstream::ToyRole role(waferstream::WAFER);
+    return waferstream::RunNode(argc - 1, argv + 1, role);
+  }
+  ::testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
