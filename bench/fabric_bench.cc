@@ -1,0 +1,155 @@
+// Loopback bandwidth of the tcp adapter: one sender, one receiver, one thread each, 4 MiB frames
+// with checksums, against credits as a role grants them. Prints one line a frame size.
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "fabric/tcp_dial.h"
+#include "fabric/tcp_listener.h"
+
+namespace waferstream {
+namespace {
+
+constexpr int kWindow = 4;  // receive slots
+constexpr ChannelTerms kTerms{.epoch = 1, .peer_slots = kWindow};
+
+double Seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void Require(const absl::Status& status) {
+  if (status.ok()) return;
+  std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+  std::exit(1);
+}
+
+// Sends `frames` frames as the peer grants, then waits for the peer to close.
+class Sender final : public ChannelHandler {
+ public:
+  Sender(size_t bytes, int frames) : payload_(bytes, std::byte{1}), left_(frames) {}
+  void Begin(std::shared_ptr<ChannelEnd> channel) {
+    channel_ = std::move(channel);
+    channel_->Open(*this);
+  }
+  absl::StatusOr<std::span<std::byte>> BufferFor(const FrameHeader&) override {
+    return absl::InternalError("nothing is sent this way");
+  }
+  absl::Status OnFrame(const FrameHeader&) override { return absl::OkStatus(); }
+  void OnCredit(const Credit& credit) override {
+    for (int i = 0; i < credit.slots[kLarge] && left_ > 0; ++i, --left_) {
+      FrameHeader header;
+      header.epoch = kTerms.epoch;
+      header.length = payload_.size();
+      channel_->Send(header, payload_.data(), 0);
+    }
+  }
+  void OnSent(uint64_t) override {}
+  void OnClosed(const absl::Status&) override { channel_ = nullptr; }
+
+ private:
+  std::shared_ptr<ChannelEnd> channel_;
+  std::vector<std::byte> payload_;
+  int left_;
+};
+
+// Takes `frames` frames, granting each slot again at once; then closes.
+class Receiver final : public ChannelHandler {
+ public:
+  Receiver(size_t bytes, int frames) : buffer_(bytes), left_(frames) {}
+  void Begin(std::shared_ptr<ChannelEnd> channel) {
+    channel_ = std::move(channel);
+    channel_->Open(*this);
+    begun_s = Seconds();
+    channel_->Grant({.slots = {0, kWindow}});
+  }
+  absl::StatusOr<std::span<std::byte>> BufferFor(const FrameHeader&) override {
+    return std::span<std::byte>(buffer_);
+  }
+  absl::Status OnFrame(const FrameHeader&) override {
+    if (--left_ > 0) {
+      channel_->Grant({.slots = {0, 1}});
+    } else {
+      ended_s = Seconds();
+      channel_->Close();
+    }
+    return absl::OkStatus();
+  }
+  void OnCredit(const Credit&) override {}
+  void OnSent(uint64_t) override {}
+  void OnClosed(const absl::Status& why) override {
+    Require(why);
+    channel_ = nullptr;
+  }
+
+  double begun_s = 0;
+  double ended_s = 0;
+
+ private:
+  std::shared_ptr<ChannelEnd> channel_;
+  std::vector<std::byte> buffer_;
+  int left_;
+};
+
+// The listening side: one channel, on its own thread.
+class Listening final : public AcceptHandler {
+ public:
+  explicit Listening(Sender& sender) : sender_(sender) {
+    auto listener = TcpListener::Create(io_, {}, *this);
+    Require(listener.status());
+    listener_ = *std::move(listener);
+    port = listener_->port();
+    thread_ = std::thread([this] { io_.run(); });
+  }
+  ~Listening() override { thread_.join(); }
+
+  absl::StatusOr<ChannelTerms> Admit(const Hello&) override { return kTerms; }
+  void OnChannel(const Hello&, std::shared_ptr<ChannelEnd> channel) override {
+    sender_.Begin(std::move(channel));
+    listener_ = nullptr;  // no more work but the channel's, so run() returns at its end
+  }
+  void OnRefused(const std::string& line) override { Require(absl::InternalError(line)); }
+
+  uint16_t port = 0;
+
+ private:
+  Sender& sender_;
+  boost::asio::io_context io_{1};
+  std::unique_ptr<TcpListener> listener_;
+  std::thread thread_;
+};
+
+void Measure(size_t bytes, int frames) {
+  Sender sender(bytes, frames);
+  Receiver receiver(bytes, frames);
+  Listening listening(sender);
+  boost::asio::io_context io(1);
+  const auto dial = TcpDial::Start(io,
+                                   {.host = "127.0.0.1",
+                                    .port = listening.port,
+                                    .hello = {},
+                                    .terms = kTerms,
+                                    .timeout = absl::Seconds(5)},
+                                   [&](absl::StatusOr<std::shared_ptr<ChannelEnd>> channel) {
+                                     Require(channel.status());
+                                     receiver.Begin(*std::move(channel));
+                                   });
+  io.run();
+  const double seconds = receiver.ended_s - receiver.begun_s;
+  std::printf("%8zu bytes a frame: %6.2f GB/s, %9.0f frames/s\n", bytes,
+              static_cast<double>(bytes) * frames / seconds / 1e9, frames / seconds);
+}
+
+}  // namespace
+}  // namespace waferstream
+
+int main() {
+  waferstream::Measure(size_t{4} << 20, 1000);
+  waferstream::Measure(size_t{256} << 10, 8000);
+  waferstream::Measure(size_t{4} << 10, 50000);
+}
