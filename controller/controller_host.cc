@@ -187,9 +187,12 @@ void ControllerHost::Get(std::string job_id, StatusCallback done) {
     disk_.Post([this, status = *std::move(status), done = std::move(done)]() mutable {
       const absl::StatusOr<std::vector<double>> losses =
           store_->LoadLosses(status.job_id(), status.step());
-      if (losses.ok()) status.mutable_losses()->Add(losses->begin(), losses->end());
-      absl::StatusOr<JobStatus> answer = losses.status();
-      if (losses.ok()) answer = std::move(status);
+      absl::StatusOr<JobStatus> answer = std::move(status);
+      if (losses.ok()) {
+        answer->mutable_losses()->Add(losses->begin(), losses->end());
+      } else {
+        answer = losses.status();
+      }
       main_.Post([done = std::move(done), answer = std::move(answer)] { done(answer); });
     });
   });

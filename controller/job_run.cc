@@ -100,8 +100,9 @@ void JobRun::OnCallDone(int process, const NodeRequest& request, const absl::Sta
   if (const auto* seal = std::get_if<SealRequest>(&request)) {
     OnSealDone(*seal, status, reply, turn);
   } else if (!status.ok()) {
-    Fail(absl::StrCat(AtStep(), CallName(request), " on ", placed_[process].node_id, ": ",
-                      status.message()),
+    const auto* commit = std::get_if<CommitRequest>(&request);
+    Fail(absl::StrCat(commit == nullptr ? "" : absl::StrCat("step ", commit->step(), ": "),
+                      CallName(request), " on ", placed_[process].node_id, ": ", status.message()),
          turn);
   } else if (!std::holds_alternative<CommitRequest>(request)) {
     OnPhaseCallOk(turn);
@@ -115,7 +116,7 @@ void JobRun::OnPhaseCallOk(RunTurn& turn) {
 
 void JobRun::OnSealDone(const SealRequest& request, const absl::Status& status,
                         const NodeReply& reply, RunTurn& turn) {
-  absl::StatusOr<SealReply> sealed = status;
+  absl::StatusOr<SealReply> sealed = SealReply();
   if (status.ok()) {
     sealed = std::get<SealReply>(reply);
   } else {
