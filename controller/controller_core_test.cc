@@ -1,0 +1,614 @@
+#include "controller/controller_core.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "controller/fake_cluster.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace waferstream {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+const char* const kNodes[] = {"m0", "m1", "s0", "w0", "w1"};
+
+bool AllIdle(const FakeCluster& cluster) {
+  return std::all_of(std::begin(kNodes), std::end(kNodes),
+                     [&](const char* id) { return cluster.Node(id).state() == IDLE; });
+}
+
+// Positions in the history of what starts with `what`.
+std::vector<size_t> Where(const FakeCluster& cluster, const std::string& what) {
+  std::vector<size_t> where;
+  for (size_t i = 0; i < cluster.history.size(); ++i) {
+    if (cluster.history[i].rfind(what, 0) == 0) where.push_back(i);
+  }
+  return where;
+}
+
+TEST(ControllerCore, RunsAJobFromSubmitToItsLastCheckpoint) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  EXPECT_THAT(cluster.statuses, IsEmpty());  // not before it is durable
+  cluster.Settle();
+  ASSERT_TRUE(cluster.answers.at("request").ok());
+  EXPECT_EQ(*cluster.answers.at("request"), "j-000001");
+
+  const JobStatus& job = cluster.Job();
+  EXPECT_EQ(job.state(), DONE) << job.reason();
+  EXPECT_EQ(job.step(), 3u);
+  EXPECT_EQ(job.loss(), 2);
+  EXPECT_THAT(cluster.losses["j-000001"], ElementsAre(2, 2, 2));
+  EXPECT_EQ(job.checkpoint(), "/checkpoints/3");
+  EXPECT_EQ(job.checkpoint_step(), 3u);
+  EXPECT_EQ(job.weights_hash(), "weights3");
+  EXPECT_EQ(job.optimizer_hash(), "optimizer3");
+  EXPECT_EQ(job.epoch(), 1u);
+  EXPECT_EQ(job.kernel_isa(), "avx2");
+  EXPECT_EQ(job.step_seconds(), 2);
+  EXPECT_EQ(job.tokens_per_second(), 8 * 16 / 2.0);
+  EXPECT_EQ(job.sram_peak_bytes(), 1001u);
+  EXPECT_EQ(job.traffic_size(), 4);
+  EXPECT_GT(job.sram_planned_bytes(), 0u);
+  EXPECT_GT(job.parameters(), 0u);
+  EXPECT_EQ(job.job().checkpoint().dir(), "/state/jobs/j-000001/checkpoints");
+  EXPECT_TRUE(AllIdle(cluster));
+  EXPECT_THAT(cluster.events,
+              ElementsAre("j-000001: submitted",
+                          "j-000001: epoch 1: preparing 2 MemoryX, 1 SwarmX and 2 wafer nodes",
+                          "j-000001: running", "j-000001: checkpoint after 2 steps: /checkpoints/2",
+                          "j-000001: checkpoint after 3 steps: /checkpoints/3", "j-000001: done"));
+}
+
+TEST(ControllerCore, CallsComeInTheLegalOrder) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.Settle();
+  const std::vector<std::string> kinds = {"Prepare", "Connect", "Start", "Commit", "Release"};
+  for (size_t i = 0; i + 1 < kinds.size(); ++i) {
+    EXPECT_LT(Where(cluster, kinds[i]).back(), Where(cluster, kinds[i + 1]).front()) << kinds[i];
+  }
+  for (const std::string kind : {"Prepare", "Connect", "Start", "Release"}) {
+    EXPECT_EQ(Where(cluster, kind).size(), 5u) << kind;
+  }
+  EXPECT_EQ(Where(cluster, "Commit m").size(), 6u);  // MemoryX only
+  EXPECT_EQ(Where(cluster, "Commit").size(), 6u);
+  EXPECT_EQ(Where(cluster, "Seal m0").size(), 2u);
+  for (uint64_t step = 0; step < 3; ++step) {
+    EXPECT_LT(Where(cluster, absl::StrCat("commit ", step)).front(),
+              Where(cluster, "Commit m0")[step]);
+  }
+}
+
+TEST(ControllerCore, APhaseWaitsForEveryNode) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.Persist();
+  for (const std::string next : {"Connect", "Start", ""}) {
+    ASSERT_EQ(cluster.calls.size(), 5u);
+    for (int i = 0; i < 4; ++i) cluster.StepOnce();
+    EXPECT_EQ(cluster.calls.size(), 1u);
+    EXPECT_EQ(cluster.Job().state(), PREPARING);
+    cluster.StepOnce();
+    ASSERT_EQ(cluster.calls.empty(), next.empty());
+    if (!next.empty()) {
+      EXPECT_EQ(KindOf(cluster.calls.front().request), next);
+    }
+  }
+  EXPECT_EQ(cluster.Job().state(), RUNNING);
+}
+
+TEST(ControllerCore, ACommitGoesOutOnlyWhenItsRecordIsDurable) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.SettleCalls();
+  while (cluster.writes.empty()) ASSERT_TRUE(cluster.StepOnce());
+  EXPECT_THAT(cluster.calls, IsEmpty());
+  EXPECT_EQ(cluster.Job().step(), 0u);
+  cluster.Persist();
+  ASSERT_EQ(cluster.calls.size(), 2u);
+  const auto& commit = std::get<CommitRequest>(cluster.calls.front().request);
+  EXPECT_EQ(commit.step(), 0u);
+  EXPECT_EQ(commit.learning_rate(), 1e-3);
+  EXPECT_EQ(commit.clip_factor(), 1.0 / (3 + 1e-6));
+  EXPECT_EQ(cluster.Job().step(), 1u);
+}
+
+TEST(ControllerCore, ACommitThatCannotBeRecordedEndsTheJob) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.SettleCalls();
+  while (cluster.writes.empty()) ASSERT_TRUE(cluster.StepOnce());
+  cluster.Persist(absl::UnavailableError("disk full"));
+  EXPECT_EQ(cluster.Job().state(), FAILED);
+  EXPECT_EQ(cluster.Job().reason(), "step 0: cannot record the commit: disk full");
+  cluster.Settle();
+  EXPECT_EQ(Where(cluster, "Commit").size(), 0u);
+  EXPECT_TRUE(AllIdle(cluster));
+}
+
+TEST(ControllerCore, ValidatesWhenDue) {
+  JobSpec spec = SmallJob();
+  spec.mutable_data()->set_validation("/data/val.bin");
+  spec.mutable_training()->set_validate_every(2);
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(spec);
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE) << cluster.Job().reason();
+  EXPECT_TRUE(cluster.Job().has_val_loss());
+  EXPECT_EQ(cluster.Job().val_loss(), 4);
+  EXPECT_THAT(cluster.events, Contains("j-000001: validation after 2 steps: loss 4"));
+  EXPECT_THAT(cluster.events, Contains("j-000001: validation after 3 steps: loss 4"));
+}
+
+TEST(ControllerCore, EndsWhenACallFailsAndNamesTheNode) {
+  for (const std::string call : {"Prepare m0", "Prepare w1", "Connect s0", "Start w0"}) {
+    FakeCluster cluster;
+    cluster.failures[call] = absl::InvalidArgumentError("no such data");
+    cluster.AddNodes();
+    cluster.Submit(SmallJob());
+    cluster.Settle();
+    EXPECT_EQ(cluster.Job().state(), FAILED);
+    const std::string kind = call.substr(0, call.find(' '));
+    EXPECT_EQ(cluster.Job().reason(),
+              absl::StrCat(kind, " on ", call.substr(kind.size() + 1), ": no such data"));
+    EXPECT_EQ(Where(cluster, "Release").size(), 5u) << call;
+    EXPECT_TRUE(AllIdle(cluster)) << call;
+    // The cluster is as good as new.
+    cluster.failures.clear();
+    cluster.Submit(SmallJob(), "again");
+    cluster.Settle();
+    EXPECT_EQ(cluster.Job("j-000002").state(), DONE);
+  }
+}
+
+TEST(ControllerCore, EndsWhenACommitFails) {
+  FakeCluster cluster;
+  cluster.failures["Commit m1"] = absl::DeadlineExceededError("Deadline Exceeded");
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), FAILED);
+  EXPECT_EQ(cluster.Job().reason(), "step 0: Commit on m1: Deadline Exceeded");
+}
+
+TEST(ControllerCore, EndsWhenANodeReportsAFault) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.SettleCalls();
+  NodeReport report = cluster.MakeReport("j-000001", "s0");
+  report.mutable_fault()->set_message("checksum of frame 7 differs");
+  report.mutable_fault()->set_peer("w1");
+  ASSERT_TRUE(cluster.Report(report).ok());
+  EXPECT_EQ(cluster.Job().state(), FAILED);
+  EXPECT_EQ(cluster.Job().reason(), "step 0: s0 (channel to w1): checksum of frame 7 differs");
+  cluster.Settle();
+  EXPECT_TRUE(AllIdle(cluster));
+}
+
+TEST(ControllerCore, EndsWhenTheLossIsNotFinite) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.SettleCalls();
+  for (NodeReport report : cluster.NextReports("j-000001")) {
+    if (report.wafer_step().loss_sum_size() > 0) {
+      report.mutable_wafer_step()->set_loss_sum(5, std::numeric_limits<double>::quiet_NaN());
+    }
+    ASSERT_TRUE(cluster.Report(report).ok());
+  }
+  EXPECT_EQ(cluster.Job().state(), FAILED);
+  EXPECT_EQ(cluster.Job().reason(), "step 0: loss is not finite in micro-batch 5");
+  cluster.Settle();
+  EXPECT_THAT(Where(cluster, "commit"), IsEmpty());
+  EXPECT_TRUE(AllIdle(cluster));
+}
+
+TEST(ControllerCore, EndsWhenANodeTellsNonsense) {
+  const std::vector<std::pair<std::function<void(NodeReport&)>, std::string>> cases = {
+      {[](NodeReport& r) { r.mutable_wafer_step()->set_step(7); },
+       "w0: a report says step 7, but 0 steps are committed"},
+      {[](NodeReport& r) { r.mutable_gradients_ready(); },
+       "w0 sent a report of a MemoryX node, but is a wafer node"},
+      {[](NodeReport& r) { r.mutable_wafer_validation(); },
+       "w0 sent a validation after step 0, which is not due"},
+      {[](NodeReport& r) { r.mutable_generated_token(); },
+       "w0 sent a report that a training job does not have"},
+  };
+  for (const auto& [fill, reason] : cases) {
+    FakeCluster cluster;
+    cluster.AddNodes();
+    cluster.Submit(SmallJob());
+    cluster.SettleCalls();
+    NodeReport report = cluster.MakeReport("j-000001", "w0");
+    fill(report);
+    ASSERT_TRUE(cluster.Report(report).ok());
+    EXPECT_EQ(cluster.Job().state(), FAILED);
+    EXPECT_EQ(cluster.Job().reason(), reason);
+  }
+}
+
+TEST(ControllerCore, DuplicateAndStaleReportsChangeNothing) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.SettleCalls();
+  const std::vector<NodeReport> reports = cluster.NextReports("j-000001");
+  for (NodeReport report : reports) {
+    report.set_epoch(0);  // what a node of an older epoch would say
+    report.set_sequence(1000);
+    ASSERT_TRUE(cluster.Report(report).ok());
+    report.set_epoch(1);
+    report.set_job_id("j-000000");
+    ASSERT_TRUE(cluster.Report(report).ok());
+  }
+  EXPECT_THAT(cluster.writes, IsEmpty());
+  for (size_t i = 0; i + 1 < reports.size(); ++i) {
+    ASSERT_TRUE(cluster.Report(reports[i]).ok());
+    ASSERT_TRUE(cluster.Report(reports[i]).ok());
+  }
+  EXPECT_THAT(cluster.writes, IsEmpty());
+  ASSERT_TRUE(cluster.Report(reports.back()).ok());
+  ASSERT_TRUE(cluster.Report(reports.back()).ok());
+  EXPECT_EQ(cluster.writes.size(), 1u);
+  EXPECT_EQ(cluster.Job().state(), RUNNING);
+}
+
+TEST(ControllerCore, AReportOfAnUnknownNodeAsksItToRegister) {
+  FakeCluster cluster;
+  EXPECT_TRUE(absl::IsNotFound(cluster.Report(cluster.MakeReport("j-000001", "w9"))));
+}
+
+TEST(ControllerCore, AFailedCheckpointIsAnEventUnlessItIsTheLast) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.failures["Seal m0"] = absl::DataLossError("hash differs");
+  cluster.Persist();
+  while (cluster.Job().step() < 3) ASSERT_TRUE(cluster.StepOnce());
+  EXPECT_THAT(cluster.events, Contains("j-000001: checkpoint after 2 steps failed: SealCheckpoint "
+                                       "on m0: hash differs"));
+  EXPECT_EQ(cluster.Job().state(), RUNNING);
+  EXPECT_EQ(cluster.Job().checkpoint(), "");
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), FAILED);
+  EXPECT_EQ(cluster.Job().reason(),
+            "checkpoint after 3 steps failed: SealCheckpoint on m0: hash differs");
+  EXPECT_TRUE(AllIdle(cluster));
+}
+
+TEST(ControllerCore, APartThatCannotBeWrittenIsNeverSealed) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  while (cluster.statuses.empty() || cluster.Job().step() < 2) ASSERT_TRUE(cluster.StepOnce());
+  cluster.SettleCalls();
+  for (const char* node : {"m1", "m0"}) {
+    NodeReport report = cluster.MakeReport("j-000001", node);
+    report.set_sequence(1000);
+    report.mutable_checkpoint_written()->set_steps_done(2);
+    if (std::string(node) == "m1") report.mutable_checkpoint_written()->set_error("disk full");
+    ASSERT_TRUE(cluster.Report(report).ok());
+  }
+  EXPECT_THAT(cluster.events, Contains("j-000001: checkpoint after 2 steps failed: m1: disk full"));
+  EXPECT_THAT(Where(cluster, "Seal"), IsEmpty());
+  EXPECT_EQ(cluster.Job().state(), RUNNING);
+}
+
+// -- queue
+// -----------------------------------------------------------------------------------------
+
+TEST(ControllerCore, AJobWaitsForAllItsNodesAndSaysForWhich) {
+  FakeCluster cluster;
+  cluster.Submit(SmallJob());
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), QUEUED);
+  EXPECT_EQ(cluster.Job().reason(),
+            "waiting for 2 more MemoryX nodes and 1 more SwarmX node and 2 more wafer nodes");
+  for (const char* id : {"m0", "m1"}) ASSERT_TRUE(cluster.AddNode(id, MEMORYX).ok());
+  ASSERT_TRUE(cluster.AddNode("s0", SWARMX).ok());
+  ASSERT_TRUE(cluster.AddNode("w0", WAFER).ok());
+  EXPECT_EQ(cluster.Job().reason(), "waiting for 1 more wafer node");
+  ASSERT_TRUE(cluster.AddNode("w1", WAFER, "avx512").ok());
+  EXPECT_EQ(cluster.Job().reason(),
+            "waiting for 1 more wafer node (all wafers of a job need the same kernel_isa)");
+  EXPECT_THAT(cluster.calls, IsEmpty());
+  ASSERT_TRUE(cluster.AddNode("w2", WAFER, "avx512").ok());
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE);
+  EXPECT_EQ(cluster.Job().kernel_isa(), "avx512");
+  EXPECT_THAT(cluster.history, Not(Contains("Prepare w0")));
+}
+
+TEST(ControllerCore, JobsRunInTheOrderOfTheirSubmission) {
+  FakeCluster cluster;
+  JobSpec large = SmallJob();
+  large.mutable_cluster()->set_wafers(4);
+  JobSpec small = SmallJob();
+  small.mutable_cluster()->set_wafers(1);
+  small.mutable_cluster()->set_memoryx(1);
+  cluster.AddNodes();
+  cluster.Submit(large, "large");
+  cluster.Submit(small, "small");
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job("j-000001").reason(), "waiting for 2 more wafer nodes");
+  EXPECT_EQ(cluster.Job("j-000002").state(), QUEUED);  // it would fit, but does not overtake
+  EXPECT_EQ(cluster.Job("j-000002").reason(), "waiting behind j-000001 in the queue");
+  cluster.Cancel("j-000001");
+  EXPECT_EQ(cluster.Job("j-000001").state(), CANCELLED);
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job("j-000002").state(), DONE);
+}
+
+TEST(ControllerCore, TheNextJobGetsANodeOnlyAfterItsRelease) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob(), "one");
+  cluster.Submit(SmallJob(), "two");
+  while (cluster.statuses.count("j-000001") == 0 || cluster.Job().state() != DONE) {
+    ASSERT_TRUE(cluster.StepOnce());
+  }
+  EXPECT_EQ(Where(cluster, "Release").size(), 5u);
+  EXPECT_EQ(Where(cluster, "Prepare").size(), 5u);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(cluster.Job("j-000002").state(), QUEUED);
+    cluster.StepOnce();
+  }
+  EXPECT_EQ(cluster.Job("j-000002").state(), PREPARING);
+}
+
+TEST(ControllerCore, TwoJobsRunSideBySideWhenThereIsRoom) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  for (const char* id : {"m2", "m3"}) ASSERT_TRUE(cluster.AddNode(id, MEMORYX).ok());
+  ASSERT_TRUE(cluster.AddNode("s1", SWARMX).ok());
+  for (const char* id : {"w2", "w3"}) ASSERT_TRUE(cluster.AddNode(id, WAFER).ok());
+  cluster.Submit(SmallJob(), "one");
+  cluster.Submit(SmallJob(), "two");
+  cluster.SettleCalls();
+  EXPECT_EQ(cluster.Job("j-000001").state(), RUNNING);
+  EXPECT_EQ(cluster.Job("j-000002").state(), RUNNING);
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job("j-000001").state(), DONE);
+  EXPECT_EQ(cluster.Job("j-000002").state(), DONE);
+}
+
+TEST(ControllerCore, TheSameRequestIsTheSameJob) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob(), "one");
+  cluster.Submit(SmallJob(), "one");  // while the first is being recorded
+  EXPECT_EQ(cluster.writes.size(), 1u);
+  cluster.Settle();
+  cluster.Submit(SmallJob(), "one");  // long after
+  cluster.Settle();
+  EXPECT_EQ(*cluster.answers.at("one"), "j-000001");
+  EXPECT_EQ(cluster.statuses.size(), 1u);
+}
+
+TEST(ControllerCore, AJobThatCannotBeRecordedIsRefused) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob(), "one");
+  cluster.Persist(absl::UnavailableError("disk full"));
+  EXPECT_EQ(cluster.answers.at("one").status(),
+            absl::UnavailableError("cannot record the job: disk full"));
+  EXPECT_THAT(cluster.statuses, IsEmpty());
+  cluster.Submit(SmallJob(), "one");  // tried again
+  cluster.Settle();
+  EXPECT_EQ(*cluster.answers.at("one"), "j-000002");
+}
+
+// -- cancel, loss and restart at every moment
+// ------------------------------------------------------
+
+// Runs a job to its `moment`-th event, lets `blow` fall, and settles. False: it was over before.
+bool StrikeAt(int moment, FakeCluster& cluster, const std::function<void()>& blow) {
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.Persist();
+  for (int i = 0; i < moment; ++i) {
+    if (!cluster.StepOnce() || cluster.Job().state() == DONE) return false;
+  }
+  blow();
+  return true;
+}
+
+TEST(ControllerCore, CancelWorksAtEveryMoment) {
+  int moment = 0;
+  for (;; ++moment) {
+    FakeCluster cluster;
+    if (!StrikeAt(moment, cluster, [&] { cluster.Cancel("j-000001"); })) break;
+    EXPECT_EQ(cluster.Job().state(), CANCELLED) << moment;
+    EXPECT_EQ(cluster.Job().reason(), "cancelled by the user");
+    const uint64_t step = cluster.Job().step();
+    cluster.Settle();
+    EXPECT_EQ(cluster.Job().state(), CANCELLED);
+    EXPECT_EQ(cluster.Job().step(), step);
+    EXPECT_EQ(Where(cluster, "Release").size(), 5u) << moment;
+    EXPECT_TRUE(AllIdle(cluster)) << moment;
+    cluster.Cancel("j-000001");
+    EXPECT_EQ(cluster.Job().state(), CANCELLED);
+    cluster.Submit(SmallJob(), "next");
+    cluster.Settle();
+    EXPECT_EQ(cluster.Job("j-000002").state(), DONE) << moment;
+  }
+  EXPECT_GT(moment, 30);
+}
+
+TEST(ControllerCore, ANodeThatFallsSilentIsLostAtEveryMoment) {
+  int moment = 0;
+  for (;; ++moment) {
+    FakeCluster cluster;
+    const bool struck = StrikeAt(moment, cluster, [&] {
+      cluster.Pass(2.9, {"m0", "m1", "s0", "w0"});
+      EXPECT_EQ(cluster.Node("w1").state(), BUSY);
+      cluster.Pass(0.2, {"m0", "m1", "s0", "w0"});
+    });
+    if (!struck) break;
+    EXPECT_EQ(cluster.Job().state(), FAILED) << moment;
+    EXPECT_THAT(cluster.Job().reason(), EndsWith("w1 was not heard of for 3.0 s"));
+    cluster.Settle();
+    EXPECT_EQ(cluster.Node("w1").state(), LOST);
+    EXPECT_EQ(Where(cluster, "Release").size(), 4u) << moment;
+    // It was only slow: it comes back with what it holds, and is released first.
+    ASSERT_TRUE(cluster.AddNode("w1", WAFER).ok());
+    EXPECT_EQ(cluster.Node("w1").state(), BUSY);
+    cluster.Settle();
+    EXPECT_TRUE(AllIdle(cluster)) << moment;
+    EXPECT_EQ(Where(cluster, "Release w1").size(), 1u);
+  }
+  EXPECT_GT(moment, 30);
+}
+
+TEST(ControllerCore, ANodeThatRestartsIsLostAtEveryMoment) {
+  int moment = 0;
+  for (;; ++moment) {
+    FakeCluster cluster;
+    if (!StrikeAt(moment, cluster, [&] {
+          ASSERT_TRUE(cluster.AddNode("m0", MEMORYX, "", /*incarnation=*/2).ok());
+        })) {
+      break;
+    }
+    EXPECT_EQ(cluster.Job().state(), FAILED) << moment;
+    EXPECT_THAT(cluster.Job().reason(), EndsWith("m0 was restarted"));
+    cluster.Settle();
+    EXPECT_EQ(Where(cluster, "Release m0").size(), 0u);  // the new process holds nothing
+    EXPECT_TRUE(AllIdle(cluster)) << moment;
+    cluster.Submit(SmallJob(), "next");
+    cluster.Settle();
+    EXPECT_EQ(cluster.Job("j-000002").state(), DONE) << moment;
+  }
+  EXPECT_GT(moment, 30);
+}
+
+TEST(ControllerCore, RegisteringTwiceChangesNothing) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.SettleCalls();
+  cluster.AddNodes();
+  EXPECT_EQ(cluster.Node("w0").state(), BUSY);
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE);
+}
+
+// -- a restarted controller
+// ------------------------------------------------------------------------
+
+RestoredJob Restored(uint64_t number, JobState state, absl::StatusOr<AdmittedJob> job) {
+  RestoredJob restored{.record = {}, .job = std::move(job)};
+  restored.record.number = number;
+  restored.record.request_id = absl::StrCat("request-", number);
+  JobStatus& status = restored.record.status;
+  status.set_job_id(absl::StrCat("j-00000", number));
+  status.set_state(state);
+  status.set_steps(3);
+  status.set_epoch(state == QUEUED ? 0 : 1);
+  *status.mutable_job() = SmallJob();
+  return restored;
+}
+
+AdmittedJob Admitted() {
+  AdmittedJob job;
+  job.plan = *Compile(SmallJob(), RequestedShape(SmallJob()));
+  return job;
+}
+
+TEST(ControllerCore, ARestartFailsWhatRanAndKeepsWhatWaited) {
+  std::vector<RestoredJob> jobs;
+  jobs.push_back(Restored(1, DONE, absl::UnknownError("")));
+  jobs.push_back(Restored(2, RUNNING, absl::UnknownError("")));
+  jobs.push_back(Restored(3, PREPARING, absl::UnknownError("")));
+  jobs.push_back(Restored(4, QUEUED, Admitted()));
+  jobs.push_back(Restored(5, QUEUED, absl::InvalidArgumentError("model.layers: 0")));
+  FakeCluster cluster(std::move(jobs));
+  EXPECT_EQ(cluster.Job("j-000001").state(), DONE);
+  for (const char* id : {"j-000002", "j-000003"}) {
+    EXPECT_EQ(cluster.Job(id).state(), FAILED);
+    EXPECT_EQ(cluster.Job(id).reason(), "controller restarted");
+  }
+  EXPECT_EQ(cluster.Job("j-000004").state(), QUEUED);
+  EXPECT_EQ(cluster.Job("j-000005").reason(), "model.layers: 0");
+  EXPECT_EQ(cluster.records.size(), 3u);  // the three that changed
+
+  // Nodes may still hold what ran; they are released before they are used again.
+  cluster.AddNodes();
+  EXPECT_EQ(cluster.Node("w0").state(), BUSY);
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job("j-000004").state(), DONE);
+  EXPECT_EQ(Where(cluster, "Release w0").size(), 3u);
+  EXPECT_LT(Where(cluster, "Release w0")[1], Where(cluster, "Prepare w0")[0]);
+
+  cluster.Submit(SmallJob(), "request-1");
+  EXPECT_EQ(*cluster.answers.at("request-1"), "j-000001");
+  cluster.Submit(SmallJob(), "new");
+  cluster.Settle();
+  EXPECT_EQ(*cluster.answers.at("new"), "j-000006");
+}
+
+// -- generation
+// ------------------------------------------------------------------------------------
+
+JobSpec GenerationJob() {
+  JobSpec job = SmallJob();
+  job.mutable_generate()->add_prompt(1);
+  job.mutable_generate()->set_tokens(3);
+  job.mutable_checkpoint()->set_from("/checkpoint");
+  return job;
+}
+
+absl::Status ReportToken(FakeCluster& cluster, const char* node, uint64_t index, uint32_t token) {
+  NodeReport report = cluster.MakeReport("j-000001", node);
+  report.mutable_generated_token()->set_index(index);
+  report.mutable_generated_token()->set_token(token);
+  return cluster.Report(report);
+}
+
+TEST(ControllerCore, AGenerationJobCollectsItsTokens) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(GenerationJob());
+  cluster.SettleCalls();
+  ASSERT_EQ(cluster.Job().state(), RUNNING) << cluster.Job().reason();
+  EXPECT_EQ(cluster.Job().steps(), 3u);
+  for (uint32_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(cluster.Job().generated_size(), static_cast<int>(i));
+    for (const char* node : {"w0", "w1"}) {
+      ASSERT_TRUE(ReportToken(cluster, node, i, 40 + i).ok());
+    }
+  }
+  EXPECT_EQ(cluster.Job().state(), DONE);
+  EXPECT_THAT(cluster.Job().generated(), ElementsAre(40, 41, 42));
+  cluster.SettleCalls();
+  EXPECT_TRUE(AllIdle(cluster));
+}
+
+TEST(ControllerCore, WafersThatGenerateDifferentTokensEndTheJob) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(GenerationJob());
+  cluster.SettleCalls();
+  ASSERT_TRUE(ReportToken(cluster, "w0", 0, 40).ok());
+  ASSERT_TRUE(ReportToken(cluster, "w1", 0, 41).ok());
+  EXPECT_EQ(cluster.Job().state(), FAILED);
+  EXPECT_EQ(cluster.Job().reason(), "w1 generated 41 as token 0, another node 40");
+}
+
+}  // namespace
+}  // namespace waferstream

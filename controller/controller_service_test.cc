@@ -1,0 +1,389 @@
+// The controller as its users and nodes see it: real gRPC on the loopback, a real store, nodes that
+// answer every call with OK.
+#include "controller/controller_service.h"
+
+#include <stdlib.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "controller/grpc_status.h"
+#include "fabric/frame.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "plan/test_job.h"
+#include "proto/node.grpc.pb.h"
+
+namespace waferstream {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Every node of the cluster at once: they differ only in what they are registered as.
+class FakeNodes final : public Node::Service {
+ public:
+  grpc::Status Prepare(grpc::ServerContext*, const PrepareRequest*, PrepareReply*) override {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&may_prepare_));
+    return grpc::Status::OK;
+  }
+  grpc::Status Connect(grpc::ServerContext*, const EpochRef*, Empty*) override { return {}; }
+  grpc::Status Start(grpc::ServerContext*, const EpochRef*, Empty*) override { return {}; }
+  grpc::Status Commit(grpc::ServerContext*, const CommitRequest*, Empty*) override { return {}; }
+  grpc::Status SealCheckpoint(grpc::ServerContext*, const SealRequest* request,
+                              SealReply* reply) override {
+    reply->set_path(absl::StrCat("/checkpoints/", request->steps_done()));
+    reply->set_weights_hash("weights");
+    return {};
+  }
+  grpc::Status Release(grpc::ServerContext*, const EpochRef*, Empty*) override { return {}; }
+  grpc::Status ReadLog(grpc::ServerContext*, const ReadLogRequest* request,
+                       ReadLogReply* reply) override {
+    reply->set_text(absl::StrCat("the last ", request->bytes_max(), " bytes"));
+    return {};
+  }
+
+  // From now on, Prepare does not return before AllowPrepare.
+  void HoldPrepare() {
+    absl::MutexLock lock(&mutex_);
+    may_prepare_ = false;
+  }
+  void AllowPrepare() {
+    absl::MutexLock lock(&mutex_);
+    may_prepare_ = true;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  bool may_prepare_ ABSL_GUARDED_BY(mutex_) = true;
+};
+
+class ControllerServiceTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = ::testing::TempDir() + "/controller_XXXXXX";
+    ASSERT_NE(mkdtemp(dir_.data()), nullptr);
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &node_port_);
+    builder.RegisterService(&nodes_);
+    node_server_ = builder.BuildAndStart();
+    StartController();
+  }
+  void TearDown() override {
+    nodes_.AllowPrepare();
+    StopController();
+    node_server_->Shutdown();
+    std::filesystem::remove_all(dir_);
+  }
+
+  absl::StatusOr<std::unique_ptr<ControllerHost>> OpenHost() {
+    return ControllerHost::Open(
+        {.state_dir = dir_ + "/state", .lease_ms = 600000, .log = [](const std::string&) {}});
+  }
+  void StartController() {
+    auto host = OpenHost();
+    ASSERT_TRUE(host.ok()) << host.status();
+    host_ = *std::move(host);
+    service_ = std::make_unique<ControllerService>(*host_);
+    int port = 0;
+    auto server = Serve(*service_, "127.0.0.1", &port);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    port_ = port;
+    stub_ = Controller::NewStub(
+        grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials()));
+  }
+  void StopController() {
+    host_->BeginStop();
+    server_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
+    host_->Stop();
+    server_.reset();
+    service_.reset();
+    host_.reset();
+  }
+
+  absl::Status Register(const std::string& id, Role role, uint32_t version = kProtocolVersion) {
+    RegisterRequest request;
+    request.set_node_id(id);
+    request.set_role(role);
+    request.set_host("127.0.0.1");
+    request.set_control_port(node_port_);
+    request.set_fabric_port(1);
+    request.set_protocol_version(version);
+    request.set_incarnation(1);
+    grpc::ClientContext context;
+    RegisterReply reply;
+    const absl::Status status = ToAbsl(stub_->Register(&context, request, &reply));
+    EXPECT_EQ(reply.lease_ms(), status.ok() ? 600000u : 0u);
+    return status;
+  }
+  void RegisterAll() {
+    ASSERT_TRUE(Register("m0", MEMORYX).ok());
+    ASSERT_TRUE(Register("s0", SWARMX).ok());
+    ASSERT_TRUE(Register("w0", WAFER).ok());
+  }
+
+  absl::StatusOr<JobStatus> Submit(const JobSpec& job, const std::string& request_id) {
+    SubmitRequest request;
+    request.set_request_id(request_id);
+    *request.mutable_job() = job;
+    grpc::ClientContext context;
+    JobStatus reply;
+    const absl::Status status = ToAbsl(stub_->Submit(&context, request, &reply));
+    if (!status.ok()) return status;
+    return reply;
+  }
+  absl::StatusOr<JobStatus> Get(const std::string& job_id) {
+    grpc::ClientContext context;
+    JobStatus reply;
+    const absl::Status status = ToAbsl(stub_->Get(&context, Ref(job_id), &reply));
+    if (!status.ok()) return status;
+    return reply;
+  }
+  static JobRef Ref(const std::string& job_id) {
+    JobRef ref;
+    ref.set_job_id(job_id);
+    return ref;
+  }
+  // Watches until `state` and returns that status.
+  JobStatus WaitFor(const std::string& job_id, JobState state) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::minutes(1));
+    const auto stream = stub_->Watch(&context, Ref(job_id));
+    JobStatus status;
+    while (stream->Read(&status) && status.state() < state) {
+    }
+    EXPECT_EQ(status.state(), state) << status.reason();
+    context.TryCancel();
+    stream->Finish();
+    return status;
+  }
+
+  void Report(NodeReport report, uint64_t sequence) {
+    report.set_job_id("j-000001");
+    report.set_epoch(1);
+    report.set_sequence(sequence);
+    grpc::ClientContext context;
+    Empty reply;
+    const grpc::Status status = stub_->Report(&context, report, &reply);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  }
+  void ReportStep(uint64_t step) {
+    NodeReport wafer;
+    wafer.set_node_id("w0");
+    wafer.mutable_wafer_step()->set_step(step);
+    for (int leaf = 0; leaf < 8; ++leaf) {
+      wafer.mutable_wafer_step()->add_micro_batch(leaf);
+      wafer.mutable_wafer_step()->add_loss_sum(16 * (step + 1));
+    }
+    Report(wafer, step);
+    NodeReport memoryx;
+    memoryx.set_node_id("m0");
+    memoryx.mutable_gradients_ready()->set_step(step);
+    const int tiles = Compile(TestJob(), RequestedShape(TestJob()))->tiles.size();
+    for (int tile = 0; tile < tiles; ++tile) {
+      memoryx.mutable_gradients_ready()->add_tile(tile);
+      memoryx.mutable_gradients_ready()->add_square_sum(1);
+    }
+    Report(memoryx, step);
+  }
+  // A node reports the next step only after the commit of this one.
+  void WaitForStep(uint64_t steps) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::minutes(1));
+    const auto stream = stub_->Watch(&context, Ref("j-000001"));
+    JobStatus status;
+    while (stream->Read(&status) && status.step() < steps) {
+    }
+    EXPECT_EQ(status.step(), steps);
+    context.TryCancel();
+    stream->Finish();
+  }
+
+  std::string dir_;
+  FakeNodes nodes_;
+  int node_port_ = 0;
+  std::unique_ptr<grpc::Server> node_server_;
+  std::unique_ptr<ControllerHost> host_;
+  std::unique_ptr<ControllerService> service_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+  std::unique_ptr<Controller::Stub> stub_;
+};
+
+TEST_F(ControllerServiceTest, RunsAJobAndRemembersItAfterARestart) {
+  RegisterAll();
+  const auto submitted = Submit(TestJob(), "one");
+  ASSERT_TRUE(submitted.ok()) << submitted.status();
+  EXPECT_EQ(submitted->job_id(), "j-000001");
+  WaitFor("j-000001", RUNNING);
+  for (uint64_t step = 0; step < 4; ++step) {
+    ReportStep(step);
+    WaitForStep(step + 1);
+  }
+  NodeReport written;
+  written.set_node_id("m0");
+  written.mutable_checkpoint_written()->set_steps_done(4);
+  Report(written, 4);
+  const JobStatus done = WaitFor("j-000001", DONE);
+  EXPECT_EQ(done.weights_hash(), "weights");
+  EXPECT_THAT(done.losses(), ::testing::ElementsAre(1, 2, 3, 4));
+
+  StopController();
+  StartController();
+  const auto again = Get("j-000001");
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->state(), DONE);
+  EXPECT_THAT(again->losses(), ::testing::ElementsAre(1, 2, 3, 4));
+  grpc::ClientContext events_context, list_context;
+  EventList events;
+  ASSERT_TRUE(stub_->Events(&events_context, Ref("j-000001"), &events).ok());
+  EXPECT_EQ(events.events(events.events_size() - 1).text(), "done");
+  JobList list;
+  ASSERT_TRUE(stub_->List(&list_context, {}, &list).ok());
+  ASSERT_EQ(list.jobs_size(), 1);
+  EXPECT_EQ(list.jobs(0).losses_size(), 0);
+  EXPECT_EQ(Submit(TestJob(), "one")->state(), DONE);
+}
+
+TEST_F(ControllerServiceTest, CancelsAJobWhileItsNodesPrepare) {
+  nodes_.HoldPrepare();
+  RegisterAll();
+  ASSERT_TRUE(Submit(TestJob(), "one").ok());
+  WaitFor("j-000001", PREPARING);
+  for (int twice = 0; twice < 2; ++twice) {
+    grpc::ClientContext context;
+    JobStatus status;
+    ASSERT_TRUE(stub_->Cancel(&context, Ref("j-000001"), &status).ok());
+    EXPECT_EQ(status.state(), CANCELLED);
+  }
+  WaitFor("j-000001", CANCELLED);
+}
+
+TEST_F(ControllerServiceTest, AJobThatRanWhenTheControllerStoppedHasFailedAfterwards) {
+  RegisterAll();
+  ASSERT_TRUE(Submit(TestJob(), "one").ok());
+  WaitFor("j-000001", RUNNING);
+  ReportStep(0);
+  WaitForStep(1);
+  StopController();
+  StartController();
+  const auto status = Get("j-000001");
+  ASSERT_TRUE(status.ok());
+  EXPECT_EQ(status->state(), FAILED);
+  EXPECT_EQ(status->reason(), "controller restarted");
+  EXPECT_EQ(status->step(), 1u);
+  EXPECT_THAT(status->losses(), ::testing::ElementsAre(1));
+}
+
+TEST_F(ControllerServiceTest, StopsWhileCallsAndWatchersWait) {
+  nodes_.HoldPrepare();
+  RegisterAll();
+  ASSERT_TRUE(Submit(TestJob(), "one").ok());
+  WaitFor("j-000001", PREPARING);
+  grpc::ClientContext context;
+  const auto stream = stub_->Watch(&context, Ref("j-000001"));
+  JobStatus status;
+  ASSERT_TRUE(stream->Read(&status));
+  StopController();
+  EXPECT_FALSE(stream->Read(&status));
+  EXPECT_FALSE(stream->Finish().ok());
+  StartController();
+  EXPECT_EQ(Get("j-000001")->reason(), "controller restarted");
+}
+
+TEST_F(ControllerServiceTest, RefusesWhatCannotRunWithTheReason) {
+  JobSpec job = TestJob();
+  job.mutable_training()->set_global_batch(9);
+  job.mutable_training()->set_micro_batch(2);
+  const auto odd = Submit(job, "odd");
+  EXPECT_EQ(odd.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(odd.status().message(), HasSubstr("training.global_batch"));
+  job = TestJob();
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(1 << 10);
+  EXPECT_EQ(Submit(job, "tight").status().code(), absl::StatusCode::kResourceExhausted);
+  job = TestJob();
+  job.mutable_checkpoint()->set_from(dir_ + "/nothing");
+  EXPECT_THAT(Submit(job, "from").status().message(), HasSubstr("checkpoint.from"));
+  EXPECT_THAT(Submit(TestJob(), "").status().message(), HasSubstr("request_id"));
+  EXPECT_TRUE(absl::IsNotFound(Get("j-000001").status()));
+}
+
+TEST_F(ControllerServiceTest, RefusesNodesOfAnotherProtocolVersion) {
+  const absl::Status status = Register("w0", WAFER, kProtocolVersion + 1);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(status.message(), HasSubstr("node w0 speaks protocol version"));
+  grpc::ClientContext beat_context, nodes_context;
+  HeartbeatRequest beat;
+  beat.set_node_id("w0");
+  Empty empty;
+  EXPECT_EQ(stub_->Heartbeat(&beat_context, beat, &empty).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  NodeList list;
+  ASSERT_TRUE(stub_->ListNodes(&nodes_context, {}, &list).ok());
+  EXPECT_EQ(list.nodes_size(), 0);
+}
+
+TEST_F(ControllerServiceTest, ReadsALogFromItsNode) {
+  ASSERT_TRUE(Register("w0", WAFER).ok());
+  NodeLogRequest request;
+  request.set_node_id("w0");
+  request.set_bytes_max(100);
+  ReadLogReply reply;
+  grpc::ClientContext context, unknown_context;
+  ASSERT_TRUE(stub_->ReadNodeLog(&context, request, &reply).ok());
+  EXPECT_EQ(reply.text(), "the last 100 bytes");
+  request.set_node_id("w9");
+  EXPECT_EQ(stub_->ReadNodeLog(&unknown_context, request, &reply).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(ControllerServiceTest, WatchingAnUnknownJobIsNotFound) {
+  grpc::ClientContext context;
+  const auto stream = stub_->Watch(&context, Ref("j-999999"));
+  JobStatus status;
+  EXPECT_FALSE(stream->Read(&status));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(ControllerServiceTest, WatchersAreBoundedAndLeaveRoomWhenTheyGo) {
+  ASSERT_TRUE(Submit(TestJob(), "one").ok());
+  struct Watcher {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<JobStatus>> stream;
+  };
+  std::vector<std::unique_ptr<Watcher>> watchers;
+  JobStatus status;
+  for (size_t i = 0; i < StatusBoard::kWatchersMax; ++i) {
+    watchers.push_back(std::make_unique<Watcher>());
+    watchers.back()->stream = stub_->Watch(&watchers.back()->context, Ref("j-000001"));
+    ASSERT_TRUE(watchers.back()->stream->Read(&status));
+  }
+  grpc::ClientContext context;
+  const auto extra = stub_->Watch(&context, Ref("j-000001"));
+  EXPECT_FALSE(extra->Read(&status));
+  EXPECT_EQ(extra->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  grpc::ClientContext cancel_context;
+  ASSERT_TRUE(stub_->Cancel(&cancel_context, Ref("j-000001"), &status).ok());
+  for (auto& watcher : watchers) {
+    while (watcher->stream->Read(&status)) {
+    }
+    EXPECT_EQ(status.state(), CANCELLED);
+    EXPECT_TRUE(watcher->stream->Finish().ok());
+  }
+  WaitFor("j-000001", CANCELLED);
+}
+
+TEST_F(ControllerServiceTest, ASecondControllerIsRefused) {
+  const auto second = OpenHost();
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(second.status().message(), HasSubstr("in use by another controller"));
+  int port = port_;
+  EXPECT_THAT(Serve(*service_, "127.0.0.1", &port).status().message(),
+              HasSubstr("cannot listen on 127.0.0.1"));
+}
+
+}  // namespace
+}  // namespace waferstream

@@ -1,0 +1,253 @@
+#include "controller/fake_cluster.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace waferstream {
+namespace {
+
+Plan CompileOrDie(const JobSpec& job) {
+  absl::StatusOr<Plan> plan = Compile(job, RequestedShape(job));
+  WS_CHECK(plan.ok());
+  return *std::move(plan);
+}
+
+}  // namespace
+
+JobSpec SmallJob() {
+  JobSpec job = TestJob();
+  job.mutable_training()->set_steps(3);
+  job.mutable_cluster()->set_wafers(2);
+  job.mutable_cluster()->set_memoryx(2);
+  job.mutable_checkpoint()->set_every(2);
+  return job;
+}
+
+std::string KindOf(const NodeRequest& request) {
+  constexpr const char* kNames[] = {"Prepare", "Connect", "Start", "Commit", "Seal", "Release"};
+  return kNames[request.index()];
+}
+
+FakeCluster::FakeCluster(std::vector<RestoredJob> restored) {
+  Do([&](ControllerTurn& turn) {
+    core_ = std::make_unique<ControllerCore>(ControllerCore::Options{"/state", 3.0},
+                                             std::move(restored), turn);
+  });
+}
+
+void FakeCluster::Do(const std::function<void(ControllerTurn&)>& event) {
+  ControllerTurn turn;
+  turn.now.steady_s = now_s;
+  turn.now.unix_s = 1e9 + now_s;
+  event(turn);
+  for (const StoreRecord& record : turn.records) Keep(record);
+  if (turn.persist_token != 0) writes.push_back(turn.persist_token);
+  for (NodeCall& call : turn.calls) {
+    history.push_back(absl::StrCat(KindOf(call.request), " ", call.node_id));
+    if (std::holds_alternative<PrepareRequest>(call.request)) {
+      prepared_[call.job_id].push_back(call);
+    }
+    calls.push_back(std::move(call));
+  }
+  for (JobStatus& status : turn.published) statuses[status.job_id()] = std::move(status);
+  for (auto& answer : turn.submit_answers)
+    answers.insert_or_assign(answer.request_id, answer.job_id);
+}
+
+void FakeCluster::Keep(const StoreRecord& record) {
+  if (const auto* commit = std::get_if<CommitRecord>(&record)) {
+    history.push_back(absl::StrCat("commit ", commit->step));
+    losses[commit->job_id].push_back(commit->loss);
+  } else if (const auto* event = std::get_if<EventRecord>(&record)) {
+    events.push_back(absl::StrCat(event->job_id, ": ", event->text));
+  } else {
+    records.push_back(std::get<JobRecord>(record));
+  }
+}
+
+absl::Status FakeCluster::AddNode(const std::string& id, Role role, const std::string& isa,
+                                  uint64_t incarnation) {
+  RegisterRequest request;
+  request.set_node_id(id);
+  request.set_role(role);
+  request.set_host("127.0.0.1");
+  request.set_control_port(1000);
+  request.set_fabric_port(2000);
+  request.set_kernel_isa(role == WAFER ? isa : "");
+  request.set_incarnation(incarnation);
+  if (incarnations_[id] != incarnation) sequence_[id] = 0;
+  incarnations_[id] = incarnation;
+  absl::Status status;
+  Do([&](ControllerTurn& turn) { status = core_->OnRegister(request, turn); });
+  return status;
+}
+
+void FakeCluster::AddNodes() {
+  for (const char* id : {"m0", "m1"}) WS_CHECK(AddNode(id, MEMORYX).ok());
+  WS_CHECK(AddNode("s0", SWARMX).ok());
+  for (const char* id : {"w0", "w1"}) WS_CHECK(AddNode(id, WAFER).ok());
+}
+
+void FakeCluster::Pass(double seconds, const std::vector<std::string>& alive) {
+  now_s += seconds;
+  for (const auto& [id, incarnation] : incarnations_) {
+    if (!alive.empty() && std::find(alive.begin(), alive.end(), id) == alive.end()) continue;
+    HeartbeatRequest beat;
+    beat.set_node_id(id);
+    beat.set_incarnation(incarnation);
+    // A lost node is told to register again; it does that in AddNode.
+    Do([&](ControllerTurn& turn) { core_->OnHeartbeat(beat, turn).IgnoreError(); });
+  }
+  Do([&](ControllerTurn& turn) { core_->OnTimer(turn); });
+}
+
+void FakeCluster::Submit(const JobSpec& job, const std::string& request_id) {
+  AdmittedJob admitted;
+  admitted.plan = CompileOrDie(job);
+  Do([&](ControllerTurn& turn) { core_->OnSubmit(request_id, std::move(admitted), turn); });
+}
+
+void FakeCluster::Cancel(const std::string& job_id) {
+  Do([&](ControllerTurn& turn) { core_->OnCancel(job_id, turn); });
+}
+
+absl::Status FakeCluster::Report(NodeReport report) {
+  absl::Status status;
+  Do([&](ControllerTurn& turn) { status = core_->OnReport(report, turn); });
+  return status;
+}
+
+void FakeCluster::Persist(const absl::Status& status) {
+  const uint64_t token = writes.front();
+  writes.pop_front();
+  Do([&](ControllerTurn& turn) { core_->OnPersisted(token, status, turn); });
+}
+
+void FakeCluster::Answer(const NodeCall& call, const absl::Status& status) {
+  NodeCallResult result;
+  result.call = call;
+  result.status = status;
+  const auto failure = failures.find(absl::StrCat(KindOf(call.request), " ", call.node_id));
+  if (failure != failures.end()) result.status = failure->second;
+  if (const auto* seal = std::get_if<SealRequest>(&call.request)) {
+    SealReply reply;
+    reply.set_path(absl::StrCat("/checkpoints/", seal->steps_done()));
+    reply.set_weights_hash(absl::StrCat("weights", seal->steps_done()));
+    reply.set_optimizer_hash(absl::StrCat("optimizer", seal->steps_done()));
+    result.reply = reply;
+  }
+  Do([&](ControllerTurn& turn) { core_->OnCallDone(result, turn); });
+}
+
+bool FakeCluster::StepOnce() {
+  if (!writes.empty()) {
+    Persist();
+    return true;
+  }
+  if (!calls.empty()) {
+    const NodeCall call = std::move(calls.front());
+    calls.pop_front();
+    Answer(call);
+    return true;
+  }
+  for (const auto& [job_id, status] : statuses) {
+    if (status.state() != RUNNING) continue;
+    const std::vector<NodeReport> reports = NextReports(job_id);
+    if (reported_[job_id] >= reports.size()) continue;
+    const NodeReport report = reports[reported_[job_id]++];
+    WS_CHECK(Report(report).ok());
+    return true;
+  }
+  return false;
+}
+
+void FakeCluster::Settle() {
+  while (StepOnce()) {
+  }
+}
+
+void FakeCluster::SettleCalls() {
+  while (!writes.empty() || !calls.empty()) StepOnce();
+}
+
+NodeReport FakeCluster::MakeReport(const std::string& job_id, const std::string& node_id) {
+  NodeReport report;
+  report.set_node_id(node_id);
+  report.set_job_id(job_id);
+  report.set_epoch(1);
+  report.set_sequence(sequence_[node_id]++);
+  return report;
+}
+
+// All reports of a job up to and with those of its current step. The first process of a role does
+// the work of all; the sums are those of a loss of 2 and a gradient norm of 3.
+std::vector<NodeReport> FakeCluster::NextReports(const std::string& job_id) {
+  const JobStatus& status = statuses.at(job_id);
+  const Plan plan = CompileOrDie(status.job());
+  std::vector<NodeReport> reports;
+  std::map<std::string, uint64_t> sequence;
+  const auto each = [&](Role role, const std::function<void(int, NodeReport&)>& fill) {
+    int index = 0;
+    for (const NodeCall& call : prepared_[job_id]) {
+      if (std::get<PrepareRequest>(call.request).role() != role) continue;
+      NodeReport& report = reports.emplace_back();
+      report.set_node_id(call.node_id);
+      report.set_job_id(job_id);
+      report.set_epoch(status.epoch());
+      report.set_sequence(sequence[call.node_id]++);
+      fill(index++, report);
+    }
+  };
+  const double tokens_per_leaf =
+      status.job().training().micro_batch() * status.job().model().context();
+  for (uint64_t step = 0; step <= std::min(status.step(), status.steps() - 1); ++step) {
+    each(WAFER, [&](int index, NodeReport& report) {
+      WaferStep& wafer = *report.mutable_wafer_step();
+      wafer.set_step(step);
+      wafer.set_step_seconds(index == 0 ? 1 : 2);
+      wafer.set_exposed_seconds(0.5);
+      wafer.set_sram_peak_bytes(1000 + index);
+      wafer.mutable_traffic()->set_weight_bytes_in(10 * (step + 1));
+      for (int leaf = 0; index == 0 && leaf < plan.leaves; ++leaf) {
+        wafer.add_micro_batch(leaf);
+        wafer.add_loss_sum(2 * tokens_per_leaf);
+      }
+    });
+    each(MEMORYX, [&](int index, NodeReport& report) {
+      report.mutable_gradients_ready()->set_step(step);
+      for (size_t tile = 0; index == 0 && tile < plan.tiles.size(); ++tile) {
+        report.mutable_gradients_ready()->add_tile(tile);
+        report.mutable_gradients_ready()->add_square_sum(tile == 0 ? 9 : 0);
+      }
+    });
+    if (status.step() <= step) break;  // the rest follows the commit
+    if (plan.ValidationDue(step + 1)) {
+      each(WAFER, [&](int index, NodeReport& report) {
+        WaferValidation& validation = *report.mutable_wafer_validation();
+        validation.set_step(step);
+        for (int leaf = 0; index == 0 && leaf < plan.validation_leaves; ++leaf) {
+          validation.add_micro_batch(leaf);
+          validation.add_loss_sum(4 * tokens_per_leaf);
+        }
+      });
+    }
+    if (plan.CheckpointDue(step + 1)) {
+      each(MEMORYX, [&](int, NodeReport& report) {
+        report.mutable_checkpoint_written()->set_steps_done(step + 1);
+      });
+    }
+  }
+  return reports;
+}
+
+NodeStatus FakeCluster::Node(const std::string& id) const {
+  const NodeList list = core_->ListNodes(now_s);
+  for (const NodeStatus& node : list.nodes()) {
+    if (node.node_id() == id) return node;
+  }
+  WS_CHECK(false && "no such node");
+}
+
+}  // namespace waferstream

@@ -1,0 +1,79 @@
+// A scripted cluster around a ControllerCore, for tests: nodes that answer, a store that remembers,
+// and a clock that stands still unless it is moved.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "controller/controller_core.h"
+#include "plan/test_job.h"
+
+namespace waferstream {
+
+// 3 steps on 2 MemoryX, 1 SwarmX and 2 wafer nodes, with a checkpoint after 2 and 3 steps.
+JobSpec SmallJob();
+
+// "Prepare", "Commit", ...
+std::string KindOf(const NodeRequest& request);
+
+class FakeCluster {
+ public:
+  explicit FakeCluster(std::vector<RestoredJob> restored = {});
+
+  // -- the outside world -------------------------------------------------------------------------
+  absl::Status AddNode(const std::string& id, Role role, const std::string& isa = "avx2",
+                       uint64_t incarnation = 1);
+  // m0 m1 s0 w0 w1: what SmallJob asks for.
+  void AddNodes();
+  // The clock moves; nodes in `alive` (all: empty) are heard of first.
+  void Pass(double seconds, const std::vector<std::string>& alive = {});
+  // Hands the job in; Settle or StepOnce makes it durable. Returns its id when it has one already.
+  void Submit(const JobSpec& job, const std::string& request_id = "request");
+  void Cancel(const std::string& job_id);
+  absl::Status Report(NodeReport report);  // with its own sequence
+
+  // -- the nodes and the disk --------------------------------------------------------------------
+  // Does one thing that is waiting: a write, else an answer, else a report of the running job.
+  // False: nothing to do.
+  bool StepOnce();
+  void Settle();
+  // Writes and answers only: the nodes report nothing.
+  void SettleCalls();
+  void Answer(const NodeCall& call, const absl::Status& status = absl::OkStatus());
+  void Persist(const absl::Status& status = absl::OkStatus());
+
+  // What the nodes of job `job_id` report next, given its status; empty: they wait.
+  std::vector<NodeReport> NextReports(const std::string& job_id);
+  NodeReport MakeReport(const std::string& job_id, const std::string& node_id);
+
+  NodeStatus Node(const std::string& id) const;
+  const JobStatus& Job(const std::string& id = "j-000001") const { return statuses.at(id); }
+
+  // What a call answers instead of OK: by (kind, node), e.g. "Prepare m1".
+  std::map<std::string, absl::Status> failures;
+
+  std::deque<NodeCall> calls;   // not yet answered
+  std::deque<uint64_t> writes;  // tokens, not yet durable
+  std::map<std::string, JobStatus> statuses;
+  std::map<std::string, absl::StatusOr<std::string>> answers;  // of Submit, by request_id
+  std::vector<std::string> history;  // "Prepare m0", "commit 0", in the order of asking
+  std::vector<std::string> events;   // "j-000001: running"
+  std::map<std::string, std::vector<double>> losses;
+  std::vector<JobRecord> records;
+  double now_s = 100;
+
+ private:
+  void Do(const std::function<void(ControllerTurn&)>& event);
+  void Keep(const StoreRecord& record);
+
+  std::unique_ptr<ControllerCore> core_;
+  std::map<std::string, uint64_t> sequence_;               // by node_id
+  std::map<std::string, uint64_t> incarnations_;           // by node_id
+  std::map<std::string, std::vector<NodeCall>> prepared_;  // by job_id: its Prepare calls
+  std::map<std::string, uint64_t> reported_;               // by job_id: reports the nodes have made
+};
+
+}  // namespace waferstream
