@@ -1,0 +1,40 @@
+// The file by which `waferctl down`, and every command without --controller, find the cluster that
+// `waferctl up` left running on this machine.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/process_identity.h"
+
+namespace waferstream {
+
+struct ClusterProcess {
+  std::string name;  // e.g. "wafer-0"
+  ProcessIdentity identity;
+  std::string log;
+};
+
+// Written anew after every process that `up` starts, so that no process is ever without an entry
+// for longer than it takes to write it.
+struct ClusterFile {
+  std::string controller;  // host:port; empty while the controller starts
+  std::string boot_id;     // the boot that the start times count from
+  std::vector<ClusterProcess> processes;
+};
+
+// The folder of the one cluster of this user: $XDG_STATE_HOME/waferstream/cluster, or the same
+// under ~/.local/state.
+std::string DefaultClusterDir();
+
+// Replaces DIR/cluster.json atomically.
+absl::Status WriteClusterFile(const std::string& dir, const ClusterFile& cluster);
+// NOT_FOUND: there is none. INVALID_ARGUMENT: it is not one.
+absl::StatusOr<ClusterFile> ReadClusterFile(const std::string& dir);
+absl::Status RemoveClusterFile(const std::string& dir);
+
+// Those of its processes that still run.
+std::vector<ClusterProcess> RunningProcesses(const ClusterFile& cluster);
+
+}  // namespace waferstream

@@ -1,0 +1,63 @@
+#include "client/cluster_file.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "gtest/gtest.h"
+
+namespace waferstream {
+namespace {
+
+ClusterFile WithThisProcess() {
+  ClusterFile cluster;
+  cluster.controller = "127.0.0.1:4321";
+  cluster.boot_id = BootId();
+  cluster.processes.push_back({"controller", *IdentityOf(getpid()), "/log"});
+  return cluster;
+}
+
+std::string Dir() { return testing::TempDir(); }
+
+TEST(ClusterFileTest, ReadsBackWhatWasWritten) {
+  ASSERT_TRUE(WriteClusterFile(Dir(), WithThisProcess()).ok());
+  const absl::StatusOr<ClusterFile> read = ReadClusterFile(Dir());
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->controller, "127.0.0.1:4321");
+  ASSERT_EQ(read->processes.size(), 1u);
+  EXPECT_EQ(read->processes[0].identity, *IdentityOf(getpid()));
+  EXPECT_EQ(read->processes[0].name, "controller");
+  EXPECT_TRUE(RemoveClusterFile(Dir()).ok());
+  EXPECT_TRUE(RemoveClusterFile(Dir()).ok()) << "twice is as good as once";
+  EXPECT_EQ(ReadClusterFile(Dir()).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(ClusterFileTest, SomethingElseIsRefused) {
+  for (const char* text : {"", "{", "[]", "{\"controller\": 5}", "{\"controller\": \"a\"}"}) {
+    std::ofstream(Dir() + "/cluster.json") << text;
+    EXPECT_EQ(ReadClusterFile(Dir()).status().code(), absl::StatusCode::kInvalidArgument) << text;
+  }
+  EXPECT_TRUE(RemoveClusterFile(Dir()).ok());
+}
+
+TEST(ClusterFileTest, RunningMeansThisVeryProcess) {
+  ClusterFile cluster = WithThisProcess();
+  EXPECT_EQ(RunningProcesses(cluster).size(), 1u);
+  ++cluster.processes[0].identity.start_ticks;
+  EXPECT_TRUE(RunningProcesses(cluster).empty()) << "a reused number";
+  cluster = WithThisProcess();
+  cluster.boot_id = "another";
+  EXPECT_TRUE(RunningProcesses(cluster).empty()) << "of another boot";
+}
+
+TEST(ClusterFileTest, DefaultFolder) {
+  setenv("XDG_STATE_HOME", "/state", 1);
+  EXPECT_EQ(DefaultClusterDir(), "/state/waferstream/cluster");
+  setenv("XDG_STATE_HOME", "relative", 1);  // the XDG rules say: ignore
+  setenv("HOME", "/home/jane", 1);
+  EXPECT_EQ(DefaultClusterDir(), "/home/jane/.local/state/waferstream/cluster");
+}
+
+}  // namespace
+}  // namespace waferstream

@@ -1,0 +1,40 @@
+#include "client/controller_address.h"
+
+#include <cstdlib>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "client/cluster_file.h"
+
+namespace waferstream {
+
+absl::Status CheckAddress(const std::string& source, const std::string& address) {
+  const size_t colon = address.rfind(':');
+  int port = 0;
+  if (colon != std::string::npos && colon > 0 &&
+      absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 1 && port <= 65535) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(source, ": '", address, "' is not host:port"));
+}
+
+absl::StatusOr<std::string> ResolveController(const std::string& flag) {
+  if (!flag.empty()) {
+    RETURN_IF_ERROR(CheckAddress("--controller", flag));
+    return flag;
+  }
+  const char* variable = std::getenv("WAFERSTREAM_CONTROLLER");
+  if (variable && *variable) {
+    RETURN_IF_ERROR(CheckAddress("WAFERSTREAM_CONTROLLER", variable));
+    return std::string(variable);
+  }
+  const absl::StatusOr<ClusterFile> cluster = ReadClusterFile(DefaultClusterDir());
+  if (cluster.ok() && !cluster->controller.empty()) return cluster->controller;
+  return absl::UnavailableError(
+      "controller: none is known; give --controller host:port, set WAFERSTREAM_CONTROLLER, or "
+      "start "
+      "a cluster with `waferctl up`");
+}
+
+}  // namespace waferstream

@@ -1,0 +1,151 @@
+#include "client/controller_client.h"
+
+#include <grpc/support/log.h>
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/controller.grpc.pb.h"
+
+namespace waferstream {
+namespace {
+
+// The controller answers from memory or from one small SQLite transaction; what takes longer than
+// this is not coming.
+constexpr auto kCallDeadline = std::chrono::seconds(10);
+
+// A Watch call is opened anew this often: a controller that hangs, rather than dies, is noticed by
+// not answering the next one.
+constexpr auto kWatchDeadline = std::chrono::seconds(30);
+
+void SetDeadline(grpc::ClientContext& context, std::chrono::seconds limit) {
+  context.set_deadline(std::chrono::system_clock::now() + limit);
+}
+
+absl::Status ToAbsl(const grpc::Status& status, const std::string& address) {
+  if (status.ok()) return absl::OkStatus();
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  const std::string who = absl::StrCat("controller ", address, ": ");
+  switch (code) {
+    case absl::StatusCode::kUnavailable:
+      return absl::UnavailableError(absl::StrCat(who, "cannot be reached"));
+    case absl::StatusCode::kDeadlineExceeded:
+      return absl::DeadlineExceededError(absl::StrCat(who, "does not answer"));
+    case absl::StatusCode::kUnimplemented:
+      return absl::UnavailableError(absl::StrCat(who, "something else listens there"));
+    default:
+      return absl::Status(code, status.error_message());
+  }
+}
+
+// gRPC logs connection errors to stderr by itself; ours are one line, and say the same.
+void SilenceGrpc() {
+  if (!std::getenv("GRPC_VERBOSITY")) gpr_set_log_function([](gpr_log_func_args*) {});
+}
+
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
+  SilenceGrpc();
+  grpc::ChannelArguments arguments;
+  // A controller is inside the cluster; a proxy that the environment names is for the outside.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  // A job of many steps has a long list of losses.
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+JobRef RefTo(const std::string& job_id) {
+  JobRef ref;
+  ref.set_job_id(job_id);
+  return ref;
+}
+
+class GrpcWatchCall : public ControllerClient::WatchCall {
+ public:
+  GrpcWatchCall(Controller::Stub& stub, const std::string& job_id, std::string address)
+      : address_(std::move(address)) {
+    SetDeadline(context_, kWatchDeadline);
+    reader_ = stub.Watch(&context_, RefTo(job_id));
+  }
+
+  bool Read(JobStatus* status) override { return reader_->Read(status); }
+  void Cancel() override { context_.TryCancel(); }
+  absl::Status Finish() override { return ToAbsl(reader_->Finish(), address_); }
+
+ private:
+  const std::string address_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<JobStatus>> reader_;
+};
+
+}  // namespace
+
+struct ControllerClient::Impl {
+  std::unique_ptr<Controller::Stub> stub;
+
+  template <typename Request, typename Reply>
+  absl::StatusOr<Reply> Call(grpc::Status (Controller::Stub::*method)(grpc::ClientContext*,
+                                                                      const Request&, Reply*),
+                             const Request& request, const std::string& address) {
+    grpc::ClientContext context;
+    SetDeadline(context, kCallDeadline);
+    Reply reply;
+    const absl::Status status = ToAbsl((stub.get()->*method)(&context, request, &reply), address);
+    if (!status.ok()) return status;
+    return reply;
+  }
+};
+
+ControllerClient::ControllerClient(std::string address)
+    : address_(std::move(address)), impl_(new Impl{Controller::NewStub(OpenChannel(address_))}) {}
+
+ControllerClient::~ControllerClient() = default;
+
+absl::StatusOr<JobStatus> ControllerClient::Submit(const SubmitRequest& request) {
+  return impl_->Call(&Controller::Stub::Submit, request, address_);
+}
+
+absl::StatusOr<JobStatus> ControllerClient::Get(const std::string& job_id) {
+  return impl_->Call(&Controller::Stub::Get, RefTo(job_id), address_);
+}
+
+absl::StatusOr<JobList> ControllerClient::List() {
+  return impl_->Call(&Controller::Stub::List, Empty(), address_);
+}
+
+absl::StatusOr<JobStatus> ControllerClient::Cancel(const std::string& job_id) {
+  return impl_->Call(&Controller::Stub::Cancel, RefTo(job_id), address_);
+}
+
+absl::StatusOr<EventList> ControllerClient::Events(const std::string& job_id) {
+  return impl_->Call(&Controller::Stub::Events, RefTo(job_id), address_);
+}
+
+absl::StatusOr<NodeList> ControllerClient::ListNodes() {
+  return impl_->Call(&Controller::Stub::ListNodes, Empty(), address_);
+}
+
+absl::StatusOr<std::string> ControllerClient::ReadNodeLog(const std::string& node_id,
+                                                          uint64_t bytes_max) {
+  NodeLogRequest request;
+  request.set_node_id(node_id);
+  request.set_bytes_max(bytes_max);
+  absl::StatusOr<ReadLogReply> reply =
+      impl_->Call(&Controller::Stub::ReadNodeLog, request, address_);
+  if (!reply.ok()) return reply.status();
+  return reply->text();
+}
+
+absl::StatusOr<VersionReply> ControllerClient::Version() {
+  return impl_->Call(&Controller::Stub::Version, Empty(), address_);
+}
+
+std::unique_ptr<ControllerClient::WatchCall> ControllerClient::Watch(const std::string& job_id) {
+  return std::make_unique<GrpcWatchCall>(*impl_->stub, job_id, address_);
+}
+
+}  // namespace waferstream

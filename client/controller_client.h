@@ -1,0 +1,51 @@
+// The controller's user calls, each with a deadline, with errors that say which controller.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "proto/controller.pb.h"
+
+namespace waferstream {
+
+// Thread-safe. Nothing is retried here: every call of the protocol may be repeated by who calls.
+// Errors keep the code that the controller gave; UNAVAILABLE and DEADLINE_EXCEEDED mean that it did
+// not answer.
+class ControllerClient {
+ public:
+  explicit ControllerClient(std::string address);
+  ~ControllerClient();
+
+  absl::StatusOr<JobStatus> Submit(const SubmitRequest& request);
+  absl::StatusOr<JobStatus> Get(const std::string& job_id);
+  absl::StatusOr<JobList> List();
+  absl::StatusOr<JobStatus> Cancel(const std::string& job_id);
+  absl::StatusOr<EventList> Events(const std::string& job_id);
+  absl::StatusOr<NodeList> ListNodes();
+  // The last `bytes_max` bytes of a node's log.
+  absl::StatusOr<std::string> ReadNodeLog(const std::string& node_id, uint64_t bytes_max);
+  absl::StatusOr<VersionReply> Version();
+
+  // One Watch call. Read() may block; Cancel() may be called from another thread and makes it end.
+  class WatchCall {
+   public:
+    virtual ~WatchCall() = default;
+    // False at the end of the stream.
+    virtual bool Read(JobStatus* status) = 0;
+    virtual void Cancel() = 0;
+    // After Read() said false: OK, or why the stream broke.
+    virtual absl::Status Finish() = 0;
+  };
+  std::unique_ptr<WatchCall> Watch(const std::string& job_id);
+
+  const std::string& address() const { return address_; }
+
+ private:
+  struct Impl;
+  const std::string address_;
+  const std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace waferstream

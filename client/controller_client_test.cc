@@ -1,0 +1,163 @@
+#include "client/controller_client.h"
+
+#include <signal.h>
+
+#include <atomic>
+
+#include "client/fake_controller.h"
+#include "client/follow_job.h"
+#include "client/status_stream.h"
+#include "client/test_wait.h"
+#include "gtest/gtest.h"
+
+namespace waferstream {
+namespace {
+
+TEST(ControllerClientTest, ErrorsKeepTheirCode) {
+  FakeController controller;
+  controller.on_get = [](const std::string& job_id, JobStatus* reply) {
+    if (job_id == "gone") return grpc::Status(grpc::StatusCode::NOT_FOUND, "gone: no such job");
+    *reply = StatusAt(7);
+    return grpc::Status::OK;
+  };
+  ControllerClient client(controller.address());
+  EXPECT_EQ(client.Get("job-1")->step(), 7u);
+  EXPECT_EQ(client.Get("gone").status(), absl::NotFoundError("gone: no such job"));
+}
+
+TEST(ControllerClientTest, NobodyThereIsUnavailable) {
+  std::string address;
+  { address = FakeController().address(); }
+  ControllerClient client(address);
+  const absl::Status status = client.List().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(status.message(), "controller " + address + ": cannot be reached");
+}
+
+// The next status, however long it takes; fails the test if there is an error instead.
+JobStatus Await(StatusStream& stream) {
+  for (;;) {
+    absl::StatusOr<std::optional<JobStatus>> next = stream.Next(absl::Seconds(30));
+    if (!next.ok()) {
+      ADD_FAILURE() << next.status();
+      return JobStatus();
+    }
+    if (*next) return **next;
+  }
+}
+
+TEST(StatusStreamTest, SurvivesAControllerThatRestarts) {
+  auto first = std::make_unique<FakeController>();
+  first->on_watch = [](grpc::ServerContext* context, FakeController::WatchWriter* writer) {
+    writer->Write(StatusAt(1));
+    WaitFor([&] { return context->IsCancelled(); });
+    return grpc::Status::OK;
+  };
+  const int port = first->port();
+  ControllerClient client(first->address());
+  StatusStream stream(client, "job-1", absl::Seconds(30));
+  EXPECT_EQ(Await(stream).step(), 1u);
+  first.reset();
+  FakeController second(port);
+  second.on_watch = [](grpc::ServerContext*, FakeController::WatchWriter* writer) {
+    writer->Write(StatusAt(5, DONE));
+    return grpc::Status::OK;
+  };
+  EXPECT_EQ(Await(stream).state(), DONE);
+}
+
+TEST(StatusStreamTest, GivesUpWhenPatienceEnds) {
+  std::string address;
+  { address = FakeController().address(); }
+  ControllerClient client(address);
+  StatusStream stream(client, "job-1", absl::Milliseconds(300));
+  const auto next = stream.Next(absl::Seconds(30));
+  EXPECT_EQ(next.status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(StatusStreamTest, AnUnknownJobIsNotTriedAgain) {
+  FakeController controller;
+  std::atomic<int> calls = 0;
+  controller.on_watch = [&](grpc::ServerContext*, FakeController::WatchWriter*) {
+    ++calls;
+    return grpc::Status(grpc::StatusCode::NOT_FOUND, "job-1: no such job");
+  };
+  ControllerClient client(controller.address());
+  StatusStream stream(client, "job-1", absl::Seconds(30));
+  EXPECT_EQ(stream.Next(absl::Seconds(30)).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(calls, 1);
+}
+
+// A controller with one job that runs until it is cancelled.
+class FollowJobTest : public testing::Test {
+ protected:
+  FollowJobTest() : client_(controller_.address()), progress_(stderr, Progress::Style::kQuiet) {
+    controller_.on_watch = [this](grpc::ServerContext* context,
+                                  FakeController::WatchWriter* writer) {
+      writer->Write(StatusAt(3));
+      WaitFor([&] { return context->IsCancelled() || cancelled_; });
+      if (cancelled_) writer->Write(StatusAt(3, CANCELLED));
+      return grpc::Status::OK;
+    };
+    controller_.on_cancel = [this](const std::string&, JobStatus*) {
+      cancelled_ = ends_when_cancelled_.load();
+      cancel_calls_++;
+      return grpc::Status::OK;
+    };
+  }
+  ~FollowJobTest() override { cancelled_ = true; }
+
+  // Follows the job and interrupts after its first status.
+  absl::StatusOr<JobStatus> FollowAndInterrupt(OnInterrupt on_interrupt, int times) {
+    FollowOptions options;
+    options.on_interrupt = on_interrupt;
+    options.on_status = [&](const JobStatus& status) {
+      if (status.state() == RUNNING && interrupts_.count() == 0) raise(SIGINT);
+    };
+    options.check = [&] {
+      if (interrupts_.count() < times) raise(SIGINT);
+      return absl::OkStatus();
+    };
+    return FollowJob(client_, "job-1", interrupts_, progress_, options);
+  }
+
+  InterruptCounter interrupts_;
+  std::atomic<bool> cancelled_ = false;
+  std::atomic<bool> ends_when_cancelled_ = true;
+  std::atomic<int> cancel_calls_ = 0;
+  FakeController controller_;
+  ControllerClient client_;
+  Progress progress_;
+};
+
+TEST_F(FollowJobTest, InterruptDetaches) {
+  const absl::StatusOr<JobStatus> last = FollowAndInterrupt(OnInterrupt::kDetach, 1);
+  ASSERT_TRUE(last.ok()) << last.status();
+  EXPECT_EQ(last->step(), 3u);
+  EXPECT_EQ(last->state(), RUNNING);
+  EXPECT_EQ(cancel_calls_, 0);
+}
+
+TEST_F(FollowJobTest, InterruptCancels) {
+  const absl::StatusOr<JobStatus> last = FollowAndInterrupt(OnInterrupt::kCancelJob, 1);
+  ASSERT_TRUE(last.ok()) << last.status();
+  EXPECT_EQ(last->state(), CANCELLED);
+  EXPECT_EQ(cancel_calls_, 1);
+}
+
+TEST_F(FollowJobTest, ASecondInterruptDoesNotWait) {
+  ends_when_cancelled_ = false;
+  const absl::StatusOr<JobStatus> last = FollowAndInterrupt(OnInterrupt::kCancelJob, 2);
+  EXPECT_EQ(last.status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(cancel_calls_, 1);
+}
+
+TEST_F(FollowJobTest, AFailedCheckEndsIt) {
+  FollowOptions options;
+  options.check = [] { return absl::AbortedError("wafer-0: was ended by signal 9"); };
+  EXPECT_EQ(FollowJob(client_, "job-1", interrupts_, progress_, options).status().code(),
+            absl::StatusCode::kAborted);
+}
+
+}  // namespace
+}  // namespace waferstream

@@ -1,0 +1,72 @@
+#include "client/follow_job.h"
+
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "client/exit_code.h"
+#include "client/status_stream.h"
+
+namespace waferstream {
+namespace {
+
+// How long a controller may stay away: a restart takes a second or two.
+constexpr absl::Duration kPatience = absl::Seconds(20);
+constexpr absl::Duration kTick = absl::Milliseconds(100);
+// A cancelled job ends when every node has released it; a node that hangs takes a lease to be lost.
+constexpr absl::Duration kCancelLimit = absl::Seconds(15);
+
+// The user's Ctrl-C on a job that is to be cancelled.
+class Canceller {
+ public:
+  Canceller(ControllerClient& client, const std::string& job_id, Progress& progress)
+      : client_(client), job_id_(job_id), progress_(progress) {}
+
+  absl::Status OnTick(int interrupts) {
+    if (interrupts == 0) return absl::OkStatus();
+    if (!asked_at_) {
+      progress_.Note("cancelling; Ctrl-C again does not wait");
+      RETURN_IF_ERROR(client_.Cancel(job_id_).status());
+      asked_at_ = absl::Now();
+    }
+    if (interrupts > 1) return absl::CancelledError(absl::StrCat(job_id_, ": interrupted"));
+    if (absl::Now() - *asked_at_ > kCancelLimit) {
+      return absl::CancelledError(absl::StrCat(job_id_, ": cancelled, but it did not end in time"));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  ControllerClient& client_;
+  const std::string& job_id_;
+  Progress& progress_;
+  std::optional<absl::Time> asked_at_;
+};
+
+}  // namespace
+
+absl::StatusOr<JobStatus> FollowJob(ControllerClient& client, const std::string& job_id,
+                                    const InterruptCounter& interrupts, Progress& progress,
+                                    const FollowOptions& options) {
+  StatusStream stream(client, job_id, kPatience);
+  Canceller canceller(client, job_id, progress);
+  JobStatus last;
+  for (;;) {
+    ASSIGN_OR_RETURN(std::optional<JobStatus> status, stream.Next(kTick));
+    if (status) {
+      last = *std::move(status);
+      options.on_status(last);
+      if (IsFinal(last.state())) return last;
+      progress.Update(last, absl::Now());
+    }
+    if (options.on_interrupt == OnInterrupt::kCancelJob) {
+      RETURN_IF_ERROR(canceller.OnTick(interrupts.count()));
+    } else if (interrupts.count() > 0) {
+      return last;
+    }
+    RETURN_IF_ERROR(options.check());
+  }
+}
+
+}  // namespace waferstream

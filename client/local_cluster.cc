@@ -1,0 +1,185 @@
+#include "client/local_cluster.h"
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "client/controller_client.h"
+
+namespace waferstream {
+namespace {
+
+constexpr const char* kHost = "127.0.0.1";
+// Starting a process and registering takes milliseconds; a machine under heavy load, seconds.
+constexpr absl::Duration kStartLimit = absl::Seconds(60);
+// Every role promises to end within 5 s of SIGTERM.
+constexpr absl::Duration kStopGrace = absl::Seconds(8);
+constexpr absl::Duration kPoll = absl::Milliseconds(20);
+
+std::string LastLine(const std::string& path) {
+  std::ifstream file(path);
+  std::string last;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty()) last = line;
+  }
+  return last;
+}
+
+// "wafer-0: exited with code 1; its log /x/wafer-0.log ends: ...".
+std::string Obituary(const ChildProcess& process) {
+  const std::string last = LastLine(process.log());
+  return absl::StrCat(process.name(), ": ", process.HowItEnded(), "; its log ", process.log(),
+                      last.empty() ? " is empty" : " ends: ", last);
+}
+
+absl::Status MakeDir(const std::string& dir) {
+  std::error_code error;
+  std::filesystem::create_directories(dir, error);
+  if (!error) return absl::OkStatus();
+  return absl::ErrnoToStatus(error.value(), absl::StrCat(dir, ": cannot be created"));
+}
+
+// "wafer" of "wafer-0".
+std::string RoleOf(const std::string& name) { return name.substr(0, name.rfind('-')); }
+
+// 0 until the controller has written its port, which it does in one rename.
+int ReadPort(const std::string& path) {
+  std::ifstream file(path);
+  int port = 0;
+  return file >> port ? port : 0;
+}
+
+}  // namespace
+
+absl::StatusOr<LocalCluster> LocalCluster::Start(const LocalClusterOptions& options,
+                                                 const InterruptCounter& interrupts) {
+  ASSIGN_OR_RETURN(const RoleBinaries binaries, FindRoleBinaries());
+  RETURN_IF_ERROR(MakeDir(options.dir + "/logs"));
+  RETURN_IF_ERROR(MakeDir(options.dir + "/state"));
+  LocalCluster cluster;
+  RETURN_IF_ERROR(cluster.StartController(options, binaries.controller, interrupts));
+  RETURN_IF_ERROR(cluster.StartNodes(options, binaries));
+  RETURN_IF_ERROR(cluster.AwaitRegistration(interrupts));
+  return cluster;
+}
+
+absl::Status LocalCluster::Launch(const LocalClusterOptions& options, const std::string& name,
+                                  std::vector<std::string> argv) {
+  ProcessSpec spec;
+  spec.name = name;
+  spec.log = absl::StrCat(options.dir, "/logs/", name, ".log");
+  spec.argv = std::move(argv);
+  spec.argv.insert(spec.argv.end(), {"--host", kHost, "--log", spec.log});
+  spec.stays = options.stays;
+  spec.inherited_fd = options.inherited_fd;
+  ASSIGN_OR_RETURN(ChildProcess process, ChildProcess::Start(spec));
+  processes_.push_back(std::move(process));
+  reported_.push_back(false);
+  return options.on_start ? options.on_start(processes_.back()) : absl::OkStatus();
+}
+
+absl::Status LocalCluster::StartController(const LocalClusterOptions& options,
+                                           const std::string& binary,
+                                           const InterruptCounter& interrupts) {
+  const std::string port_file = options.dir + "/state/controller.port";
+  std::error_code ignored;
+  std::filesystem::remove(port_file, ignored);  // of an earlier cluster in this folder
+  RETURN_IF_ERROR(Launch(options, "controller",
+                         {binary, "--port", absl::StrCat(options.controller_port), "--port-file",
+                          port_file, "--state", options.dir + "/state"}));
+  const absl::Time deadline = absl::Now() + kStartLimit;
+  int port = 0;
+  while ((port = ReadPort(port_file)) == 0) {
+    RETURN_IF_ERROR(CheckStartUp(interrupts, deadline));
+    absl::SleepFor(kPoll);
+  }
+  address_ = absl::StrCat(kHost, ":", port);
+  return absl::OkStatus();
+}
+
+absl::Status LocalCluster::StartNodes(const LocalClusterOptions& options,
+                                      const RoleBinaries& binaries) {
+  const struct {
+    const char* role;
+    const std::string& binary;
+    int count;
+  } kRoles[] = {{"memoryx", binaries.memoryx, options.shape.memoryx},
+                {"swarmx", binaries.swarmx, options.shape.swarmx},
+                {"wafer", binaries.wafer_node, options.shape.wafers}};
+  for (const auto& role : kRoles) {
+    for (int i = 0; i < role.count; ++i) {
+      const std::string id = absl::StrCat(role.role, "-", i);
+      RETURN_IF_ERROR(Launch(options, id,
+                             {role.binary, "--id", id, "--controller", address_, "--fabric-port",
+                              "0", "--control-port", "0"}));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LocalCluster::AwaitRegistration(const InterruptCounter& interrupts) {
+  std::set<std::string> missing;
+  for (size_t i = 1; i < processes_.size(); ++i) missing.insert(processes_[i].name());
+  ControllerClient client(address_);
+  const absl::Time deadline = absl::Now() + kStartLimit;
+  for (;;) {
+    const absl::StatusOr<NodeList> nodes = client.ListNodes();
+    if (nodes.ok()) {
+      for (const NodeStatus& node : nodes->nodes()) {
+        if (node.state() != LOST) missing.erase(node.node_id());
+      }
+    }
+    if (missing.empty()) return absl::OkStatus();
+    RETURN_IF_ERROR(CheckStartUp(interrupts, deadline));
+    absl::SleepFor(kPoll);
+  }
+}
+
+absl::Status LocalCluster::CheckStartUp(const InterruptCounter& interrupts, absl::Time deadline) {
+  if (interrupts.count() > 0) return absl::CancelledError("interrupted while the cluster started");
+  for (ChildProcess& process : processes_) {
+    if (!process.Running()) return absl::AbortedError(Obituary(process));
+  }
+  if (absl::Now() < deadline) return absl::OkStatus();
+  return absl::DeadlineExceededError(
+      absl::StrCat("cluster: not ready after ", absl::FormatDuration(kStartLimit), "; logs are in ",
+                   std::filesystem::path(processes_[0].log()).parent_path().string()));
+}
+
+std::vector<std::string> LocalCluster::TakeCasualties() {
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < processes_.size(); ++i) {
+    if (reported_[i] || processes_[i].Running()) continue;
+    reported_[i] = true;
+    lines.push_back(Obituary(processes_[i]));
+  }
+  return lines;
+}
+
+absl::Status LocalCluster::CheckAlive() {
+  if (!processes_[0].Running()) return absl::AbortedError(Obituary(processes_[0]));
+  std::set<std::string> alive;
+  for (ChildProcess& process : processes_) {
+    if (process.Running()) alive.insert(RoleOf(process.name()));
+  }
+  for (const ChildProcess& process : processes_) {
+    if (!alive.contains(RoleOf(process.name()))) return absl::AbortedError(Obituary(process));
+  }
+  return absl::OkStatus();
+}
+
+void LocalCluster::Stop() { StopAll(processes_, kStopGrace); }
+
+void LocalCluster::Release() {
+  for (ChildProcess& process : processes_) process.Release();
+  processes_.clear();
+}
+
+}  // namespace waferstream

@@ -1,0 +1,90 @@
+#include "client/status_stream.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "client/exit_code.h"
+
+namespace waferstream {
+namespace {
+
+constexpr absl::Duration kBetweenAttempts = absl::Milliseconds(200);
+
+bool MayComeBack(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kUnavailable ||
+         status.code() == absl::StatusCode::kDeadlineExceeded;
+}
+
+}  // namespace
+
+StatusStream::StatusStream(ControllerClient& client, std::string job_id, absl::Duration patience)
+    : client_(client),
+      job_id_(std::move(job_id)),
+      patience_(patience),
+      thread_([this] { Run(); }) {}
+
+StatusStream::~StatusStream() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stop_ = true;
+    if (call_) call_->Cancel();
+  }
+  thread_.join();
+}
+
+absl::StatusOr<std::optional<JobStatus>> StatusStream::Next(absl::Duration wait) {
+  absl::MutexLock lock(&mutex_);
+  mutex_.AwaitWithTimeout(absl::Condition(this, &StatusStream::HasNews), wait);
+  if (latest_) return std::exchange(latest_, std::nullopt);
+  if (!error_.ok()) return error_;
+  return std::optional<JobStatus>();
+}
+
+void StatusStream::Run() {
+  absl::Time silent_since = absl::Now();
+  for (;;) {
+    bool heard = false;
+    absl::Status status = WatchOnce(&heard);
+    if (heard) silent_since = absl::Now();
+    absl::MutexLock lock(&mutex_);
+    if (stop_ || final_) return;
+    // A stream that ends well before a final state is a controller that shuts down.
+    if (status.ok()) {
+      status = absl::UnavailableError(
+          absl::StrCat("controller ", client_.address(), ": ended the stream"));
+    }
+    if (!MayComeBack(status) || absl::Now() - silent_since > patience_) {
+      error_ = std::move(status);
+      return;
+    }
+    mutex_.AwaitWithTimeout(absl::Condition(&stop_), kBetweenAttempts);
+  }
+}
+
+absl::Status StatusStream::WatchOnce(bool* heard) {
+  const std::unique_ptr<ControllerClient::WatchCall> call = client_.Watch(job_id_);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stop_) call->Cancel();
+    call_ = call.get();
+  }
+  JobStatus status;
+  while (call->Read(&status)) {
+    *heard = true;
+    Publish(std::exchange(status, JobStatus()));
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    call_ = nullptr;
+  }
+  return call->Finish();
+}
+
+void StatusStream::Publish(JobStatus status) {
+  absl::MutexLock lock(&mutex_);
+  final_ = IsFinal(status.state());
+  latest_ = std::move(status);
+}
+
+}  // namespace waferstream
