@@ -1,0 +1,76 @@
+#include "client/generation.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "checkpoint/config.h"
+
+namespace waferstream {
+namespace {
+
+absl::StatusOr<std::vector<uint32_t>> PromptTokens(const GenerationRequest& request,
+                                                   const ModelSpec& model) {
+  if (request.prompt.empty() && request.prompt_tokens.empty()) {
+    return absl::InvalidArgumentError("--prompt: is empty; a model needs a token to begin with");
+  }
+  if (!request.prompt.empty()) {
+    if (model.vocab() != kByteVocabulary) {
+      return absl::InvalidArgumentError(absl::StrCat("--prompt: this model has a vocabulary of ",
+                                                     model.vocab(),
+                                                     ", not of 256 bytes; give --prompt-tokens"));
+    }
+    const auto* bytes = reinterpret_cast<const uint8_t*>(request.prompt.data());
+    return std::vector<uint32_t>(bytes, bytes + request.prompt.size());
+  }
+  for (const uint32_t token : request.prompt_tokens) {
+    if (token >= model.vocab()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--prompt-tokens: ", token, " is not below the vocabulary of ", model.vocab()));
+    }
+  }
+  return request.prompt_tokens;
+}
+
+}  // namespace
+
+absl::StatusOr<JobSpec> GenerationJob(const GenerationRequest& request) {
+  JobSpec job;
+  job.set_name("generate");
+  ASSIGN_OR_RETURN(*job.mutable_model(), ReadConfig(request.checkpoint));
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> prompt, PromptTokens(request, job.model()));
+  GenerateSpec* generate = job.mutable_generate();
+  generate->mutable_prompt()->Assign(prompt.begin(), prompt.end());
+  generate->set_tokens(request.tokens);
+  generate->set_temperature(request.temperature);
+  generate->set_top_k(request.top_k);
+  generate->set_seed(request.seed);
+
+  job.mutable_checkpoint()->set_from(request.checkpoint);
+  job.mutable_checkpoint()->set_keep(1);
+  job.mutable_training()->set_precision(F32);
+  job.mutable_training()->set_tile_elements(1 << 20);
+  ClusterSpec* cluster = job.mutable_cluster();
+  cluster->set_wafers(1);
+  cluster->set_memoryx(1);
+  cluster->set_swarmx(1);
+  cluster->set_fanout(4);
+  cluster->set_planes(1);
+  cluster->mutable_wafer()->set_profile("wse3");
+  cluster->mutable_wafer()->set_sram_bytes(uint64_t{4} << 30);
+  cluster->mutable_wafer()->set_kernel_threads(1);
+  return job;
+}
+
+std::string RenderTokens(const ModelSpec& model, const std::vector<uint32_t>& tokens, bool first) {
+  std::string out;
+  for (const uint32_t token : tokens) {
+    if (model.vocab() == kByteVocabulary) {
+      out.push_back(static_cast<char>(token));
+    } else {
+      absl::StrAppend(&out, first ? "" : " ", token);
+    }
+    first = false;
+  }
+  return out;
+}
+
+}  // namespace waferstream

@@ -1,0 +1,42 @@
+// The job that a command is about: read, completed and checked before anything starts.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "proto/job.pb.h"
+
+namespace CLI {
+class App;
+}
+
+namespace waferstream {
+
+// Where a job comes from, as given on the command line.
+struct JobFlags {
+  std::string file;
+  std::vector<std::string> set;  // "key.path=value"
+  std::optional<int> wafers;
+  std::optional<int> memoryx;
+  std::optional<int> swarmx;
+};
+
+void AddJobFlags(CLI::App& command, JobFlags& flags);
+
+// Reads the job file with the flags applied. checkpoint.dir and checkpoint.from become absolute,
+// relative to the current folder. INVALID_ARGUMENT: one line that names file, line and key.
+absl::StatusOr<JobSpec> LoadJob(const JobFlags& flags);
+
+// A checkpoint by any of its names: itself, a folder of checkpoints or a run folder (then the
+// newest one in it). Absolute. INVALID_ARGUMENT, naming `flag`: there is none.
+absl::StatusOr<std::string> ResolveCheckpoint(const std::string& flag, const std::string& dir);
+
+// Everything that can be known to be wrong with a job from here: that it compiles, that its data
+// has enough tokens within the vocabulary, that its checkpoint is whole and fits. Reads all of the
+// data and the checkpoint once. INVALID_ARGUMENT, or RESOURCE_EXHAUSTED when the job does not fit
+// its wafers; one line, naming field or file.
+absl::Status CheckJob(const JobSpec& job);
+
+}  // namespace waferstream

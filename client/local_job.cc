@@ -1,0 +1,60 @@
+#include "client/local_job.h"
+
+#include <cstdint>
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "base/status.h"
+#include "client/controller_client.h"
+#include "client/follow_job.h"
+#include "client/interrupt.h"
+#include "client/local_cluster.h"
+#include "plan/plan.h"
+
+namespace waferstream {
+namespace {
+
+absl::StatusOr<JobStatus> RunOn(LocalCluster& cluster, const JobSpec& job,
+                                const LocalJobOptions& options, const InterruptCounter& interrupts,
+                                Progress& progress) {
+  ControllerClient client(cluster.controller_address());
+  SubmitRequest request;
+  request.set_request_id(NewRequestId());
+  *request.mutable_job() = job;
+  ASSIGN_OR_RETURN(const JobStatus submitted, client.Submit(request));
+  FollowOptions follow;
+  follow.on_interrupt = OnInterrupt::kCancelJob;
+  follow.on_status = options.on_status;
+  follow.check = [&] {
+    for (const std::string& line : cluster.TakeCasualties()) progress.Note(line);
+    return cluster.CheckAlive();
+  };
+  return FollowJob(client, submitted.job_id(), interrupts, progress, follow);
+}
+
+}  // namespace
+
+absl::StatusOr<JobStatus> RunLocalJob(const JobSpec& job, const LocalJobOptions& options,
+                                      Progress& progress) {
+  const InterruptCounter interrupts;
+  LocalClusterOptions cluster_options;
+  cluster_options.shape = RequestedShape(job);
+  cluster_options.dir = options.dir;
+  cluster_options.inherited_fd = options.inherited_fd;
+  ASSIGN_OR_RETURN(LocalCluster cluster, LocalCluster::Start(cluster_options, interrupts));
+  absl::StatusOr<JobStatus> status = RunOn(cluster, job, options, interrupts, progress);
+  progress.Clear();
+  if (interrupts.count() > 1) cluster.Kill();
+  cluster.Stop();
+  return status;
+}
+
+std::string NewRequestId() {
+  std::random_device random;
+  uint64_t word[2];
+  for (uint64_t& w : word) w = uint64_t{random()} << 32 | random();
+  return absl::StrFormat("%016x%016x", word[0], word[1]);
+}
+
+}  // namespace waferstream

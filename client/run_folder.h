@@ -1,0 +1,18 @@
+// The folder that one run leaves behind: logs, state, checkpoints.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace waferstream {
+
+// ./runs/NAME-YYYYMMDD-HHMMSS-PID, time in UTC.
+std::string DefaultRunFolder(const std::string& job_name, absl::Time now, int pid);
+
+// Creates it and answers with its absolute path. INVALID_ARGUMENT, naming `flag`: it cannot be
+// created or written, or there is something in it already. Nothing is left behind by an error.
+absl::StatusOr<std::string> CreateRunFolder(const std::string& flag, const std::string& dir);
+
+}  // namespace waferstream
