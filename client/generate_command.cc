@@ -1,0 +1,142 @@
+// `waferctl generate`: a checkpoint goes on with a prompt.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "client/command.h"
+#include "client/controller_address.h"
+#include "client/controller_client.h"
+#include "client/controller_flags.h"
+#include "client/follow_job.h"
+#include "client/generation.h"
+#include "client/interrupt.h"
+#include "client/job_input.h"
+#include "client/local_job.h"
+#include "client/output.h"
+#include "client/scratch_folder.h"
+
+namespace waferstream {
+namespace {
+
+struct GenerateFlags {
+  GenerationRequest request;
+  std::string controller;
+  Format format = Format::kTable;
+};
+
+// Prints tokens as they come; a status carries all of them so far.
+class TokenPrinter {
+ public:
+  explicit TokenPrinter(const ModelSpec& model) : model_(model) {}
+
+  void Print(const JobStatus& status) {
+    const auto& all = status.generated();
+    const std::vector<uint32_t> fresh(all.begin() + printed_, all.end());
+    if (result_.ok()) result_ = PrintResult(RenderTokens(model_, fresh, printed_ == 0));
+    printed_ = all.size();
+  }
+  absl::Status Finish() {
+    if (result_.ok() && printed_ > 0) result_ = PrintResult("\n");
+    return result_;
+  }
+
+ private:
+  const ModelSpec model_;
+  int printed_ = 0;
+  absl::Status result_;  // of the first write that failed
+};
+
+using OnStatus = std::function<void(const JobStatus&)>;
+
+absl::StatusOr<JobStatus> GenerateOn(const std::string& address, const JobSpec& job,
+                                     OnStatus on_status, Progress& progress) {
+  RETURN_IF_ERROR(CheckAddress("--controller", address));
+  ControllerClient client(address);
+  SubmitRequest request;
+  request.set_request_id(NewRequestId());
+  *request.mutable_job() = job;
+  const InterruptCounter interrupts;
+  ASSIGN_OR_RETURN(const JobStatus submitted, client.Submit(request));
+  FollowOptions follow;
+  follow.on_interrupt = OnInterrupt::kCancelJob;
+  follow.on_status = std::move(on_status);
+  return FollowJob(client, submitted.job_id(), interrupts, progress, follow);
+}
+
+absl::StatusOr<JobStatus> GenerateHere(const JobSpec& job, OnStatus on_status, Progress& progress) {
+  ASSIGN_OR_RETURN(const ScratchFolder folder, ScratchFolder::Make("generate"));
+  LocalJobOptions options;
+  options.dir = folder.path();
+  options.inherited_fd = folder.guard_fd();
+  options.on_status = std::move(on_status);
+  return RunLocalJob(job, options, progress);
+}
+
+Json GenerationJson(const JobStatus& status) {
+  const auto& generated = status.generated();
+  Json json = {{"job", status.job_id()},
+               {"state", JobState_Name(status.state())},
+               {"reason", status.reason()},
+               {"prompt_tokens", status.job().generate().prompt()},
+               {"tokens", generated}};
+  const ModelSpec& model = status.job().model();
+  if (model.vocab() == kByteVocabulary) {
+    json["text"] = RenderTokens(model, {generated.begin(), generated.end()}, true);
+  }
+  return json;
+}
+
+Outcome Generate(GenerateFlags flags) {
+  ASSIGN_OR_RETURN(flags.request.checkpoint,
+                   ResolveCheckpoint("--checkpoint", flags.request.checkpoint));
+  const absl::StatusOr<JobSpec> job = GenerationJob(flags.request);
+  if (!job.ok()) return absl::InvalidArgumentError(job.status().message());
+  RETURN_IF_ERROR(CheckJob(*job));
+  // Quiet: the text itself is the progress.
+  Progress progress(stderr, Progress::Style::kQuiet);
+  TokenPrinter printer(job->model());
+  OnStatus on_status = [](const JobStatus&) {};
+  if (flags.format == Format::kTable) on_status = [&](const JobStatus& s) { printer.Print(s); };
+  ASSIGN_OR_RETURN(const JobStatus status,
+                   flags.controller.empty()
+                       ? GenerateHere(*job, on_status, progress)
+                       : GenerateOn(flags.controller, *job, on_status, progress));
+  RETURN_IF_ERROR(flags.format == Format::kTable
+                      ? printer.Finish()
+                      : PrintResult(RenderStructured(GenerationJson(status), flags.format)));
+  if (status.state() == FAILED) return absl::AbortedError(status.reason());
+  return ExitCodeOf(status.state());
+}
+
+}  // namespace
+
+void AddGenerateCommand(CLI::App& app, Outcome& outcome) {
+  auto flags = std::make_shared<GenerateFlags>();
+  GenerationRequest& request = flags->request;
+  CLI::App* command = app.add_subcommand("generate", "Let a checkpoint go on with a prompt");
+  command
+      ->add_option("--checkpoint", request.checkpoint,
+                   "Checkpoint, or a folder with checkpoints or of a run (then the newest)")
+      ->required();
+  CLI::Option* text = command->add_option("--prompt", request.prompt, "Text; tokens are its bytes");
+  command->add_option("--prompt-tokens", request.prompt_tokens, "Tokens, with commas between them")
+      ->delimiter(',')
+      ->excludes(text);
+  command->add_option("--tokens", request.tokens, "How many to generate [200]")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--temperature", request.temperature, "0: always the likeliest token [0.8]")
+      ->check(CLI::Range(0.0, 100.0));
+  command->add_option("--top-k", request.top_k, "Choose among the k likeliest; 0: all [40]");
+  command->add_option("--seed", request.seed, "The same seed gives the same text [1]");
+  command
+      ->add_option("--controller", flags->controller,
+                   "Generate on this cluster, instead of a local one made for it")
+      ->type_name("HOST:PORT");
+  AddOutputFlag(*command, flags->format);
+  command->callback([flags, &outcome] { outcome = Generate(*flags); });
+}
+
+}  // namespace waferstream

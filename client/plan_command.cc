@@ -1,0 +1,38 @@
+// `waferctl plan`: what a job would be, without running it.
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "base/status.h"
+#include "client/command.h"
+#include "client/job_input.h"
+#include "client/output.h"
+#include "plan/plan.h"
+#include "plan/plan_report.h"
+
+namespace waferstream {
+namespace {
+
+struct PlanFlags {
+  JobFlags job;
+  Format format = Format::kTable;
+};
+
+Outcome PlanJob(const PlanFlags& flags) {
+  ASSIGN_OR_RETURN(const JobSpec job, LoadJob(flags.job));
+  ASSIGN_OR_RETURN(const Plan plan, Compile(job, RequestedShape(job)));
+  RETURN_IF_ERROR(PrintResult(flags.format, PlanAsText(plan), PlanAsJson(plan)));
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddPlanCommand(CLI::App& app, Outcome& outcome) {
+  auto flags = std::make_shared<PlanFlags>();
+  CLI::App* command =
+      app.add_subcommand("plan", "Compile a job and show where its bytes and its time go");
+  AddJobFlags(*command, flags->job);
+  AddOutputFlag(*command, flags->format);
+  command->callback([flags, &outcome] { outcome = PlanJob(*flags); });
+}
+
+}  // namespace waferstream

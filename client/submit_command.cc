@@ -1,0 +1,57 @@
+// `waferctl submit`.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "client/command.h"
+#include "client/controller_address.h"
+#include "client/controller_client.h"
+#include "client/controller_flags.h"
+#include "client/job_input.h"
+#include "client/local_job.h"
+#include "client/output.h"
+#include "client/watch_job.h"
+
+namespace waferstream {
+namespace {
+
+struct SubmitFlags {
+  JobFlags job;
+  std::string controller;
+  std::string request_id;
+  bool wait = false;
+  Format format = Format::kTable;
+};
+
+Outcome Submit(const SubmitFlags& flags) {
+  ASSIGN_OR_RETURN(const std::string address, ResolveController(flags.controller));
+  SubmitRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_job(), LoadJob(flags.job));
+  RETURN_IF_ERROR(CheckJob(request.job()));
+  request.set_request_id(flags.request_id.empty() ? NewRequestId() : flags.request_id);
+  ControllerClient client(address);
+  ASSIGN_OR_RETURN(const JobStatus job, client.Submit(request));
+  if (flags.wait) return WatchJob(client, job.job_id(), flags.format, ExitCode::kCancelled);
+  RETURN_IF_ERROR(PrintResult(flags.format, job.job_id() + "\n",
+                              Json{{"job", job.job_id()}, {"state", JobState_Name(job.state())}}));
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddSubmitCommand(CLI::App& app, Outcome& outcome) {
+  auto flags = std::make_shared<SubmitFlags>();
+  CLI::App* command = app.add_subcommand("submit", "Queue a job on a cluster that is up");
+  AddJobFlags(*command, flags->job);
+  command->add_flag("--wait", flags->wait, "Watch it to its end and print its result");
+  command->add_option("--request-id", flags->request_id,
+                      "The same id again answers with the same job [random]");
+  AddControllerFlag(*command, flags->controller);
+  AddOutputFlag(*command, flags->format);
+  command->callback([flags, &outcome] { outcome = Submit(*flags); });
+}
+
+}  // namespace waferstream
