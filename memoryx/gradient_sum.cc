@@ -16,20 +16,6 @@ SlotPool::SlotBytes SlotBytesOf(const Plan& plan) {
   return {plan.gradient_slot_bytes[kSmall], plan.gradient_slot_bytes[kLarge]};
 }
 
-// Blocks that wait at once when those of one tree root arrive wave by wave.
-size_t BlocksWaiting(const Plan& plan, const Endpoint& root) {
-  BlockSet blocks(plan.leaves);
-  size_t most = 0;
-  for (int wave = 0; wave < plan.waves; ++wave) {
-    for (const BlockRange& block : BlocksFrom(plan, root, wave)) {
-      auto merge = blocks.Insert(block, kNoBuffer);
-      while (merge) merge = blocks.Insert(merge->result, kNoBuffer);
-      most = std::max(most, blocks.held().size());
-    }
-  }
-  return most;
-}
-
 size_t BufferBytes(const Plan& plan, const TileStore& store, int buffers) {
   size_t elements = 0;
   for (const int tile : store.tiles()) {
@@ -49,15 +35,6 @@ std::vector<Credit> Windows(const Plan& plan, int process) {
 }
 
 }  // namespace
-
-int BuffersPerGradient(const Plan& plan) {
-  size_t most = 0;
-  for (const Channel& channel : plan.channels) {
-    if (channel.up.role != MEMORYX || channel.up.process != 0) continue;
-    most = std::max(most, BlocksWaiting(plan, channel.down));
-  }
-  return static_cast<int>(most);
-}
 
 absl::StatusOr<std::unique_ptr<GradientSum>> GradientSum::Create(const Plan& plan,
                                                                  const MemoryxPlace& place,

@@ -36,10 +36,6 @@
 
 namespace waferstream {
 
-// How many blocks of one gradient wait for a sibling at once, at the most, when the blocks of every
-// wave arrive in order.
-int BuffersPerGradient(const Plan& plan);
-
 class GradientSum {
  public:
   // `store` says which tiles are owned. All references outlive it. RESOURCE_EXHAUSTED: no memory.

@@ -11,6 +11,7 @@
 #include "checkpoint/folder.h"
 #include "memoryx/scripted_cluster.h"
 #include "plan/test_job.h"
+#include "plan/topology.h"
 
 namespace waferstream {
 namespace fs = std::filesystem;

@@ -116,4 +116,19 @@ std::vector<BlockRange> BlocksFrom(const Plan& plan, const Endpoint& down, int w
   return MergeBlocks(std::move(blocks), plan.leaves);
 }
 
+int BuffersPerGradient(const Plan& plan) {
+  // Every plane's root delivers the same blocks, each of its own gradients; the last node is one.
+  const int root = static_cast<int>(plan.tree_nodes.size()) - 1;
+  BlockSet blocks(plan.leaves);
+  size_t most = 0;
+  for (int wave = 0; wave < plan.waves; ++wave) {
+    for (const BlockRange& block : BlocksFrom(plan, SwarmEnd(plan, root), wave)) {
+      auto merge = blocks.Insert(block, 0);
+      while (merge.has_value()) merge = blocks.Insert(merge->result, 0);
+      most = std::max(most, blocks.held().size());
+    }
+  }
+  return static_cast<int>(most);
+}
+
 }  // namespace waferstream

@@ -17,4 +17,8 @@ void BuildTrees(Plan& plan);
 // below has a micro-batch in it.
 std::vector<BlockRange> BlocksFrom(const Plan& plan, const Endpoint& down, int wave);
 
+// How many blocks of one gradient wait for a sibling at MemoryX at once, at the most, when the
+// blocks of every wave arrive in order: 1 for one wave, about log2(waves) for more.
+int BuffersPerGradient(const Plan& plan);
+
 }  // namespace waferstream

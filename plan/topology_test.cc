@@ -137,6 +137,13 @@ TEST(Topology, TheBlocksOfAllWavesAreTheWholeBatch) {
   }
 }
 
+TEST(Topology, MemoryXHoldsABinaryCounterOfWaves) {
+  Plan plan = PlanOf({1, 1, 1, 2, 1}, 8);
+  EXPECT_EQ(BuffersPerGradient(plan), 1);
+  plan.waves = 8;  // after seven waves of one leaf: blocks of four, two and one
+  EXPECT_EQ(BuffersPerGradient(plan), 3);
+}
+
 TEST(Topology, WindowsHoldWhatASubtreeDelivers) {
   for (const Shape& s : Shapes()) {
     const Plan plan = PlanOf(s, 13);
