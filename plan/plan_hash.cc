@@ -1,10 +1,14 @@
-// Plan::Hash(): the canonical bytes of a plan, in the order of its fields, every number as 64 bits.
+// Plan::Hash(): the canonical bytes of a plan, in the order of its fields, every number as 64 bits,
+// little-endian. Streamed, because those of a large plan are hundreds of megabytes.
+#include <xxhash.h>
+
 #include <bit>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
-#include "base/hash.h"
+#include "base/status.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "plan/plan.h"
@@ -14,8 +18,18 @@ namespace {
 
 class Bytes {
  public:
+  Bytes() : state_(XXH3_createState()) {
+    WS_CHECK(state_ != nullptr);
+    XXH3_64bits_reset(state_);
+  }
+  ~Bytes() { XXH3_freeState(state_); }
+  Bytes(const Bytes&) = delete;
+  Bytes& operator=(const Bytes&) = delete;
+
   void Add(uint64_t value) {
-    for (int shift = 0; shift < 64; shift += 8) bytes_.push_back(static_cast<char>(value >> shift));
+    unsigned char bytes[8];
+    for (int i = 0; i < 8; ++i) bytes[i] = static_cast<unsigned char>(value >> (8 * i));
+    XXH3_64bits_update(state_, bytes, sizeof(bytes));
   }
   void Add(double value) { Add(std::bit_cast<uint64_t>(value)); }
   template <typename T>
@@ -23,7 +37,7 @@ class Bytes {
   void Add(T value) { Add(static_cast<uint64_t>(value)); }
   void Add(std::string_view text) {
     Add(text.size());
-    bytes_.append(text);
+    XXH3_64bits_update(state_, text.data(), text.size());
   }
   template <typename T>
   void AddList(const std::vector<T>& list) {
@@ -91,10 +105,10 @@ class Bytes {
     Add(r.count);
   }
 
-  uint64_t Hash() const { return Hash64(bytes_.data(), bytes_.size()); }
+  uint64_t Hash() const { return XXH3_64bits_digest(state_); }
 
  private:
-  std::string bytes_;
+  XXH3_state_t* const state_;
 };
 
 // Equal messages give equal bytes; protobuf promises that only within one build, and one build is
