@@ -66,6 +66,28 @@ TEST(Compile, TightSramMeansMoreWavesAndMoreRecomputation) {
   EXPECT_TRUE(recomputes.contains(RECOMPUTE_FULL));
 }
 
+TEST(Compile, AutoTakesTheLeastRecomputationWithWhichAStepIsOneWave) {
+  JobSpec job = TestJob();
+  std::map<Recompute, size_t> one_wave;
+  for (Recompute recompute : {RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL}) {
+    job.mutable_training()->set_recompute(recompute);
+    one_wave[recompute] = MustCompile(job, {}).sram.bytes;
+  }
+  ASSERT_GT(one_wave[RECOMPUTE_NONE], one_wave[RECOMPUTE_SELECTIVE]);
+  ASSERT_GT(one_wave[RECOMPUTE_SELECTIVE], one_wave[RECOMPUTE_FULL]);
+  job.mutable_training()->set_recompute(RECOMPUTE_AUTO);
+  for (const auto& [recompute, bytes] : one_wave) {
+    job.mutable_cluster()->mutable_wafer()->set_sram_bytes(bytes);
+    const Plan plan = MustCompile(job, {});
+    EXPECT_EQ(plan.recompute, recompute);
+    EXPECT_EQ(plan.waves, 1);
+  }
+  // Not even `full` makes it one wave: several, with as little recomputation as fits.
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(one_wave[RECOMPUTE_FULL] - 1);
+  EXPECT_EQ(MustCompile(job, {}).recompute, RECOMPUTE_NONE);
+  EXPECT_GT(MustCompile(job, {}).waves, 1);
+}
+
 TEST(Compile, TheRefusalNamesTheExactBytesThatWouldDo) {
   JobSpec job = TestJob();
   job.mutable_training()->set_global_batch(16);
@@ -99,6 +121,18 @@ TEST(Compile, TheRefusalNamesTheLargestMicroBatchThatWouldDo) {
   EXPECT_TRUE(Compile(job, {}).ok());
   job.mutable_training()->set_micro_batch(2 * enough);
   EXPECT_FALSE(Compile(job, {}).ok());
+}
+
+TEST(Compile, TheRefusalNamesRecomputationWhenThatWouldDo) {
+  JobSpec job = TestJob();
+  job.mutable_model()->set_layers(24);  // enough activations that recomputation pays
+  job.mutable_training()->set_global_batch(1);
+  job.mutable_training()->set_recompute(RECOMPUTE_NONE);
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(MustCompile(job, {}).sram.bytes - 1);
+  const absl::Status refused = Compile(job, {}).status();
+  EXPECT_TRUE(absl::StrContains(refused.message(), "or training.recompute auto")) << refused;
+  job.mutable_training()->set_recompute(RECOMPUTE_AUTO);
+  EXPECT_TRUE(Compile(job, {}).ok());
 }
 
 TEST(Compile, OwnersAndPlanesCarryEqualShares) {

@@ -1,6 +1,7 @@
 #include "plan/fit.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,17 +25,6 @@ std::vector<Recompute> Candidates(const Plan& plan) {
   const Recompute asked = plan.job.training().recompute();
   if (asked != RECOMPUTE_AUTO) return {asked};
   return {RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL};
-}
-
-const char* NameOf(Recompute recompute) {
-  switch (recompute) {
-    case RECOMPUTE_SELECTIVE:
-      return "selective";
-    case RECOMPUTE_FULL:
-      return "full";
-    default:
-      return "none";
-  }
 }
 
 void SetRecompute(Plan& plan, Recompute recompute) {
@@ -83,19 +73,41 @@ std::string LargestRegions(const SramLayout& layout) {
   return text;
 }
 
-// Whether one micro-batch of the changed job fits, with as much recomputation as is allowed. One
-// wafer is enough to know.
+// Lays out one resident micro-batch with the recomputation that needs the least SRAM. That need not
+// be the most recomputation: it keeps fewer activations, but a whole layer's weights.
+void LayOutLeast(Plan& plan) {
+  const auto candidates = Candidates(plan);
+  Recompute best = candidates[0];
+  size_t least = std::numeric_limits<size_t>::max();
+  for (Recompute recompute : candidates) {
+    SetRecompute(plan, recompute);
+    LayOut(plan, 1);
+    if (plan.sram.bytes >= least) continue;
+    least = plan.sram.bytes;
+    best = recompute;
+  }
+  SetRecompute(plan, best);
+  LayOut(plan, 1);
+}
+
+// Whether one micro-batch of the changed job fits. One wafer is enough to know.
 bool WouldFit(const JobSpec& job) {
   auto plan = BuildTables(job, {.wafers = 1, .memoryx = 1, .swarmx = 1});
   if (!plan.ok()) return false;
-  SetRecompute(*plan, Candidates(*plan).back());
-  return LayOut(*plan, 1);
+  LayOutLeast(*plan);
+  return plan->sram.bytes <= SramBytes(*plan);
 }
 
-// The largest smaller micro_batch, tile and context (halved) with each of which the job would fit.
+// Recomputation, and the largest smaller micro_batch, tile and context (the latter two halved),
+// with each of which the job would fit.
 std::vector<std::string> Remedies(const JobSpec& asked) {
   std::vector<std::string> remedies;
   JobSpec job = asked;
+  job.mutable_training()->set_recompute(RECOMPUTE_AUTO);
+  if (asked.training().recompute() != RECOMPUTE_AUTO && WouldFit(job)) {
+    remedies.push_back("training.recompute auto");
+  }
+  job = asked;
   for (uint32_t micro = asked.training().micro_batch() - 1; micro >= 1; --micro) {
     job.mutable_training()->set_micro_batch(micro);
     if (asked.training().global_batch() % micro != 0 || !WouldFit(job)) continue;
@@ -121,10 +133,10 @@ std::vector<std::string> Remedies(const JobSpec& asked) {
 }
 
 absl::Status Refusal(Plan& plan) {
-  LayOut(plan, 1);
+  LayOutLeast(plan);
   std::string message =
       absl::StrCat("cluster.wafer.sram: ", Bytes(SramBytes(plan)),
-                   " cannot hold one micro-batch; with recompute ", NameOf(plan.recompute),
+                   " cannot hold one micro-batch; with recompute ", RecomputeName(plan.recompute),
                    " it needs ", Bytes(plan.sram.bytes), " = ", LargestRegions(plan.sram),
                    "; to fit: cluster.wafer.sram at least ", plan.sram.bytes, "B");
   for (const std::string& remedy : Remedies(plan.job)) absl::StrAppend(&message, ", or ", remedy);

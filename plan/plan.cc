@@ -66,6 +66,19 @@ double Plan::LearningRate(uint64_t step) const {
   return cosine.min_lr() + 0.5 * (1 + std::cos(kPi * r)) * (lr - cosine.min_lr());
 }
 
+const char* RecomputeName(Recompute recompute) {
+  switch (recompute) {
+    case RECOMPUTE_NONE:
+      return "none";
+    case RECOMPUTE_SELECTIVE:
+      return "selective";
+    case RECOMPUTE_FULL:
+      return "full";
+    default:
+      return "auto";
+  }
+}
+
 ClusterShape RequestedShape(const JobSpec& job) {
   ClusterShape shape;
   shape.wafers = static_cast<int>(job.cluster().wafers());

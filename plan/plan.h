@@ -108,6 +108,9 @@ struct Plan {
 // RESOURCE_EXHAUSTED: it cannot fit; the message shows the arithmetic and what would make it fit.
 absl::StatusOr<Plan> Compile(const JobSpec& job, const ClusterShape& shape);
 
+// "auto", "none", "selective", "full": the words of training.recompute.
+const char* RecomputeName(Recompute recompute);
+
 // The shape that the job itself asks for.
 ClusterShape RequestedShape(const JobSpec& job);
 

@@ -13,10 +13,18 @@ uint64_t SlotBytes(const Credit& window, const size_t (&slot_bytes)[kSlotClasses
   return bytes;
 }
 
-std::vector<ResidentBytes> MemoryXBytes(const Plan& plan, int state_bytes_per_parameter) {
+std::vector<ResidentBytes> MemoryXBytes(const Plan& plan, int state_bytes_per_parameter,
+                                        int gradient_buffers) {
   std::vector<ResidentBytes> processes(plan.shape.memoryx);
-  for (const Tile& tile : plan.tiles) processes[tile.owner].elements += tile.elements;
-  for (ResidentBytes& p : processes) p.state = p.elements * state_bytes_per_parameter;
+  for (size_t t = 0; t < plan.tiles.size(); ++t) {
+    const Tile& tile = plan.tiles[t];
+    ResidentBytes& p = processes[tile.owner];
+    p.elements += tile.elements;
+    p.state += tile.elements * state_bytes_per_parameter;
+    if (plan.is_generation()) continue;
+    const int blocks = plan.parameters[tile.parameter].contributions * gradient_buffers;
+    p.state += (blocks - 1) * plan.GradientBytes(static_cast<int>(t));
+  }
   for (const Channel& channel : plan.channels) {
     if (channel.up.role != MEMORYX) continue;
     processes[channel.up.process].windows +=
@@ -109,7 +117,8 @@ int StateBytesPerParameter(const JobSpec& job) {
 PlanCosts CostsOf(const Plan& plan) {
   PlanCosts costs;
   costs.state_bytes_per_parameter = StateBytesPerParameter(plan.job);
-  costs.memoryx = MemoryXBytes(plan, costs.state_bytes_per_parameter);
+  costs.gradient_buffers = plan.is_generation() ? 0 : BuffersPerGradient(plan);
+  costs.memoryx = MemoryXBytes(plan, costs.state_bytes_per_parameter, costs.gradient_buffers);
   costs.swarmx = SwarmXBytes(plan);
   costs.traffic = TrafficOf(plan);
   const ForwardFlops forward = ForwardFlopsOf(plan.job.model());

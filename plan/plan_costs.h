@@ -28,7 +28,8 @@ struct StepTraffic {
 };
 
 struct PlanCosts {
-  int state_bytes_per_parameter = 0;  // of MemoryX
+  int state_bytes_per_parameter = 0;  // of MemoryX, with one contribution and one block
+  int gradient_buffers = 0;           // blocks of one gradient that MemoryX has room for
   std::vector<ResidentBytes> memoryx;
   std::vector<ResidentBytes> swarmx;
   StepTraffic traffic;
@@ -36,8 +37,9 @@ struct PlanCosts {
   double recompute_flops = 0;  // done a second time on top of them
 };
 
-// AdamW: weight, gradient and two moments; SGD: weight, gradient and momentum; a generation: the
-// weight. All fp32.
+// What MemoryX keeps of a parameter, all fp32. AdamW: weight, gradient and two moments, 16 B; SGD:
+// weight, gradient and momentum, 12 B; a generation: the weight, 4 B. A further contribution, and a
+// further block that waits for a later wave, is 4 B more: plan costs count them.
 int StateBytesPerParameter(const JobSpec& job);
 
 PlanCosts CostsOf(const Plan& plan);

@@ -13,11 +13,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-const char* NameOf(Recompute recompute) {
-  if (recompute == RECOMPUTE_FULL) return "full";
-  return recompute == RECOMPUTE_SELECTIVE ? "selective" : "none";
-}
-
 // Levels of nodes between a wafer and MemoryX.
 int DepthOf(const Plan& plan) {
   int depth = 0;
@@ -51,6 +46,7 @@ ordered_json MemoryXAsJson(const PlanCosts& costs) {
         {{"parameters", p.elements}, {"state_bytes", p.state}, {"window_bytes", p.windows}});
   }
   return {{"state_bytes_per_parameter", costs.state_bytes_per_parameter},
+          {"gradient_buffers", costs.gradient_buffers},
           {"processes", std::move(processes)}};
 }
 
@@ -81,6 +77,11 @@ std::string Bytes(uint64_t bytes) {
   return absl::StrFormat("%d B (%.1f %s)", bytes, value, kUnits[unit]);
 }
 
+// "1 wave", "3 waves".
+std::string Count(int64_t count, const char* noun) {
+  return absl::StrCat(count, " ", noun, count == 1 ? "" : "s");
+}
+
 // A heading, and rows of a name and a value.
 class Text {
  public:
@@ -109,9 +110,8 @@ void AddStep(const Plan& plan, const PlanCosts& costs, Text& out) {
   out.Heading(plan.is_generation() ? "A token" : "A step");
   if (!plan.is_generation()) {
     out.Row("micro-batches", plan.leaves, " of ", plan.job.training().micro_batch(), " sequences");
-    out.Row("waves", plan.waves, ", at most ", plan.resident_max,
-            " micro-batches resident on a wafer");
-    out.Row("recompute", NameOf(plan.recompute));
+    out.Row("waves", plan.waves, ", at most ", plan.resident_max, " of them resident on a wafer");
+    out.Row("recompute", RecomputeName(plan.recompute));
   }
   out.Row("FLOPs of the model", absl::StrFormat("%.4g", costs.step_flops));
   out.Row("FLOPs of recomputation", absl::StrFormat("%.4g", costs.recompute_flops));
@@ -138,9 +138,11 @@ const ResidentBytes& Fullest(const std::vector<ResidentBytes>& processes) {
 void AddServices(const Plan& plan, const PlanCosts& costs, Text& out) {
   out.Heading("Services");
   const ResidentBytes& memoryx = Fullest(costs.memoryx);
-  out.Row("MemoryX, each at most", Bytes(memoryx.state), " state = ", memoryx.elements,
-          " parameters x ", costs.state_bytes_per_parameter, " B; ", Bytes(memoryx.windows),
+  out.Row("MemoryX, each at most", Bytes(memoryx.state), " state, ", Bytes(memoryx.windows),
           " windows");
+  const uint64_t plain = memoryx.elements * costs.state_bytes_per_parameter;
+  out.Row("  its state", memoryx.elements, " parameters x ", costs.state_bytes_per_parameter,
+          " B + ", memoryx.state - plain, " B for further contributions and waves");
   out.Row("SwarmX, each at most", Bytes(Fullest(costs.swarmx).windows), " windows");
   out.Row("trees", plan.job.cluster().planes(), " planes, each ", NodesPerPlane(plan), " nodes in ",
           DepthOf(plan), " levels over ", plan.shape.wafers, " wafers, fan-out ",
@@ -149,13 +151,13 @@ void AddServices(const Plan& plan, const PlanCosts& costs, Text& out) {
 
 void AddTraffic(const Plan& plan, const StepTraffic& t, Text& out) {
   out.Heading(plan.is_generation() ? "Traffic a token" : "Traffic a step");
-  out.Row("weights into each wafer", Bytes(t.weights_to_wafer), " = ", plan.waves, " waves x (",
-          t.forward_stream, " forward + ", t.backward_stream, " backward)");
+  out.Row("weights into each wafer", Bytes(t.weights_to_wafer), " = ", Count(plan.waves, "wave"),
+          " x (", t.forward_stream, " forward + ", t.backward_stream, " backward)");
   if (plan.is_generation()) return;
   out.Row("gradients from a wafer", "at most ", Bytes(t.gradients_from_wafer), " = ",
-          t.gradients_from_wafer / t.gradient_stream, " blocks x ", t.gradient_stream);
+          Count(t.gradients_from_wafer / t.gradient_stream, "block"), " x ", t.gradient_stream);
   out.Row("gradients into MemoryX", Bytes(t.gradients_to_memoryx), " = ",
-          t.gradients_to_memoryx / t.gradient_stream, " blocks x ", t.gradient_stream);
+          Count(t.gradients_to_memoryx / t.gradient_stream, "block"), " x ", t.gradient_stream);
 }
 
 }  // namespace
@@ -171,7 +173,7 @@ ordered_json PlanAsJson(const Plan& plan) {
           {"resident_micro_batches_max", plan.resident_max},
           {"waves", plan.waves},
           {"validation_waves", plan.validation_waves},
-          {"recompute", NameOf(plan.recompute)},
+          {"recompute", RecomputeName(plan.recompute)},
           {"step_flops", costs.step_flops},
           {"recompute_flops", costs.recompute_flops},
           {"sram", SramAsJson(plan)},
