@@ -48,9 +48,9 @@ struct GradientItem {
 // INVALID_ARGUMENT: an impossible shape, naming the field.
 absl::StatusOr<std::vector<Parameter>> BuildParameters(const ModelSpec& model);
 
-// Cuts every matrix along its rows into tiles of at most `tile_elements` (at least one row each) and
-// sets first_tile and tile_count. The tiles of a matrix are of nearly equal size, none larger than
-// its first. Owner and plane are not yet set.
+// Cuts every matrix along its rows into tiles of at most `tile_elements` (at least one row each)
+// and sets first_tile and tile_count. The tiles of a matrix are of nearly equal size, none larger
+// than its first. Owner and plane are not yet set.
 std::vector<Tile> CutTiles(std::vector<Parameter>& parameters, uint64_t tile_elements);
 
 }  // namespace waferstream
