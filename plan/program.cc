@@ -271,17 +271,20 @@ class BackwardWriter {
   PassWriter pass_;
 };
 
-// Raises `most` to what one pass holds.
+// Raises `most` to what one pass holds. The tiles of a plane arrive in order, so with the one that
+// is needed come all before it.
 void CountHeld(const std::vector<Op>& ops, const std::vector<int>& stream,
                const std::vector<Tile>& tiles, std::vector<Credit>& most) {
   std::vector<Credit> held(most.size());
-  int arrived = 0;  // positions below it
+  std::vector<int> arrived(most.size(), 0);  // of each plane, the positions below it
   for (const Op& op : ops) {
     for (int need : op.needs) {
-      for (; arrived <= need; ++arrived) {
-        const Tile& tile = tiles[stream[arrived]];
-        const int now = ++held[tile.plane].slots[tile.slot];
-        most[tile.plane].slots[tile.slot] = std::max(most[tile.plane].slots[tile.slot], now);
+      const int plane = tiles[stream[need]].plane;
+      for (int& position = arrived[plane]; position <= need; ++position) {
+        const Tile& tile = tiles[stream[position]];
+        if (tile.plane != plane) continue;
+        const int now = ++held[plane].slots[tile.slot];
+        most[plane].slots[tile.slot] = std::max(most[plane].slots[tile.slot], now);
       }
     }
     for (int position : op.releases) {

@@ -5,7 +5,7 @@
 //
 //   once        (L+1) N D 4 residuals, N D c final norm, N D 4 delta, N max(D,F) 4 input delta,
 //               3 N D c delta of qkv, bf16: 2 N D output delta, and a few bytes a token
-//   for every   none       N (5 D c + 2 F c + 4 D + 4 H) + N D c
+//   for every   none       N (6 D c + 2 F c + 4 D + 4 H)
 //   layer       selective  N (4 D c + F c + 4 D + 4 H), and once N (2 D c + F c)
 //               full       nothing, and once what `none` holds for a layer
 //
