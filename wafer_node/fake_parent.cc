@@ -14,6 +14,8 @@
 namespace waferstream {
 namespace {
 
+constexpr uint32_t kEpoch = 3;
+
 class TestTokens final : public TokenSource {
  public:
   explicit TestTokens(const Plan& plan) : plan_(plan) {}
@@ -32,8 +34,6 @@ class TestTokens final : public TokenSource {
   }
   const Plan& plan_;
 };
-
-std::optional<Pass> Beginning(const Plan& plan) { return FirstPass(plan, 0); }
 
 }  // namespace
 
@@ -72,34 +72,50 @@ FakeParent::FakeParent(const Plan& plan, const TestWeights& weights, const Optio
       lanes_(plan.job.cluster().planes()) {
   auto arena = Arena::Create(plan.job.cluster().wafer().sram_bytes());
   WS_CHECK(arena.ok());
-  core_ = std::make_unique<WaferCore>(plan, WaferCoreOptions{.wafer = options.wafer, .epoch = 3},
-                                      *std::move(arena), MakeTestTokens(plan));
+  core_ =
+      std::make_unique<WaferCore>(plan, WaferCoreOptions{.wafer = options.wafer, .epoch = kEpoch},
+                                  *std::move(arena), MakeTestTokens(plan));
   for (const Channel& channel : plan.channels) {
     if (channel.down.role != WAFER || channel.down.process != options.wafer) continue;
     Lane& lane = lanes_[channel.plane];
     lane.channel = channel.id;
-    lane.pass = Beginning(plan);
+    lane.pass = FirstPass(plan, 0);
     SkipOtherPlanes(lane, channel.plane);
   }
 }
 
-void FakeParent::Tick(const std::function<void(Turn&)>& event) {
+Turn FakeParent::NextTurn() {
   Turn turn;
   turn.now_s = now_s_++;
-  event(turn);
-  Take(turn);
+  return turn;
+}
+
+void FakeParent::HoldBack(const std::vector<Credit>& slots) {
+  const std::vector<Credit> windows = WaferTileWindows(plan_);
+  for (size_t plane = 0; plane < lanes_.size(); ++plane) {
+    for (int s = 0; s < kSlotClasses; ++s) {
+      lanes_[plane].held_back.slots[s] = windows[plane].slots[s] - slots[plane].slots[s];
+    }
+  }
 }
 
 void FakeParent::Start() {
-  Tick([this](Turn& turn) { core_->Start(turn); });
-  for (size_t plane = 0; plane < lanes_.size(); ++plane) {
+  Turn turn = NextTurn();
+  core_->Start(turn);
+  Take(turn);
+  for (Lane& lane : lanes_) {
+    for (int s = 0; s < kSlotClasses; ++s) {
+      for (int i = 0; i < lane.held_back.slots[s]; ++i) {
+        lane.credit.Spend(static_cast<SlotClass>(s));
+      }
+    }
     Credit credit;
     for (int s = 0; s < kSlotClasses; ++s) {
-      credit.slots[s] = lanes_[plane].outstanding[s] = options_.gradient_slots;
+      credit.slots[s] = lane.outstanding[s] = options_.gradient_slots;
     }
-    Tick([&](Turn& turn) {
-      core_->OnCredit(lanes_[plane].channel, FrameKind::kGradient, credit, turn);
-    });
+    turn = NextTurn();
+    core_->OnCredit(lane.channel, FrameKind::kGradient, credit, turn);
+    Take(turn);
   }
 }
 
@@ -110,14 +126,22 @@ void FakeParent::Run() {
 }
 
 bool FakeParent::Step() {
+  if (!failure_.ok()) return false;
+  Turn turn = NextTurn();
   if (!pending_.empty()) {
     const auto event = std::move(pending_.front());
     pending_.pop_front();
-    Tick(event);
-    return true;
+    event(turn);
+  } else if (!DeliverNext(turn)) {
+    return false;
   }
+  Take(turn);
+  return true;
+}
+
+bool FakeParent::DeliverNext(Turn& turn) {
   for (size_t plane = 0; plane < lanes_.size(); ++plane) {
-    if (DeliverTile(static_cast<int>(plane))) return true;
+    if (DeliverTile(static_cast<int>(plane), turn)) return true;
   }
   return false;
 }
@@ -137,13 +161,19 @@ void FakeParent::SkipOtherPlanes(Lane& lane, int plane) const {
 std::optional<FrameHeader> FakeParent::NextTile(int plane) const {
   const Lane& lane = lanes_[plane];
   if (!lane.pass.has_value()) return std::nullopt;
+  const FrameHeader header = NextInPlan(plane);
+  if (!lane.credit.Has(plan_.tiles[header.tile].slot)) return std::nullopt;
+  return header;
+}
+
+FrameHeader FakeParent::NextInPlan(int plane) const {
+  const Lane& lane = lanes_[plane];
   const int tile = StreamOf(plan_, lane.pass->kind)[lane.position];
-  if (!lane.credit.Has(plan_.tiles[tile].slot)) return std::nullopt;
   FrameHeader header;
   header.kind = FrameKind::kTile;
   header.dtype = static_cast<uint8_t>(plan_.wire);
   header.pass = static_cast<uint8_t>(lane.pass->kind);
-  header.epoch = 3;
+  header.epoch = kEpoch;
   header.step = lane.pass->step;
   header.wave = lane.pass->wave;
   header.tile = tile;
@@ -151,7 +181,7 @@ std::optional<FrameHeader> FakeParent::NextTile(int plane) const {
   return header;
 }
 
-bool FakeParent::DeliverTile(int plane) {
+bool FakeParent::DeliverTile(int plane, Turn& turn) {
   const auto header = NextTile(plane);
   if (!header.has_value()) return false;
   Lane& lane = lanes_[plane];
@@ -169,7 +199,7 @@ bool FakeParent::DeliverTile(int plane) {
   }
   ++lane.position;
   SkipOtherPlanes(lane, plane);
-  Tick([&](Turn& turn) { EXPECT_TRUE(core_->OnFrame(lane.channel, *header, turn).ok()); });
+  EXPECT_TRUE(core_->OnFrame(lane.channel, *header, turn).ok());
   return true;
 }
 
@@ -182,14 +212,20 @@ void FakeParent::Take(Turn& turn) {
     } else if (auto* send = std::get_if<SendAction>(&action)) {
       OnSend(*send);
     } else if (auto* compute = std::get_if<ComputeAction>(&action)) {
-      const absl::Status status = compute->work(*parallel_);
-      pending_.push_back([this, id = compute->id, status](Turn& next) {
-        EXPECT_TRUE(core_->OnComputeDone(id, status, next).ok());
-      });
+      OnCompute(*compute);
     } else {
       reports_.push_back(std::get<ReportAction>(action).report);
+      report_times_s_.push_back(turn.now_s);
     }
   }
+}
+
+void FakeParent::OnCompute(const ComputeAction& compute) {
+  const absl::Status status =
+      options_.compute_status.ok() ? compute.work(*parallel_) : options_.compute_status;
+  pending_.push_back([this, id = compute.id, status](Turn& next) {
+    failure_ = core_->OnComputeDone(id, status, next);
+  });
 }
 
 void FakeParent::OnSend(const SendAction& send) {
@@ -198,7 +234,7 @@ void FakeParent::OnSend(const SendAction& send) {
   Lane& lane = lanes_[tile.plane];
   EXPECT_EQ(send.channel, lane.channel);
   EXPECT_EQ(h.kind, FrameKind::kGradient);
-  EXPECT_EQ(h.epoch, 3u);
+  EXPECT_EQ(h.epoch, kEpoch);
   EXPECT_EQ(h.length, tile.elements * sizeof(float));
   EXPECT_GE(--lane.outstanding[tile.slot], 0) << "sent without credit";
   const auto* values = reinterpret_cast<const float*>(send.payload);

@@ -47,6 +47,8 @@ class FakeParent {
     int threads = 1;
     // Gradient slots of each class that are open at once on every plane.
     int gradient_slots = 1;
+    // What every computation ends with, when not OK, in place of computing.
+    absl::Status compute_status = {};
   };
   FakeParent(const Plan& plan, const TestWeights& weights, const Options& options);
 
@@ -54,22 +56,32 @@ class FakeParent {
   void Run();
   // The two halves of Run(), for tests that look between events.
   void Start();
-  // Delivers one thing; false when there is nothing to deliver.
+  // Delivers one thing; false when there is nothing to deliver or the core has failed.
   bool Step();
+
+  // Uses no more than `slots` of what the core grants. Before Start().
+  void HoldBack(const std::vector<Credit>& slots);
 
   // What the core must accept next on a plane; nullopt: the job is over, or it granted no slot.
   std::optional<FrameHeader> NextTile(int plane) const;
+  // The same without regard to slots; the job must not be over.
+  FrameHeader NextInPlan(int plane) const;
 
   WaferCore& core() { return *core_; }
   ChannelId channel(int plane) const { return lanes_[plane].channel; }
   const std::map<BlockKey, std::vector<float>>& blocks() const { return blocks_; }
   const std::vector<NodeReport>& reports() const { return reports_; }
+  // When each of them was made.
+  const std::vector<double>& report_times_s() const { return report_times_s_; }
+  // What OnComputeDone returned, if not OK.
+  const absl::Status& failure() const { return failure_; }
   // Whether every tile of the job was delivered and its slot granted again.
   bool AllReturned() const;
 
  private:
   struct Lane {
     ChannelId channel = 0;
+    Credit held_back;
     CreditBalance credit;                    // for tiles
     int outstanding[kSlotClasses] = {0, 0};  // granted, not yet used
     std::optional<Pass> pass;
@@ -78,9 +90,12 @@ class FakeParent {
 
   void Take(Turn& turn);
   void OnSend(const SendAction& send);
-  bool DeliverTile(int plane);
+  void OnCompute(const ComputeAction& compute);
+  // Delivers the next tile of any plane; false: there is none.
+  bool DeliverNext(Turn& turn);
+  bool DeliverTile(int plane, Turn& turn);
   void SkipOtherPlanes(Lane& lane, int plane) const;
-  void Tick(const std::function<void(Turn&)>& event);
+  Turn NextTurn();
 
   const Plan& plan_;
   const TestWeights& weights_;
@@ -92,6 +107,8 @@ class FakeParent {
   std::deque<std::function<void(Turn&)>> pending_;  // completions
   std::map<BlockKey, std::vector<float>> blocks_;
   std::vector<NodeReport> reports_;
+  std::vector<double> report_times_s_;
+  absl::Status failure_;
 };
 
 // Every gradient of a step, summed over waves and wafers as the tree does, by (tile, contribution).

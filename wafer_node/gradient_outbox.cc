@@ -12,12 +12,17 @@ uint64_t TokenOf(SlotClass slot, int index) {
 
 }  // namespace
 
-GradientOutbox::GradientOutbox(const Plan& plan, int wafer, uint32_t epoch, const AddressBook& at)
-    : plan_(plan), at_(at), epoch_(epoch), lanes_(plan.job.cluster().planes()) {
+GradientOutbox::GradientOutbox(const Plan& plan, int wafer, uint32_t epoch, uint64_t start_step,
+                               const AddressBook& at)
+    : plan_(plan), at_(at) {
+  const Endpoint self{WAFER, wafer, wafer};
+  const int planes = static_cast<int>(plan.job.cluster().planes());
+  for (int plane = 0; plane < planes; ++plane) {
+    lanes_.push_back({.cursor = {plan, plane, self, epoch, start_step}});
+  }
   for (const Channel& channel : plan.channels) {
-    if (channel.down.role == WAFER && channel.down.process == wafer) {
-      lanes_[channel.plane].channel = channel.id;
-    }
+    if (channel.down.role != WAFER || channel.down.process != wafer) continue;
+    lanes_[channel.plane].channel = channel.id;
   }
   for (SramBuffer buffer : {SramBuffer::kStagingSmall, SramBuffer::kStagingLarge}) {
     const SlotClass slot = buffer == SramBuffer::kStagingSmall ? kSmall : kLarge;
@@ -60,20 +65,11 @@ void GradientOutbox::Send(const Op& op, const Wave& wave, Turn& turn) {
   for (size_t g = 0; g < op.gradients.size(); ++g) {
     const GradientItem& item = plan_.program.gradient_stream[op.gradients[g]];
     const SlotClass slot = SlotOf(op.gradients[g]);
-    FrameHeader header;
-    header.kind = FrameKind::kGradient;
-    header.dtype = static_cast<uint8_t>(Dtype::kF32);
-    header.pass = static_cast<uint8_t>(PassKind::kBackward);
-    header.contribution = static_cast<uint8_t>(item.contribution);
-    header.epoch = epoch_;
-    header.step = wave.pass.step;
-    header.wave = wave.pass.wave;
-    header.tile = static_cast<uint32_t>(item.tile);
-    header.length = plan_.GradientBytes(item.tile);
     Lane& lane = lanes_[plan_.tiles[item.tile].plane];
     for (const BlockSet::Held& block : wave.staging.blocks) {
-      header.range_lo = block.range.lo;
-      header.range_level = block.range.level;
+      const FrameHeader header = lane.cursor.Header();
+      WS_CHECK(static_cast<int>(header.tile) == item.tile && lane.cursor.range() == block.range);
+      lane.cursor.Advance();
       int& index = taken_[g][block.buffer];
       lane.queue.push_back({header, slot, index});
       index = -1;  // no longer the op's

@@ -12,6 +12,7 @@
 
 #include "base/credit.h"
 #include "node/role_core.h"
+#include "node/stream_cursor.h"
 #include "plan/pass.h"
 #include "plan/plan.h"
 #include "wafer_node/address_book.h"
@@ -21,7 +22,8 @@ namespace waferstream {
 
 class GradientOutbox {
  public:
-  GradientOutbox(const Plan& plan, int wafer, uint32_t epoch, const AddressBook& at);
+  GradientOutbox(const Plan& plan, int wafer, uint32_t epoch, uint64_t start_step,
+                 const AddressBook& at);
 
   // Whether there are slots for the gradients of `op` when each needs `buffers` of them.
   bool HasRoom(const Op& op, int buffers) const;
@@ -46,8 +48,9 @@ class GradientOutbox {
   };
   struct Lane {
     ChannelId channel = 0;
-    CreditBalance credit;
-    std::deque<Waiting> queue;
+    GradientCursor cursor;  // the next block to be queued
+    CreditBalance credit = {};
+    std::deque<Waiting> queue = {};
   };
 
   SlotClass SlotOf(int gradient) const;
@@ -56,7 +59,6 @@ class GradientOutbox {
 
   const Plan& plan_;
   const AddressBook& at_;
-  const uint32_t epoch_;
   std::vector<Lane> lanes_;  // by plane
   std::vector<int> free_[kSlotClasses];
   std::vector<std::vector<int>> taken_;  // by the running op: slots of every gradient

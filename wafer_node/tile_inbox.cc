@@ -1,46 +1,39 @@
 #include "wafer_node/tile_inbox.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 
 namespace waferstream {
-namespace {
 
-std::vector<std::vector<int>> ByPlane(const Plan& plan, const std::vector<int>& stream) {
-  std::vector<std::vector<int>> positions(plan.job.cluster().planes());
-  for (size_t i = 0; i < stream.size(); ++i) {
-    positions[plan.tiles[stream[i]].plane].push_back(static_cast<int>(i));
-  }
-  return positions;
-}
-
-bool SameTile(const FrameHeader& a, const FrameHeader& b) {
-  return a.kind == b.kind && a.dtype == b.dtype && a.pass == b.pass && a.epoch == b.epoch &&
-         a.step == b.step && a.wave == b.wave && a.tile == b.tile && a.length == b.length;
-}
-
-}  // namespace
-
-TileInbox::TileInbox(const Plan& plan, int wafer, uint32_t epoch, std::optional<Pass> first,
+TileInbox::TileInbox(const Plan& plan, int wafer, uint32_t epoch, uint64_t start_step,
                      const AddressBook& at)
-    : plan_(plan),
-      at_(at),
-      epoch_(epoch),
-      lanes_(plan.job.cluster().planes()),
-      forward_positions_(ByPlane(plan, plan.program.forward_stream)),
-      backward_positions_(ByPlane(plan, plan.program.backward_stream)) {
+    : plan_(plan), at_(at) {
+  const int planes = static_cast<int>(plan.job.cluster().planes());
+  for (int plane = 0; plane < planes; ++plane) {
+    lanes_.push_back({.cursor = {plan, plane, TileCursor::kAnyOwner, epoch, start_step}});
+  }
   for (const Channel& channel : plan.channels) {
     if (channel.down.role != WAFER || channel.down.process != wafer) continue;
     Lane& lane = lanes_[channel.plane];
     lane.channel = channel.id;
-    lane.pass = first;
     for (int s = 0; s < kSlotClasses; ++s) {
       for (int i = channel.tile_window.slots[s] - 1; i >= 0; --i) lane.free[s].push_back(i);
     }
-    SkipEmptyPasses(lane, channel.plane);
   }
+  const auto place = [&](const std::vector<int>& stream) {
+    std::vector<uint64_t> tiles(planes, 0);
+    std::vector<Place> places;
+    for (int tile : stream) {
+      const int plane = plan.tiles[tile].plane;
+      places.push_back({plane, tiles[plane]++});
+    }
+    return places;
+  };
+  forward_ = place(plan.program.forward_stream);
+  backward_ = place(plan.program.backward_stream);
 }
 
 void TileInbox::GrantAll(Turn& turn) const {
@@ -51,95 +44,63 @@ void TileInbox::GrantAll(Turn& turn) const {
   }
 }
 
-TileInbox::Lane* TileInbox::LaneOf(ChannelId channel) {
-  for (Lane& lane : lanes_) {
-    if (lane.channel == channel) return &lane;
-  }
-  return nullptr;
-}
-
-const std::vector<int>& TileInbox::PositionsOf(const Lane& lane, int plane) const {
-  return lane.pass->kind == PassKind::kBackward ? backward_positions_[plane]
-                                                : forward_positions_[plane];
-}
-
-// Moves on to the next pass that has a tile for this plane.
-void TileInbox::SkipEmptyPasses(Lane& lane, int plane) const {
-  while (lane.pass.has_value() && lane.next == PositionsOf(lane, plane).size()) {
-    lane.pass = NextPass(plan_, *lane.pass);
-    ++lane.pass_number;
-    lane.next = 0;
-  }
-}
-
-FrameHeader TileInbox::Expected(const Lane& lane, int plane) const {
-  const int position = PositionsOf(lane, plane)[lane.next];
-  const int tile = StreamOf(plan_, lane.pass->kind)[position];
-  FrameHeader header;
-  header.kind = FrameKind::kTile;
-  header.dtype = static_cast<uint8_t>(plan_.wire);
-  header.pass = static_cast<uint8_t>(lane.pass->kind);
-  header.epoch = epoch_;
-  header.step = lane.pass->step;
-  header.wave = lane.pass->wave;
-  header.tile = static_cast<uint32_t>(tile);
-  header.length = plan_.TileBytes(tile);
-  return header;
+TileInbox::Lane& TileInbox::LaneOf(ChannelId channel) {
+  const auto lane = std::find_if(lanes_.begin(), lanes_.end(),
+                                 [&](const Lane& l) { return l.channel == channel; });
+  WS_CHECK(lane != lanes_.end());
+  return *lane;
 }
 
 absl::StatusOr<std::span<std::byte>> TileInbox::BufferFor(ChannelId channel,
                                                           const FrameHeader& header) {
-  Lane* lane = LaneOf(channel);
-  WS_CHECK(lane != nullptr && !lane->receiving.has_value());
-  const int plane = static_cast<int>(lane - lanes_.data());
-  if (!lane->pass.has_value()) {
+  Lane& lane = LaneOf(channel);
+  WS_CHECK(!lane.receiving.has_value());
+  if (lane.cursor.done()) {
     return absl::InvalidArgumentError(
         absl::StrCat("got ", Describe(header), " after the last tile of the job"));
   }
-  const FrameHeader expected = Expected(*lane, plane);
-  if (!SameTile(header, expected)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("expected ", Describe(expected), " of ", expected.length, " bytes, got ",
-                     Describe(header), " of ", header.length, " bytes"));
-  }
-  const SlotClass slot = plan_.tiles[header.tile].slot;
-  if (lane->free[slot].empty()) {
+  RETURN_IF_ERROR(CheckExpected(lane.cursor.Header(), header));
+  const Tile& tile = plan_.tiles[header.tile];
+  std::vector<int>& free = lane.free[tile.slot];
+  if (free.empty()) {
     return absl::FailedPreconditionError(
         absl::StrCat(Describe(header), " came without credit for it"));
   }
-  lane->receiving = Slot{plane, slot, lane->free[slot].back()};
-  lane->free[slot].pop_back();
-  return std::span<std::byte>(AddressOf(*lane->receiving), header.length);
+  lane.receiving = Slot{tile.slot, free.back()};
+  free.pop_back();
+  return std::span<std::byte>(AddressOf(tile.plane, *lane.receiving), header.length);
 }
 
 void TileInbox::OnFrame(ChannelId channel) {
-  Lane* lane = LaneOf(channel);
-  WS_CHECK(lane != nullptr && lane->receiving.has_value());
-  const int plane = static_cast<int>(lane - lanes_.data());
-  const int position = PositionsOf(*lane, plane)[lane->next];
-  bytes_received_ += plan_.TileBytes(StreamOf(plan_, lane->pass->kind)[position]);
-  here_[{lane->pass_number, position}] = *std::exchange(lane->receiving, std::nullopt);
-  ++lane->next;
-  SkipEmptyPasses(*lane, plane);
+  Lane& lane = LaneOf(channel);
+  WS_CHECK(lane.receiving.has_value());
+  bytes_received_ += plan_.TileBytes(lane.cursor.tile());
+  lane.here[lane.received++] = *std::exchange(lane.receiving, std::nullopt);
+  lane.cursor.Advance();
 }
 
-bool TileInbox::Has(uint64_t pass_number, int position) const {
-  return here_.contains({pass_number, position});
+bool TileInbox::Has(PassKind kind, int position) const {
+  const Place& place = PlacesOf(kind)[position];
+  const Lane& lane = lanes_[place.plane];
+  return lane.ended + place.ordinal < lane.received;
 }
 
-const std::byte* TileInbox::Data(uint64_t pass_number, int position) const {
-  return AddressOf(here_.at({pass_number, position}));
+const std::byte* TileInbox::Data(PassKind kind, int position) const {
+  const Place& place = PlacesOf(kind)[position];
+  const Lane& lane = lanes_[place.plane];
+  return AddressOf(place.plane, lane.here.at(lane.ended + place.ordinal));
 }
 
-void TileInbox::Release(uint64_t pass_number, const std::vector<int>& positions, Turn& turn) {
+void TileInbox::Release(PassKind kind, const std::vector<int>& positions, Turn& turn) {
   std::vector<Credit> credits(lanes_.size());
   for (int position : positions) {
-    const auto it = here_.find({pass_number, position});
-    WS_CHECK(it != here_.end());
-    const Slot slot = it->second;
-    here_.erase(it);
-    lanes_[slot.plane].free[slot.slot].push_back(slot.index);
-    ++credits[slot.plane].slots[slot.slot];
+    const Place& place = PlacesOf(kind)[position];
+    Lane& lane = lanes_[place.plane];
+    const auto tile = lane.here.find(lane.ended + place.ordinal);
+    WS_CHECK(tile != lane.here.end());
+    lane.free[tile->second.slot].push_back(tile->second.index);
+    ++credits[place.plane].slots[tile->second.slot];
+    lane.here.erase(tile);
   }
   for (size_t plane = 0; plane < lanes_.size(); ++plane) {
     const Credit& credit = credits[plane];
@@ -148,10 +109,18 @@ void TileInbox::Release(uint64_t pass_number, const std::vector<int>& positions,
   }
 }
 
-std::byte* TileInbox::AddressOf(const Slot& slot) const {
+void TileInbox::EndPass(PassKind kind) {
+  for (const Place& place : PlacesOf(kind)) {
+    Lane& lane = lanes_[place.plane];
+    WS_CHECK(!lane.here.contains(lane.ended));
+    ++lane.ended;
+  }
+}
+
+std::byte* TileInbox::AddressOf(int plane, const Slot& slot) const {
   const SramBuffer buffer =
       slot.slot == kSmall ? SramBuffer::kReceiveSmall : SramBuffer::kReceiveLarge;
-  return at_.Part(buffer, slot.index, slot.plane).data();
+  return at_.Part(buffer, slot.index, plane).data();
 }
 
 }  // namespace waferstream

@@ -5,7 +5,7 @@
 // computed, the cursor of a plane may already stand in the next one, as far as slots allow.
 //
 // A frame that is not exactly the expected one is refused: plan order is what makes a header
-// redundant, and so a check.
+// redundant, and so a check. Not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "fabric/frame.h"
 #include "node/role_core.h"
+#include "node/stream_cursor.h"
 #include "plan/pass.h"
 #include "plan/plan.h"
 #include "wafer_node/address_book.h"
@@ -26,8 +27,8 @@ namespace waferstream {
 
 class TileInbox {
  public:
-  // `first` is the first pass of the epoch. Keeps references to plan and addresses.
-  TileInbox(const Plan& plan, int wafer, uint32_t epoch, std::optional<Pass> first,
+  // Keeps references to plan and addresses.
+  TileInbox(const Plan& plan, int wafer, uint32_t epoch, uint64_t start_step,
             const AddressBook& at);
 
   // The whole window of every plane.
@@ -38,44 +39,48 @@ class TileInbox {
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel, const FrameHeader& header);
   void OnFrame(ChannelId channel);
 
-  // Passes are counted from 0, the first one of the epoch.
-  bool Has(uint64_t pass_number, int position) const;
-  const std::byte* Data(uint64_t pass_number, int position) const;
+  // Of the pass that is being computed; positions are those of its stream.
+  bool Has(PassKind kind, int position) const;
+  const std::byte* Data(PassKind kind, int position) const;
   // Frees the slots of tiles that are here, and grants them again.
-  void Release(uint64_t pass_number, const std::vector<int>& positions, Turn& turn);
+  void Release(PassKind kind, const std::vector<int>& positions, Turn& turn);
+  // All of the pass's tiles have been released; from now on positions are those of the next one.
+  void EndPass(PassKind kind);
 
   uint64_t bytes_received() const { return bytes_received_; }
 
  private:
   struct Slot {
-    int plane = 0;
     SlotClass slot = kSmall;
     int index = 0;
   };
-  // What is expected next on a plane.
+  // The tiles of a plane are counted from the start of the epoch.
   struct Lane {
     ChannelId channel = 0;
-    std::optional<Pass> pass;  // nullopt: the job is over
-    uint64_t pass_number = 0;
-    size_t next = 0;  // index into positions_ of (pass's stream, plane)
-    std::vector<int> free[kSlotClasses];
-    std::optional<Slot> receiving;  // between BufferFor and OnFrame
+    TileCursor cursor;
+    uint64_t received = 0;
+    uint64_t ended = 0;  // tiles of the passes that are done
+    std::vector<int> free[kSlotClasses] = {};
+    std::optional<Slot> receiving = {};             // between BufferFor and OnFrame
+    absl::flat_hash_map<uint64_t, Slot> here = {};  // by number
+  };
+  // Where a position of a stream is found.
+  struct Place {
+    int plane = 0;
+    uint64_t ordinal = 0;  // among the stream's tiles of this plane
   };
 
-  Lane* LaneOf(ChannelId channel);
-  const std::vector<int>& PositionsOf(const Lane& lane, int plane) const;
-  void SkipEmptyPasses(Lane& lane, int plane) const;
-  FrameHeader Expected(const Lane& lane, int plane) const;
-  std::byte* AddressOf(const Slot& slot) const;
+  Lane& LaneOf(ChannelId channel);
+  const std::vector<Place>& PlacesOf(PassKind kind) const {
+    return kind == PassKind::kBackward ? backward_ : forward_;
+  }
+  std::byte* AddressOf(int plane, const Slot& slot) const;
 
   const Plan& plan_;
   const AddressBook& at_;
-  const uint32_t epoch_;
-  std::vector<Lane> lanes_;  // by plane
-  // Positions of each plane's tiles, in the forward and in the backward stream.
-  std::vector<std::vector<int>> forward_positions_;
-  std::vector<std::vector<int>> backward_positions_;
-  absl::flat_hash_map<std::pair<uint64_t, int>, Slot> here_;  // by (pass number, position)
+  std::vector<Lane> lanes_;     // by plane
+  std::vector<Place> forward_;  // by position
+  std::vector<Place> backward_;
   uint64_t bytes_received_ = 0;
 };
 

@@ -15,8 +15,8 @@ WaferCore::WaferCore(const Plan& plan, const WaferCoreOptions& options, Arena ar
       options_(options),
       arena_(std::move(arena)),
       at_(plan, arena_),
-      inbox_(plan, options.wafer, options.epoch, FirstPass(plan, options.start_step), at_),
-      outbox_(plan, options.wafer, options.epoch, at_),
+      inbox_(plan, options.wafer, options.epoch, options.start_step, at_),
+      outbox_(plan, options.wafer, options.epoch, options.start_step, at_),
       feeder_(plan, std::move(tokens), at_),
       picker_(plan.job.generate()),
       pass_(FirstPass(plan, options.start_step)) {
@@ -89,7 +89,7 @@ void WaferCore::BeginPass() {
 
 bool WaferCore::TilesAreHere(const Op& op) const {
   return std::all_of(op.needs.begin(), op.needs.end(),
-                     [&](int position) { return inbox_.Has(pass_number_, position); });
+                     [&](int position) { return inbox_.Has(pass_->kind, position); });
 }
 
 void WaferCore::Advance(Turn& turn) {
@@ -112,7 +112,7 @@ void WaferCore::Advance(Turn& turn) {
 void WaferCore::StartOp(const Op& op, Turn& turn) {
   inputs_.op = &op;
   inputs_.tiles.clear();
-  for (int position : op.needs) inputs_.tiles.push_back(inbox_.Data(pass_number_, position));
+  for (int position : op.needs) inputs_.tiles.push_back(inbox_.Data(pass_->kind, position));
   inputs_.staging = outbox_.Take(op, wave_.staging.buffers);
   running_ = Encode(ComputeId{pass_->kind, wave_.resident(), static_cast<int>(op_)});
   clock_.ComputeBegins(turn.now_s);
@@ -125,7 +125,7 @@ void WaferCore::StartOp(const Op& op, Turn& turn) {
 }
 
 void WaferCore::FinishOp(Turn& turn) {
-  inbox_.Release(pass_number_, Ops()[op_].releases, turn);
+  inbox_.Release(pass_->kind, Ops()[op_].releases, turn);
   if (++op_ == Ops().size()) FinishPass(turn);
 }
 
@@ -145,8 +145,8 @@ void WaferCore::FinishPass(Turn& turn) {
       if (wave_.resident() > 0) ReportToken(turn);
       break;
   }
+  inbox_.EndPass(pass_->kind);
   pass_ = NextPass(plan_, *pass_);
-  ++pass_number_;
   BeginPass();
 }
 

@@ -81,7 +81,6 @@ class WaferCore final : public RoleCore {
 
   // Position in the job. pass_ is the pass that is computed; nullopt: nothing is left to do.
   std::optional<Pass> pass_;
-  uint64_t pass_number_ = 0;  // of this epoch
   size_t op_ = 0;
   Wave wave_;
   std::optional<uint64_t> running_;  // id of the running computation
