@@ -1,0 +1,182 @@
+// The promise of the project: what a job computes depends on the job and on nothing else. Every run
+// here is a whole cluster of production cores, with its events in another order each time.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <ostream>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "tests/small_job.h"
+
+namespace waferstream {
+namespace {
+
+// Everything that must not depend on the cluster.
+struct Numbers {
+  std::string weights, optimizer;
+  std::vector<double> losses, validation, norms;
+  friend bool operator==(const Numbers&, const Numbers&) = default;
+};
+
+std::ostream& operator<<(std::ostream& out, const Numbers& n) {
+  out << "weights " << n.weights << " optimizer " << n.optimizer << " losses";
+  for (const double loss : n.losses) out << " " << loss;
+  return out;
+}
+
+Numbers NumbersOf(const InprocResult& result) {
+  const JobOutcome& outcome = result.outcome;
+  return {outcome.weights_hash, outcome.optimizer_hash, outcome.losses, outcome.validation_losses,
+          outcome.norms};
+}
+
+// A run as plain as possible.
+Numbers Plainest(const JobSpec& job) { return NumbersOf(RunSmallJob(job, {.shape = {1, 1, 1}})); }
+
+struct Cluster {
+  int wafers, fanout, memoryx, planes, threads;
+  Recompute recompute;
+};
+
+std::vector<Cluster> AllClusters() {
+  std::vector<Cluster> clusters;
+  for (const int wafers : {1, 2, 3, 4}) {
+    for (const int fanout : {2, 4}) {
+      for (const int memoryx : {1, 2, 3}) {
+        for (const int planes : {1, 2}) {
+          for (const int threads : {1, 2}) {
+            for (const Recompute recompute :
+                 {RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL}) {
+              clusters.push_back({wafers, fanout, memoryx, planes, threads, recompute});
+            }
+          }
+        }
+      }
+    }
+  }
+  return clusters;
+}
+
+JobSpec On(const Cluster& c, JobSpec job) {
+  job.mutable_training()->set_recompute(c.recompute);
+  job.mutable_cluster()->set_fanout(c.fanout);
+  job.mutable_cluster()->set_planes(c.planes);
+  job.mutable_cluster()->mutable_wafer()->set_kernel_threads(c.threads);
+  return job;
+}
+
+std::string Describe(const Cluster& c) {
+  return testing::PrintToString(std::tuple(c.wafers, c.fanout, c.memoryx, c.planes, c.threads,
+                                           Recompute_Name(c.recompute))) +
+         " (wafers, fanout, memoryx, planes, threads, recompute)";
+}
+
+// Runs the job on the cluster and compares.
+void ExpectSame(const Numbers& expected, const JobSpec& job, const Cluster& c, uint64_t seed) {
+  SCOPED_TRACE(Describe(c) + ", seed " + std::to_string(seed));
+  const int swarmx = 1 + static_cast<int>(seed % 3);
+  const InprocResult result =
+      RunSmallJob(job, {.shape = {c.wafers, c.memoryx, swarmx}, .seed = seed});
+  EXPECT_EQ(NumbersOf(result), expected);
+  for (const size_t peak : result.outcome.sram_peak_bytes) {
+    EXPECT_EQ(peak, result.sram_planned_bytes);
+  }
+}
+
+class OneHashTest : public testing::TestWithParam<std::tuple<Precision, int>> {
+ protected:
+  JobSpec Job() const {
+    JobSpec job = SmallJob(std::get<1>(GetParam()));
+    job.mutable_training()->set_precision(std::get<0>(GetParam()));
+    return job;
+  }
+};
+
+TEST_P(OneHashTest, OnEveryCluster) {
+  const Numbers expected = Plainest(Job());
+  ASSERT_EQ(expected.losses.size(), 3u);
+  ASSERT_EQ(expected.validation.size(), 2u);
+  ASSERT_LT(expected.losses[2], expected.losses[0]);
+  uint64_t seed = 0;
+  for (const Cluster& c : AllClusters()) {
+    ExpectSame(expected, On(c, Job()), c, ++seed);
+    if (HasFailure()) return;  // one counterexample is enough
+  }
+}
+
+// The least SRAM, and so as many waves as there can be.
+TEST_P(OneHashTest, InSeveralWaves) {
+  const Numbers expected = Plainest(Job());
+  uint64_t seed = 100;
+  int waves_max = 0;
+  for (const Cluster& c : AllClusters()) {
+    if (c.fanout != 2 || c.memoryx == 3 || c.threads != 1) continue;
+    const ClusterShape shape = {c.wafers, c.memoryx, 1};
+    const JobSpec job = WithLeastSram(On(c, Job()), shape);
+    waves_max = std::max(waves_max, Compile(job, shape)->waves);
+    ExpectSame(expected, job, c, ++seed);
+    if (HasFailure()) return;
+  }
+  EXPECT_GE(waves_max, 5);
+}
+
+// The other shapes a job can have.
+TEST_P(OneHashTest, UntiedWithSgdUnclippedUnshuffled) {
+  JobSpec job = Job();
+  job.mutable_model()->set_tied(false);
+  job.mutable_training()->clear_optimizer();
+  Sgd* sgd = job.mutable_training()->mutable_optimizer()->mutable_sgd();
+  sgd->set_lr(0.3);
+  sgd->set_momentum(0.9);
+  sgd->set_weight_decay(0.01);
+  job.mutable_training()->clear_schedule();
+  job.mutable_training()->set_clip(0);
+  job.mutable_data()->set_shuffle(SHUFFLE_NONE);
+  const Numbers expected = Plainest(job);
+  ASSERT_LT(expected.losses[2], expected.losses[0]);
+  EXPECT_NE(expected.weights, Plainest(Job()).weights);
+  uint64_t seed = 200;
+  for (const Cluster& c : AllClusters()) {
+    if (c.fanout != 4 || c.memoryx == 1 || c.threads != 2) continue;
+    ExpectSame(expected, On(c, job), c, ++seed);
+    if (HasFailure()) return;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, OneHashTest,
+                         testing::Combine(testing::Values(F32, BF16), testing::Values(5, 7)),
+                         [](const auto& info) {
+                           return Precision_Name(std::get<0>(info.param)) + "_" +
+                                  std::to_string(std::get<1>(info.param)) + "_leaves";
+                         });
+
+// What the job does depend on shows in the hash: a test of the test.
+TEST(OneHashSensitivityTest, AnotherJobHasAnotherHash) {
+  const JobSpec job = SmallJob(5);
+  const std::string weights = Plainest(job).weights;
+  JobSpec other = job;
+  other.mutable_training()->set_seed(6);
+  EXPECT_NE(Plainest(other).weights, weights);
+  other = job;
+  other.mutable_training()->set_steps(2);
+  EXPECT_NE(Plainest(other).weights, weights);
+  other = job;
+  other.mutable_training()->set_precision(BF16);
+  EXPECT_NE(Plainest(other).weights, weights);
+}
+
+TEST(DeterminismTest, OneSeedOneTrace) {
+  const JobSpec job = SmallJob(5);
+  const auto trace = [&](uint64_t seed) {
+    return RunSmallJob(job, {.shape = {3, 2, 2}, .seed = seed}).trace_hash;
+  };
+  const std::string first = trace(1);
+  EXPECT_FALSE(first.empty());
+  EXPECT_EQ(trace(1), first);
+  EXPECT_NE(trace(2), first);
+}
+
+}  // namespace
+}  // namespace waferstream
