@@ -12,7 +12,8 @@
 namespace waferstream {
 namespace {
 
-constexpr absl::Duration kCallTimeout = absl::Seconds(5);
+// Destruction waits for a call that runs, so this must stay below the 5 s that a node has to stop.
+constexpr absl::Duration kCallTimeout = absl::Seconds(3);
 constexpr absl::Duration kRetryPause = absl::Milliseconds(200);
 
 std::shared_ptr<grpc::Channel> Dial(const std::string& address) {
