@@ -148,6 +148,13 @@ std::vector<pid_t> CtlHarness::Processes() const {
   return found;
 }
 
+pid_t CtlHarness::ProcessOf(const std::string& program) const {
+  for (const pid_t pid : Processes()) {
+    if (ReadAll(absl::StrCat("/proc/", pid, "/comm")) == program + "\n") return pid;
+  }
+  return 0;
+}
+
 std::vector<std::string> CtlHarness::TemporaryFiles() const {
   std::vector<std::string> found;
   for (const fs::directory_entry& entry : fs::directory_iterator(dir_ / "tmp")) {

@@ -54,6 +54,8 @@ class CtlHarness {
 
   // Processes whose command line names dir(): all roles do, by their logs.
   std::vector<pid_t> Processes() const;
+  // The one among them that runs this program; 0 if there is none.
+  pid_t ProcessOf(const std::string& program) const;
   // What is in the temporary folder.
   std::vector<std::string> TemporaryFiles() const;
 

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
@@ -23,20 +22,23 @@ constexpr absl::Duration kStartLimit = absl::Seconds(60);
 constexpr absl::Duration kStopGrace = absl::Seconds(8);
 constexpr absl::Duration kPoll = absl::Milliseconds(20);
 
-std::string LastLine(const std::string& path) {
-  std::ifstream file(path);
-  std::string last;
+// What a process said last about its troubles, or, if it had none, at all.
+std::string LastWords(const std::string& log) {
+  std::ifstream file(log);
+  std::string last, last_trouble;
   for (std::string line; std::getline(file, line);) {
-    if (!line.empty()) last = line;
+    if (line.empty()) continue;
+    last = line;
+    if (!absl::StrContains(line, "[info]")) last_trouble = line;
   }
-  return last;
+  return last_trouble.empty() ? last : last_trouble;
 }
 
-// "wafer-0: exited with code 1; its log /x/wafer-0.log ends: ...".
+// "wafer-0: exited with code 1; /x/wafer-0.log: ...".
 std::string Obituary(const ChildProcess& process) {
-  const std::string last = LastLine(process.log());
-  return absl::StrCat(process.name(), ": ", process.HowItEnded(), "; its log ", process.log(),
-                      last.empty() ? " is empty" : " ends: ", last);
+  const std::string last = LastWords(process.log());
+  return absl::StrCat(process.name(), ": ", process.HowItEnded(), "; ", process.log(), ": ",
+                      last.empty() ? "is empty" : last);
 }
 
 absl::Status MakeDir(const std::string& dir) {
@@ -49,11 +51,12 @@ absl::Status MakeDir(const std::string& dir) {
 // "wafer" of "wafer-0".
 std::string RoleOf(const std::string& name) { return name.substr(0, name.rfind('-')); }
 
-// 0 until the controller has written its port, which it does in one rename.
-int ReadPort(const std::string& path) {
+// Empty until the controller has written its address, host:port, which it does in one rename.
+std::string ReadAddress(const std::string& path) {
   std::ifstream file(path);
-  int port = 0;
-  return file >> port ? port : 0;
+  std::string address;
+  std::getline(file, address);
+  return address;
 }
 
 }  // namespace
@@ -95,12 +98,10 @@ absl::Status LocalCluster::StartController(const LocalClusterOptions& options,
                          {binary, "--port", absl::StrCat(options.controller_port), "--port-file",
                           port_file, "--state", options.dir + "/state"}));
   const absl::Time deadline = absl::Now() + kStartLimit;
-  int port = 0;
-  while ((port = ReadPort(port_file)) == 0) {
+  while ((address_ = ReadAddress(port_file)).empty()) {
     RETURN_IF_ERROR(CheckStartUp(interrupts, deadline));
     absl::SleepFor(kPoll);
   }
-  address_ = absl::StrCat(kHost, ":", port);
   return absl::OkStatus();
 }
 

@@ -26,11 +26,17 @@ absl::StatusOr<JobStatus> RunOn(LocalCluster& cluster, const JobSpec& job,
   FollowOptions follow;
   follow.on_interrupt = OnInterrupt::kCancelJob;
   follow.on_status = options.on_status;
-  follow.check = [&] {
+  auto report_casualties = [&] {
     for (const std::string& line : cluster.TakeCasualties()) progress.Note(line);
+  };
+  follow.check = [&] {
+    report_casualties();
     return cluster.CheckAlive();
   };
-  return FollowJob(client, submitted.job_id(), interrupts, progress, follow);
+  absl::StatusOr<JobStatus> status =
+      FollowJob(client, submitted.job_id(), interrupts, progress, follow);
+  report_casualties();  // of the last moment: often why the job ended
+  return status;
 }
 
 }  // namespace

@@ -35,8 +35,8 @@ Outcome Version(const Flags& flags) {
   Json json = {{"client", kVersion}};
   std::string table = absl::StrCat("client      ", kVersion, "\n");
   const absl::StatusOr<std::string> address = ResolveController(flags.controller);
-  absl::StatusOr<VersionReply> reply = address.status();
-  if (address.ok()) reply = ControllerClient(*address).Version();
+  const absl::StatusOr<VersionReply> reply =
+      address.ok() ? ControllerClient(*address).Version() : address.status();
   if (!reply.ok() && !flags.controller.empty()) return reply.status();
   if (reply.ok()) {
     absl::StrAppend(&table, "controller  ", reply->version(), " (protocol ",

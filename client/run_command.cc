@@ -16,6 +16,7 @@
 #include "client/local_job.h"
 #include "client/output.h"
 #include "client/run_folder.h"
+#include "client/watch_job.h"
 
 namespace waferstream {
 namespace {
@@ -57,8 +58,7 @@ Outcome Run(const RunFlags& flags) {
   ASSIGN_OR_RETURN(const JobStatus status, RunLocalJob(job, options, progress));
   Json json = JobJson(status);
   json["run_dir"] = run_dir;
-  RETURN_IF_ERROR(PrintResult(flags.format, JobTable(status), json));
-  return ExitCodeOf(status.state());
+  return PrintJobResult(status, flags.format, json);
 }
 
 }  // namespace

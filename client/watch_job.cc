@@ -11,6 +11,14 @@
 
 namespace waferstream {
 
+Outcome PrintJobResult(const JobStatus& job, Format format, const Json& json) {
+  RETURN_IF_ERROR(PrintResult(format, JobTable(job), json));
+  if (job.state() == FAILED) {
+    return absl::AbortedError(absl::StrCat(job.job_id(), ": failed: ", job.reason()));
+  }
+  return ExitCodeOf(job.state());
+}
+
 Outcome WatchJob(ControllerClient& client, const std::string& job_id, Format format,
                  ExitCode detached) {
   Progress progress(stderr, Progress::StyleOfStderr(false));
@@ -21,8 +29,7 @@ Outcome WatchJob(ControllerClient& client, const std::string& job_id, Format for
     return detached;
   }
   progress.Clear();
-  RETURN_IF_ERROR(PrintResult(format, JobTable(job), JobJson(job)));
-  return ExitCodeOf(job.state());
+  return PrintJobResult(job, format, JobJson(job));
 }
 
 }  // namespace waferstream

@@ -1,4 +1,4 @@
-// Watching a job of a cluster that is not ours.
+// The end of every command that waits for a job.
 #pragma once
 
 #include <string>
@@ -8,6 +8,10 @@
 #include "client/output.h"
 
 namespace waferstream {
+
+// Prints the result; of a failed job also the reason, on stderr, where errors are looked for. The
+// exit code is that of the state.
+Outcome PrintJobResult(const JobStatus& job, Format format, const Json& json);
 
 // Shows progress until the job is in a final state, then prints its result. Ctrl-C leaves the job
 // alone and gives `detached`.

@@ -1,0 +1,103 @@
+// A cluster that stays: `up`, everything one can ask of it, `down`.
+#include <signal.h>
+
+#include <fstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "client/ctl_harness.h"
+#include "client/test_wait.h"
+#include "gtest/gtest.h"
+
+namespace waferstream {
+namespace {
+
+using nlohmann::json;
+
+class ClusterE2eTest : public testing::Test {
+ protected:
+  ClusterE2eTest() : harness_("cluster") {
+    harness_.WriteJob(2);
+    harness_.Run({"up", "--wafers", "2"});
+  }
+  ~ClusterE2eTest() override {
+    harness_.Run({"down"});
+    EXPECT_TRUE(harness_.Processes().empty()) << "down waits for the processes";
+  }
+
+  std::string Submit(std::vector<std::string> flags = {}) {
+    flags.insert(flags.begin(), {"submit", "-f", "job.yaml"});
+    return std::string(absl::StripSuffix(harness_.Run(flags)->out(), "\n"));
+  }
+
+  CtlHarness harness_;
+};
+
+TEST_F(ClusterE2eTest, AJobFromSubmitToResult) {
+  const json done = harness_.Run({"submit", "-f", "job.yaml", "--wait", "-o", "json"})->json();
+  EXPECT_EQ(done["state"], "DONE");
+  const std::string job = done["job"];
+  EXPECT_EQ(harness_.Run({"get", job, "-o", "json"})->json()["weights_hash"], done["weights_hash"]);
+  EXPECT_TRUE(absl::StrContains(harness_.Run({"get", job, "-o", "yaml"})->out(), "state: DONE"));
+  EXPECT_TRUE(absl::StrContains(harness_.Run({"watch", job})->out(), "DONE"));
+  EXPECT_EQ(harness_.Run({"list", "-o", "json"})->json()[0]["job"], job);
+  EXPECT_GT(harness_.Run({"logs", job, "-o", "json"})->json().size(), 0u);
+  EXPECT_FALSE(harness_.Run({"logs", job, "--node", "wafer-0"})->out().empty());
+  const json version = harness_.Run({"version", "-o", "json"})->json();
+  EXPECT_EQ(version["client"], version["controller"]["version"]);
+  const json nodes = harness_.Run({"nodes", "-o", "json"})->json();
+  EXPECT_EQ(nodes.size(), 4u);
+  for (const json& node : nodes) EXPECT_EQ(node["state"], "IDLE");
+}
+
+TEST_F(ClusterE2eTest, OneRequestIdIsOneJob) {
+  const std::string job = Submit({"--request-id", "mine"});
+  EXPECT_EQ(Submit({"--request-id", "mine"}), job);
+  EXPECT_EQ(harness_.Run({"list", "-o", "json"})->json().size(), 1u);
+}
+
+TEST_F(ClusterE2eTest, WatchDetachesAndCancelCancels) {
+  harness_.WriteJob(1000000);
+  const std::string job = Submit({"--set", "training.validate_every=1"});
+  std::unique_ptr<CtlCall> watch = harness_.Start({"watch", job});
+  ASSERT_TRUE(WaitFor([&] { return absl::StrContains(watch->err(), "val "); }, absl::Minutes(2)))
+      << watch->err();
+  watch->Signal(SIGINT);
+  EXPECT_EQ(watch->Wait(), 0);
+  EXPECT_TRUE(absl::StrContains(watch->err(), "detached")) << watch->err();
+  EXPECT_EQ(harness_.Run({"get", job, "-o", "json"})->json()["state"], "RUNNING");
+
+  std::unique_ptr<CtlCall> waiting = harness_.Start({"watch", job});
+  harness_.Run({"cancel", job});
+  EXPECT_EQ(waiting->Wait(), 6) << waiting->err();
+  EXPECT_EQ(harness_.Run({"get", job, "-o", "json"})->json()["state"], "CANCELLED");
+}
+
+TEST_F(ClusterE2eTest, WhatIsNotThereIsNotFound) {
+  for (const char* command : {"get", "watch", "cancel", "logs"}) {
+    const auto call = harness_.Run({command, "nonsense"}, 3);
+    EXPECT_TRUE(absl::StrContains(call->err(), "nonsense")) << call->err();
+  }
+  harness_.Run({"logs", "--node", "nonsense"}, 3);
+}
+
+TEST_F(ClusterE2eTest, ASecondUpIsRefused) {
+  const auto call = harness_.Run({"up"}, 1);
+  EXPECT_TRUE(absl::StrContains(call->err(), "a cluster is up")) << call->err();
+  EXPECT_EQ(harness_.Processes().size(), 5u);
+}
+
+TEST_F(ClusterE2eTest, GeneratesOnIt) {
+  harness_.Run({"checkpoint", "init", "-f", "job.yaml", "--out", "initial"});
+  std::ifstream file(harness_.dir() / "home/waferstream/cluster/cluster.json");
+  const std::string address = json::parse(file)["controller"];
+  const json generated = harness_
+                             .Run({"generate", "--checkpoint", "initial", "--prompt", "a",
+                                   "--tokens", "3", "--controller", address, "-o", "json"})
+                             ->json();
+  EXPECT_EQ(generated["tokens"].size(), 3u);
+}
+
+}  // namespace
+}  // namespace waferstream

@@ -1,0 +1,175 @@
+// `waferctl run` and `generate` through real processes, from beginning to every kind of end.
+#include <signal.h>
+
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "client/ctl_harness.h"
+#include "client/test_wait.h"
+#include "gtest/gtest.h"
+
+namespace waferstream {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// Long enough that a signal always finds it running.
+constexpr int kEndless = 1000000;
+
+json RunToJson(CtlHarness& harness, std::vector<std::string> flags = {}) {
+  flags.insert(flags.begin(), {"run", "-f", "job.yaml", "-o", "json"});
+  return harness.Run(flags)->json();
+}
+
+bool IsHash(const json& value) {
+  return value.is_string() && value.get<std::string>().size() == 32;
+}
+
+TEST(RunE2eTest, TrainsAndReports) {
+  CtlHarness harness("trains");
+  harness.WriteJob(4);
+  const json job = RunToJson(harness);
+  EXPECT_EQ(job["state"], "DONE");
+  EXPECT_EQ(job["step"], 4);
+  EXPECT_EQ(job["losses"].size(), 4u);
+  EXPECT_EQ(job["losses"][3], job["loss"]);
+  EXPECT_LT(job["loss"], job["losses"][0]);
+  EXPECT_TRUE(job["val_loss"].is_number());
+  EXPECT_TRUE(IsHash(job["weights_hash"])) << job["weights_hash"];
+  EXPECT_TRUE(IsHash(job["optimizer_hash"])) << job["optimizer_hash"];
+  EXPECT_GT(job["tokens_per_second"], 0);
+  EXPECT_GT(job["step_seconds"], 0);
+  EXPECT_GE(job["exposed_stream_fraction"], 0);
+  EXPECT_LE(job["exposed_stream_fraction"], 1);
+  EXPECT_EQ(job["sram_peak_bytes"], job["sram_planned_bytes"]);
+  EXPECT_GT(job["parameters"], 0);
+
+  const fs::path run_dir = job["run_dir"].get<std::string>();
+  EXPECT_EQ(run_dir.parent_path(), harness.dir() / "runs");
+  for (const char* role : {"controller", "memoryx-0", "swarmx-0", "wafer-0", "wafer-1"}) {
+    EXPECT_TRUE(fs::exists(run_dir / "logs" / (std::string(role) + ".log"))) << role;
+  }
+  EXPECT_TRUE(absl::StartsWith(job["checkpoint"].get<std::string>(), run_dir.string()));
+
+  const json checkpoints =
+      harness.Run({"checkpoint", "list", run_dir.string(), "--verify", "-o", "json"})->json();
+  ASSERT_EQ(checkpoints.size(), 2u);
+  EXPECT_EQ(checkpoints[1]["steps"], 4);
+  EXPECT_EQ(checkpoints[1]["weights_hash"], job["weights_hash"]);
+  EXPECT_EQ(checkpoints[1]["optimizer_hash"], job["optimizer_hash"]);
+}
+
+TEST(RunE2eTest, TheShapeOfTheClusterDoesNotChangeABit) {
+  CtlHarness harness("shape");
+  harness.WriteJob(3);
+  const json two = RunToJson(harness);
+  const json other = RunToJson(
+      harness, {"--wafers", "3", "--memoryx", "2", "--swarmx", "2", "--set", "cluster.fanout=2"});
+  EXPECT_EQ(two["weights_hash"], other["weights_hash"]);
+  EXPECT_EQ(two["optimizer_hash"], other["optimizer_hash"]);
+  EXPECT_EQ(two["losses"], other["losses"]);
+  EXPECT_EQ(two["val_loss"], other["val_loss"]);
+}
+
+TEST(RunE2eTest, ResumingIsEqualToNotHavingStopped) {
+  CtlHarness harness("resume");
+  harness.WriteJob(4);
+  const json whole = RunToJson(harness, {"--run-dir", "whole"});
+  const json rest = RunToJson(harness, {"--resume", "whole/checkpoints/step-000002"});
+  EXPECT_EQ(rest["weights_hash"], whole["weights_hash"]);
+  EXPECT_EQ(rest["optimizer_hash"], whole["optimizer_hash"]);
+  EXPECT_EQ(rest["losses"].size(), 2u);
+  EXPECT_EQ(rest["losses"][1], whole["losses"][3]);
+}
+
+TEST(RunE2eTest, CheckpointInitWritesTheWeightsThatRunStartsFrom) {
+  CtlHarness harness("init");
+  harness.WriteJob(2);
+  const json fresh = RunToJson(harness);
+  harness.Run({"checkpoint", "init", "-f", "job.yaml", "--out", "initial"});
+  const json from = RunToJson(harness, {"--resume", "initial"});
+  EXPECT_EQ(from["weights_hash"], fresh["weights_hash"]);
+  EXPECT_EQ(from["losses"], fresh["losses"]);
+}
+
+// A run that has committed a step.
+std::unique_ptr<CtlCall> StartEndlessRun(CtlHarness& harness) {
+  harness.WriteJob(kEndless);
+  std::unique_ptr<CtlCall> call =
+      harness.Start({"run", "-f", "job.yaml", "--run-dir", "run", "-o", "json", "--set",
+                     "checkpoint.every=0", "--set", "training.validate_every=1"});
+  EXPECT_TRUE(WaitFor([&] { return absl::StrContains(call->err(), "val "); }, absl::Minutes(2)))
+      << call->err();
+  EXPECT_EQ(harness.Processes().size(), 5u);
+  return call;
+}
+
+TEST(RunE2eTest, InterruptCancels) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    CtlHarness harness("interrupt");
+    std::unique_ptr<CtlCall> call = StartEndlessRun(harness);
+    call->Signal(signal);
+    EXPECT_EQ(call->Wait(), 6) << call->err();
+    EXPECT_EQ(call->json()["state"], "CANCELLED");
+    EXPECT_TRUE(harness.Processes().empty()) << "waferctl waits for its processes";
+  }
+}
+
+TEST(RunE2eTest, KilledItLeavesNoProcess) {
+  CtlHarness harness("killed");
+  std::unique_ptr<CtlCall> call = StartEndlessRun(harness);
+  call->Signal(SIGKILL);
+  EXPECT_EQ(call->Wait(), -SIGKILL);
+  // The harness waits, up to a deadline, until no process is left.
+}
+
+// The controller, or the only process of a role.
+TEST(RunE2eTest, TheDeathOfWhatCannotBeReplacedEndsTheRun) {
+  for (const std::string role : {"controller", "memoryx", "swarmx"}) {
+    CtlHarness harness("dead_" + role);
+    std::unique_ptr<CtlCall> call = StartEndlessRun(harness);
+    const pid_t pid = harness.ProcessOf(role);
+    ASSERT_GT(pid, 0) << role;
+    kill(pid, SIGKILL);
+    EXPECT_EQ(call->Wait(), 1) << call->err();
+    EXPECT_TRUE(absl::StrContains(call->err(), ": was ended by signal 9")) << call->err();
+  }
+}
+
+TEST(GenerateE2eTest, TheSameSeedGivesTheSameText) {
+  CtlHarness harness("generate");
+  harness.WriteJob(2);
+  harness.Run({"checkpoint", "init", "-f", "job.yaml", "--out", "initial"});
+  const std::vector<std::string> args = {"generate", "--checkpoint", "initial", "--prompt",
+                                         "ab",       "--tokens",     "5",       "--seed",
+                                         "3",        "-o",           "json"};
+  const json first = harness.Run(args)->json();
+  EXPECT_EQ(first["tokens"].size(), 5u);
+  EXPECT_EQ(first["prompt_tokens"], json({'a', 'b'}));
+  EXPECT_EQ(harness.Run(args)->json()["tokens"], first["tokens"]);
+  EXPECT_TRUE(harness.TemporaryFiles().empty());
+
+  const std::string text = harness
+                               .Run({"generate", "--checkpoint", "initial", "--prompt-tokens",
+                                     "97,98", "--tokens", "5", "--seed", "3"})
+                               ->out();
+  std::string expected;
+  for (const json& token : first["tokens"]) expected.push_back(static_cast<char>(token.get<int>()));
+  EXPECT_EQ(text, expected + "\n");
+}
+
+TEST(GenerateE2eTest, KilledItLeavesNothing) {
+  CtlHarness harness("generate_killed");
+  harness.WriteJob(2);
+  harness.Run({"checkpoint", "init", "-f", "job.yaml", "--out", "initial"});
+  std::unique_ptr<CtlCall> call = harness.Start({"generate", "--checkpoint", "initial", "--prompt",
+                                                 "a", "--tokens", "100000", "--temperature", "0"});
+  ASSERT_TRUE(WaitFor([&] { return !call->out().empty(); }, absl::Minutes(2))) << call->err();
+  EXPECT_FALSE(harness.TemporaryFiles().empty());
+  call->Signal(SIGKILL);
+  EXPECT_EQ(call->Wait(), -SIGKILL);
+}
+
+}  // namespace
+}  // namespace waferstream
