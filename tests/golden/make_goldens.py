@@ -5,14 +5,15 @@ For every case folder beside this script (each holds a job.yaml and, made here, 
 the initial weights with `waferctl checkpoint init`, trains from them with the reference script in f32
 and in bf16, and stores what came out:
 
-  golden.json             the losses of every step, by precision, and the versions used
-  gradients.safetensors   step 0's unclipped gradients in f32 (small cases only)
+  golden.json   the losses of every step, by precision, and the version of PyTorch
+  gradients/    step 0's unclipped f32 gradients, as a checkpoint folder holds weights (small cases)
 
 Usage: make_goldens.py REFERENCE_TRAIN_PY [CASE ...]
 Run it from the repository's root after `bazel build //client:waferctl`. Needs torch, numpy and PyYAML.
 """
 import json
 import pathlib
+import shutil
 import struct
 import subprocess
 import sys
@@ -26,7 +27,7 @@ GRADIENT_ELEMENTS_MAX = 400_000  # keep what is checked in small
 
 
 def make_tokens(path, vocab, count, seed):
-    """A first-order Markov chain: text enough to be learned, and every token id occurs."""
+    """A first-order Markov chain: text enough to be learned; all ids occur if there is room."""
     rng = np.random.default_rng(seed)
     successors = rng.integers(0, vocab, (vocab, 4))
     tokens = np.empty(count, "<u2")
@@ -34,7 +35,8 @@ def make_tokens(path, vocab, count, seed):
     for i in range(count):
         at = int(successors[at, rng.integers(4)]) if rng.random() < 0.9 else int(rng.integers(vocab))
         tokens[i] = at
-    tokens[:min(vocab, count)] = np.arange(min(vocab, count))
+    if count > 2 * vocab:
+        tokens[:vocab] = np.arange(vocab)
     tokens.tofile(path)
 
 
@@ -95,11 +97,13 @@ def make(case, script):
             dump = f"{work}/gradients.npz" if precision == "f32" else None
             golden[precision], summary = run_reference(
                 script, job, start, case / "tokens.bin", precision, dump)
+        golden["torch"] = summary["torch"]
+        (case / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
         gradients = dict(np.load(f"{work}/gradients.npz"))
-    golden["torch"] = summary["torch"]
-    (case / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
-    if sum(g.size for g in gradients.values()) <= GRADIENT_ELEMENTS_MAX:
-        write_safetensors(case / "gradients.safetensors", gradients)
+        if sum(g.size for g in gradients.values()) <= GRADIENT_ELEMENTS_MAX:
+            (case / "gradients").mkdir(exist_ok=True)
+            shutil.copy(f"{start}/config.json", case / "gradients")
+            write_safetensors(case / "gradients/model.safetensors", gradients)
 
 
 def main():
