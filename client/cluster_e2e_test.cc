@@ -1,6 +1,7 @@
 // A cluster that stays: `up`, everything one can ask of it, `down`.
 #include <signal.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "absl/strings/match.h"
@@ -13,6 +14,7 @@
 namespace waferstream {
 namespace {
 
+namespace fs = std::filesystem;
 using nlohmann::json;
 
 class ClusterE2eTest : public testing::Test {
@@ -97,6 +99,34 @@ TEST_F(ClusterE2eTest, GeneratesOnIt) {
                                    "--tokens", "3", "--controller", address, "-o", "json"})
                              ->json();
   EXPECT_EQ(generated["tokens"].size(), 3u);
+}
+
+// A copy of waferctl beside the real controller, and a MemoryX node that gives up at once.
+void InstallWithBadMemoryx(CtlHarness& harness) {
+  const fs::path built = harness.program().parent_path().parent_path();
+  const fs::path bin = harness.dir() / "bin";
+  fs::create_directory(bin);
+  fs::copy_file(harness.program(), bin / "waferctl");
+  for (const char* role : {"controller", "swarmx", "wafer_node"}) {
+    fs::create_symlink(built / role / role, bin / (std::string("waferstream-") + role));
+  }
+  std::ofstream(bin / "waferstream-memoryx") << "#!/bin/sh\necho no memory today\nexit 3\n";
+  fs::permissions(bin / "waferstream-memoryx", fs::perms::owner_all);
+  harness.SetProgram(bin / "waferctl");
+}
+
+TEST(ClusterStartTest, OneProcessThatDiesTakesAllDown) {
+  CtlHarness harness("bad_start");
+  InstallWithBadMemoryx(harness);
+  harness.WriteJob(2);
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{"up"}, {"run", "-f", "job.yaml", "--quiet"}}) {
+    const auto call = harness.Run(args, 1);
+    EXPECT_TRUE(absl::StrContains(call->err(), "memoryx-0: exited with code 3")) << call->err();
+    EXPECT_TRUE(absl::StrContains(call->err(), "no memory today")) << call->err();
+    EXPECT_TRUE(harness.Processes().empty());
+  }
+  harness.Run({"down"}, 3);  // there is no cluster file either
 }
 
 }  // namespace

@@ -29,8 +29,9 @@ std::string ReadAll(const fs::path& path) {
   return text.str();
 }
 
-fs::path Program() {
-  return fs::path(std::getenv("TEST_SRCDIR")) / std::getenv("TEST_WORKSPACE") / "client/waferctl";
+fs::path BuiltProgram() {
+  const fs::path workspace = fs::path(std::getenv("TEST_SRCDIR")) / std::getenv("TEST_WORKSPACE");
+  return fs::canonical(workspace / "client/waferctl");
 }
 
 void WriteTokens(const fs::path& path, int count, uint32_t seed) {
@@ -43,12 +44,12 @@ void WriteTokens(const fs::path& path, int count, uint32_t seed) {
       .write(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof tokens[0]);
 }
 
+// args[0] is the program.
 [[noreturn]] void RunInChild(const fs::path& dir, std::vector<std::string> args,
                              const fs::path& out, const fs::path& err) {
   dup2(open("/dev/null", O_RDONLY), 0);
   dup2(open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), 1);
   dup2(open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), 2);
-  args.insert(args.begin(), Program().string());
   std::vector<char*> argv;
   for (std::string& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
@@ -89,7 +90,8 @@ nlohmann::json CtlCall::json() const {
   return json;
 }
 
-CtlHarness::CtlHarness(const std::string& name) : dir_(fs::path(testing::TempDir()) / name) {
+CtlHarness::CtlHarness(const std::string& name)
+    : dir_(fs::path(testing::TempDir()) / name), program_(BuiltProgram()) {
   fs::remove_all(dir_);
   fs::create_directories(dir_ / "tmp");
   setenv("TMPDIR", (dir_ / "tmp").c_str(), 1);
@@ -125,8 +127,10 @@ std::unique_ptr<CtlCall> CtlHarness::Start(const std::vector<std::string>& args)
   const std::string number = absl::StrCat(calls_++);
   const fs::path out = dir_ / ("out." + number);
   const fs::path err = dir_ / ("err." + number);
+  std::vector<std::string> command = args;
+  command.insert(command.begin(), program_.string());
   const pid_t pid = fork();
-  if (pid == 0) RunInChild(dir_, args, out, err);
+  if (pid == 0) RunInChild(dir_, command, out, err);
   return std::make_unique<CtlCall>(pid, out, err);
 }
 

@@ -47,6 +47,10 @@ class CtlHarness {
   // wafers, with a checkpoint every 2 steps.
   void WriteJob(int steps) const;
 
+  // Calls another copy of waferctl from now on.
+  void SetProgram(const std::filesystem::path& program) { program_ = program; }
+  const std::filesystem::path& program() const { return program_; }
+
   // Begins a call; `args` without the program.
   std::unique_ptr<CtlCall> Start(const std::vector<std::string>& args);
   // A call from beginning to end.
@@ -61,6 +65,7 @@ class CtlHarness {
 
  private:
   const std::filesystem::path dir_;
+  std::filesystem::path program_;
   int calls_ = 0;
 };
 

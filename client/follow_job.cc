@@ -51,19 +51,19 @@ absl::StatusOr<JobStatus> FollowJob(ControllerClient& client, const std::string&
                                     const FollowOptions& options) {
   StatusStream stream(client, job_id, kPatience);
   Canceller canceller(client, job_id, progress);
-  JobStatus last;
+  std::optional<JobStatus> last;
   for (;;) {
     ASSIGN_OR_RETURN(std::optional<JobStatus> status, stream.Next(kTick));
     if (status) {
-      last = *std::move(status);
-      options.on_status(last);
-      if (IsFinal(last.state())) return last;
-      progress.Update(last, absl::Now());
+      last = std::move(status);
+      options.on_status(*last);
+      if (IsFinal(last->state())) return *last;
     }
+    if (last) progress.Update(*last, absl::Now());
     if (options.on_interrupt == OnInterrupt::kCancelJob) {
       RETURN_IF_ERROR(canceller.OnTick(interrupts.count()));
     } else if (interrupts.count() > 0) {
-      return last;
+      return last.value_or(JobStatus());
     }
     RETURN_IF_ERROR(options.check());
   }

@@ -18,6 +18,8 @@ namespace {
 // Between two lines of a log in which nothing else happens: seldom enough to read afterwards, often
 // enough to see that the job lives.
 constexpr absl::Duration kLineEvery = absl::Seconds(5);
+// Between two drawings of a line in place: faster than this nobody reads.
+constexpr absl::Duration kRedrawEvery = absl::Milliseconds(100);
 
 size_t TerminalColumns(std::FILE* out) {
   winsize size = {};
@@ -53,6 +55,8 @@ std::string FormatProgress(const JobStatus& job) {
 void Progress::Update(const JobStatus& job, absl::Time now) {
   if (style_ == Style::kQuiet) return;
   if (style_ == Style::kTerminal) {
+    if (line_shown_ && now - last_at_ < kRedrawEvery) return;
+    last_at_ = now;
     // One column stays free: a full line would wrap, and a wrapped line cannot be rewritten.
     const std::string line = FormatProgress(job).substr(0, TerminalColumns(out_) - 1);
     absl::FPrintF(out_, "\r%s\x1b[K", line);

@@ -26,6 +26,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  // May be called with the same status again, as often as is convenient.
   void Update(const JobStatus& job, absl::Time now);
   // A line that stays, between progress lines.
   void Note(const std::string& text);

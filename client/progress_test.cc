@@ -107,6 +107,10 @@ TEST(ProgressTest, TerminalRewritesOneLine) {
     EXPECT_EQ(capture.Take(), "\r\x1b[Knote\n");
     progress.Update(AtStep(2), absl::UnixEpoch());
     capture.Take();
+    progress.Update(AtStep(3), absl::UnixEpoch() + absl::Milliseconds(10));
+    EXPECT_EQ(capture.Take(), "") << "too soon to draw again";
+    progress.Update(AtStep(3), absl::UnixEpoch() + absl::Milliseconds(200));
+    EXPECT_NE(capture.Take().find("step 3/300"), std::string::npos);
   }
   EXPECT_EQ(capture.Take(), "\r\x1b[K") << "the line is gone at the end";
 }

@@ -116,6 +116,18 @@ TEST(RunE2eTest, InterruptCancels) {
   }
 }
 
+// A stopped wafer makes the tidy end wait for its lease; the second interrupt does not.
+TEST(RunE2eTest, ASecondInterruptKills) {
+  CtlHarness harness("impatient");
+  std::unique_ptr<CtlCall> call = StartEndlessRun(harness);
+  kill(harness.ProcessOf("wafer_node"), SIGSTOP);
+  call->Signal(SIGINT);
+  ASSERT_TRUE(WaitFor([&] { return absl::StrContains(call->err(), "cancelling"); }));
+  call->Signal(SIGINT);
+  EXPECT_EQ(call->Wait(), 6) << call->err();
+  EXPECT_TRUE(harness.Processes().empty());
+}
+
 TEST(RunE2eTest, KilledItLeavesNoProcess) {
   CtlHarness harness("killed");
   std::unique_ptr<CtlCall> call = StartEndlessRun(harness);
