@@ -1,0 +1,147 @@
+"""Runs the measurements behind docs/PERFORMANCE.md; called by run.sh from the repository's root.
+
+Every figure of one table comes from one run on one machine. The peer (the PyTorch reference script)
+is run between ours, so that a slow phase of a shared machine meets both.
+"""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import random
+import re
+import subprocess
+import sys
+import tempfile
+
+WAFERCTL = "bazel-bin/client/waferctl"
+TOKENS, VOCAB = 40_000, 256  # ids below 256 suit every job that is measured
+CONTEXT, GLOBAL_BATCH, MICRO_BATCH = 1024, 8, 2  # of gpt2_124m.yaml
+
+
+def run(command, **kwargs):
+    print("+ " + " ".join(map(str, command)), file=sys.stderr, flush=True)
+    return subprocess.run(command, check=True, capture_output=True, text=True, **kwargs).stdout
+
+
+def train(work, job, *flags):
+    folder = tempfile.mkdtemp(dir=work)
+    return json.loads(run([WAFERCTL, "run", "-f", f"{work}/{job}", "--run-dir", folder + "/run",
+                           "-o", "json", *flags]))
+
+
+def write_inputs(work):
+    draw = random.Random(1)
+    tokens = (draw.randrange(VOCAB).to_bytes(2, "little") for _ in range(TOKENS))
+    (work / "tokens.bin").write_bytes(b"".join(tokens))
+    for job in ("gpt2_124m.yaml", "wide_stream.yaml"):
+        (work / job).write_text(pathlib.Path("bench", job).read_text())
+
+
+def kernels():
+    """Single-thread rates of bench:kernels: {row name: value}."""
+    rows = {}
+    for line in run(["bazel-bin/bench/kernels"]).splitlines():
+        match = re.match(r"(.+?)\s+(f32|bf16)\s+([\d.]+) (G\S+|M\S+)", line)
+        if match:
+            rows[f"{match[1].strip()} {match[2]}"] = float(match[3])
+    return rows
+
+
+def peer(work, precision, steps):
+    script = os.environ.get("REFERENCE", "../shared/peers/reference_train.py")
+    python = os.environ.get("PYTHON", "python3")
+    probe = subprocess.run([python, "-c", "import torch, numpy"], capture_output=True)
+    if probe.returncode != 0 or not os.path.exists(script):
+        return None
+    start = work / "start"
+    if not start.exists():
+        run([WAFERCTL, "checkpoint", "init", "-f", work / "gpt2_124m.yaml", "--out", start])
+    lines = run([python, script, "--init", start, "--data", work / "tokens.bin",
+                 "--context", str(CONTEXT), "--global-batch", str(GLOBAL_BATCH),
+                 "--micro-batch", str(MICRO_BATCH), "--steps", str(steps), "--warmup", "2",
+                 "--precision", precision]).splitlines()
+    return json.loads(lines[-1])
+
+
+def step_time(work, steps, results):
+    for precision in ("f32", "bf16"):
+        for wafers in (1, 2):
+            threads = 2 // wafers
+            row = train(work, "gpt2_124m.yaml", "--wafers", str(wafers),
+                        "--set", f"training.precision={precision}",
+                        "--set", f"training.steps={steps}",
+                        "--set", f"cluster.wafer.kernel_threads={threads}")
+            results[f"{precision}, {wafers} wafer(s) x {threads} thread(s)"] = {
+                "tokens_per_second": row["tokens_per_second"],
+                "step_seconds": row["step_seconds"],
+                "exposed_stream_fraction": row["exposed_stream_fraction"],
+                "weights_hash": row["weights_hash"]}
+        reference = peer(work, precision, steps)
+        if reference:
+            results[f"{precision}, PyTorch {reference['torch']}, {reference['threads']} threads"] = {
+                "tokens_per_second": reference["tokens_per_second"],
+                "step_seconds": reference["median_step_seconds"]}
+
+
+def stream_bound(work):
+    """What the streams alone sustain: a job with next to no arithmetic, everything at once."""
+    row = train(work, "wide_stream.yaml")
+    wafers = [node for node in row["traffic"] if node["role"] == "wafer"]
+    memoryx = [node for node in row["traffic"] if node["role"] == "memoryx"]
+    busy = sum(node["busy_seconds"] for node in memoryx)
+    return {
+        "broadcast to 2 wafers, GB/s": sum(n["weight_bytes_in"] for n in wafers) / row["seconds"] / 1e9,
+        "reduce from 2 wafers, GB/s": sum(n["gradient_bytes_out"] for n in wafers) / row["seconds"] / 1e9,
+        "MemoryX, million parameters/s of work (AdamW, sums, squares)":
+            row["parameters"] * row["steps"] / busy / 1e6,
+    }
+
+
+def peak_fractions(results, step_flops):
+    """Share of two threads' worth of oneDNN's large square product, measured in the same run."""
+    return {
+        f"share of oneDNN's peak, {name}":
+            step_flops / row["step_seconds"]
+            / (2e9 * results["kernels"][f"oneDNN square 2048 (peak) {name.split(',')[0]}"])
+        for name, row in results["training"].items()
+    }
+
+
+def table(results):
+    lines = ["| GPT-2 124M, context 1024, batch 8 | tokens/s | step s | exposed |",
+             "| --- | --- | --- | --- |"]
+    for name, row in results["training"].items():
+        exposed = row.get("exposed_stream_fraction")
+        lines.append(f"| {name} | {row['tokens_per_second']:.0f} | {row['step_seconds']:.2f} | "
+                     + (f"{100 * exposed:.1f} % |" if exposed is not None else "|"))
+    lines += ["", "| other | |", "| --- | --- |"]
+    lines += [f"| {name} | {value:.4g} |" for name, value in results["other"].items()]
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--steps", type=int, default=5, help="of each training run")
+    steps = parser.parse_args().steps
+    results = {"machine": {"cpu": platform.processor() or platform.machine(),
+                           "cores": os.cpu_count()}, "training": {}}
+    for line in open("/proc/cpuinfo"):
+        if line.startswith("model name"):
+            results["machine"]["cpu"] = line.split(":", 1)[1].strip()
+            break
+    with tempfile.TemporaryDirectory() as name:
+        work = pathlib.Path(name)
+        write_inputs(work)
+        rates = kernels()
+        step_time(work, steps, results["training"])
+        results["other"] = stream_bound(work)
+        plan = json.loads(run([WAFERCTL, "plan", "-f", work / "gpt2_124m.yaml", "-o", "json"]))
+    results["kernels"] = rates
+    results["other"].update(peak_fractions(results, plan["step_flops"]))
+    pathlib.Path("bench/results.json").write_text(json.dumps(results, indent=1) + "\n")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
