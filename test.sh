@@ -35,16 +35,18 @@ count_xml() {
 
 # Runs the Bazel tests given by a query expression, with further flags: bazel_tests QUERY [FLAG...]
 bazel_tests() {
-  local query=$1 labels label xml
+  local query=$1 labels label xml xmls
   shift
   labels=$(bazel query --noshow_progress --ui_event_filters=-info "$query" 2>/dev/null)
   if [ -z "$labels" ]; then failed=$((failed + 1)); echo "FAILED: no tests match $query"; return; fi
-  for label in $labels; do rm -f "bazel-testlogs/$(label_path "$label")/test.xml"; done
+  for label in $labels; do rm -rf "bazel-testlogs/$(label_path "$label")"; done
   # shellcheck disable=SC2086  # labels hold no spaces
   bazel test --keep_going "$@" $labels
   for label in $labels; do
-    xml="bazel-testlogs/$(label_path "$label")/test.xml"
-    if [ -s "$xml" ]; then count_xml "$xml"; else failed=$((failed + 1)); echo "FAILED: $label did not run"; fi
+    # A sharded test leaves one file a shard.
+    xmls=$(find "bazel-testlogs/$(label_path "$label")/" -name test.xml -size +0 2>/dev/null)
+    for xml in $xmls; do count_xml "$xml"; done
+    if [ -z "$xmls" ]; then failed=$((failed + 1)); echo "FAILED: $label did not run"; fi
   done
 }
 
