@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <random>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "base/status.h"
 #include "client/controller_client.h"
 #include "client/follow_job.h"
@@ -14,6 +17,22 @@
 
 namespace waferstream {
 namespace {
+
+// Whether there were any.
+bool ReportCasualties(LocalCluster& cluster, Progress& progress) {
+  const std::vector<std::string> lines = cluster.TakeCasualties();
+  for (const std::string& line : lines) progress.Note(line);
+  return !lines.empty();
+}
+
+// A process that dies is often why a job fails, and its peers see its sockets close, and report it,
+// well before its parent can see that it is gone.
+void AwaitCasualties(LocalCluster& cluster, Progress& progress) {
+  const absl::Time deadline = absl::Now() + absl::Milliseconds(500);
+  while (!ReportCasualties(cluster, progress) && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+}
 
 absl::StatusOr<JobStatus> RunOn(LocalCluster& cluster, const JobSpec& job,
                                 const LocalJobOptions& options, const InterruptCounter& interrupts,
@@ -26,16 +45,13 @@ absl::StatusOr<JobStatus> RunOn(LocalCluster& cluster, const JobSpec& job,
   FollowOptions follow;
   follow.on_interrupt = OnInterrupt::kCancelJob;
   follow.on_status = options.on_status;
-  auto report_casualties = [&] {
-    for (const std::string& line : cluster.TakeCasualties()) progress.Note(line);
-  };
   follow.check = [&] {
-    report_casualties();
+    ReportCasualties(cluster, progress);
     return cluster.CheckAlive();
   };
   absl::StatusOr<JobStatus> status =
       FollowJob(client, submitted.job_id(), interrupts, progress, follow);
-  report_casualties();  // of the last moment: often why the job ended
+  if (status.ok() && status->state() == FAILED) AwaitCasualties(cluster, progress);
   return status;
 }
 

@@ -91,6 +91,15 @@ TEST(RunE2eTest, CheckpointInitWritesTheWeightsThatRunStartsFrom) {
   const json from = RunToJson(harness, {"--resume", "initial"});
   EXPECT_EQ(from["weights_hash"], fresh["weights_hash"]);
   EXPECT_EQ(from["losses"], fresh["losses"]);
+
+  // Exported it has no manifest, as one of Hugging Face's.
+  harness.Run({"checkpoint", "export", "initial", "--out", "exported"});
+  const json exported = RunToJson(harness, {"--resume", "exported"});
+  EXPECT_EQ(exported["weights_hash"], fresh["weights_hash"]);
+  harness.Run({"checkpoint", "export", "initial", "--out", "rounded", "--dtype", "bf16"});
+  const json rounded = RunToJson(harness, {"--resume", "rounded"});
+  EXPECT_NE(rounded["weights_hash"], fresh["weights_hash"]);
+  EXPECT_NEAR(rounded["loss"], fresh["loss"], 0.01);
 }
 
 // A run that has committed a step.
