@@ -18,8 +18,10 @@ run_dir="runs/quickstart-$(date -u +%Y%m%d-%H%M%S)"
 bazel-bin/client/waferctl run -f examples/austen.yaml --run-dir "$run_dir"
 
 say "4/4 A sample from the trained model"
-checkpoint=$(find "$run_dir" -maxdepth 6 -type d -name 'step-*' | sort | tail -n 1)
-bazel-bin/client/waferctl generate --checkpoint "$checkpoint" --prompt "It is a truth " --tokens 240
+checkpoint=$(find "$run_dir/checkpoints" -maxdepth 1 -name 'step-*' | sort | tail -n 1)
+prompt="It is a truth "
+printf '%s' "$prompt"
+bazel-bin/client/waferctl generate --checkpoint "$checkpoint" --prompt "$prompt" --tokens 240
 
 say "Done"
 echo "checkpoint: $checkpoint" >&2

@@ -186,19 +186,52 @@ TEST(ControllerCore, EndsWhenACommitFails) {
   EXPECT_EQ(cluster.Job().reason(), "step 0: Commit on m1: Deadline Exceeded");
 }
 
-TEST(ControllerCore, EndsWhenANodeReportsAFault) {
+NodeReport Fault(FakeCluster& cluster, const std::string& node, const std::string& peer) {
+  NodeReport report = cluster.MakeReport("j-000001", node);
+  report.mutable_fault()->set_message("channel closed");
+  report.mutable_fault()->set_peer(peer);
+  return report;
+}
+
+TEST(ControllerCore, EndsWhenANodeReportsAFaultOfItsOwn) {
   FakeCluster cluster;
   cluster.AddNodes();
   cluster.Submit(SmallJob());
   cluster.SettleCalls();
-  NodeReport report = cluster.MakeReport("j-000001", "s0");
-  report.mutable_fault()->set_message("checksum of frame 7 differs");
-  report.mutable_fault()->set_peer("w1");
-  ASSERT_TRUE(cluster.Report(report).ok());
+  ASSERT_TRUE(cluster.Report(Fault(cluster, "s0", "")).ok());
   EXPECT_EQ(cluster.Job().state(), FAILED);
-  EXPECT_EQ(cluster.Job().reason(), "step 0: s0 (channel to w1): checksum of frame 7 differs");
+  EXPECT_EQ(cluster.Job().reason(), "step 0: s0: channel closed");
   cluster.Settle();
   EXPECT_TRUE(AllIdle(cluster));
+}
+
+// w1 dies; s0 sees it and stops, which is all that the others see.
+TEST(ControllerCore, ALeaseDecidesWhichEndOfABrokenChannelIsLost) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.SettleCalls();
+  ASSERT_TRUE(cluster.Report(Fault(cluster, "w0", "s0")).ok());
+  ASSERT_TRUE(cluster.Report(Fault(cluster, "s0", "w1")).ok());
+  ASSERT_TRUE(cluster.Report(Fault(cluster, "m0", "s0")).ok());
+  EXPECT_EQ(cluster.Job().state(), RUNNING);
+  cluster.Pass(60, {"m0", "m1", "s0", "w0"});
+  EXPECT_EQ(cluster.Job().state(), FAILED);
+  EXPECT_THAT(cluster.Job().reason(), testing::StartsWith("step 0: w1 was not heard of for"));
+  EXPECT_THAT(cluster.Job().reason(),
+              testing::EndsWith("; first seen by w0 (channel to s0): channel closed"));
+}
+
+TEST(ControllerCore, ABrokenLinkBetweenLivingNodesEndsTheJob) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.SettleCalls();
+  ASSERT_TRUE(cluster.Report(Fault(cluster, "s0", "w1")).ok());
+  EXPECT_EQ(cluster.Job().state(), RUNNING);
+  ASSERT_TRUE(cluster.Report(Fault(cluster, "w1", "s0")).ok());
+  EXPECT_EQ(cluster.Job().state(), FAILED);
+  EXPECT_EQ(cluster.Job().reason(), "step 0: s0 (channel to w1): channel closed");
 }
 
 TEST(ControllerCore, EndsWhenTheLossIsNotFinite) {

@@ -96,7 +96,7 @@ EpochRef JobRun::Epoch() const {
 
 void JobRun::OnCallDone(int process, const NodeRequest& request, const absl::Status& status,
                         const NodeReply& reply, RunTurn& turn) {
-  if (ended()) return;
+  if (ended() || !first_fault_.empty()) return;
   if (const auto* seal = std::get_if<SealRequest>(&request)) {
     OnSealDone(*seal, status, reply, turn);
   } else if (!status.ok()) {
@@ -132,11 +132,9 @@ void JobRun::OnReport(int process, const NodeReport& report, RunTurn& turn) {
   last_sequence_[process] = sequence;
   const PlacedProcess& from = placed_[process];
   if (report.has_fault()) {
-    const NodeFault& fault = report.fault();
-    Fail(absl::StrCat(AtStep(), from.node_id,
-                      fault.peer().empty() ? "" : absl::StrCat(" (channel to ", fault.peer(), ")"),
-                      ": ", fault.message()),
-         turn);
+    OnFault(process, report.fault(), turn);
+  } else if (!first_fault_.empty()) {
+    return;  // sent before the sender noticed
   } else if (training_.has_value()) {
     Settle(training_->OnReport(from, report, turn), turn);
   } else {
@@ -144,12 +142,30 @@ void JobRun::OnReport(int process, const NodeReport& report, RunTurn& turn) {
   }
 }
 
+void JobRun::OnFault(int process, const NodeFault& fault, RunTurn& turn) {
+  const std::string& node = placed_[process].node_id;
+  if (fault.peer().empty()) return Fail(absl::StrCat(AtStep(), node, ": ", fault.message()), turn);
+  if (first_fault_.empty()) {
+    first_fault_ = absl::StrCat(node, " (channel to ", fault.peer(), "): ", fault.message());
+  }
+  accused_.insert(fault.peer());
+  accusers_.insert(node);
+  if (EveryAccusedReported()) Fail(absl::StrCat(AtStep(), first_fault_), turn);
+}
+
+bool JobRun::EveryAccusedReported() const {
+  return std::includes(accusers_.begin(), accusers_.end(), accused_.begin(), accused_.end());
+}
+
 void JobRun::OnCommitDurable(const absl::Status& stored, RunTurn& turn) {
-  if (!ended()) Settle(training_->OnCommitDurable(stored, turn), turn);
+  if (!ended() && first_fault_.empty()) Settle(training_->OnCommitDurable(stored, turn), turn);
 }
 
 void JobRun::OnNodeLost(int process, absl::string_view how, RunTurn& turn) {
-  if (!ended()) Fail(absl::StrCat(AtStep(), placed_[process].node_id, " ", how), turn);
+  if (ended()) return;
+  const std::string seen =
+      first_fault_.empty() ? "" : absl::StrCat("; first seen by ", first_fault_);
+  Fail(absl::StrCat(AtStep(), placed_[process].node_id, " ", how, seen), turn);
 }
 
 void JobRun::Cancel(RunTurn& turn) {

@@ -3,8 +3,10 @@
 //   Prepare on all nodes -> Connect on all -> Start on all -> steps or tokens -> DONE
 //
 // Anything that goes wrong (a call, a NodeFault, a lost node, a number that is not finite) is
-// FAILED with one line that names the node and the step. Once ended() is true, nothing changes any
-// more; releasing the nodes is the business of whoever placed the job.
+// FAILED with one line that names the node and the step. A broken channel does not say which of its
+// ends is gone, and breaks the channels around it: the job waits until a lease shows who is lost,
+// or until every accused node has shown that it lives by reporting too. Once ended() is true,
+// nothing changes any more; releasing the nodes is the business of whoever placed the job.
 //
 // Pure: no clock, thread or I/O. Not thread-safe. Neither copied nor moved: its parts refer to one
 // another.
@@ -12,6 +14,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,6 +65,8 @@ class JobRun {
   void OnPhaseCallOk(RunTurn& turn);
   void OnSealDone(const SealRequest& request, const absl::Status& status, const NodeReply& reply,
                   RunTurn& turn);
+  void OnFault(int process, const NodeFault& fault, RunTurn& turn);
+  bool EveryAccusedReported() const;
   NodeRequest PhaseRequest(int process) const;
   PrepareRequest Prepare(int process) const;
   EpochRef Epoch() const;
@@ -81,6 +86,9 @@ class JobRun {
   Phase phase_ = Phase::kPrepare;
   int unanswered_ = 0;                  // calls of this phase
   std::vector<int64_t> last_sequence_;  // of reports, by process; -1 before the first
+  std::string first_fault_;             // of a channel; empty: all is well
+  std::set<std::string> accused_;       // node ids: far ends of broken channels
+  std::set<std::string> accusers_;      // node ids that reported one
   std::optional<double> started_s_;     // when Start was first sent
   std::optional<TrainingProgress> training_;
   std::optional<GenerationProgress> generation_;

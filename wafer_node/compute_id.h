@@ -1,5 +1,4 @@
-// What the id of a wafer's ComputeAction says, so that a shell that models time instead of
-// computing knows what to model.
+// What the id of a wafer's ComputeAction says: a trace of a shell shows by it what was computed.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +16,6 @@ struct ComputeId {
 constexpr uint64_t Encode(const ComputeId& id) {
   return static_cast<uint64_t>(id.pass) << 56 | static_cast<uint64_t>(id.resident) << 32 |
          static_cast<uint64_t>(id.op);
-}
-
-constexpr ComputeId DecodeComputeId(uint64_t id) {
-  return {static_cast<PassKind>(id >> 56), static_cast<int>(id >> 32 & 0xffffff),
-          static_cast<int>(id & 0xffffffff)};
 }
 
 }  // namespace waferstream
