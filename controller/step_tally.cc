@@ -1,6 +1,7 @@
 #include "controller/step_tally.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -21,8 +22,9 @@ absl::Status Prefix(const std::string& prefix, const absl::Status& status) {
 
 }  // namespace
 
-PartedValues::PartedValues(const char* what, int processes, size_t size)
+PartedValues::PartedValues(const char* what, int processes, size_t size, Copies copies)
     : what_(what),
+      copies_(copies),
       outstanding_(processes),
       delivered_(processes),
       present_(size),
@@ -38,12 +40,20 @@ absl::Status PartedValues::Add(int process, const google::protobuf::RepeatedFiel
   }
   // Checked before anything is kept, so that a refused report leaves no trace.
   std::vector<bool> merged = present_;
-  for (uint32_t i : index) {
+  for (int k = 0; k < index.size(); ++k) {
+    const uint32_t i = index[k];
     if (i >= merged.size()) {
       return absl::InvalidArgumentError(absl::StrCat(what_, " ", i, " does not exist"));
     }
-    if (merged[i]) return absl::InvalidArgumentError(absl::StrCat(what_, " ", i, " came twice"));
+    const bool again = merged[i];
     merged[i] = true;
+    if (!again) continue;
+    if (copies_ == Copies::kNone || !present_[i]) {
+      return absl::InvalidArgumentError(absl::StrCat(what_, " ", i, " came twice"));
+    }
+    if (std::bit_cast<uint64_t>(value_[i]) != std::bit_cast<uint64_t>(value[k])) {
+      return absl::DataLossError(absl::StrCat("the copies of ", what_, " ", i, " disagree"));
+    }
   }
   present_ = std::move(merged);
   for (int k = 0; k < index.size(); ++k) value_[index[k]] = value[k];
@@ -72,7 +82,7 @@ StepTally::StepTally(const Plan& plan, uint64_t step)
       tokens_(static_cast<double>(plan.job.training().global_batch()) * plan.job.model().context()),
       clip_(plan.job.training().clip()),
       losses_("micro-batch", plan.shape.wafers, plan.leaves),
-      squares_("tile", plan.shape.memoryx, plan.tiles.size()) {}
+      squares_("tile", plan.shape.memoryx, plan.tiles.size(), PartedValues::Copies::kMustAgree) {}
 
 absl::Status StepTally::Name(const absl::Status& status) const {
   return Prefix(absl::StrCat("step ", step_, ": "), status);

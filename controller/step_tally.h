@@ -18,13 +18,16 @@
 namespace waferstream {
 
 // One value for every index in [0, size), delivered in parts by `processes` processes. `what` names
-// an index in messages, e.g. "micro-batch".
+// an index in messages, e.g. "micro-batch". With Copies::kMustAgree several processes may deliver
+// an index, with the same bits.
 class PartedValues {
  public:
-  PartedValues(const char* what, int processes, size_t size);
+  enum class Copies { kNone, kMustAgree };
+  PartedValues(const char* what, int processes, size_t size, Copies copies = Copies::kNone);
 
   // What `process` delivers: value[i] is that of index[i]. Ignored when `process` has delivered
   // before. INVALID_ARGUMENT: lists of two lengths, an unknown index, one that is already here.
+  // DATA_LOSS: copies disagree.
   absl::Status Add(int process, const google::protobuf::RepeatedField<uint32_t>& index,
                    const google::protobuf::RepeatedField<double>& value);
 
@@ -37,6 +40,7 @@ class PartedValues {
 
  private:
   const char* what_;
+  Copies copies_;
   int outstanding_;
   std::vector<bool> delivered_;  // by process
   std::vector<bool> present_;    // by index

@@ -28,6 +28,7 @@ size_t BufferBytes(const Plan& plan, const TileStore& store, int buffers) {
 std::vector<Credit> Windows(const Plan& plan, int process) {
   std::vector<Credit> windows;
   for (const Channel& channel : plan.channels) {
+    if (channel.kind == ChannelKind::kCopy) continue;
     if (channel.up.role != MEMORYX || channel.up.process != process) continue;
     windows.push_back(channel.gradient_window);
   }
@@ -50,6 +51,7 @@ absl::StatusOr<std::unique_ptr<GradientSum>> GradientSum::Create(const Plan& pla
   ASSIGN_OR_RETURN(Arena window_memory, Arena::Create(window_bytes));
   std::vector<Port> ports;
   for (const Channel& channel : plan.channels) {
+    if (channel.kind == ChannelKind::kCopy) continue;
     if (channel.up.role != MEMORYX || channel.up.process != place.process) continue;
     GradientCursor due(plan, channel.plane, channel.down, place.epoch, place.start_step);
     ports.push_back({channel.id, std::move(due), std::nullopt, {}});

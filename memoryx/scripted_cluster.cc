@@ -57,7 +57,8 @@ void ScriptedCluster::ExpectTiles(uint64_t start_step) {
     for (auto pass = FirstPass(plan_, start_step); pass; pass = NextPass(plan_, *pass)) {
       for (const int tile : StreamOf(plan_, pass->kind)) {
         const Tile& shape = plan_.tiles[tile];
-        if (shape.owner != port.process || shape.plane != plan_.channels[id].plane) continue;
+        if (plan_.Primary(tile) != port.process || shape.plane != plan_.channels[id].plane)
+          continue;
         FrameHeader header;
         header.kind = FrameKind::kTile;
         header.dtype = static_cast<uint8_t>(plan_.wire);
@@ -197,7 +198,8 @@ void ScriptedCluster::MakeGradients() {
     for (const GradientItem& item : plan_.program.gradient_stream) {
       const Tile& tile = plan_.tiles[item.tile];
       for (auto& [id, port] : ports_) {
-        if (port.process != tile.owner || plan_.channels[id].plane != tile.plane) continue;
+        if (!plan_.Holds(port.process, item.tile)) continue;
+        if (plan_.channels[id].plane != tile.plane) continue;
         for (const BlockRange& block : BlocksFrom(plan_, plan_.channels[id].down, wave)) {
           FrameHeader header;
           header.kind = FrameKind::kGradient;
@@ -268,7 +270,7 @@ void ScriptedCluster::OnReport(int process, const NodeReport& report) {
   EXPECT_EQ(ready.step(), committed_);
   ASSERT_EQ(ready.tile_size(), ready.square_sum_size());
   for (int i = 0; i < ready.tile_size(); ++i) {
-    EXPECT_EQ(plan_.tiles[ready.tile(i)].owner, process);
+    EXPECT_TRUE(plan_.Holds(process, ready.tile(i)));
     EXPECT_EQ(ready.square_sum(i), oracle_.square_sum(committed_, ready.tile(i)));
   }
   ++ready_;

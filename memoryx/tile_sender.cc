@@ -18,6 +18,7 @@ absl::StatusOr<std::unique_ptr<TileSender>> TileSender::Create(
   ASSIGN_OR_RETURN(Arena slot_memory, Arena::Create(slots * slot_bytes));
   std::vector<Port> ports;
   for (const Channel& channel : plan.channels) {
+    if (channel.kind == ChannelKind::kCopy) continue;
     if (channel.up.role != MEMORYX || channel.up.process != place.process) continue;
     TileCursor next(plan, channel.plane, place.process, place.epoch, place.start_step);
     ports.push_back({channel.id, {}, std::move(next), {}});

@@ -11,7 +11,7 @@ absl::StatusOr<TileStore> TileStore::Create(const Plan& plan, int process, int s
   store.local_of_.assign(plan.tiles.size(), -1);
   size_t elements = 0;
   for (size_t i = 0; i < plan.tiles.size(); ++i) {
-    if (plan.tiles[i].owner != process) continue;
+    if (!plan.Holds(process, static_cast<int>(i))) continue;
     store.local_of_[i] = static_cast<int>(store.tiles_.size());
     store.tiles_.push_back(static_cast<int>(i));
     elements += PaddedElements(plan.tiles[i]);

@@ -112,10 +112,8 @@ absl::Status NodeShell::CheckNewer(const PrepareRequest& request) const {
 
 absl::StatusOr<std::shared_ptr<Epoch>> NodeShell::Build(const PrepareRequest& request,
                                                         PrepareReply* reply) {
-  const Roster& roster = request.roster();
-  ASSIGN_OR_RETURN(Plan compiled, Compile(request.job(), {.wafers = roster.wafers_size(),
-                                                          .memoryx = roster.memoryx_size(),
-                                                          .swarmx = roster.swarmx_size()}));
+  ASSIGN_OR_RETURN(Plan compiled,
+                   Compile(request.job(), ShapeOf(request.roster(), request.shards())));
   auto plan = std::make_unique<const Plan>(std::move(compiled));
   if (plan->Hash() != request.plan_hash()) {
     return absl::FailedPreconditionError(
@@ -184,6 +182,8 @@ absl::StatusOr<SealReply> NodeShell::Seal(const SealRequest& request) {
 absl::Status NodeShell::Release(const EpochRef& ref) {
   absl::MutexLock lock(&control_);
   if (executor_.Call([&] { return Find(ref).ok(); })) StopCurrent();
+  // A late Release of an older epoch must not take what a newer one keeps.
+  if (ref.job_id() == newest_.job_id() && ref.epoch() >= newest_.epoch()) role_.Release();
   return absl::OkStatus();
 }
 

@@ -15,9 +15,9 @@ namespace waferstream {
 // One process's role. Builds a core for every epoch the process is prepared for; lives as long as
 // the process.
 //
-// Thread rule: Prepare and Seal are called one at a time, but each perhaps from another thread,
-// never the executor's. They may block (they read and write files). Seal runs beside a live core
-// and its lane work, so what a role shares between Seal and its core it must guard.
+// Thread rule: Prepare, Release and Seal are called one at a time, but each perhaps from another
+// thread, never the executor's. They may block (they read and write files). Seal runs beside a live
+// core and its lane work, so what a role shares between Seal and its core it must guard.
 class NodeRole {
  public:
   virtual ~NodeRole() = default;
@@ -35,6 +35,10 @@ class NodeRole {
   virtual absl::StatusOr<std::unique_ptr<RoleCore>> Prepare(const PrepareRequest& request,
                                                             const Plan& plan,
                                                             PrepareReply* reply) = 0;
+
+  // The job is over for this node: forget what was kept from one epoch for the next. The core is
+  // already destroyed.
+  virtual void Release() {}
 
   // SealCheckpoint of the prepared epoch (proto/node.proto).
   virtual absl::StatusOr<SealReply> Seal(const SealRequest&) {

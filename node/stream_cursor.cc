@@ -16,11 +16,11 @@ absl::Status CheckExpected(const FrameHeader& expected, const FrameHeader& got) 
                                                  expected.length, " bytes is due"));
 }
 
-TileCursor::TileCursor(const Plan& plan, int plane, int owner, uint32_t epoch, uint64_t start_step)
+TileCursor::TileCursor(const Plan& plan, int plane, int primary, uint32_t epoch,
+                       uint64_t start_step)
     : plan_(&plan), epoch_(epoch), pass_(FirstPass(plan, start_step)) {
   const auto takes_this_way = [&](int tile) {
-    const Tile& t = plan.tiles[tile];
-    return t.plane == plane && (owner == kAnyOwner || t.owner == owner);
+    return plan.tiles[tile].plane == plane && (primary == kAnyone || plan.Primary(tile) == primary);
   };
   for (const int tile : plan.program.forward_stream) {
     if (takes_this_way(tile)) forward_.push_back(tile);

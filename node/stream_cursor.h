@@ -23,10 +23,10 @@ absl::Status CheckExpected(const FrameHeader& expected, const FrameHeader& got);
 // The tiles of one plane, pass after pass, to the end of the job.
 class TileCursor {
  public:
-  static constexpr int kAnyOwner = -1;  // all tiles of the plane
+  static constexpr int kAnyone = -1;  // all tiles of the plane
 
-  // Only tiles of MemoryX process `owner`, or kAnyOwner.
-  TileCursor(const Plan& plan, int plane, int owner, uint32_t epoch, uint64_t start_step);
+  // Only tiles that MemoryX process `primary` streams, or kAnyone.
+  TileCursor(const Plan& plan, int plane, int primary, uint32_t epoch, uint64_t start_step);
 
   bool done() const { return !pass_; }
   int tile() const { return tiles()[position_]; }

@@ -142,7 +142,7 @@ TEST(Compile, OwnersAndPlanesCarryEqualShares) {
   std::map<std::pair<int, int>, int64_t> load;
   int64_t largest = 0;
   for (const Tile& tile : plan.tiles) {
-    load[{tile.owner, tile.plane}] += tile.elements;
+    load[{tile.shard, tile.plane}] += tile.elements;
     largest = std::max(largest, tile.elements);
   }
   ASSERT_EQ(load.size(), 6u);
@@ -205,9 +205,9 @@ TEST(Compile, TheHashIsThatOfTheInputs) {
 TEST(Compile, TheHashCoversTheTables) {
   Plan plan = MustCompile(TestJob(), {});
   const uint64_t hash = plan.Hash();
-  plan.tiles[3].owner = 1;
+  plan.tiles[3].shard = 1;
   EXPECT_NE(plan.Hash(), hash);
-  plan.tiles[3].owner = 0;
+  plan.tiles[3].shard = 0;
   EXPECT_EQ(plan.Hash(), hash);
   std::swap(plan.program.backward_stream[0], plan.program.backward_stream[1]);
   EXPECT_NE(plan.Hash(), hash);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "plan/job_keys.h"
@@ -71,6 +72,9 @@ std::string Suggestion(const std::string& section, const std::string& name) {
   for (const JobKey& key : JobKeys()) {  // the right name in the wrong place
     const std::vector<std::string> names = absl::StrSplit(key.path, '.');
     if (names.back() == name) return std::string(key.path);
+    const bool plain = KeyMeantBy(absl::StrJoin(names.begin(), names.end() - 1, ".")) == key.path;
+    if (plain && *(names.end() - 2) == name)
+      return absl::StrJoin(names.begin(), names.end() - 1, ".");
   }
   std::string closest;
   size_t least = std::max<size_t>(2, name.size() / 3) + 1;
@@ -140,6 +144,9 @@ absl::Status JobEntries::Place(const std::string& path, const YAML::Node& value,
   if (IsKey(path)) {
     if (!entries_.insert({path, {value, where}}).second) return Refuse(where, path, "given twice");
     return absl::OkStatus();
+  }
+  if (const absl::string_view key = KeyMeantBy(path); !key.empty() && value.IsScalar()) {
+    return Place(std::string(key), value, where);
   }
   if (!IsSection(path)) return Refuse(where, path, UnknownKey(path));
   if (path == kSchedule && value.IsScalar() && value.Scalar() == "constant") {

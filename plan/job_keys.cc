@@ -1,5 +1,7 @@
 #include "plan/job_keys.h"
 
+#include <utility>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -59,6 +61,7 @@ constexpr JobKey kKeys[] = {
     {.path = "training.schedule.cosine.min_lr", .kind = kReal, .fallback = "0"},
     {.path = "training.clip", .kind = kReal, .fallback = "1.0"},
     {.path = "training.validate_every", .kind = kWhole, .fallback = "50", .high = kCountMax},
+    {.path = "training.verify", .kind = kReal, .fallback = "0", .high = 1},
     {.path = "training.recompute",
      .kind = kWord,
      .fallback = "auto",
@@ -70,8 +73,28 @@ constexpr JobKey kKeys[] = {
      .low = 1,
      .high = 1 << 30},
 
-    {.path = "cluster.wafers", .kind = kWhole, .fallback = "1", .low = 1, .high = 1 << 16},
-    {.path = "cluster.memoryx", .kind = kWhole, .fallback = "1", .low = 1, .high = 1 << 16},
+    {.path = "cluster.wafers.max",
+     .kind = kWhole,
+     .field = "cluster.wafers",
+     .fallback = "1",
+     .low = 1,
+     .high = 1 << 16},
+    {.path = "cluster.wafers.min",
+     .kind = kWhole,
+     .field = "cluster.wafers_min",
+     .fallback = "0",
+     .high = 1 << 16},
+    {.path = "cluster.memoryx.nodes",
+     .kind = kWhole,
+     .field = "cluster.memoryx",
+     .fallback = "1",
+     .low = 1,
+     .high = 1 << 16},
+    {.path = "cluster.memoryx.replicas",
+     .kind = kWhole,
+     .field = "cluster.replicas",
+     .fallback = "1",
+     .high = 1 << 16},
     {.path = "cluster.swarmx", .kind = kWhole, .fallback = "1", .low = 1, .high = 1 << 16},
     {.path = "cluster.fanout", .kind = kWhole, .fallback = "4", .low = 2, .high = 1 << 16},
     {.path = "cluster.planes", .kind = kWhole, .fallback = "1", .low = 1, .high = 256},
@@ -100,6 +123,11 @@ constexpr absl::string_view kOptionalSections[] = {
     "training.schedule.cosine",
 };
 
+constexpr std::pair<absl::string_view, absl::string_view> kShorthands[] = {
+    {"cluster.wafers", "cluster.wafers.max"},
+    {"cluster.memoryx", "cluster.memoryx.nodes"},
+};
+
 bool IsNumber(KeyKind kind) {
   return kind == kWhole || kind == kElements || kind == kBytes || kind == kReal;
 }
@@ -117,6 +145,13 @@ absl::Status CheckKey(const JobKey& key, const JobSpec& job) {
 std::span<const JobKey> JobKeys() { return kKeys; }
 
 std::span<const absl::string_view> OptionalSections() { return kOptionalSections; }
+
+absl::string_view KeyMeantBy(absl::string_view section) {
+  for (const auto& [path, key] : kShorthands) {
+    if (path == section) return key;
+  }
+  return {};
+}
 
 bool IsInside(absl::string_view path, absl::string_view section) {
   return path.size() > section.size() && absl::StartsWith(path, section) &&

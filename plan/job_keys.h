@@ -45,6 +45,9 @@ std::span<const JobKey> JobKeys();
 // Sections that need not be there; their keys count only when they are. All others are implied.
 std::span<const absl::string_view> OptionalSections();
 
+// The key that a plain value in the place of this section stands for (`wafers: 2`); empty: none.
+absl::string_view KeyMeantBy(absl::string_view section);
+
 // Whether `path` is inside `section` (not `section` itself).
 bool IsInside(absl::string_view path, absl::string_view section);
 

@@ -32,7 +32,7 @@ struct Tile {
   int64_t first_row = 0;
   int64_t rows = 0;
   int64_t elements = 0;
-  int owner = 0;  // MemoryX process
+  int shard = 0;  // what MemoryX processes own (Plan::shape.shards)
   int plane = 0;
   SlotClass slot = kLarge;
 };
@@ -50,7 +50,7 @@ absl::StatusOr<std::vector<Parameter>> BuildParameters(const ModelSpec& model);
 
 // Cuts every matrix along its rows into tiles of at most `tile_elements` (at least one row each)
 // and sets first_tile and tile_count. The tiles of a matrix are of nearly equal size, none larger
-// than its first. Owner and plane are not yet set.
+// than its first. Shard and plane are not yet set.
 std::vector<Tile> CutTiles(std::vector<Parameter>& parameters, uint64_t tile_elements);
 
 }  // namespace waferstream

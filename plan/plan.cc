@@ -30,8 +30,13 @@ bool IsDue(uint64_t steps_done, uint64_t every, uint64_t steps) {
   return steps_done == steps || (every > 0 && steps_done % every == 0);
 }
 
-double PeakLearningRate(const Optimizer& optimizer) {
-  return optimizer.has_sgd() ? optimizer.sgd().lr() : optimizer.adamw().lr();
+double PeakLearningRate(const TrainingSpec& training, uint64_t step) {
+  const Optimizer& optimizer = training.optimizer();
+  double lr = optimizer.has_sgd() ? optimizer.sgd().lr() : optimizer.adamw().lr();
+  for (const Amendment& amendment : training.amendments()) {
+    if (amendment.from_step() <= step && amendment.lr() > 0) lr = amendment.lr();
+  }
+  return lr;
 }
 
 }  // namespace
@@ -53,8 +58,16 @@ bool Plan::CheckpointDue(uint64_t steps_done) const {
   return IsDue(steps_done, job.checkpoint().every(), job.training().steps());
 }
 
+uint64_t Plan::Batch(uint64_t step) const {
+  uint64_t batch = step;
+  for (const Amendment& amendment : job.training().amendments()) {
+    if (amendment.from_step() <= step && amendment.skip_batch()) ++batch;
+  }
+  return batch;
+}
+
 double Plan::LearningRate(uint64_t step) const {
-  const double lr = PeakLearningRate(job.training().optimizer());
+  const double lr = PeakLearningRate(job.training(), step);
   if (!job.training().schedule().has_cosine()) return lr;
   const Cosine& cosine = job.training().schedule().cosine();
   const double t = static_cast<double>(step);
@@ -79,11 +92,40 @@ const char* RecomputeName(Recompute recompute) {
   }
 }
 
+bool Plan::Holds(int process, int tile) const {
+  const ShardHolders& shard = shape.shards[tiles[tile].shard];
+  return std::find(shard.owners.begin(), shard.owners.end(), process) != shard.owners.end() ||
+         std::find(shard.filling.begin(), shard.filling.end(), process) != shard.filling.end();
+}
+
+std::vector<ShardHolders> DealShards(int processes, int replicas) {
+  std::vector<ShardHolders> shards(processes);
+  for (int s = 0; s < processes; ++s) {
+    for (int r = 0; r < std::clamp(replicas, 1, processes); ++r) {
+      shards[s].owners.push_back((s + r) % processes);
+    }
+  }
+  return shards;
+}
+
 ClusterShape RequestedShape(const JobSpec& job) {
   ClusterShape shape;
   shape.wafers = static_cast<int>(job.cluster().wafers());
   shape.memoryx = static_cast<int>(job.cluster().memoryx());
   shape.swarmx = static_cast<int>(job.cluster().swarmx());
+  return shape;
+}
+
+ClusterShape ShapeOf(const Roster& roster,
+                     const google::protobuf::RepeatedPtrField<ShardOwners>& shards) {
+  ClusterShape shape;
+  shape.wafers = roster.wafers_size();
+  shape.memoryx = roster.memoryx_size();
+  shape.swarmx = roster.swarmx_size();
+  for (const ShardOwners& shard : shards) {
+    shape.shards.push_back({{shard.owners().begin(), shard.owners().end()},
+                            {shard.filling().begin(), shard.filling().end()}});
+  }
   return shape;
 }
 

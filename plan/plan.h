@@ -22,11 +22,23 @@
 
 namespace waferstream {
 
-// How many processes of each role take part; may differ from what the job asked for.
+// Who has one shard of the tiles, by MemoryX process. owners[0], the primary, streams it; all
+// owners hold it and apply its updates; `filling` become owners as the primary sends them its
+// tiles.
+struct ShardHolders {
+  std::vector<int> owners;
+  std::vector<int> filling;
+  friend bool operator==(const ShardHolders&, const ShardHolders&) = default;
+};
+
+// How many processes of each role take part, and who has what; may differ from what the job asked
+// for. The number of shards is the job's for good (cluster.memoryx), so that a tile never changes
+// its shard; processes come and go.
 struct ClusterShape {
   int wafers = 1;
   int memoryx = 1;
   int swarmx = 1;
+  std::vector<ShardHolders> shards = {};  // empty: DealShards
 };
 
 // A place in the trees. For SwarmX `node` indexes Plan::tree_nodes; for the others it equals
@@ -37,10 +49,16 @@ struct Endpoint {
   int node = 0;
 };
 
-// Tiles flow from `up` to `down`, gradients from `down` to `up`. The down end dials.
+// kTree: tiles flow from `up` to `down`, gradients from `down` to `up`. kCopy: from a shard's
+// primary to a process that fills it; its frames are kTile frames of a tile's weights and optimizer
+// state, fp32, one array after the other. The down end dials.
+enum class ChannelKind { kTree, kCopy };
+
 struct Channel {
-  int id = 0;  // index in Plan::channels
-  int plane = 0;
+  int id = 0;  // index in Plan::channels; those of trees come first
+  ChannelKind kind = ChannelKind::kTree;
+  int plane = 0;  // kTree
+  int shard = 0;  // kCopy
   Endpoint up;
   Endpoint down;
   Credit tile_window;      // receive slots at `down`
@@ -85,6 +103,11 @@ struct Plan {
   Program program;                       // what a wafer computes; the stream orders of all roles
   SramLayout sram;                       // where, to the byte
 
+  // MemoryX processes: who streams the tile; and whether the process receives its gradients, be it
+  // as an owner or while it fills the shard.
+  int Primary(int tile) const { return shape.shards[tiles[tile].shard].owners[0]; }
+  bool Holds(int process, int tile) const;
+
   // Micro-batches of `wafer` in `wave` of a training step (or of a validation); count may be 0.
   LeafSpan TrainingLeaves(int wave, int wafer) const;
   LeafSpan ValidationLeaves(int wave, int wafer) const;
@@ -93,6 +116,9 @@ struct Plan {
   // Whether something is due after `steps_done` steps. The last step is always due for both.
   bool ValidationDue(uint64_t steps_done) const;
   bool CheckpointDue(uint64_t steps_done) const;
+
+  // Which global batch of the data 0-based step t takes: t, and one more for each skipped before.
+  uint64_t Batch(uint64_t step) const;
 
   // The learning rate of 0-based step t (DESIGN: reference_train.py's schedule).
   double LearningRate(uint64_t step) const;
@@ -111,7 +137,15 @@ absl::StatusOr<Plan> Compile(const JobSpec& job, const ClusterShape& shape);
 // "auto", "none", "selective", "full": the words of training.recompute.
 const char* RecomputeName(Recompute recompute);
 
+// Who holds the shards of a cluster in which nobody is lost: shard s has the owners s, s + 1, ...
+// of `processes`, as many as `replicas` (at least one, at most all).
+std::vector<ShardHolders> DealShards(int processes, int replicas);
+
 // The shape that the job itself asks for.
 ClusterShape RequestedShape(const JobSpec& job);
+
+// The shape that an epoch has. `shards` as in PrepareRequest.
+ClusterShape ShapeOf(const Roster& roster,
+                     const google::protobuf::RepeatedPtrField<ShardOwners>& shards);
 
 }  // namespace waferstream

@@ -16,17 +16,21 @@ uint64_t SlotBytes(const Credit& window, const size_t (&slot_bytes)[kSlotClasses
 std::vector<ResidentBytes> MemoryXBytes(const Plan& plan, int state_bytes_per_parameter,
                                         int gradient_buffers) {
   std::vector<ResidentBytes> processes(plan.shape.memoryx);
-  for (size_t t = 0; t < plan.tiles.size(); ++t) {
+  const auto add = [&](int t, ResidentBytes& p) {
     const Tile& tile = plan.tiles[t];
-    ResidentBytes& p = processes[tile.owner];
     p.elements += tile.elements;
     p.state += tile.elements * state_bytes_per_parameter;
-    if (plan.is_generation()) continue;
+    if (plan.is_generation()) return;
     const int blocks = plan.parameters[tile.parameter].contributions * gradient_buffers;
-    p.state += (blocks - 1) * plan.GradientBytes(static_cast<int>(t));
+    p.state += (blocks - 1) * plan.GradientBytes(t);
+  };
+  for (int t = 0; t < static_cast<int>(plan.tiles.size()); ++t) {
+    const ShardHolders& shard = plan.shape.shards[plan.tiles[t].shard];
+    for (const int process : shard.owners) add(t, processes[process]);
+    for (const int process : shard.filling) add(t, processes[process]);
   }
   for (const Channel& channel : plan.channels) {
-    if (channel.up.role != MEMORYX) continue;
+    if (channel.kind == ChannelKind::kCopy || channel.up.role != MEMORYX) continue;
     processes[channel.up.process].windows +=
         SlotBytes(channel.gradient_window, plan.gradient_slot_bytes);
   }

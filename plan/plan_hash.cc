@@ -66,7 +66,7 @@ class Bytes {
     Add(t.parameter);
     Add(t.first_row);
     Add(t.rows);
-    Add(t.owner);
+    Add(t.shard);
     Add(t.plane);
     Add(t.slot);
   }
@@ -80,8 +80,14 @@ class Bytes {
     AddList(n.up_channels);
     AddList(n.down_channels);
   }
+  void Add(const ShardHolders& s) {
+    AddList(s.owners);
+    AddList(s.filling);
+  }
   void Add(const Channel& c) {
+    Add(c.kind);
     Add(c.plane);
+    Add(c.shard);
     Add(c.up);
     Add(c.down);
     Add(c.tile_window);
@@ -139,6 +145,7 @@ uint64_t Plan::Hash() const {
   Bytes bytes;
   bytes.Add(std::string_view(Canonical(job)));
   for (int n : {shape.wafers, shape.memoryx, shape.swarmx}) bytes.Add(n);
+  bytes.AddList(shape.shards);
   bytes.Add(wire);
   bytes.AddList(parameters);
   bytes.AddList(tiles);

@@ -33,6 +33,33 @@ absl::Status CheckShape(const ClusterShape& shape) {
   return absl::OkStatus();
 }
 
+absl::Status CheckHolders(const ClusterShape& shape) {
+  for (size_t s = 0; s < shape.shards.size(); ++s) {
+    const ShardHolders& shard = shape.shards[s];
+    std::vector<int> all = shard.owners;
+    all.insert(all.end(), shard.filling.begin(), shard.filling.end());
+    std::sort(all.begin(), all.end());
+    const bool sound = !shard.owners.empty() && all.front() >= 0 && all.back() < shape.memoryx &&
+                       std::adjacent_find(all.begin(), all.end()) == all.end();
+    if (!sound) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("shards: shard ", s, " does not name different MemoryX processes of ",
+                       shape.memoryx, ", an owner among them"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckCluster(const ClusterSpec& cluster) {
+  const auto within = [](const char* field, uint32_t low, const char* limit, uint32_t high) {
+    if (low <= high) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("cluster.", field, ": ", low, " is more than cluster.", limit, ": ", high));
+  };
+  RETURN_IF_ERROR(within("wafers.min", cluster.wafers_min(), "wafers.max", cluster.wafers()));
+  return within("memoryx.replicas", cluster.replicas(), "memoryx.nodes", cluster.memoryx());
+}
+
 absl::Status CheckBatch(const TrainingSpec& training) {
   if (training.global_batch() % training.micro_batch() == 0) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -65,19 +92,18 @@ absl::Status CheckTileCount(const std::vector<Parameter>& parameters, uint64_t t
                                                  " elements make more than ", kTilesMax, " tiles"));
 }
 
-// Deals tiles out in order, each to the MemoryX process with the fewest elements so far, and there
-// to the plane with the fewest of that process. Balance by bytes and not by count, because matrices
-// and vectors alternate; and consecutive large tiles come from different owners on different
-// planes.
-void Deal(std::vector<Tile>& tiles, int memoryx, int planes) {
-  using Load = std::tuple<int64_t, int, int>;  // elements, preference, plane or owner
+// Deals tiles out in order, each to the shard with the fewest elements so far, and there to the
+// plane with the fewest of that shard. Balance by bytes and not by count, because matrices and
+// vectors alternate; and consecutive large tiles come from different shards on different planes.
+void Deal(std::vector<Tile>& tiles, int shards, int planes) {
+  using Load = std::tuple<int64_t, int, int>;  // elements, preference, plane or shard
   using Queue = std::priority_queue<Load, std::vector<Load>, std::greater<Load>>;
-  Queue owners;
-  std::vector<Queue> planes_of(memoryx);
-  for (int m = 0; m < memoryx; ++m) {
-    owners.push({0, m, m});
-    // Each owner prefers another plane, so that owners do not take turns in step.
-    for (int i = 0; i < planes; ++i) planes_of[m].push({0, i, (m + i) % planes});
+  Queue shard_loads;
+  std::vector<Queue> planes_of(shards);
+  for (int s = 0; s < shards; ++s) {
+    shard_loads.push({0, s, s});
+    // Each shard prefers another plane, so that shards do not take turns in step.
+    for (int i = 0; i < planes; ++i) planes_of[s].push({0, i, (s + i) % planes});
   }
   const auto take = [](Queue& queue, int64_t elements) {
     auto [load, preference, index] = queue.top();
@@ -86,8 +112,8 @@ void Deal(std::vector<Tile>& tiles, int memoryx, int planes) {
     return index;
   };
   for (Tile& tile : tiles) {
-    tile.owner = take(owners, tile.elements);
-    tile.plane = take(planes_of[tile.owner], tile.elements);
+    tile.shard = take(shard_loads, tile.elements);
+    tile.plane = take(planes_of[tile.shard], tile.elements);
   }
 }
 
@@ -106,10 +132,16 @@ void SizeSlots(Plan& plan) {
 
 absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) {
   RETURN_IF_ERROR(CheckShape(shape));
+  RETURN_IF_ERROR(CheckHolders(shape));
   RETURN_IF_ERROR(CheckRanges(job));
+  RETURN_IF_ERROR(CheckCluster(job.cluster()));
   Plan plan;
   plan.job = job.has_generate() ? AsOneSequence(job) : job;
   plan.shape = shape;
+  if (plan.shape.shards.empty()) {
+    const int replicas = job.has_generate() ? 1 : static_cast<int>(job.cluster().replicas());
+    plan.shape.shards = DealShards(shape.memoryx, replicas);
+  }
   const TrainingSpec& training = plan.job.training();
   RETURN_IF_ERROR(CheckBatch(training));
   if (!plan.is_generation()) RETURN_IF_ERROR(CheckOptimizer(training));
@@ -118,7 +150,8 @@ absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) 
   ASSIGN_OR_RETURN(plan.parameters, BuildParameters(plan.job.model()));
   RETURN_IF_ERROR(CheckTileCount(plan.parameters, training.tile_elements()));
   plan.tiles = CutTiles(plan.parameters, training.tile_elements());
-  Deal(plan.tiles, shape.memoryx, static_cast<int>(plan.job.cluster().planes()));
+  Deal(plan.tiles, static_cast<int>(plan.shape.shards.size()),
+       static_cast<int>(plan.job.cluster().planes()));
   SizeSlots(plan);
 
   plan.leaves = static_cast<int>(training.global_batch() / training.micro_batch());

@@ -6,7 +6,7 @@
 
 namespace waferstream {
 
-// A plan with job, shape, wire, parameters, tiles (owner and plane included), slot bytes, leaves
+// A plan with job, shape, wire, parameters, tiles (shard and plane included), slot bytes, leaves
 // and validation_leaves. A generation gets the training section that its one leaf of one sequence
 // means. INVALID_ARGUMENT: as Compile.
 absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape);

@@ -56,6 +56,24 @@ void AddTree(Plan& plan, int plane) {
   for (int m = 0; m < plan.shape.memoryx; ++m) Connect(plan, plane, MemoryEnd(m), level[0]);
 }
 
+// One slot of each class: the primary sends the next tile of a class when the last one has been
+// taken in, which also bounds the memory of a fill to two tiles.
+void AddCopies(Plan& plan) {
+  for (size_t s = 0; s < plan.shape.shards.size(); ++s) {
+    const ShardHolders& shard = plan.shape.shards[s];
+    for (const int process : shard.filling) {
+      Channel channel;
+      channel.id = static_cast<int>(plan.channels.size());
+      channel.kind = ChannelKind::kCopy;
+      channel.shard = static_cast<int>(s);
+      channel.up = MemoryEnd(shard.owners[0]);
+      channel.down = MemoryEnd(process);
+      channel.tile_window = {{1, 1}};
+      plan.channels.push_back(channel);
+    }
+  }
+}
+
 std::vector<BlockRange> BlocksOfWafer(const Plan& plan, int wafer, int wave) {
   const LeafSpan span = plan.TrainingLeaves(wave, wafer);
   return BlocksOf(span.first, span.count, plan.leaves);
@@ -90,6 +108,7 @@ void SetGradientWindows(Plan& plan) {
     }
   }
   for (Channel& channel : plan.channels) {
+    if (channel.kind == ChannelKind::kCopy) continue;
     for (int c = 0; c < kSlotClasses; ++c) {
       channel.gradient_window.slots[c] = kGradientsInWindow[c] * static_cast<int>(most[channel.id]);
     }
@@ -103,6 +122,7 @@ void BuildTrees(Plan& plan) {
   for (int plane = 0; plane < planes; ++plane) AddTree(plan, plane);
   SetWaferWindows(plan);
   if (!plan.is_generation()) SetGradientWindows(plan);
+  AddCopies(plan);
 }
 
 std::vector<BlockRange> BlocksFrom(const Plan& plan, const Endpoint& down, int wave) {

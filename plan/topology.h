@@ -9,7 +9,8 @@
 
 namespace waferstream {
 
-// Fills plan.tree_nodes and plan.channels, windows included. Needs everything else of the plan.
+// Fills plan.tree_nodes and plan.channels (those that copy shards, too), windows included. Needs
+// everything else of the plan.
 void BuildTrees(Plan& plan);
 
 // The blocks of one gradient that the subtree of `down` (a wafer or a SwarmX node) delivers upwards

@@ -34,11 +34,11 @@ std::vector<float> CanonicalSum(const FrameHeader& header, uint32_t lo, int leve
   return left;
 }
 
-void AppendWave(const Plan& plan, int plane, const Endpoint& down, int owner, uint64_t step,
+void AppendWave(const Plan& plan, int plane, const Endpoint& down, int process, uint64_t step,
                 int wave, std::vector<FrameHeader>& frames) {
   for (const GradientItem& item : plan.program.gradient_stream) {
     const Tile& tile = plan.tiles[item.tile];
-    if (tile.plane != plane || (owner >= 0 && tile.owner != owner)) continue;
+    if (tile.plane != plane || (process >= 0 && !plan.Holds(process, item.tile))) continue;
     for (const BlockRange& range : BlocksFrom(plan, down, wave)) {
       FrameHeader header;
       header.kind = FrameKind::kGradient;
@@ -57,12 +57,12 @@ void AppendWave(const Plan& plan, int plane, const Endpoint& down, int owner, ui
 
 }  // namespace
 
-std::vector<FrameHeader> TileFrames(const Plan& plan, int plane, int owner) {
+std::vector<FrameHeader> TileFrames(const Plan& plan, int plane, int process) {
   std::vector<FrameHeader> frames;
   for (std::optional<Pass> pass = FirstPass(plan, 0); pass; pass = NextPass(plan, *pass)) {
     for (const int index : StreamOf(plan, pass->kind)) {
       const Tile& tile = plan.tiles[index];
-      if (tile.plane != plane || (owner >= 0 && tile.owner != owner)) continue;
+      if (tile.plane != plane || (process >= 0 && plan.Primary(index) != process)) continue;
       FrameHeader header;
       header.kind = FrameKind::kTile;
       header.dtype = static_cast<uint8_t>(plan.wire);
@@ -78,11 +78,11 @@ std::vector<FrameHeader> TileFrames(const Plan& plan, int plane, int owner) {
 }
 
 std::vector<FrameHeader> GradientFrames(const Plan& plan, int plane, const Endpoint& down,
-                                        int owner) {
+                                        int process) {
   std::vector<FrameHeader> frames;
   for (uint64_t step = 0; step < plan.job.training().steps(); ++step) {
     for (int wave = 0; wave < plan.waves; ++wave) {
-      AppendWave(plan, plane, down, owner, step, wave, frames);
+      AppendWave(plan, plane, down, process, step, wave, frames);
     }
   }
   return frames;

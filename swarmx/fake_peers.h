@@ -13,11 +13,12 @@
 
 namespace waferstream {
 
-// All frames of the job on one plane, in order: tiles (of one MemoryX process, or of all when owner
-// < 0); gradient blocks that the subtree of `down` sends up (to one MemoryX process, or to all).
-std::vector<FrameHeader> TileFrames(const Plan& plan, int plane, int owner);
+// All frames of the job on one plane, in order: tiles (of one MemoryX process, or of all when
+// process < 0); gradient blocks that the subtree of `down` sends up (to one MemoryX process, or to
+// all).
+std::vector<FrameHeader> TileFrames(const Plan& plan, int plane, int process);
 std::vector<FrameHeader> GradientFrames(const Plan& plan, int plane, const Endpoint& down,
-                                        int owner);
+                                        int process);
 
 // The made-up payload of a frame. A gradient's is the canonical sum over its range, taken straight
 // from the definition.

@@ -56,7 +56,8 @@ GradientReducer::GradientReducer(const Plan& plan, const Endpoint& self, uint32_
       compute_id_(compute_id),
       traffic_(traffic),
       slots_(Windows(plan, plan.tree_nodes[self.node]), SlotBytesOf(plan), memory),
-      out_(plan, plan.tree_nodes[self.node].plane, self, epoch, start_step) {
+      out_(plan, plan.tree_nodes[self.node].plane, self, epoch, start_step),
+      sends_left_(slots_.size(), 0) {
   const TreeNode& node = plan.tree_nodes[self.node];
   for (const int id : node.down_channels) {
     const Endpoint& child = plan.channels[id].down;
@@ -155,15 +156,21 @@ void GradientReducer::Send(Turn& turn) {
     const std::optional<int> slot = DueSlot();
     if (!slot) return;
     const uint64_t item = out_.item();
-    Parent& parent = ParentFor(out_.TileOf(item));
+    const std::vector<Parent*> parents = ParentsFor(out_.TileOf(item));
     const SlotClass slot_class = slots_.slot_class(*slot);
-    if (!parent.credit.Has(slot_class)) return;
-    parent.credit.Spend(slot_class);
+    // To all holders or to none: a block is in flight once, and the copies stay in step.
+    for (const Parent* parent : parents) {
+      if (!parent->credit.Has(slot_class)) return;
+    }
     const FrameHeader header = out_.Header();
-    turn.actions.push_back(SendAction{parent.channel, header, slots_.bytes(*slot),
-                                      token_base_ + static_cast<uint64_t>(*slot)});
-    traffic_->set_gradient_blocks_out(traffic_->gradient_blocks_out() + 1);
-    traffic_->set_gradient_bytes_out(traffic_->gradient_bytes_out() + header.length);
+    for (Parent* parent : parents) {
+      parent->credit.Spend(slot_class);
+      turn.actions.push_back(SendAction{parent->channel, header, slots_.bytes(*slot),
+                                        token_base_ + static_cast<uint64_t>(*slot)});
+      traffic_->set_gradient_blocks_out(traffic_->gradient_blocks_out() + 1);
+      traffic_->set_gradient_bytes_out(traffic_->gradient_bytes_out() + header.length);
+    }
+    sends_left_[*slot] = static_cast<int>(parents.size());
     if (out_.last_of_item()) open_.erase(item);
     out_.Advance();
   }
@@ -178,9 +185,14 @@ std::optional<int> GradientReducer::DueSlot() const {
   return std::nullopt;
 }
 
-GradientReducer::Parent& GradientReducer::ParentFor(int tile) {
+std::vector<GradientReducer::Parent*> GradientReducer::ParentsFor(int tile) {
   // Only the root has several parents: the MemoryX processes, in their order.
-  return parents_.size() == 1 ? parents_[0] : parents_[plan_.tiles[tile].owner];
+  if (parents_.size() == 1) return {&parents_[0]};
+  std::vector<Parent*> parents;
+  for (size_t process = 0; process < parents_.size(); ++process) {
+    if (plan_.Holds(static_cast<int>(process), tile)) parents.push_back(&parents_[process]);
+  }
+  return parents;
 }
 
 void GradientReducer::OnCredit(ChannelId channel, const Credit& credit, Turn& turn) {
@@ -190,6 +202,10 @@ void GradientReducer::OnCredit(ChannelId channel, const Credit& credit, Turn& tu
   Send(turn);
 }
 
-void GradientReducer::OnSent(int slot, Turn& turn) { Release(slot, turn); }
+bool GradientReducer::OnSent(int slot, Turn& turn) {
+  if (--sends_left_[slot] > 0) return false;
+  Release(slot, turn);
+  return true;
+}
 
 }  // namespace waferstream

@@ -4,10 +4,10 @@
 // Follow one gradient: each child delivers the blocks that the plan says its subtree makes, in
 // order; a block whose sibling is held is added to it on the compute lane, and the sum takes its
 // place; what has no sibling below this node goes up, in plan order, to the parent (at the root: to
-// the MemoryX process that owns the tile).
+// every MemoryX process that holds the tile).
 //
 // Invariants:
-// 1. A slot holds exactly one block, from its arrival until it was added to another or sent.
+// 1. A slot holds exactly one block, from its arrival until it was added to another or sent to all.
 // 2. Additions happen in batches, one batch at a time; slots of a running batch are in no set.
 // 3. Arrival order decides when two blocks are added, never which two: the bits are the plan's.
 //
@@ -46,7 +46,8 @@ class GradientReducer {
   void OnFrame(ChannelId channel, Turn& turn);
   // From a parent.
   void OnCredit(ChannelId channel, const Credit& credit, Turn& turn);
-  void OnSent(int slot, Turn& turn);
+  // Whether this was the last of the block's sends.
+  bool OnSent(int slot, Turn& turn);
   void OnComputeDone(Turn& turn);
 
   // Blocks that this node sends up in a step.
@@ -78,7 +79,8 @@ class GradientReducer {
   void Send(Turn& turn);
   // The slot of the block that is due to go up; nullopt: it is not finished.
   std::optional<int> DueSlot() const;
-  Parent& ParentFor(int tile);
+  // Whose gradient this is; more than one only at the root.
+  std::vector<Parent*> ParentsFor(int tile);
 
   const Plan& plan_;
   const uint64_t token_base_;
@@ -89,6 +91,7 @@ class GradientReducer {
   SlotPool slots_;
   GradientCursor out_;                 // what goes up next
   std::map<uint64_t, BlockSet> open_;  // by item; at most one a slot
+  std::vector<int> sends_left_;        // by slot
   std::vector<Addition> due_;          // for the next batch
   std::vector<Addition> running_;      // the batch on the compute lane; empty: there is none
   double batch_started_s_ = 0;

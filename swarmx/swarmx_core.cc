@@ -110,8 +110,7 @@ void SwarmxCore::OnSent(uint64_t token, Turn& turn) {
   if (static_cast<Side>(token >> 32 & 1) == Side::kTiles) {
     node.relay->OnSent(slot, turn);
   } else {
-    node.reducer->OnSent(slot, turn);
-    CountSentBlock(turn);
+    if (node.reducer->OnSent(slot, turn)) CountSentBlock(turn);
   }
 }
 

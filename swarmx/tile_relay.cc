@@ -18,7 +18,7 @@ std::vector<Credit> Windows(const Plan& plan, const TreeNode& node) {
 }
 
 // Which tiles a parent sends: a MemoryX process its own, a SwarmX node all of the plane.
-int OwnerOf(const Endpoint& up) { return up.role == MEMORYX ? up.process : TileCursor::kAnyOwner; }
+int PrimaryOf(const Endpoint& up) { return up.role == MEMORYX ? up.process : TileCursor::kAnyone; }
 
 }  // namespace
 
@@ -37,10 +37,10 @@ TileRelay::TileRelay(const Plan& plan, const TreeNode& node, uint32_t epoch, uin
       traffic_(traffic),
       slots_(Windows(plan, node), SlotBytesOf(plan), memory),
       sends_left_(slots_.size(), 0),
-      next_(plan, node.plane, TileCursor::kAnyOwner, epoch, start_step) {
+      next_(plan, node.plane, TileCursor::kAnyone, epoch, start_step) {
   for (const int id : node.up_channels) {
-    const int owner = OwnerOf(plan.channels[id].up);
-    parents_.push_back({id, TileCursor(plan, node.plane, owner, epoch, start_step), {}, {}});
+    const int primary = PrimaryOf(plan.channels[id].up);
+    parents_.push_back({id, TileCursor(plan, node.plane, primary, epoch, start_step), {}, {}});
   }
   for (const int id : node.down_channels) children_.push_back({id, {}, 0});
 }
@@ -82,7 +82,7 @@ void TileRelay::OnFrame(ChannelId channel, Turn& turn) {
 
 void TileRelay::Order() {
   while (!next_.done()) {
-    const int port = parents_.size() == 1 ? 0 : plan_.tiles[next_.tile()].owner;
+    const int port = parents_.size() == 1 ? 0 : plan_.Primary(next_.tile());
     Parent& parent = parents_[port];
     if (parent.arrived.empty()) return;
     const int slot = parent.arrived.front();
