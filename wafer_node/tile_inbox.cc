@@ -13,7 +13,7 @@ TileInbox::TileInbox(const Plan& plan, int wafer, uint32_t epoch, uint64_t start
     : plan_(plan), at_(at) {
   const int planes = static_cast<int>(plan.job.cluster().planes());
   for (int plane = 0; plane < planes; ++plane) {
-    lanes_.push_back({.cursor = {plan, plane, TileCursor::kAnyOwner, epoch, start_step}});
+    lanes_.push_back({.cursor = {plan, plane, TileCursor::kAnyone, epoch, start_step}});
   }
   for (const Channel& channel : plan.channels) {
     if (channel.down.role != WAFER || channel.down.process != wafer) continue;
