@@ -9,7 +9,13 @@
 namespace waferstream {
 
 // What a draw is for; part of the key, so two purposes never share a value.
-enum class Purpose : uint32_t { kInitialise = 1, kShuffle = 2, kSample = 3, kFault = 4 };
+enum class Purpose : uint32_t {
+  kInitialise = 1,
+  kShuffle = 2,
+  kSample = 3,
+  kFault = 4,
+  kVerify = 5,
+};
 
 // Four independent 32-bit values.
 std::array<uint32_t, 4> Philox(uint64_t seed, Purpose purpose, uint64_t step, uint64_t index);

@@ -90,27 +90,33 @@ void LayOutLeast(Plan& plan) {
   LayOut(plan, 1);
 }
 
-// Whether one micro-batch of the changed job fits. One wafer is enough to know.
-bool WouldFit(const JobSpec& job) {
-  auto plan = BuildTables(job, {.wafers = 1, .memoryx = 1, .swarmx = 1});
+// Whether one micro-batch of the changed job fits, and one to verify. That takes two wafers to
+// know; more make no difference.
+bool WouldFit(const JobSpec& job, int wafers) {
+  auto plan = BuildTables(job, {.wafers = std::min(wafers, 2), .memoryx = 1, .swarmx = 1});
   if (!plan.ok()) return false;
   LayOutLeast(*plan);
   return plan->sram.bytes <= SramBytes(*plan);
 }
 
-// Recomputation, and the largest smaller micro_batch, tile and context (the latter two halved),
-// with each of which the job would fit.
-std::vector<std::string> Remedies(const JobSpec& asked) {
+// Recomputation, verification, and the largest smaller micro_batch, tile and context (the latter
+// two halved), with each of which the job would fit.
+std::vector<std::string> Remedies(const JobSpec& asked, int wafers) {
   std::vector<std::string> remedies;
   JobSpec job = asked;
   job.mutable_training()->set_recompute(RECOMPUTE_AUTO);
-  if (asked.training().recompute() != RECOMPUTE_AUTO && WouldFit(job)) {
+  if (asked.training().recompute() != RECOMPUTE_AUTO && WouldFit(job, wafers)) {
     remedies.push_back("training.recompute auto");
+  }
+  job = asked;
+  job.mutable_training()->set_verify(0);
+  if (asked.training().verify() > 0 && WouldFit(job, wafers)) {
+    remedies.push_back("training.verify 0");
   }
   job = asked;
   for (uint32_t micro = asked.training().micro_batch() - 1; micro >= 1; --micro) {
     job.mutable_training()->set_micro_batch(micro);
-    if (asked.training().global_batch() % micro != 0 || !WouldFit(job)) continue;
+    if (asked.training().global_batch() % micro != 0 || !WouldFit(job, wafers)) continue;
     remedies.push_back(absl::StrCat("training.micro_batch at most ", micro));
     break;
   }
@@ -118,14 +124,14 @@ std::vector<std::string> Remedies(const JobSpec& asked) {
   for (uint64_t tile = asked.training().tile_elements() / 2; tile >= 1; tile /= 2) {
     if (tile < asked.model().hidden()) break;  // a row is never cut
     job.mutable_training()->set_tile_elements(tile);
-    if (!WouldFit(job)) continue;
+    if (!WouldFit(job, wafers)) continue;
     remedies.push_back(absl::StrCat("training.tile at most ", tile));
     break;
   }
   job = asked;
   for (uint32_t context = asked.model().context() / 2; context >= 1; context /= 2) {
     job.mutable_model()->set_context(context);
-    if (!WouldFit(job)) continue;
+    if (!WouldFit(job, wafers)) continue;
     remedies.push_back(absl::StrCat("model.context at most ", context));
     break;
   }
@@ -134,12 +140,13 @@ std::vector<std::string> Remedies(const JobSpec& asked) {
 
 absl::Status Refusal(Plan& plan) {
   LayOutLeast(plan);
-  std::string message =
-      absl::StrCat("cluster.wafer.sram: ", Bytes(SramBytes(plan)),
-                   " cannot hold one micro-batch; with recompute ", RecomputeName(plan.recompute),
-                   " it needs ", Bytes(plan.sram.bytes), " = ", LargestRegions(plan.sram),
-                   "; to fit: cluster.wafer.sram at least ", plan.sram.bytes, "B");
-  for (const std::string& remedy : Remedies(plan.job)) absl::StrAppend(&message, ", or ", remedy);
+  std::string message = absl::StrCat(
+      "cluster.wafer.sram: ", Bytes(SramBytes(plan)), " cannot hold one micro-batch",
+      plan.verify_slots > 0 ? " and one to verify" : "", "; with recompute ",
+      RecomputeName(plan.recompute), " it needs ", Bytes(plan.sram.bytes), " = ",
+      LargestRegions(plan.sram), "; to fit: cluster.wafer.sram at least ", plan.sram.bytes, "B");
+  for (const std::string& remedy : Remedies(plan.job, plan.shape.wafers))
+    absl::StrAppend(&message, ", or ", remedy);
   return absl::ResourceExhaustedError(message);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "plan/topology.h"
+#include "plan/verify.h"
 
 namespace waferstream {
 namespace {
@@ -135,6 +136,7 @@ PlanCosts CostsOf(const Plan& plan) {
   if (plan.recompute == RECOMPUTE_FULL) {
     costs.recompute_flops += sequences * (forward.layers - forward.last_products);
   }
+  costs.verify_flops = VerifiedShare(plan) * (costs.step_flops + costs.recompute_flops);
   return costs;
 }
 

@@ -35,6 +35,7 @@ struct PlanCosts {
   StepTraffic traffic;
   double step_flops = 0;       // of the model: 2 a multiply-add of every product, no recomputation
   double recompute_flops = 0;  // done a second time on top of them
+  double verify_flops = 0;     // of verified micro-batches on their checkers, on average
 };
 
 // What MemoryX keeps of a parameter, all fp32. AdamW: weight, gradient and two moments, 16 B; SGD:

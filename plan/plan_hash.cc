@@ -149,7 +149,9 @@ uint64_t Plan::Hash() const {
   bytes.Add(wire);
   bytes.AddList(parameters);
   bytes.AddList(tiles);
-  for (int n : {leaves, resident_max, waves, validation_leaves, validation_waves}) bytes.Add(n);
+  for (int n : {leaves, resident_max, verify_slots, waves, validation_leaves, validation_waves}) {
+    bytes.Add(n);
+  }
   bytes.AddList(tree_nodes);
   bytes.AddList(channels);
   for (size_t slot_bytes : tile_slot_bytes) bytes.Add(slot_bytes);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "plan/plan_costs.h"
+#include "plan/verify.h"
 
 namespace waferstream {
 namespace {
@@ -113,8 +114,15 @@ void AddStep(const Plan& plan, const PlanCosts& costs, Text& out) {
     out.Row("waves", plan.waves, ", at most ", plan.resident_max, " of them resident on a wafer");
     out.Row("recompute", RecomputeName(plan.recompute));
   }
+  if (plan.verify_slots > 0) {
+    out.Row("verified", absl::StrFormat("%.4g", VerifiedShare(plan)), " of the micro-batches, ",
+            plan.job.training().verify(), " asked for; at most one a wafer and wave");
+  }
   out.Row("FLOPs of the model", absl::StrFormat("%.4g", costs.step_flops));
   out.Row("FLOPs of recomputation", absl::StrFormat("%.4g", costs.recompute_flops));
+  if (plan.verify_slots > 0) {
+    out.Row("FLOPs of verification", absl::StrFormat("%.4g", costs.verify_flops));
+  }
 }
 
 void AddSram(const Plan& plan, Text& out) {
@@ -176,6 +184,8 @@ ordered_json PlanAsJson(const Plan& plan) {
           {"recompute", RecomputeName(plan.recompute)},
           {"step_flops", costs.step_flops},
           {"recompute_flops", costs.recompute_flops},
+          {"verified_share", VerifiedShare(plan)},
+          {"verify_flops", costs.verify_flops},
           {"sram", SramAsJson(plan)},
           {"memoryx", MemoryXAsJson(costs)},
           {"swarmx", SwarmXAsJson(costs)},

@@ -124,6 +124,27 @@ TEST(PlanReport, JsonAndTextCarryTheCosts) {
   }
 }
 
+TEST(PlanReport, SaysWhatVerificationCosts) {
+  JobSpec job = TestJob();
+  const ClusterShape shape{.wafers = 2, .memoryx = 1, .swarmx = 1};
+  const Plan plain = MustCompile(job, shape);
+  EXPECT_EQ(PlanAsJson(plain)["verified_share"], 0);
+  EXPECT_FALSE(absl::StrContains(PlanAsText(plain), "verif"));
+
+  job.mutable_training()->set_verify(0.125);
+  const Plan plan = MustCompile(job, shape);
+  const PlanCosts costs = CostsOf(plan);
+  EXPECT_EQ(costs.verify_flops, 0.125 * (costs.step_flops + costs.recompute_flops));
+  EXPECT_EQ(PlanAsJson(plan)["verified_share"], 0.125);
+  EXPECT_EQ(PlanAsJson(plan)["verify_flops"], costs.verify_flops);
+
+  // Two wafers check two of the eight micro-batches at the most.
+  job.mutable_training()->set_verify(1);
+  EXPECT_TRUE(absl::StrContains(PlanAsText(MustCompile(job, shape)),
+                                "0.25 of the micro-batches, 1 asked for"))
+      << PlanAsText(MustCompile(job, shape));
+}
+
 TEST(PlanReport, AGenerationHasNoGradients) {
   JobSpec job = TestJob();
   job.mutable_generate()->set_tokens(1);

@@ -33,7 +33,7 @@ class LayoutBuilder {
       : plan_(plan),
         model_(plan.job.model()),
         c_(BytesOf(plan.wire)),
-        resident_(plan.resident_max),
+        resident_(plan.resident_max + plan.verify_slots),
         tokens_(size_t{plan.job.training().micro_batch()} * model_.context()) {}
 
   SramLayout Build() {
@@ -170,7 +170,8 @@ class LayoutBuilder {
     }
   }
 
-  // Room for the gradients that one op makes, while the blocks of two earlier ops are being sent.
+  // Room for the gradients that one op makes, those of a checked micro-batch included, while the
+  // blocks of two earlier ops are being sent.
   void AddStaging() {
     size_t buffers = 0, blocks = 0;
     for (int wave = 0; wave < plan_.waves; ++wave) {
@@ -187,7 +188,7 @@ class LayoutBuilder {
       for (int g : op.gradients) ++of_op[plan_.tiles[plan_.program.gradient_stream[g].tile].slot];
       for (int s = 0; s < kSlotClasses; ++s) items[s] = std::max(items[s], of_op[s]);
     }
-    const size_t slots = buffers + 2 * blocks;
+    const size_t slots = buffers + plan_.verify_slots + 2 * blocks;
     Add(SramBuffer::kStagingSmall, plan_.gradient_slot_bytes[kSmall], items[kSmall] * slots);
     Add(SramBuffer::kStagingLarge, plan_.gradient_slot_bytes[kLarge], items[kLarge] * slots);
   }

@@ -1,7 +1,7 @@
 // The SRAM of a wafer node, laid out to the byte.
 //
-// With N tokens a micro-batch, D hidden, F ffn, H heads, L layers, R resident micro-batches and c
-// bytes a compute element, a resident micro-batch holds
+// With N tokens a micro-batch, D hidden, F ffn, H heads, L layers and c bytes a compute element,
+// each of the resident_max + verify_slots micro-batches holds
 //
 //   once        (L+1) N D 4 residuals, N D c final norm, N D 4 delta, N max(D,F) 4 input delta,
 //               3 N D c delta of qkv, bf16: 2 N D output delta, and a few bytes a token
@@ -56,8 +56,8 @@ enum class SramBuffer : uint8_t {
 };
 
 // One named run of bytes of the arena; `count` equal parts of `bytes` / count. A region for
-// activations has sets * resident_max parts, set-major: one set for every layer that keeps its own,
-// or one that all layers share.
+// activations has sets * (resident_max + verify_slots) parts, set-major: one set for every layer
+// that keeps its own, or one that all layers share.
 struct SramRegion {
   SramBuffer buffer = SramBuffer::kTokenIds;
   int plane = 0;  // of receive slots
@@ -84,7 +84,8 @@ inline constexpr size_t kRowLossBytes = 12;
 std::vector<Credit> WaferTileWindows(const Plan& plan);
 
 // The layout for `plan`, of which job, shape, wire, parameters, tiles, slot bytes, leaves,
-// resident_max, waves, recompute and program must be set. Its trees and channels are not used.
+// resident_max, verify_slots, waves, recompute and program must be set. Its trees and channels are
+// not used.
 SramLayout LayOutSram(const Plan& plan);
 
 }  // namespace waferstream

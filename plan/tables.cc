@@ -155,6 +155,8 @@ absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) 
   SizeSlots(plan);
 
   plan.leaves = static_cast<int>(training.global_batch() / training.micro_batch());
+  const bool verifies = !plan.is_generation() && training.verify() > 0 && shape.wafers > 1;
+  plan.verify_slots = verifies ? 1 : 0;
   const bool validates =
       !plan.is_generation() && !job.data().validation().empty() && training.validate_every() > 0;
   plan.validation_leaves = validates ? kValidationBatches * plan.leaves : 0;

@@ -4,7 +4,8 @@
 
 namespace waferstream {
 
-AddressBook::AddressBook(const Plan& plan, Arena& arena) : resident_max_(plan.resident_max) {
+AddressBook::AddressBook(const Plan& plan, Arena& arena)
+    : resident_max_(plan.resident_max + plan.verify_slots) {
   for (const SramRegion& region : plan.sram.regions) {
     std::byte* base = arena.Claim(region.offset, region.bytes).data();
     const size_t part_bytes = region.count == 0 ? 0 : region.bytes / region.count;

@@ -42,7 +42,7 @@ class AddressBook {
   };
   const Region* Find(SramBuffer buffer, int plane) const;
 
-  int resident_max_;
+  int resident_max_;  // those that are only checked included
   std::vector<Region> regions_;
 };
 
