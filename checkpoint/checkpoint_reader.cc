@@ -1,7 +1,5 @@
 #include "checkpoint/checkpoint_reader.h"
 
-#include <algorithm>
-#include <filesystem>
 #include <map>
 #include <utility>
 
@@ -12,26 +10,17 @@
 #include "checkpoint/layout.h"
 
 namespace waferstream {
-namespace fs = std::filesystem;
 namespace {
 
 // model.safetensors, or the parts of a sharded model, in order of name.
-absl::StatusOr<std::vector<std::string>> ModelFiles(const std::string& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (absl::StartsWith(name, "model") && absl::EndsWith(name, ".safetensors")) {
-      names.push_back(name);
-    }
-  }
-  if (error) {
-    return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot read checkpoint ", folder));
-  }
+absl::StatusOr<std::vector<std::string>> ModelFiles(Disk& disk, const std::string& folder) {
+  ASSIGN_OR_RETURN(std::vector<std::string> names, disk.List(folder));
+  std::erase_if(names, [](const std::string& name) {
+    return !absl::StartsWith(name, "model") || !absl::EndsWith(name, ".safetensors");
+  });
   if (names.empty()) {
     return absl::NotFoundError(absl::StrCat("checkpoint ", folder, " has no ", kModelFile));
   }
-  std::sort(names.begin(), names.end());
   return names;
 }
 
@@ -58,14 +47,14 @@ absl::Status CheckDigest(const std::string& folder, const std::string& name,
 
 }  // namespace
 
-absl::StatusOr<CheckpointReader> CheckpointReader::Open(const std::string& folder,
+absl::StatusOr<CheckpointReader> CheckpointReader::Open(Disk& disk, const std::string& folder,
                                                         const ModelSpec& model,
                                                         const std::vector<Parameter>& parameters,
                                                         const std::vector<std::string>& states) {
-  ASSIGN_OR_RETURN(const ModelSpec there, ReadConfig(folder));
+  ASSIGN_OR_RETURN(const ModelSpec there, ReadConfig(disk, folder));
   RETURN_IF_ERROR(CheckSameModel(folder, there, model));
-  CheckpointReader reader(folder, parameters);
-  auto manifest = ReadManifest(folder);
+  CheckpointReader reader(disk, folder, parameters);
+  auto manifest = ReadManifest(disk, folder);
   if (!manifest.ok() && !absl::IsNotFound(manifest.status())) return manifest.status();
   if (manifest.ok()) reader.manifest_ = *std::move(manifest);
   RETURN_IF_ERROR(reader.OpenModel());
@@ -75,17 +64,18 @@ absl::StatusOr<CheckpointReader> CheckpointReader::Open(const std::string& folde
 
 absl::Status CheckpointReader::OpenModel() {
   std::map<std::string, Source> sources;  // by name without prefix
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, ModelFiles(folder_));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, ModelFiles(*disk_, folder_));
   for (const std::string& name : names) {
-    ASSIGN_OR_RETURN(File file, File::OpenForReading(absl::StrCat(folder_, "/", name)));
-    ASSIGN_OR_RETURN(const std::vector<TensorInfo> tensors, ReadTensorTable(file));
+    ASSIGN_OR_RETURN(std::unique_ptr<File> file,
+                     disk_->OpenForReading(absl::StrCat(folder_, "/", name)));
+    ASSIGN_OR_RETURN(const std::vector<TensorInfo> tensors, ReadTensorTable(*file));
     for (const TensorInfo& tensor : tensors) {
       absl::string_view bare = tensor.name;
       if (absl::StartsWith(bare, "transformer.")) bare.remove_prefix(12);
       const Source source = {static_cast<int>(files_.size()), tensor};
       if (!sources.emplace(bare, source).second) {
         return absl::DataLossError(
-            absl::StrCat(file.path(), ": tensor '", tensor.name, "' is there a second time"));
+            absl::StrCat(file->path(), ": tensor '", tensor.name, "' is there a second time"));
       }
     }
     files_.push_back(std::move(file));
@@ -97,20 +87,20 @@ absl::Status CheckpointReader::OpenModel() {
           absl::StrCat("checkpoint ", folder_, " has no tensor '", parameter.name, "'"));
     }
     const Source& source = found->second;
-    RETURN_IF_ERROR(CheckTensor(files_[source.file], source.tensor, parameter));
+    RETURN_IF_ERROR(CheckTensor(*files_[source.file], source.tensor, parameter));
     weights_.push_back(source);
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckpointReader::OpenOptimizer(const std::vector<std::string>& states) {
-  auto file = File::OpenForReading(absl::StrCat(folder_, "/", kOptimizerFile));
+  auto file = disk_->OpenForReading(absl::StrCat(folder_, "/", kOptimizerFile));
   if (absl::IsNotFound(file.status())) {
     return absl::InvalidArgumentError(
         absl::StrCat("checkpoint ", folder_, " has no ", kOptimizerFile, " to resume from"));
   }
   RETURN_IF_ERROR(file.status());
-  ASSIGN_OR_RETURN(const std::vector<TensorInfo> tensors, ReadTensorTable(*file));
+  ASSIGN_OR_RETURN(const std::vector<TensorInfo> tensors, ReadTensorTable(**file));
   std::map<absl::string_view, const TensorInfo*> by_name;
   for (const TensorInfo& tensor : tensors) by_name[tensor.name] = &tensor;
   const int index = static_cast<int>(files_.size());
@@ -121,9 +111,9 @@ absl::Status CheckpointReader::OpenOptimizer(const std::vector<std::string>& sta
       const auto found = by_name.find(name);
       if (found == by_name.end()) {
         return absl::InvalidArgumentError(
-            absl::StrCat(file->path(), " has no tensor '", name, "'"));
+            absl::StrCat((*file)->path(), " has no tensor '", name, "'"));
       }
-      RETURN_IF_ERROR(CheckTensor(*file, *found->second, parameter));
+      RETURN_IF_ERROR(CheckTensor(**file, *found->second, parameter));
       states_.back().push_back({index, *found->second});
     }
   }
@@ -142,7 +132,7 @@ absl::Status CheckpointReader::ReadState(int parameter, int state, RowSpan rows,
 
 absl::Status CheckpointReader::Read(const Source& source, int parameter, RowSpan rows,
                                     float* values) const {
-  return ReadRows(files_[source.file], source.tensor, parameters_[parameter], rows, values);
+  return ReadRows(*files_[source.file], source.tensor, parameters_[parameter], rows, values);
 }
 
 absl::Status CheckpointReader::Verify() const {
@@ -152,7 +142,7 @@ absl::Status CheckpointReader::Verify() const {
   }
   for (const auto& [name, expected] : manifest_->files) {
     const std::string path = absl::StrCat(folder_, "/", name);
-    ASSIGN_OR_RETURN(const FileDigest digest, DigestFile(path));
+    ASSIGN_OR_RETURN(const FileDigest digest, DigestFile(*disk_, path));
     RETURN_IF_ERROR(CheckDigest(folder_, name, digest.hash, expected.hash));
   }
   return absl::OkStatus();

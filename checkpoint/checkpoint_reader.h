@@ -8,13 +8,14 @@
 // Reading is thread-safe.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "checkpoint/file.h"
+#include "checkpoint/disk.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/tensor_io.h"
 #include "plan/model.h"
@@ -24,9 +25,11 @@ namespace waferstream {
 class CheckpointReader {
  public:
   // `states` as OptimizerStates() gives them; empty: weights only.
-  // NOT_FOUND: no such folder or file. DATA_LOSS: damaged. INVALID_ARGUMENT: another model than
-  // `model`, or optimizer state asked for and missing. One line, naming file and tensor.
-  static absl::StatusOr<CheckpointReader> Open(const std::string& folder, const ModelSpec& model,
+  // `disk` must outlive the reader. NOT_FOUND: no such folder or file. DATA_LOSS: damaged.
+  // INVALID_ARGUMENT: another model than `model`, or optimizer state asked for and missing. One
+  // line, naming file and tensor.
+  static absl::StatusOr<CheckpointReader> Open(Disk& disk, const std::string& folder,
+                                               const ModelSpec& model,
                                                const std::vector<Parameter>& parameters,
                                                const std::vector<std::string>& states);
 
@@ -45,17 +48,18 @@ class CheckpointReader {
     TensorInfo tensor;
   };
 
-  CheckpointReader(std::string folder, std::vector<Parameter> parameters)
-      : folder_(std::move(folder)), parameters_(std::move(parameters)) {}
+  CheckpointReader(Disk& disk, std::string folder, std::vector<Parameter> parameters)
+      : disk_(&disk), folder_(std::move(folder)), parameters_(std::move(parameters)) {}
 
   absl::Status OpenModel();
   absl::Status OpenOptimizer(const std::vector<std::string>& states);
   absl::Status Read(const Source& source, int parameter, RowSpan rows, float* values) const;
 
+  Disk* disk_;
   std::string folder_;
   std::vector<Parameter> parameters_;
   std::optional<Manifest> manifest_;
-  std::vector<File> files_;
+  std::vector<std::unique_ptr<File>> files_;
   std::vector<Source> weights_;              // by parameter
   std::vector<std::vector<Source>> states_;  // by state, parameter
 };

@@ -25,26 +25,21 @@ std::string Slurp(const std::string& path) {
   return text.str();
 }
 
+const WriterEpoch kEpoch = {"job", 3};
+
 absl::StatusOr<CheckpointEntry> WriteAndSeal(const JobSpec& job, uint64_t steps_done,
                                              int salt = 0) {
-  const CheckpointFormat format = FormatOf(job);
-  const std::string folder = SealedFolder(job.checkpoint().dir(), steps_done);
-  RETURN_IF_ERROR(WriteTestTiles(format, PartialFolder(folder), 64, 0, 1, salt));
-  Manifest manifest;
-  manifest.steps_done = steps_done;
-  manifest.loss = 2.5;
-  manifest.job = job;
-  return SealCheckpoint(format, manifest);
+  RETURN_IF_ERROR(BeginEpoch(PosixDisk(), job.checkpoint().dir(), kEpoch));
+  return WriteAndSeal(PosixDisk(), job, steps_done, kEpoch, salt);
 }
 
 absl::StatusOr<CheckpointReader> OpenAll(const JobSpec& job, const std::string& folder) {
-  const CheckpointFormat format = FormatOf(job);
-  return CheckpointReader::Open(folder, job.model(), format.parameters, format.states);
+  return OpenAll(PosixDisk(), job, folder);
 }
 
 std::vector<uint64_t> StepsIn(const std::string& dir) {
   std::vector<uint64_t> steps;
-  for (const CheckpointEntry& entry : *ListCheckpoints(dir)) {
+  for (const CheckpointEntry& entry : *ListCheckpoints(PosixDisk(), dir)) {
     steps.push_back(entry.manifest.steps_done);
   }
   return steps;
@@ -102,9 +97,9 @@ TEST(Checkpoint, ManyWritersMakeTheSameFilesAsOne) {
   const std::string root = FreshFolder();
   const JobSpec job = OddJob(root);
   const CheckpointFormat format = FormatOf(job);
-  ASSERT_TRUE(WriteTestTiles(format, root + "/one", 40).ok());
+  ASSERT_TRUE(WriteTestTiles(PosixDisk(), format, root + "/one", 40).ok());
   for (const int part : {2, 0, 1}) {
-    ASSERT_TRUE(WriteTestTiles(format, root + "/many", 40, part, 3).ok());
+    ASSERT_TRUE(WriteTestTiles(PosixDisk(), format, root + "/many", 40, part, 3).ok());
   }
   for (const char* name : {kModelFile, kOptimizerFile}) {
     const std::string one = Slurp(root + "/one/" + name);
@@ -120,8 +115,8 @@ TEST(Checkpoint, HashesAreOfTheTensorBytesInOrderOfName) {
   for (const auto& [name, hash] : {std::pair(kModelFile, sealed->manifest.weights_hash),
                                    std::pair(kOptimizerFile, sealed->manifest.optimizer_hash)}) {
     const std::string path = absl::StrCat(sealed->path, "/", name);
-    const auto file = File::OpenForReading(path);
-    auto tensors = ReadTensorTable(*file);
+    const auto file = PosixDisk().OpenForReading(path);
+    auto tensors = ReadTensorTable(**file);
     ASSERT_TRUE(tensors.ok());
     std::sort(tensors->begin(), tensors->end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
@@ -147,7 +142,7 @@ TEST(Checkpoint, ManifestSurvivesTheFile) {
   const auto sealed = WriteAndSeal(job, 1234567);
   ASSERT_TRUE(sealed.ok()) << sealed.status();
   EXPECT_THAT(sealed->path, testing::EndsWith("/step-1234567"));
-  const auto read = ReadManifest(sealed->path);
+  const auto read = ReadManifest(PosixDisk(), sealed->path);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(ManifestJson(*read), ManifestJson(sealed->manifest));
   EXPECT_EQ(read->job.SerializeAsString(), job.SerializeAsString());
@@ -166,13 +161,13 @@ TEST(Checkpoint, VerifyFindsAFlippedBitAnywhere) {
     for (size_t at = 0; at < good.size(); at += 1 + good.size() / 97) {
       std::string bad = good;
       bad[at] ^= 4;
-      ASSERT_TRUE(WriteSmallFile(path, bad).ok());
+      ASSERT_TRUE(WriteSmallFile(PosixDisk(), path, bad).ok());
       const auto reader = OpenAll(job, sealed->path);
       const absl::Status status = reader.ok() ? reader->Verify() : reader.status();
       EXPECT_FALSE(status.ok()) << name << " byte " << at;
       EXPECT_THAT(std::string(status.message()), HasSubstr(sealed->path));
     }
-    ASSERT_TRUE(WriteSmallFile(path, good).ok());
+    ASSERT_TRUE(WriteSmallFile(PosixDisk(), path, good).ok());
   }
   EXPECT_TRUE(OpenAll(job, sealed->path)->Verify().ok());
 }
@@ -185,24 +180,22 @@ TEST(Checkpoint, AFileCutShortAnywhereIsRefused) {
     const std::string path = absl::StrCat(sealed->path, "/", name);
     const std::string good = Slurp(path);
     for (size_t bytes = 0; bytes + 2 < good.size(); bytes += 1 + good.size() / 61) {
-      ASSERT_TRUE(WriteSmallFile(path, good.substr(0, bytes)).ok());
+      ASSERT_TRUE(WriteSmallFile(PosixDisk(), path, good.substr(0, bytes)).ok());
       const auto reader = OpenAll(job, sealed->path);
       EXPECT_FALSE(reader.ok()) << name << " of " << bytes << " bytes";
       EXPECT_THAT(std::string(reader.status().message()), HasSubstr(name));
     }
-    ASSERT_TRUE(WriteSmallFile(path, good).ok());
+    ASSERT_TRUE(WriteSmallFile(PosixDisk(), path, good).ok());
   }
 }
 
 TEST(Checkpoint, SealRefusesFilesOfAnotherLayout) {
   const JobSpec job = OddJob(FreshFolder());
-  const std::string partial = PartialFolder(SealedFolder(job.checkpoint().dir(), 3));
-  ASSERT_TRUE(WriteTestTiles(FormatOf(job), partial, 64).ok());
+  ASSERT_TRUE(BeginEpoch(PosixDisk(), job.checkpoint().dir(), kEpoch).ok());
+  const std::string partial = PartialOf(job, 3, kEpoch);
+  ASSERT_TRUE(WriteTestTiles(PosixDisk(), FormatOf(job), partial, 64).ok());
   fs::resize_file(partial + "/model.safetensors", 1000);
-  Manifest manifest;
-  manifest.steps_done = 3;
-  manifest.job = job;
-  const auto sealed = SealCheckpoint(FormatOf(job), manifest);
+  const auto sealed = SealStep(PosixDisk(), job, 3, kEpoch);
   EXPECT_EQ(sealed.status().code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(StepsIn(job.checkpoint().dir()), ElementsAre());
 }
@@ -212,23 +205,21 @@ TEST(Checkpoint, WhatWasNeverSealedIsNeverListed) {
   const std::string& dir = job.checkpoint().dir();
   ASSERT_TRUE(WriteAndSeal(job, 2).ok());
   // A crash while tiles are written, and one after the manifest but before the rename.
-  const std::string early = PartialFolder(SealedFolder(dir, 4));
-  const std::string late = PartialFolder(SealedFolder(dir, 3));
-  ASSERT_TRUE(WriteTestTiles(FormatOf(job), early, 64, 0, 2).ok());
-  fs::copy(SealedFolder(dir, 2), late);
+  ASSERT_TRUE(WriteTestTiles(PosixDisk(), FormatOf(job), PartialOf(job, 4, kEpoch), 64, 0, 2).ok());
+  fs::copy(StepFolder(dir, 2), PartialOf(job, 3, kEpoch));
   EXPECT_THAT(StepsIn(dir), ElementsAre(2));
-  ASSERT_TRUE(RemovePartialFolders(dir).ok());
-  EXPECT_FALSE(fs::exists(early));
-  EXPECT_FALSE(fs::exists(late));
+  ASSERT_TRUE(RemovePartialFolders(PosixDisk(), dir, kEpoch).ok());
+  EXPECT_FALSE(fs::exists(EpochFolder(dir, kEpoch)));
   EXPECT_THAT(StepsIn(dir), ElementsAre(2));
 }
 
-TEST(Checkpoint, LeftoversOfACrashDoNotReachTheNextCheckpoint) {
+TEST(Checkpoint, LeftoversInTheFilesDoNotReachTheCheckpoint) {
   const JobSpec job = OddJob(FreshFolder());
-  const std::string partial = PartialFolder(SealedFolder(job.checkpoint().dir(), 5));
-  ASSERT_TRUE(WriteTestTiles(FormatOf(job), partial, 64, 0, 1, /*salt=*/9).ok());
+  ASSERT_TRUE(BeginEpoch(PosixDisk(), job.checkpoint().dir(), kEpoch).ok());
+  const std::string partial = PartialOf(job, 5, kEpoch);
+  ASSERT_TRUE(WriteTestTiles(PosixDisk(), FormatOf(job), partial, 64, 0, 1, /*salt=*/9).ok());
   fs::resize_file(partial + "/model.safetensors", 1 << 20);
-  const auto sealed = WriteAndSeal(job, 5);
+  const auto sealed = WriteAndSeal(PosixDisk(), job, 5, kEpoch);
   ASSERT_TRUE(sealed.ok()) << sealed.status();
   const auto elsewhere = WriteAndSeal(OddJob(FreshFolder() + "/clean"), 5);
   ASSERT_TRUE(elsewhere.ok()) << elsewhere.status();
@@ -240,15 +231,11 @@ TEST(Checkpoint, SealingTwiceAnswersTheSame) {
   const JobSpec job = OddJob(FreshFolder());
   const auto first = WriteAndSeal(job, 2);
   ASSERT_TRUE(first.ok()) << first.status();
-  Manifest again;
-  again.steps_done = 2;
-  again.job = job;
-  const auto second = SealCheckpoint(FormatOf(job), again);
+  const auto second = SealStep(PosixDisk(), job, 2, kEpoch);
   ASSERT_TRUE(second.ok()) << second.status();
   EXPECT_EQ(second->path, first->path);
   EXPECT_EQ(ManifestJson(second->manifest), ManifestJson(first->manifest));
-  again.steps_done = 3;
-  EXPECT_EQ(SealCheckpoint(FormatOf(job), again).status().code(),
+  EXPECT_EQ(SealStep(PosixDisk(), job, 3, kEpoch).status().code(),
             absl::StatusCode::kFailedPrecondition);
 }
 
@@ -258,14 +245,14 @@ TEST(Checkpoint, ANewCheckpointOfTheSameStepReplacesTheOldOne) {
   const auto fresh = WriteAndSeal(job, 2, /*salt=*/0);
   ASSERT_TRUE(fresh.ok()) << fresh.status();
   EXPECT_NE(old->manifest.weights_hash, fresh->manifest.weights_hash);
-  EXPECT_EQ(ReadManifest(fresh->path)->weights_hash, fresh->manifest.weights_hash);
-  EXPECT_FALSE(fs::exists(PartialFolder(fresh->path)));
+  EXPECT_EQ(ReadManifest(PosixDisk(), fresh->path)->weights_hash, fresh->manifest.weights_hash);
+  EXPECT_FALSE(fs::exists(PartialOf(job, 2, kEpoch)));
 }
 
 TEST(Checkpoint, PruneKeepsTheNewestTheStartAndOtherRuns) {
   JobSpec job = OddJob(FreshFolder());  // keeps 2
   const std::string& dir = job.checkpoint().dir();
-  job.mutable_checkpoint()->set_from(SealedFolder(dir, 1));
+  job.mutable_checkpoint()->set_from(StepFolder(dir, 1));
   for (const uint64_t steps : {1, 90, 2, 3}) ASSERT_TRUE(WriteAndSeal(job, steps).ok());
   EXPECT_THAT(StepsIn(dir), ElementsAre(1, 2, 3, 90));
   ASSERT_TRUE(WriteAndSeal(job, 10).ok());
@@ -293,7 +280,7 @@ TEST(Checkpoint, AnotherModelIsRefusedByField) {
 
 TEST(Checkpoint, AMissingFolderIsNotFound) {
   EXPECT_EQ(OpenAll(OddJob(""), "/nowhere/at/all").status().code(), absl::StatusCode::kNotFound);
-  EXPECT_TRUE(ListCheckpoints("/nowhere/at/all")->empty());
+  EXPECT_TRUE(ListCheckpoints(PosixDisk(), "/nowhere/at/all")->empty());
 }
 
 }  // namespace

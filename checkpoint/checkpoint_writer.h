@@ -8,14 +8,14 @@
 // disk. After an error the folder is not complete and must not be sealed.
 #pragma once
 
-#include <optional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "checkpoint/file.h"
+#include "checkpoint/disk.h"
 #include "checkpoint/layout.h"
 #include "checkpoint/tensor_io.h"
 #include "plan/model.h"
@@ -31,27 +31,34 @@ struct CheckpointFormat {
 
 class CheckpointWriter {
  public:
-  // Creates the folder and sizes its files where that has not been done yet.
-  static absl::StatusOr<CheckpointWriter> Open(const CheckpointFormat& format,
+  // Creates the folder and sizes its files where that has not been done yet. `disk` must outlive
+  // the writer. NOT_FOUND: what should hold the folder is not there: the writer is of an epoch that
+  // has been replaced.
+  static absl::StatusOr<CheckpointWriter> Open(Disk& disk, const CheckpointFormat& format,
                                                const std::string& folder);
 
   // Rows of one parameter: its weights, and one array for each of the format's states.
   absl::Status Write(int parameter, RowSpan rows, const float* weights,
                      std::span<const float* const> states);
 
-  // Returns when everything written is on the disk, where every process sees it.
+  // Returns when everything written is on the disk, where every process sees it. NOT_FOUND: the
+  // folder was removed meanwhile, and everything written with it.
   absl::Status Finish();
 
  private:
-  CheckpointWriter(const CheckpointFormat& format, FileLayout model_layout,
-                   FileLayout optimizer_layout, File model, std::optional<File> optimizer);
+  CheckpointWriter(Disk& disk, const CheckpointFormat& format, std::string folder);
 
+  // The file of this layout, sized and with its header.
+  absl::StatusOr<std::unique_ptr<File>> OpenSized(const char* name, const FileLayout& layout) const;
+
+  Disk* disk_;
+  std::string folder_;
   std::vector<Parameter> parameters_;
   size_t states_;
   FileLayout model_layout_;
   FileLayout optimizer_layout_;
-  File model_;
-  std::optional<File> optimizer_;
+  std::unique_ptr<File> model_;
+  std::unique_ptr<File> optimizer_;  // null without states
 };
 
 }  // namespace waferstream

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "checkpoint/file.h"
 #include "checkpoint/layout.h"
 
 namespace waferstream {
@@ -91,9 +90,9 @@ std::string ConfigJson(const ModelSpec& model, Dtype dtype) {
   return config.dump(2) + "\n";
 }
 
-absl::StatusOr<ModelSpec> ReadConfig(const std::string& folder) {
+absl::StatusOr<ModelSpec> ReadConfig(Disk& disk, const std::string& folder) {
   const std::string path = absl::StrCat(folder, "/", kConfigFile);
-  ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(path, kConfigBytesMax));
+  ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(disk, path, kConfigBytesMax));
   const Json config = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object()) return absl::DataLossError(absl::StrCat(path, " is not a JSON object"));
   RETURN_IF_ERROR(CheckBuiltIn(path, config));

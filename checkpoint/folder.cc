@@ -1,62 +1,90 @@
 #include "checkpoint/folder.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
-#include <system_error>
+#include <optional>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "base/status.h"
-#include "checkpoint/file.h"
 
 namespace waferstream {
-namespace fs = std::filesystem;
 namespace {
 
 constexpr char kSealedPrefix[] = "step-";
 constexpr char kPartialPrefix[] = ".partial-";
+constexpr char kRemovedPrefix[] = ".removed-";
 
 std::string ParentOf(const std::string& folder) {
-  const std::string parent = fs::path(folder).parent_path().string();
+  const std::string parent = std::filesystem::path(folder).parent_path().string();
   return parent.empty() ? "." : parent;
 }
 
-// The names in a folder that start with `prefix`; none when there is no such folder.
-absl::StatusOr<std::vector<std::string>> NamesWithPrefix(const std::string& dir,
-                                                         absl::string_view prefix) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (absl::StartsWith(name, prefix)) names.push_back(name);
-  }
-  if (error && error != std::errc::no_such_file_or_directory) {
-    return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot list ", dir));
-  }
+std::string NameOf(const std::string& folder) {
+  return std::filesystem::path(folder).filename().string();
+}
+
+// The names in a folder; none when there is no such folder.
+absl::StatusOr<std::vector<std::string>> NamesIn(Disk& disk, const std::string& dir) {
+  auto names = disk.List(dir);
+  if (absl::IsNotFound(names.status())) return std::vector<std::string>();
   return names;
+}
+
+// Whether `name` is the folder of a newer epoch of the same job.
+bool IsNewer(absl::string_view name, const WriterEpoch& epoch) {
+  const std::string own = EpochFolder("", {epoch.job_id, 0});
+  absl::string_view prefix = own;
+  prefix.remove_prefix(1);  // "/"
+  prefix.remove_suffix(1);  // "0"
+  uint32_t other = 0;
+  return absl::ConsumePrefix(&name, prefix) && absl::SimpleAtoi(name, &other) &&
+         other > epoch.epoch;
+}
+
+absl::Status IgnoreMissing(const absl::Status& status) {
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+// A folder on its way out first loses its name, in one step: whoever still wants to give it another
+// comes too late, and a crash leaves no half of it under a name that means something.
+absl::Status RemoveByRename(Disk& disk, const std::string& folder, const std::string& removed) {
+  RETURN_IF_ERROR(disk.Remove(removed));
+  RETURN_IF_ERROR(disk.Rename(folder, removed));
+  RETURN_IF_ERROR(disk.SyncFolder(ParentOf(folder)));
+  return disk.Remove(removed);
 }
 
 }  // namespace
 
-std::string SealedFolder(const std::string& dir, uint64_t steps_done) {
+std::string WriterEpoch::Name() const {
+  // The id comes from outside; it must stay one name.
+  return absl::StrCat(absl::StrReplaceAll(job_id, {{"/", "_"}}), "-e", epoch);
+}
+
+std::string StepFolder(const std::string& dir, uint64_t steps_done) {
   return absl::StrFormat("%s/%s%06d", dir, kSealedPrefix, steps_done);
 }
 
-std::string PartialFolder(const std::string& folder) {
-  return absl::StrCat(ParentOf(folder), "/", kPartialPrefix, fs::path(folder).filename().string());
+std::string EpochFolder(const std::string& dir, const WriterEpoch& epoch) {
+  return absl::StrCat(dir, "/", kPartialPrefix, epoch.Name());
 }
 
-absl::StatusOr<std::vector<CheckpointEntry>> ListCheckpoints(const std::string& dir) {
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesWithPrefix(dir, kSealedPrefix));
+std::string PartialBeside(const std::string& folder) {
+  return absl::StrCat(ParentOf(folder), "/", kPartialPrefix, NameOf(folder));
+}
+
+absl::StatusOr<std::vector<CheckpointEntry>> ListCheckpoints(Disk& disk, const std::string& dir) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(disk, dir));
   std::vector<CheckpointEntry> entries;
   for (const std::string& name : names) {
+    if (!absl::StartsWith(name, kSealedPrefix)) continue;
     const std::string path = absl::StrCat(dir, "/", name);
-    auto manifest = ReadManifest(path);
+    auto manifest = ReadManifest(disk, path);
     if (manifest.ok()) entries.push_back({path, *std::move(manifest)});
   }
   std::sort(entries.begin(), entries.end(), [](const CheckpointEntry& a, const CheckpointEntry& b) {
@@ -65,30 +93,37 @@ absl::StatusOr<std::vector<CheckpointEntry>> ListCheckpoints(const std::string& 
   return entries;
 }
 
-absl::Status RemovePartialFolders(const std::string& dir) {
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesWithPrefix(dir, kPartialPrefix));
+absl::Status BeginEpoch(Disk& disk, const std::string& dir, const WriterEpoch& epoch) {
+  RETURN_IF_ERROR(CreateFolders(disk, dir));
+  RETURN_IF_ERROR(RemovePartialFolders(disk, dir, epoch));
+  return disk.CreateFolder(EpochFolder(dir, epoch));
+}
+
+absl::Status RemovePartialFolders(Disk& disk, const std::string& dir, const WriterEpoch& epoch) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(disk, dir));
   for (const std::string& name : names) {
-    RETURN_IF_ERROR(RemoveFolder(absl::StrCat(dir, "/", name)));
+    const std::string path = absl::StrCat(dir, "/", name);
+    absl::string_view rest = name;
+    if (absl::StartsWith(name, kRemovedPrefix)) {
+      RETURN_IF_ERROR(disk.Remove(path));
+    } else if (absl::ConsumePrefix(&rest, kPartialPrefix) && !IsNewer(name, epoch)) {
+      const std::string removed = absl::StrCat(dir, "/", kRemovedPrefix, rest);
+      RETURN_IF_ERROR(IgnoreMissing(RemoveByRename(disk, path, removed)));
+    }
   }
   return absl::OkStatus();
 }
 
-absl::Status RemoveFolder(const std::string& folder) {
-  std::error_code error;
-  fs::remove_all(folder, error);
-  if (!error) return absl::OkStatus();
-  return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot remove ", folder));
+absl::Status PublishFolder(Disk& disk, const std::string& partial, const std::string& folder) {
+  RETURN_IF_ERROR(disk.SyncFolder(partial));
+  const bool replace = disk.Exists(folder);
+  RETURN_IF_ERROR(replace ? disk.Exchange(partial, folder) : disk.Rename(partial, folder));
+  RETURN_IF_ERROR(disk.SyncFolder(ParentOf(folder)));
+  return replace ? RetireFolder(disk, partial, ParentOf(partial)) : absl::OkStatus();
 }
 
-absl::Status PublishFolder(const std::string& partial, const std::string& folder) {
-  RETURN_IF_ERROR(SyncFolder(partial));
-  const bool replace = fs::exists(folder);
-  if (renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, folder.c_str(),
-                replace ? RENAME_EXCHANGE : 0) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot rename ", partial, " to ", folder));
-  }
-  RETURN_IF_ERROR(SyncFolder(ParentOf(folder)));
-  return replace ? RemoveFolder(partial) : absl::OkStatus();
+absl::Status RetireFolder(Disk& disk, const std::string& folder, const std::string& trash) {
+  return RemoveByRename(disk, folder, absl::StrCat(trash, "/", kRemovedPrefix, NameOf(folder)));
 }
 
 }  // namespace waferstream

@@ -1,7 +1,16 @@
 // The folder that holds a job's checkpoints: names, listing, cleaning up.
 //
-//   <dir>/step-000100/           sealed: complete, hashed, never changed again
-//   <dir>/.partial-step-000200/  being written, or left behind by a crash; nobody reads it
+//   <dir>/step-000100/                          sealed: complete, hashed, never changed again
+//   <dir>/.partial-<job id>-e3/step-000200/     being written by epoch 3 of the membership
+//   <dir>/.removed-.../                         on its way out, or left behind by a crash
+//
+// The epoch's folder is the fence between epochs. A process of an older epoch may be stopped at any
+// instruction and wake up much later. What it can do then: write into files that it has open, which
+// nobody else reads; remove folders of epochs not newer than its own, and other jobs' leftovers.
+// What it cannot do, because each of these is one rename out of or into its own epoch's folder, and
+// BeginEpoch of the newer epoch has taken that away: give a checkpoint its final name, or remove a
+// sealed one. Nor can it begin another checkpoint or finish one: nobody but BeginEpoch creates the
+// epoch's folder. Two jobs that write into one folder at the same time are not kept apart.
 #pragma once
 
 #include <string>
@@ -9,14 +18,27 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "checkpoint/disk.h"
 #include "checkpoint/manifest.h"
 
 namespace waferstream {
 
-std::string SealedFolder(const std::string& dir, uint64_t steps_done);
+// Which generation of which job's members writes.
+struct WriterEpoch {
+  std::string job_id;
+  uint32_t epoch = 0;
 
-// Where something is written before it gets the name `folder`: beside it, so that a rename does it.
-std::string PartialFolder(const std::string& folder);
+  std::string Name() const;  // "<job id>-e3"
+};
+
+// "<dir>/step-000100".
+std::string StepFolder(const std::string& dir, uint64_t steps_done);
+
+// Everything that the epoch writes before it is sealed lies in here.
+std::string EpochFolder(const std::string& dir, const WriterEpoch& epoch);
+
+// Where a checkpoint of no epoch is written before it gets the name `folder`: beside it.
+std::string PartialBeside(const std::string& folder);
 
 struct CheckpointEntry {
   std::string path;
@@ -25,15 +47,21 @@ struct CheckpointEntry {
 
 // The sealed checkpoints of a folder in order of steps; empty when there is no such folder. One
 // whose manifest cannot be read is left out.
-absl::StatusOr<std::vector<CheckpointEntry>> ListCheckpoints(const std::string& dir);
+absl::StatusOr<std::vector<CheckpointEntry>> ListCheckpoints(Disk& disk, const std::string& dir);
 
-// Removes what crashes left behind. Only while nobody writes a checkpoint in this folder.
-absl::Status RemovePartialFolders(const std::string& dir);
+// Makes `dir` usable and the epoch the one that writes there: removes what older epochs and crashes
+// left behind, and creates an empty EpochFolder. By one process, before any of the epoch writes.
+absl::Status BeginEpoch(Disk& disk, const std::string& dir, const WriterEpoch& epoch);
 
-absl::Status RemoveFolder(const std::string& folder);
+// Removes what was never sealed, but nothing that a newer epoch of the same job writes.
+absl::Status RemovePartialFolders(Disk& disk, const std::string& dir, const WriterEpoch& epoch);
 
 // Gives a complete partial folder its final name, durably. An older folder of that name is swapped
-// out in the same atomic step and then removed.
-absl::Status PublishFolder(const std::string& partial, const std::string& folder);
+// out in the same atomic step and then removed. After an error either of them may have the name.
+absl::Status PublishFolder(Disk& disk, const std::string& partial, const std::string& folder);
+
+// Removes a sealed checkpoint: it stops being one in one atomic step, by a rename into `trash`.
+// NOT_FOUND: there is no folder `trash`.
+absl::Status RetireFolder(Disk& disk, const std::string& folder, const std::string& trash);
 
 }  // namespace waferstream

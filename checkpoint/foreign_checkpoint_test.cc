@@ -30,9 +30,10 @@ std::vector<Parameter> OneVector(int64_t n) {
 // Writes a folder whose model files hold the given tensors; `data` follows the header.
 void WriteForeign(const std::string& folder, const std::string& file,
                   std::vector<TensorInfo> tensors, const std::string& data) {
-  ASSERT_TRUE(
-      WriteSmallFile(folder + "/config.json", ConfigJson(OddJob("").model(), Dtype::kF32)).ok());
-  ASSERT_TRUE(WriteSmallFile(folder + "/" + file, LayOutTensors(tensors) + data).ok());
+  ASSERT_TRUE(WriteSmallFile(PosixDisk(), folder + "/config.json",
+                             ConfigJson(OddJob("").model(), Dtype::kF32))
+                  .ok());
+  ASSERT_TRUE(WriteSmallFile(PosixDisk(), folder + "/" + file, LayOutTensors(tensors) + data).ok());
 }
 
 template <class T>
@@ -41,8 +42,9 @@ std::string BytesOf(const std::vector<T>& values) {
 }
 
 absl::StatusOr<std::vector<float>> ReadVector(const std::string& folder, int64_t n) {
-  ASSIGN_OR_RETURN(const CheckpointReader reader,
-                   CheckpointReader::Open(folder, OddJob("").model(), OneVector(n), {}));
+  ASSIGN_OR_RETURN(
+      const CheckpointReader reader,
+      CheckpointReader::Open(PosixDisk(), folder, OddJob("").model(), OneVector(n), {}));
   std::vector<float> values(n);
   RETURN_IF_ERROR(reader.ReadWeights(0, {0, n}, values.data()));
   return values;
@@ -99,8 +101,8 @@ TEST(ForeignCheckpoint, WhatDoesNotFitIsNamed) {
 TEST(Config, HuggingFacesOwnDefaultsAreUnderstood) {
   const std::string folder = FreshFolder();
   const auto read = [&](const std::string& text) {
-    EXPECT_TRUE(WriteSmallFile(folder + "/config.json", text).ok());
-    return ReadConfig(folder);
+    EXPECT_TRUE(WriteSmallFile(PosixDisk(), folder + "/config.json", text).ok());
+    return ReadConfig(PosixDisk(), folder);
   };
   const std::string sizes =
       R"("n_layer":12,"n_head":12,"n_embd":768,"vocab_size":50257,"n_positions":1024)";
@@ -162,11 +164,12 @@ TEST(InitialCheckpoint, IsWhatTheJobWouldStartFrom) {
   const std::string root = FreshFolder();
   const JobSpec job = OddJob(root);
   Serial serial;
-  const auto manifest = WriteInitialCheckpoint(job, root + "/init/", serial);
+  const auto manifest = WriteInitialCheckpoint(PosixDisk(), job, root + "/init/", serial);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   EXPECT_EQ(manifest->steps_done, 0u);
   const CheckpointFormat format = FormatOf(job);
-  const auto reader = CheckpointReader::Open(root + "/init", job.model(), format.parameters, {});
+  const auto reader =
+      CheckpointReader::Open(PosixDisk(), root + "/init", job.model(), format.parameters, {});
   ASSERT_TRUE(reader.ok()) << reader.status();
   EXPECT_TRUE(reader->Verify().ok());
   for (size_t i = 0; i < format.parameters.size(); ++i) {
@@ -176,24 +179,27 @@ TEST(InitialCheckpoint, IsWhatTheJobWouldStartFrom) {
     InitialiseRows(p, static_cast<int>(i), 3, {0, p.rows}, serial, expected.data());
     EXPECT_EQ(read, expected) << p.name;
   }
-  EXPECT_EQ(WriteInitialCheckpoint(job, root + "/init", serial).status().code(),
+  EXPECT_EQ(WriteInitialCheckpoint(PosixDisk(), job, root + "/init", serial).status().code(),
             absl::StatusCode::kAlreadyExists);
-  EXPECT_FALSE(fs::exists(PartialFolder(root + "/init")));
+  EXPECT_FALSE(fs::exists(PartialBeside(root + "/init")));
 }
 
 TEST(ExportCheckpoint, RoundsToBf16OrCopiesFp32) {
   const std::string root = FreshFolder();
   const JobSpec job = OddJob(root, /*tied=*/false);
   Serial serial;
-  const auto manifest = WriteInitialCheckpoint(job, root + "/init", serial);
+  const auto manifest = WriteInitialCheckpoint(PosixDisk(), job, root + "/init", serial);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
-  ASSERT_TRUE(ExportCheckpoint(root + "/init", root + "/f32", Dtype::kF32).ok());
-  ASSERT_TRUE(ExportCheckpoint(root + "/init", root + "/bf16", Dtype::kBf16).ok());
-  EXPECT_EQ(DigestTensorFile(root + "/f32/model.safetensors")->data_hash, manifest->weights_hash);
+  ASSERT_TRUE(ExportCheckpoint(PosixDisk(), root + "/init", root + "/f32", Dtype::kF32).ok());
+  ASSERT_TRUE(ExportCheckpoint(PosixDisk(), root + "/init", root + "/bf16", Dtype::kBf16).ok());
+  EXPECT_EQ(DigestTensorFile(PosixDisk(), root + "/f32/model.safetensors")->data_hash,
+            manifest->weights_hash);
   EXPECT_FALSE(fs::exists(root + "/f32/waferstream.json"));
   const CheckpointFormat format = FormatOf(job);
-  const auto exact = CheckpointReader::Open(root + "/f32", job.model(), format.parameters, {});
-  const auto rounded = CheckpointReader::Open(root + "/bf16", job.model(), format.parameters, {});
+  const auto exact =
+      CheckpointReader::Open(PosixDisk(), root + "/f32", job.model(), format.parameters, {});
+  const auto rounded =
+      CheckpointReader::Open(PosixDisk(), root + "/bf16", job.model(), format.parameters, {});
   ASSERT_TRUE(exact.ok() && rounded.ok()) << exact.status() << rounded.status();
   for (size_t i = 0; i < format.parameters.size(); ++i) {
     const Parameter& p = format.parameters[i];

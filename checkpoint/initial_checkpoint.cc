@@ -20,23 +20,26 @@ namespace {
 // Elements that are in memory at a time.
 constexpr uint64_t kPieceElements = 1 << 20;
 
-// A path without a trailing slash, so that its last part is a name.
-absl::StatusOr<std::string> NewFolder(const std::string& path) {
+// A path without a trailing slash, so that its last part is a name, in a folder that exists.
+absl::StatusOr<std::string> NewFolder(Disk& disk, const std::string& path) {
   std::string folder = path;
   while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
-  if (std::filesystem::exists(folder)) {
+  if (disk.Exists(folder)) {
     return absl::AlreadyExistsError(absl::StrCat(folder, " is already there"));
   }
+  const std::string parent = std::filesystem::path(folder).parent_path().string();
+  if (!parent.empty()) RETURN_IF_ERROR(CreateFolders(disk, parent));
   return folder;
 }
 
 // Writes every parameter, piece by piece; fill(parameter, rows, values) gives the values.
 template <class Fill>
-absl::Status WriteAll(const CheckpointFormat& format, const std::string& partial, Fill fill) {
+absl::Status WriteAll(Disk& disk, const CheckpointFormat& format, const std::string& partial,
+                      Fill fill) {
   std::vector<Parameter> parameters = format.parameters;
   const std::vector<Tile> pieces = CutTiles(parameters, kPieceElements);
-  RETURN_IF_ERROR(RemoveFolder(partial));
-  ASSIGN_OR_RETURN(CheckpointWriter writer, CheckpointWriter::Open(format, partial));
+  RETURN_IF_ERROR(disk.Remove(partial));
+  ASSIGN_OR_RETURN(CheckpointWriter writer, CheckpointWriter::Open(disk, format, partial));
   std::vector<float> values;
   for (const Tile& piece : pieces) {
     const RowSpan rows = {piece.first_row, piece.rows};
@@ -49,38 +52,39 @@ absl::Status WriteAll(const CheckpointFormat& format, const std::string& partial
 
 }  // namespace
 
-absl::StatusOr<Manifest> WriteInitialCheckpoint(const JobSpec& job, const std::string& path,
-                                                Parallel& parallel) {
-  ASSIGN_OR_RETURN(const std::string folder, NewFolder(path));
+absl::StatusOr<Manifest> WriteInitialCheckpoint(Disk& disk, const JobSpec& job,
+                                                const std::string& path, Parallel& parallel) {
+  ASSIGN_OR_RETURN(const std::string folder, NewFolder(disk, path));
   CheckpointFormat format;
   ASSIGN_OR_RETURN(format.parameters, BuildParameters(job.model()));
-  const std::string partial = PartialFolder(folder);
+  const std::string partial = PartialBeside(folder);
   const auto initialise = [&](int parameter, RowSpan rows, float* values) {
     InitialiseRows(format.parameters[parameter], parameter, job.training().seed(), rows, parallel,
                    values);
     return absl::OkStatus();
   };
-  RETURN_IF_ERROR(WriteAll(format, partial, initialise));
+  RETURN_IF_ERROR(WriteAll(disk, format, partial, initialise));
   Manifest manifest;
   manifest.job = job;
-  return SealFolder(format, partial, folder, std::move(manifest));
+  return SealFolder(disk, format, partial, folder, std::move(manifest));
 }
 
-absl::Status ExportCheckpoint(const std::string& from, const std::string& to, Dtype dtype) {
-  ASSIGN_OR_RETURN(const std::string folder, NewFolder(to));
-  ASSIGN_OR_RETURN(const ModelSpec model, ReadConfig(from));
+absl::Status ExportCheckpoint(Disk& disk, const std::string& from, const std::string& to,
+                              Dtype dtype) {
+  ASSIGN_OR_RETURN(const std::string folder, NewFolder(disk, to));
+  ASSIGN_OR_RETURN(const ModelSpec model, ReadConfig(disk, from));
   CheckpointFormat format;
   format.dtype = dtype;
   ASSIGN_OR_RETURN(format.parameters, BuildParameters(model));
   ASSIGN_OR_RETURN(const CheckpointReader reader,
-                   CheckpointReader::Open(from, model, format.parameters, {}));
-  const std::string partial = PartialFolder(folder);
-  RETURN_IF_ERROR(WriteAll(format, partial, [&](int parameter, RowSpan rows, float* values) {
+                   CheckpointReader::Open(disk, from, model, format.parameters, {}));
+  const std::string partial = PartialBeside(folder);
+  RETURN_IF_ERROR(WriteAll(disk, format, partial, [&](int parameter, RowSpan rows, float* values) {
     return reader.ReadWeights(parameter, rows, values);
   }));
   RETURN_IF_ERROR(
-      WriteSmallFile(absl::StrCat(partial, "/", kConfigFile), ConfigJson(model, dtype)));
-  return PublishFolder(partial, folder);
+      WriteSmallFile(disk, absl::StrCat(partial, "/", kConfigFile), ConfigJson(model, dtype)));
+  return PublishFolder(disk, partial, folder);
 }
 
 }  // namespace waferstream

@@ -45,6 +45,8 @@ absl::Status ReadFields(const Json& json, Manifest& manifest) {
   manifest.steps_done = json["steps_done"];
   const Json loss = json.value("loss", Json());
   manifest.loss = loss.is_number() ? loss.get<double>() : std::nan("");
+  const Json written_by = json.value("written_by", Json());
+  if (written_by.is_string()) manifest.written_by = written_by;
   manifest.weights_hash = json["weights_hash"];
   manifest.optimizer_hash = json["optimizer_hash"];
   for (const auto& [name, file] : json["files"].items()) {
@@ -86,6 +88,7 @@ std::string ManifestJson(const Manifest& manifest) {
   const Json json = {{"format", kFormatVersion},
                      {"steps_done", manifest.steps_done},
                      {"loss", manifest.loss},  // not a number becomes null
+                     {"written_by", manifest.written_by},
                      {"weights_hash", manifest.weights_hash},
                      {"optimizer_hash", manifest.optimizer_hash},
                      {"files", files},
@@ -93,9 +96,9 @@ std::string ManifestJson(const Manifest& manifest) {
   return json.dump(2) + "\n";
 }
 
-absl::StatusOr<Manifest> ReadManifest(const std::string& folder) {
+absl::StatusOr<Manifest> ReadManifest(Disk& disk, const std::string& folder) {
   const std::string path = absl::StrCat(folder, "/", kManifestFile);
-  ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(path, kManifestBytesMax));
+  ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(disk, path, kManifestBytesMax));
   Manifest manifest;
   const absl::Status status =
       ReadFields(Json::parse(text, nullptr, /*allow_exceptions=*/false), manifest);
@@ -103,26 +106,26 @@ absl::StatusOr<Manifest> ReadManifest(const std::string& folder) {
   return manifest;
 }
 
-absl::StatusOr<TensorFileDigest> DigestTensorFile(const std::string& path) {
-  ASSIGN_OR_RETURN(const File file, File::OpenForReading(path));
-  ASSIGN_OR_RETURN(const std::vector<TensorInfo> tensors, ReadTensorTable(file));
+absl::StatusOr<TensorFileDigest> DigestTensorFile(Disk& disk, const std::string& path) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<File> file, disk.OpenForReading(path));
+  ASSIGN_OR_RETURN(const std::vector<TensorInfo> tensors, ReadTensorTable(*file));
   TensorFileDigest digest;
-  ASSIGN_OR_RETURN(digest.file.bytes, file.Size());
+  ASSIGN_OR_RETURN(digest.file.bytes, file->Size());
   const uint64_t data_begin = tensors.empty() ? digest.file.bytes : tensors.front().offset;
   Hash128 whole, data;
-  RETURN_IF_ERROR(HashRange(file, 0, data_begin, {&whole}));
-  RETURN_IF_ERROR(HashRange(file, data_begin, digest.file.bytes, {&whole, &data}));
+  RETURN_IF_ERROR(HashRange(*file, 0, data_begin, {&whole}));
+  RETURN_IF_ERROR(HashRange(*file, data_begin, digest.file.bytes, {&whole, &data}));
   digest.file.hash = whole.Hex();
   digest.data_hash = data.Hex();
   return digest;
 }
 
-absl::StatusOr<FileDigest> DigestFile(const std::string& path) {
-  ASSIGN_OR_RETURN(const File file, File::OpenForReading(path));
+absl::StatusOr<FileDigest> DigestFile(Disk& disk, const std::string& path) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<File> file, disk.OpenForReading(path));
   FileDigest digest;
-  ASSIGN_OR_RETURN(digest.bytes, file.Size());
+  ASSIGN_OR_RETURN(digest.bytes, file->Size());
   Hash128 hash;
-  RETURN_IF_ERROR(HashRange(file, 0, digest.bytes, {&hash}));
+  RETURN_IF_ERROR(HashRange(*file, 0, digest.bytes, {&hash}));
   digest.hash = hash.Hex();
   return digest;
 }

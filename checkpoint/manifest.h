@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "checkpoint/file.h"
+#include "checkpoint/disk.h"
 #include "proto/job.pb.h"
 
 namespace waferstream {
@@ -20,6 +20,7 @@ struct FileDigest {
 struct Manifest {
   uint64_t steps_done = 0;
   double loss = 0;             // of the last step; 0 at step 0
+  std::string written_by;      // WriterEpoch::Name(); empty: by no epoch
   std::string weights_hash;    // XXH3-128 over the tensors of model.safetensors in order of name
   std::string optimizer_hash;  // the same over optimizer.safetensors; without one: of no bytes
   std::map<std::string, FileDigest> files;  // by name; every file but the manifest
@@ -29,7 +30,7 @@ struct Manifest {
 std::string ManifestJson(const Manifest& manifest);
 
 // NOT_FOUND: the folder has none. DATA_LOSS: it cannot be understood.
-absl::StatusOr<Manifest> ReadManifest(const std::string& folder);
+absl::StatusOr<Manifest> ReadManifest(Disk& disk, const std::string& folder);
 
 struct TensorFileDigest {
   FileDigest file;
@@ -37,7 +38,7 @@ struct TensorFileDigest {
 };
 
 // Reads the file once, in bounded pieces.
-absl::StatusOr<TensorFileDigest> DigestTensorFile(const std::string& path);
-absl::StatusOr<FileDigest> DigestFile(const std::string& path);
+absl::StatusOr<TensorFileDigest> DigestTensorFile(Disk& disk, const std::string& path);
+absl::StatusOr<FileDigest> DigestFile(Disk& disk, const std::string& path);
 
 }  // namespace waferstream

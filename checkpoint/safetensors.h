@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "checkpoint/file.h"
+#include "checkpoint/disk.h"
 
 namespace waferstream {
 

@@ -23,9 +23,9 @@ std::string FileOf(const std::string& header, size_t data_bytes) {
 
 absl::StatusOr<std::vector<TensorInfo>> ReadBytes(const std::string& bytes) {
   const std::string path = absl::StrCat(FreshFolder(), "/x.safetensors");
-  RETURN_IF_ERROR(WriteSmallFile(path, bytes));
-  ASSIGN_OR_RETURN(const File file, File::OpenForReading(path));
-  return ReadTensorTable(file);
+  RETURN_IF_ERROR(WriteSmallFile(PosixDisk(), path, bytes));
+  ASSIGN_OR_RETURN(const std::unique_ptr<File> file, PosixDisk().OpenForReading(path));
+  return ReadTensorTable(*file);
 }
 
 std::string Entry(const std::string& name, const std::string& dtype, const std::string& shape,

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "absl/status/status.h"
-#include "checkpoint/file.h"
+#include "checkpoint/disk.h"
 #include "checkpoint/safetensors.h"
 #include "plan/model.h"
 

@@ -9,7 +9,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/checkpoint_writer.h"
+#include "checkpoint/folder.h"
+#include "checkpoint/posix_disk.h"
+#include "checkpoint/seal.h"
 #include "plan/model.h"
 
 namespace waferstream {
@@ -65,12 +69,12 @@ inline std::vector<float> TestRows(int kind, int parameter, const Parameter& sha
 }
 
 // Writes the tiles of at most `tile_elements` whose index is `part` modulo `parts`.
-inline absl::Status WriteTestTiles(const CheckpointFormat& format, const std::string& folder,
-                                   uint64_t tile_elements, int part = 0, int parts = 1,
-                                   int salt = 0) {
+inline absl::Status WriteTestTiles(Disk& disk, const CheckpointFormat& format,
+                                   const std::string& folder, uint64_t tile_elements, int part = 0,
+                                   int parts = 1, int salt = 0) {
   std::vector<Parameter> parameters = format.parameters;
   const std::vector<Tile> tiles = CutTiles(parameters, tile_elements);
-  ASSIGN_OR_RETURN(CheckpointWriter writer, CheckpointWriter::Open(format, folder));
+  ASSIGN_OR_RETURN(CheckpointWriter writer, CheckpointWriter::Open(disk, format, folder));
   for (size_t t = part; t < tiles.size(); t += parts) {
     const Tile& tile = tiles[t];
     const RowSpan rows = {tile.first_row, tile.rows};
@@ -84,6 +88,35 @@ inline absl::Status WriteTestTiles(const CheckpointFormat& format, const std::st
     RETURN_IF_ERROR(writer.Write(tile.parameter, rows, arrays[0].data(), states));
   }
   return writer.Finish();
+}
+
+// Where an epoch of OddJob writes a step.
+inline std::string PartialOf(const JobSpec& job, uint64_t steps_done, const WriterEpoch& epoch) {
+  return StepFolder(EpochFolder(job.checkpoint().dir(), epoch), steps_done);
+}
+
+inline absl::StatusOr<CheckpointEntry> SealStep(Disk& disk, const JobSpec& job, uint64_t steps_done,
+                                                const WriterEpoch& epoch) {
+  Manifest manifest;
+  manifest.steps_done = steps_done;
+  manifest.loss = 2.5;
+  manifest.job = job;
+  return SealCheckpoint(disk, FormatOf(job), epoch, manifest);
+}
+
+// A whole checkpoint, by an epoch that has begun.
+inline absl::StatusOr<CheckpointEntry> WriteAndSeal(Disk& disk, const JobSpec& job,
+                                                    uint64_t steps_done, const WriterEpoch& epoch,
+                                                    int salt = 0) {
+  const std::string partial = PartialOf(job, steps_done, epoch);
+  RETURN_IF_ERROR(WriteTestTiles(disk, FormatOf(job), partial, 64, 0, 1, salt));
+  return SealStep(disk, job, steps_done, epoch);
+}
+
+inline absl::StatusOr<CheckpointReader> OpenAll(Disk& disk, const JobSpec& job,
+                                                const std::string& folder) {
+  const CheckpointFormat format = FormatOf(job);
+  return CheckpointReader::Open(disk, folder, job.model(), format.parameters, format.states);
 }
 
 }  // namespace waferstream

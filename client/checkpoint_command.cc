@@ -14,6 +14,7 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/initial_checkpoint.h"
+#include "checkpoint/posix_disk.h"
 #include "client/command.h"
 #include "client/job_input.h"
 #include "client/output.h"
@@ -49,7 +50,7 @@ Outcome Init(const InitFlags& flags) {
   ASSIGN_OR_RETURN(const JobSpec job, LoadJob(flags.job));
   WorkerPool workers(std::max(1u, std::thread::hardware_concurrency()));
   ASSIGN_OR_RETURN(const Manifest manifest,
-                   WriteInitialCheckpoint(job, Absolute(flags.out), workers));
+                   WriteInitialCheckpoint(PosixDisk(), job, Absolute(flags.out), workers));
   RETURN_IF_ERROR(PrintResult(absl::StrCat(manifest.weights_hash, "\n")));
   return ExitCode::kOk;
 }
@@ -64,8 +65,8 @@ uint64_t BytesOf(const Manifest& manifest) {
 absl::Status CheckFiles(const CheckpointEntry& entry, bool hashes) {
   for (const auto& [name, digest] : entry.manifest.files) {
     const std::string path = absl::StrCat(entry.path, "/", name);
-    ASSIGN_OR_RETURN(const File file, File::OpenForReading(path));
-    ASSIGN_OR_RETURN(const uint64_t bytes, file.Size());
+    ASSIGN_OR_RETURN(const std::unique_ptr<File> file, PosixDisk().OpenForReading(path));
+    ASSIGN_OR_RETURN(const uint64_t bytes, file->Size());
     if (bytes != digest.bytes) {
       return absl::DataLossError(
           absl::StrCat(path, ": has ", bytes, " bytes, the checkpoint says ", digest.bytes));
@@ -75,16 +76,16 @@ absl::Status CheckFiles(const CheckpointEntry& entry, bool hashes) {
   const ModelSpec& model = entry.manifest.job.model();
   ASSIGN_OR_RETURN(const std::vector<Parameter> parameters, BuildParameters(model));
   ASSIGN_OR_RETURN(const CheckpointReader reader,
-                   CheckpointReader::Open(entry.path, model, parameters, {}));
+                   CheckpointReader::Open(PosixDisk(), entry.path, model, parameters, {}));
   return reader.Verify();
 }
 
 // The folder itself, if it is a checkpoint, or those in it.
 absl::StatusOr<std::vector<CheckpointEntry>> Find(const std::string& dir) {
-  absl::StatusOr<Manifest> manifest = ReadManifest(dir);
+  absl::StatusOr<Manifest> manifest = ReadManifest(PosixDisk(), dir);
   if (manifest.ok()) return std::vector<CheckpointEntry>{{dir, *std::move(manifest)}};
   for (const std::string& folder : {dir, dir + "/checkpoints"}) {
-    ASSIGN_OR_RETURN(std::vector<CheckpointEntry> entries, ListCheckpoints(folder));
+    ASSIGN_OR_RETURN(std::vector<CheckpointEntry> entries, ListCheckpoints(PosixDisk(), folder));
     if (!entries.empty()) return entries;
   }
   return absl::NotFoundError(absl::StrCat(dir, ": no checkpoint there"));
@@ -124,7 +125,7 @@ Outcome List(const ListFlags& flags) {
 
 Outcome Export(const ExportFlags& flags) {
   const Dtype dtype = flags.dtype == "bf16" ? Dtype::kBf16 : Dtype::kF32;
-  RETURN_IF_ERROR(ExportCheckpoint(Absolute(flags.from), Absolute(flags.out), dtype));
+  RETURN_IF_ERROR(ExportCheckpoint(PosixDisk(), Absolute(flags.from), Absolute(flags.out), dtype));
   return ExitCode::kOk;
 }
 

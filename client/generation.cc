@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "checkpoint/config.h"
+#include "checkpoint/posix_disk.h"
 
 namespace waferstream {
 namespace {
@@ -35,7 +36,7 @@ absl::StatusOr<std::vector<uint32_t>> PromptTokens(const GenerationRequest& requ
 absl::StatusOr<JobSpec> GenerationJob(const GenerationRequest& request) {
   JobSpec job;
   job.set_name("generate");
-  ASSIGN_OR_RETURN(*job.mutable_model(), ReadConfig(request.checkpoint));
+  ASSIGN_OR_RETURN(*job.mutable_model(), ReadConfig(PosixDisk(), request.checkpoint));
   ASSIGN_OR_RETURN(const std::vector<uint32_t> prompt, PromptTokens(request, job.model()));
   GenerateSpec* generate = job.mutable_generate();
   generate->mutable_prompt()->Assign(prompt.begin(), prompt.end());

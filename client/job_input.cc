@@ -10,6 +10,7 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/layout.h"
+#include "checkpoint/posix_disk.h"
 #include "data/token_file.h"
 #include "plan/job_yaml.h"
 #include "plan/plan.h"
@@ -64,12 +65,12 @@ absl::Status CheckSteps(const JobSpec& job, const Manifest& manifest) {
 absl::Status CheckCheckpoint(const JobSpec& job, const Plan& plan) {
   const std::string& from = job.checkpoint().from();
   ASSIGN_OR_RETURN(const CheckpointReader weights,
-                   CheckpointReader::Open(from, job.model(), plan.parameters, {}));
+                   CheckpointReader::Open(PosixDisk(), from, job.model(), plan.parameters, {}));
   // A checkpoint without a manifest is somebody else's: it has no hashes and no steps.
   if (!weights.manifest()) return absl::OkStatus();
   RETURN_IF_ERROR(CheckSteps(job, *weights.manifest()));
   if (!job.has_generate() && weights.manifest()->steps_done > 0) {
-    RETURN_IF_ERROR(CheckpointReader::Open(from, job.model(), plan.parameters,
+    RETURN_IF_ERROR(CheckpointReader::Open(PosixDisk(), from, job.model(), plan.parameters,
                                            OptimizerStates(job.training().optimizer()))
                         .status());
   }
@@ -104,7 +105,8 @@ absl::StatusOr<std::string> ResolveCheckpoint(const std::string& flag, const std
   const fs::path path = fs::absolute(dir).lexically_normal();
   if (IsCheckpoint(path)) return path.string();
   for (const fs::path& folder : {path, path / "checkpoints"}) {
-    ASSIGN_OR_RETURN(const std::vector<CheckpointEntry> entries, ListCheckpoints(folder.string()));
+    ASSIGN_OR_RETURN(const std::vector<CheckpointEntry> entries,
+                     ListCheckpoints(PosixDisk(), folder.string()));
     if (!entries.empty()) return entries.back().path;
   }
   return absl::InvalidArgumentError(absl::StrCat(flag, ": no checkpoint in ", path.string()));

@@ -1,7 +1,5 @@
 #include "controller/admission.h"
 
-#include <filesystem>
-
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "checkpoint/manifest.h"
@@ -9,13 +7,12 @@
 namespace waferstream {
 namespace {
 
-absl::StatusOr<uint64_t> StepsOf(const std::string& checkpoint) {
-  std::error_code error;
-  if (!std::filesystem::is_directory(checkpoint, error)) {
+absl::StatusOr<uint64_t> StepsOf(Disk& disk, const std::string& checkpoint) {
+  if (!disk.List(checkpoint).ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("checkpoint.from: ", checkpoint, " is not a folder that the controller sees"));
   }
-  const absl::StatusOr<Manifest> manifest = ReadManifest(checkpoint);
+  const absl::StatusOr<Manifest> manifest = ReadManifest(disk, checkpoint);
   if (manifest.ok()) return manifest->steps_done;
   if (absl::IsNotFound(manifest.status())) return 0;
   return absl::InvalidArgumentError(absl::StrCat("checkpoint.from: ", manifest.status().message()));
@@ -23,11 +20,11 @@ absl::StatusOr<uint64_t> StepsOf(const std::string& checkpoint) {
 
 }  // namespace
 
-absl::StatusOr<AdmittedJob> Admit(const JobSpec& job) {
+absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job) {
   AdmittedJob admitted;
   ASSIGN_OR_RETURN(admitted.plan, Compile(job, RequestedShape(job)));
   if (job.checkpoint().from().empty()) return admitted;
-  ASSIGN_OR_RETURN(const uint64_t steps_done, StepsOf(job.checkpoint().from()));
+  ASSIGN_OR_RETURN(const uint64_t steps_done, StepsOf(disk, job.checkpoint().from()));
   if (job.has_generate()) return admitted;  // its steps are tokens
   if (steps_done >= job.training().steps()) {
     return absl::InvalidArgumentError(absl::StrCat("training.steps: ", job.training().steps(),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "absl/status/statusor.h"
+#include "checkpoint/disk.h"
 #include "controller/job_run.h"
 #include "proto/job.pb.h"
 
@@ -11,6 +12,6 @@ namespace waferstream {
 // checkpoint it comes from, 0 when that is another system's or there is none. Reads that
 // checkpoint's manifest, so it may block on the disk; thread-safe.
 // INVALID_ARGUMENT, RESOURCE_EXHAUSTED: why not, one line (plan.h).
-absl::StatusOr<AdmittedJob> Admit(const JobSpec& job);
+absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job);
 
 }  // namespace waferstream

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "checkpoint/posix_disk.h"
 #include "controller/admission.h"
 
 namespace waferstream {
@@ -74,7 +75,7 @@ absl::Status ControllerHost::Restore() {
   std::vector<RestoredJob> jobs;
   for (JobRecord& record : records) {
     absl::StatusOr<AdmittedJob> job = absl::UnknownError("not queued");
-    if (record.status.state() == QUEUED) job = Admit(record.status.job());
+    if (record.status.state() == QUEUED) job = Admit(PosixDisk(), record.status.job());
     jobs.push_back({std::move(record), std::move(job)});
   }
   // Nothing else runs yet, but the core belongs to the main loop from its first turn on.
@@ -149,7 +150,7 @@ void ControllerHost::Submit(SubmitRequest request, StatusCallback done) {
     if (const auto known = core_->FindRequest(request_id)) return done(StatusOf(*known));
     submits_.emplace(request_id, std::move(done));
     admission_.Post([this, request = std::move(request)] {
-      absl::StatusOr<AdmittedJob> job = Admit(request.job());
+      absl::StatusOr<AdmittedJob> job = Admit(PosixDisk(), request.job());
       main_.Post([this, request_id = request.request_id(), job = std::move(job)]() mutable {
         Admitted(request_id, std::move(job));
       });

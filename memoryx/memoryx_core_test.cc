@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/folder.h"
+#include "checkpoint/posix_disk.h"
 #include "memoryx/scripted_cluster.h"
 #include "plan/test_job.h"
 #include "plan/topology.h"
@@ -59,7 +60,7 @@ void ExpectCheckpoint(const Plan& plan, const EagerTrainer& oracle, const SealRe
                       uint64_t steps) {
   const auto states = OptimizerStates(plan.job.training().optimizer());
   const auto reader =
-      CheckpointReader::Open(sealed.path(), plan.job.model(), plan.parameters, states);
+      CheckpointReader::Open(PosixDisk(), sealed.path(), plan.job.model(), plan.parameters, states);
   ASSERT_TRUE(reader.ok()) << reader.status();
   EXPECT_TRUE(reader->Verify().ok());
   for (size_t t = 0; t < plan.tiles.size(); ++t) {
@@ -183,7 +184,8 @@ TEST(MemoryxCore, AFailedCheckpointIsReportedAndTrainingGoesOn) {
   const EagerTrainer oracle(plan);
   ScriptedCluster cluster(plan, oracle, 0, 1);
   // Where the second checkpoint's folder should go, there is a file.
-  const std::string partial = PartialFolder(SealedFolder(job.checkpoint().dir(), 2));
+  const std::string partial =
+      StepFolder(EpochFolder(job.checkpoint().dir(), {"", ScriptedCluster::kEpoch}), 2);
   cluster.before_commit = [&](uint64_t step) {
     if (step == 1) std::ofstream(partial) << "in the way";
     if (step == 2) fs::remove(partial);
@@ -232,7 +234,7 @@ class Prepare : public testing::Test {
     PrepareRequest request;
     request.set_start_step(start_step);
     PrepareReply reply;
-    MemoryxRole role;
+    MemoryxRole role(PosixDisk());
     return role.Prepare(request, plan, &reply).status();
   }
 };
@@ -271,8 +273,8 @@ TEST_F(Prepare, RefusesAnotherStepMissingStateAndDamage) {
 
 TEST_F(Prepare, RemovesWhatACrashLeftBehind) {
   const JobSpec job = SmallJob(FreshFolder());
-  const std::string partial = PartialFolder(SealedFolder(job.checkpoint().dir(), 2));
-  fs::create_directories(partial);
+  const std::string partial = EpochFolder(job.checkpoint().dir(), {"another", 5});
+  fs::create_directories(StepFolder(partial, 2));
   EXPECT_TRUE(Try(job, 0).ok());
   EXPECT_FALSE(fs::exists(partial));
 }

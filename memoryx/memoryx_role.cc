@@ -6,7 +6,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/worker_pool.h"
-#include "checkpoint/folder.h"
 #include "checkpoint/seal.h"
 #include "memoryx/memoryx_core.h"
 #include "memoryx/partial_checkpoint.h"
@@ -16,9 +15,8 @@ namespace waferstream {
 namespace {
 
 // Finds out before the first step, not at the first checkpoint, that the folder cannot be used.
-absl::Status PrepareFolder(const std::string& dir) {
-  absl::Status status = CreateFolders(dir);
-  if (status.ok()) status = RemovePartialFolders(dir);
+absl::Status PrepareFolder(Disk& disk, const std::string& dir, const WriterEpoch& epoch) {
+  const absl::Status status = BeginEpoch(disk, dir, epoch);
   if (status.ok()) return status;
   return absl::InvalidArgumentError(absl::StrCat("checkpoint.dir: ", status.message()));
 }
@@ -27,7 +25,8 @@ absl::Status PrepareFolder(const std::string& dir) {
 
 MemoryxRole::~MemoryxRole() {
   // Best effort: the process is ending, and the next job's Prepare does it again.
-  if (sealing_) RemovePartialFolders(sealing_->job.checkpoint().dir()).IgnoreError();
+  if (!sealing_) return;
+  RemovePartialFolders(disk_, sealing_->job.checkpoint().dir(), sealing_->epoch).IgnoreError();
 }
 
 absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequest& request,
@@ -41,15 +40,16 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
   if (!plan.is_generation()) {
     CheckpointFormat format = CheckpointFormatOf(plan);
     states = static_cast<int>(format.states.size());
-    sink = std::make_unique<PartialCheckpoint>(plan);
+    const WriterEpoch epoch = {request.job_id(), request.epoch()};
+    sink = std::make_unique<PartialCheckpoint>(disk_, plan, epoch);
     if (place.process == 0) {
-      RETURN_IF_ERROR(PrepareFolder(plan.job.checkpoint().dir()));
-      sealing_ = SealingJob{plan.job, std::move(format)};
+      RETURN_IF_ERROR(PrepareFolder(disk_, plan.job.checkpoint().dir(), epoch));
+      sealing_ = SealingJob{plan.job, epoch, std::move(format)};
     }
   }
   ASSIGN_OR_RETURN(TileStore store, TileStore::Create(plan, place.process, states));
   WorkerPool pool(static_cast<int>(std::thread::hardware_concurrency()));
-  RETURN_IF_ERROR(LoadTiles(plan, place, pool, store));
+  RETURN_IF_ERROR(LoadTiles(disk_, plan, place, pool, store));
   ASSIGN_OR_RETURN(std::unique_ptr<MemoryxCore> core,
                    MemoryxCore::Create(plan, place, std::move(store), std::move(sink)));
   reply->set_resident_bytes(core->resident_bytes());
@@ -65,7 +65,7 @@ absl::StatusOr<SealReply> MemoryxRole::Seal(const SealRequest& request) {
   manifest.loss = request.loss();
   manifest.job = sealing_->job;
   ASSIGN_OR_RETURN(const CheckpointEntry sealed,
-                   SealCheckpoint(sealing_->format, std::move(manifest)));
+                   SealCheckpoint(disk_, sealing_->format, sealing_->epoch, std::move(manifest)));
   SealReply reply;
   reply.set_path(sealed.path);
   reply.set_weights_hash(sealed.manifest.weights_hash);

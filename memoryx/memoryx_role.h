@@ -6,6 +6,7 @@
 #include <string>
 
 #include "checkpoint/checkpoint_writer.h"
+#include "checkpoint/folder.h"
 #include "node/role.h"
 
 namespace waferstream {
@@ -14,6 +15,8 @@ namespace waferstream {
 // while no other process can be writing, and at the end.
 class MemoryxRole final : public NodeRole {
  public:
+  // `disk` must outlive it.
+  explicit MemoryxRole(Disk& disk) : disk_(disk) {}
   ~MemoryxRole() override;
 
   Role kind() const override { return MEMORYX; }
@@ -27,9 +30,11 @@ class MemoryxRole final : public NodeRole {
  private:
   struct SealingJob {
     JobSpec job;
+    WriterEpoch epoch;
     CheckpointFormat format;
   };
 
+  Disk& disk_;
   std::optional<SealingJob> sealing_;  // of process 0 of a training job
 };
 

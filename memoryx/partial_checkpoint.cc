@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "base/status.h"
-#include "checkpoint/folder.h"
 
 namespace waferstream {
 
@@ -12,8 +11,8 @@ CheckpointFormat CheckpointFormatOf(const Plan& plan) {
 }
 
 absl::Status PartialCheckpoint::Begin(uint64_t steps_done) {
-  const std::string folder = SealedFolder(plan_.job.checkpoint().dir(), steps_done);
-  ASSIGN_OR_RETURN(writer_, CheckpointWriter::Open(format_, PartialFolder(folder)));
+  const std::string folder = EpochFolder(plan_.job.checkpoint().dir(), epoch_);
+  ASSIGN_OR_RETURN(writer_, CheckpointWriter::Open(disk_, format_, StepFolder(folder, steps_done)));
   return absl::OkStatus();
 }
 

@@ -1,10 +1,11 @@
-// The production CheckpointSink: writes into the partial folder of job.checkpoint.dir.
+// The CheckpointSink of a training job: writes into the epoch's folder in job.checkpoint.dir.
 #pragma once
 
 #include <optional>
 #include <string>
 
 #include "checkpoint/checkpoint_writer.h"
+#include "checkpoint/folder.h"
 #include "memoryx/checkpoint_sink.h"
 
 namespace waferstream {
@@ -15,8 +16,9 @@ CheckpointFormat CheckpointFormatOf(const Plan& plan);
 // All calls from one thread; destroyed when no call is running.
 class PartialCheckpoint final : public CheckpointSink {
  public:
-  // `plan` must outlive it.
-  explicit PartialCheckpoint(const Plan& plan) : plan_(plan), format_(CheckpointFormatOf(plan)) {}
+  // `disk` and `plan` must outlive it.
+  PartialCheckpoint(Disk& disk, const Plan& plan, WriterEpoch epoch)
+      : disk_(disk), plan_(plan), epoch_(std::move(epoch)), format_(CheckpointFormatOf(plan)) {}
 
   absl::Status Begin(uint64_t steps_done) override;
   absl::Status Write(const Tile& tile, const float* weights,
@@ -24,7 +26,9 @@ class PartialCheckpoint final : public CheckpointSink {
   absl::Status Finish() override;
 
  private:
+  Disk& disk_;
   const Plan& plan_;
+  const WriterEpoch epoch_;
   const CheckpointFormat format_;
   std::optional<CheckpointWriter> writer_;
 };

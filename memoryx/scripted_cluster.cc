@@ -6,12 +6,11 @@
 #include <cstring>
 
 #include "base/status.h"
+#include "checkpoint/posix_disk.h"
 #include "plan/topology.h"
 
 namespace waferstream {
 namespace {
-
-constexpr uint32_t kEpoch = 5;
 
 uint64_t WaveIndex(const Plan& plan, const FrameHeader& header) {
   return header.step * plan.waves + header.wave;
@@ -45,7 +44,7 @@ void ScriptedCluster::PrepareNode(int process, uint64_t start_step) {
   request.set_start_step(start_step);
   PrepareReply reply;
   Node& node = nodes_[process];
-  node.role = std::make_unique<MemoryxRole>();
+  node.role = std::make_unique<MemoryxRole>(PosixDisk());
   auto core = node.role->Prepare(request, plan_, &reply);
   WS_CHECK(core.ok());
   node.core = *std::move(core);

@@ -25,6 +25,8 @@ namespace waferstream {
 
 class ScriptedCluster {
  public:
+  static constexpr uint32_t kEpoch = 5;
+
   ScriptedCluster(const Plan& plan, const EagerTrainer& oracle, uint64_t start_step, uint64_t seed);
 
   // Runs until the job is done and every due checkpoint is written; false (with a failed

@@ -43,14 +43,14 @@ absl::Status ReadTiles(const Plan& plan, const CheckpointReader& reader, bool wi
   return absl::OkStatus();
 }
 
-absl::Status LoadCheckpoint(const Plan& plan, const MemoryxPlace& place, Parallel& parallel,
-                            TileStore& store) {
+absl::Status LoadCheckpoint(Disk& disk, const Plan& plan, const MemoryxPlace& place,
+                            Parallel& parallel, TileStore& store) {
   const std::string& from = plan.job.checkpoint().from();
   const bool resumes = !plan.is_generation() && place.start_step > 0;
   std::vector<std::string> states;
   if (resumes) states = OptimizerStates(plan.job.training().optimizer());
   ASSIGN_OR_RETURN(const CheckpointReader reader,
-                   CheckpointReader::Open(from, plan.job.model(), plan.parameters, states));
+                   CheckpointReader::Open(disk, from, plan.job.model(), plan.parameters, states));
   if (resumes && reader.manifest() && reader.manifest()->steps_done != place.start_step) {
     return absl::InvalidArgumentError(absl::StrCat("checkpoint ", from, " is after ",
                                                    reader.manifest()->steps_done, " steps, not ",
@@ -62,11 +62,11 @@ absl::Status LoadCheckpoint(const Plan& plan, const MemoryxPlace& place, Paralle
 
 }  // namespace
 
-absl::Status LoadTiles(const Plan& plan, const MemoryxPlace& place, Parallel& parallel,
+absl::Status LoadTiles(Disk& disk, const Plan& plan, const MemoryxPlace& place, Parallel& parallel,
                        TileStore& store) {
   if (!plan.job.checkpoint().from().empty()) {
     // Whatever is wrong with the checkpoint is the job's mistake, not this node's.
-    const absl::Status status = LoadCheckpoint(plan, place, parallel, store);
+    const absl::Status status = LoadCheckpoint(disk, plan, place, parallel, store);
     return status.ok() ? status : absl::InvalidArgumentError(status.message());
   }
   if (plan.is_generation() || place.start_step > 0) {

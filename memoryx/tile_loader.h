@@ -3,6 +3,7 @@
 
 #include "absl/status/status.h"
 #include "base/parallel.h"
+#include "checkpoint/disk.h"
 #include "memoryx/place.h"
 #include "memoryx/tile_store.h"
 #include "plan/plan.h"
@@ -13,7 +14,7 @@ namespace waferstream {
 // state is read when place.start_step > 0; otherwise it stays zero. Process 0 also verifies the
 // checkpoint's hashes, which reads all of it.
 // INVALID_ARGUMENT: the checkpoint is missing, damaged, of another model, or of another step.
-absl::Status LoadTiles(const Plan& plan, const MemoryxPlace& place, Parallel& parallel,
+absl::Status LoadTiles(Disk& disk, const Plan& plan, const MemoryxPlace& place, Parallel& parallel,
                        TileStore& store);
 
 }  // namespace waferstream

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/worker_pool.h"
+#include "checkpoint/posix_disk.h"
 #include "memoryx/memoryx_role.h"
 #include "node/role.h"
 #include "sim/sim_shell.h"
@@ -25,9 +26,11 @@ struct Process {
   std::unique_ptr<RoleCore> core;
 };
 
-template <typename RoleType>
-void AddProcesses(int count, std::vector<Process>& processes) {
-  for (int i = 0; i < count; ++i) processes.push_back({std::make_unique<RoleType>(), i, {}, {}});
+template <typename RoleType, typename... Args>
+void AddProcesses(int count, std::vector<Process>& processes, Args&... args) {
+  for (int i = 0; i < count; ++i) {
+    processes.push_back({std::make_unique<RoleType>(args...), i, {}, {}});
+  }
 }
 
 absl::Status Prepare(const Plan& plan, uint64_t start_step, Process& process) {
@@ -72,7 +75,7 @@ absl::StatusOr<InprocResult> Run(const Plan& plan, const InprocOptions& options,
 absl::StatusOr<InprocResult> RunInproc(const JobSpec& job, const InprocOptions& options) {
   ASSIGN_OR_RETURN(const Plan plan, Compile(job, options.shape));
   std::vector<Process> processes;
-  AddProcesses<MemoryxRole>(options.shape.memoryx, processes);
+  AddProcesses<MemoryxRole>(options.shape.memoryx, processes, PosixDisk());
   AddProcesses<SwarmxRole>(options.shape.swarmx, processes);
   AddProcesses<WaferRole>(options.shape.wafers, processes);
   for (Process& process : processes) {

@@ -7,6 +7,7 @@
 
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/layout.h"
+#include "checkpoint/posix_disk.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "plan/job_yaml.h"
@@ -67,11 +68,12 @@ void ExpectGradientsOfPyTorch(const std::string& name) {
   const auto run = RunInproc(job, {.shape = shape});
   ASSERT_TRUE(run.ok()) << run.status();
   const auto plan = Compile(job, shape);
-  const auto golden =
-      CheckpointReader::Open(CaseFolder(name) + "gradients", job.model(), plan->parameters, {});
+  const auto golden = CheckpointReader::Open(PosixDisk(), CaseFolder(name) + "gradients",
+                                             job.model(), plan->parameters, {});
   ASSERT_TRUE(golden.ok()) << golden.status();
-  const auto ours = CheckpointReader::Open(run->outcome.checkpoint, job.model(), plan->parameters,
-                                           OptimizerStates(job.training().optimizer()));
+  const auto ours =
+      CheckpointReader::Open(PosixDisk(), run->outcome.checkpoint, job.model(), plan->parameters,
+                             OptimizerStates(job.training().optimizer()));
   ASSERT_TRUE(ours.ok()) << ours.status();
   for (size_t p = 0; p < plan->parameters.size(); ++p) {
     const Parameter& parameter = plan->parameters[p];

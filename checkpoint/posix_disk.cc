@@ -1,0 +1,169 @@
+#include "checkpoint/posix_disk.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace waferstream {
+namespace fs = std::filesystem;
+namespace {
+
+// Linux moves at most about 2 GiB in one call.
+constexpr size_t kCallBytesMax = size_t{1} << 30;
+
+absl::Status Error(int error, absl::string_view what, const std::string& path) {
+  return absl::ErrnoToStatus(error, absl::StrCat("cannot ", what, " ", path));
+}
+
+class PosixFile final : public File {
+ public:
+  PosixFile(int fd, std::string path) : File(std::move(path)), fd_(fd) {}
+  ~PosixFile() override { close(fd_); }
+
+  absl::StatusOr<uint64_t> Size() const override;
+  absl::Status ReadAt(uint64_t offset, void* to, size_t bytes) const override;
+  absl::Status WriteAt(uint64_t offset, const void* from, size_t bytes) override;
+  absl::Status Resize(uint64_t bytes) override;
+  absl::Status Sync() override;
+
+ private:
+  const int fd_;
+};
+
+absl::StatusOr<uint64_t> PosixFile::Size() const {
+  struct stat status;
+  if (fstat(fd_, &status) != 0) return Error(errno, "stat", path());
+  return static_cast<uint64_t>(status.st_size);
+}
+
+absl::Status PosixFile::ReadAt(uint64_t offset, void* to, size_t bytes) const {
+  auto* at = static_cast<char*>(to);
+  while (bytes > 0) {
+    const ssize_t n = pread(fd_, at, std::min(bytes, kCallBytesMax), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error(errno, "read", path());
+    if (n == 0) return absl::DataLossError(absl::StrCat(path(), " ends at byte ", offset));
+    at += n;
+    offset += n;
+    bytes -= n;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PosixFile::WriteAt(uint64_t offset, const void* from, size_t bytes) {
+  const auto* at = static_cast<const char*>(from);
+  while (bytes > 0) {
+    const ssize_t n = pwrite(fd_, at, std::min(bytes, kCallBytesMax), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error(errno, "write", path());
+    at += n;
+    offset += n;
+    bytes -= n;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PosixFile::Resize(uint64_t bytes) {
+  if (ftruncate(fd_, static_cast<off_t>(bytes)) != 0) return Error(errno, "resize", path());
+  return absl::OkStatus();
+}
+
+absl::Status PosixFile::Sync() {
+  if (fsync(fd_) != 0) return Error(errno, "sync", path());
+  return absl::OkStatus();
+}
+
+class SystemDisk final : public Disk {
+ public:
+  absl::StatusOr<std::unique_ptr<File>> OpenForReading(const std::string& path) override {
+    return Open(path, O_RDONLY);
+  }
+  absl::StatusOr<std::unique_ptr<File>> OpenForWriting(const std::string& path) override {
+    return Open(path, O_WRONLY | O_CREAT);
+  }
+
+  absl::Status CreateFolder(const std::string& path) override;
+  absl::StatusOr<std::vector<std::string>> List(const std::string& path) override;
+  bool Exists(const std::string& path) override;
+  bool IsSame(const std::string& a, const std::string& b) override;
+  absl::Status Remove(const std::string& path) override;
+  absl::Status Rename(const std::string& from, const std::string& to) override {
+    return Rename(from, to, 0);
+  }
+  absl::Status Exchange(const std::string& a, const std::string& b) override {
+    return Rename(a, b, RENAME_EXCHANGE);
+  }
+  absl::Status SyncFolder(const std::string& path) override;
+
+ private:
+  static absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, int flags);
+  static absl::Status Rename(const std::string& from, const std::string& to, unsigned flags);
+};
+
+absl::StatusOr<std::unique_ptr<File>> SystemDisk::Open(const std::string& path, int flags) {
+  const int fd = open(path.c_str(), flags | O_CLOEXEC, 0644);
+  if (fd < 0) return Error(errno, "open", path);
+  return std::make_unique<PosixFile>(fd, path);
+}
+
+absl::Status SystemDisk::CreateFolder(const std::string& path) {
+  std::error_code error;
+  fs::create_directory(path, error);
+  return error ? Error(error.value(), "create folder", path) : absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> SystemDisk::List(const std::string& path) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
+    names.push_back(it->path().filename().string());
+  }
+  if (error) return Error(error.value(), "list", path);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool SystemDisk::Exists(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+bool SystemDisk::IsSame(const std::string& a, const std::string& b) {
+  std::error_code ignored;
+  return fs::equivalent(a, b, ignored);
+}
+
+absl::Status SystemDisk::Remove(const std::string& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  return error ? Error(error.value(), "remove", path) : absl::OkStatus();
+}
+
+absl::Status SystemDisk::Rename(const std::string& from, const std::string& to, unsigned flags) {
+  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, absl::StrCat("cannot rename ", from, " to ", to));
+}
+
+absl::Status SystemDisk::SyncFolder(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<File> folder, OpenForReading(path));
+  return folder->Sync();
+}
+
+}  // namespace
+
+Disk& PosixDisk() {
+  static SystemDisk disk;
+  return disk;
+}
+
+}  // namespace waferstream
