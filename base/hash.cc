@@ -26,7 +26,9 @@ std::string Hash128::Hex() const {
   return text;
 }
 
-uint64_t Hash64(const void* data, size_t bytes) { return XXH3_64bits(data, bytes); }
+uint64_t Hash64(const void* data, size_t bytes, uint64_t seed) {
+  return XXH3_64bits_withSeed(data, bytes, seed);
+}
 
 uint32_t Crc32c(uint32_t crc, const void* data, size_t bytes) {
   // ISA-L takes an int length and leaves both inversions to the caller.

@@ -26,7 +26,7 @@ class Hash128 {
 };
 
 // XXH3-64 of one buffer.
-uint64_t Hash64(const void* data, size_t bytes);
+uint64_t Hash64(const void* data, size_t bytes, uint64_t seed = 0);
 
 // CRC32C (Castagnoli). `crc` continues an earlier call; start with 0.
 uint32_t Crc32c(uint32_t crc, const void* data, size_t bytes);
