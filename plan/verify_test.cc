@@ -12,27 +12,31 @@
 namespace waferstream {
 namespace {
 
-Plan MustCompile(int leaves, int wafers, double verify, uint64_t seed = 1) {
+JobSpec Job(int leaves, double verify, uint64_t seed = 1) {
   JobSpec job = TestJob();
   job.mutable_training()->set_global_batch(leaves);
   job.mutable_training()->set_verify(verify);
   job.mutable_training()->set_seed(seed);
+  job.mutable_training()->set_recompute(RECOMPUTE_NONE);
+  return job;
+}
+
+Plan MustCompile(const JobSpec& job, int wafers) {
   auto plan = Compile(job, {.wafers = wafers, .memoryx = 1, .swarmx = 1});
   EXPECT_TRUE(plan.ok()) << plan.status();
   return *std::move(plan);
 }
 
-// The same with SRAM for one resident micro-batch only: as many waves as there can be.
+Plan MustCompile(int leaves, int wafers, double verify, uint64_t seed = 1) {
+  return MustCompile(Job(leaves, verify, seed), wafers);
+}
+
+// With SRAM for one resident micro-batch only: as many waves as there can be.
 Plan InManyWaves(int leaves, int wafers, double verify) {
-  Plan plan = MustCompile(leaves, wafers, verify);
-  size_t refused = 0, accepted = plan.sram.bytes;
-  while (accepted - refused > 1) {
-    const size_t middle = refused + (accepted - refused) / 2;
-    plan.job.mutable_cluster()->mutable_wafer()->set_sram_bytes(middle);
-    (Compile(plan.job, plan.shape).ok() ? accepted : refused) = middle;
-  }
-  plan.job.mutable_cluster()->mutable_wafer()->set_sram_bytes(accepted);
-  return *Compile(plan.job, plan.shape);
+  JobSpec job = Job(leaves, verify);
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(
+      MustCompile(wafers, wafers, verify).sram.bytes);
+  return MustCompile(job, wafers);
 }
 
 int OwnerOf(const Plan& plan, int wave, int leaf) {
