@@ -33,7 +33,7 @@ void TokenFeeder::FeedSequences(const Wave& wave) {
       if (wave.pass.kind == PassKind::kValidation) {
         source_->CopyValidation(i, wave.sequence_tokens, ids + offset, targets + offset);
       } else {
-        source_->CopyTraining(wave.pass.step * plan_.job.training().global_batch() + i,
+        source_->CopyTraining(plan_.Batch(wave.pass.step) * plan_.job.training().global_batch() + i,
                               wave.sequence_tokens, ids + offset, targets + offset);
       }
     }

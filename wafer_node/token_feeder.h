@@ -17,7 +17,7 @@ class TokenSource {
  public:
   virtual ~TokenSource() = default;
 
-  // Tokens of the n-th sequence of the training (n = step * global_batch + i), or of the
+  // Tokens of the n-th sequence of the training (n = Plan::Batch * global_batch + i), or of the
   // validation: `context` ids, and the token after each of them as its target.
   virtual void CopyTraining(uint64_t n, int64_t context, int32_t* ids, int32_t* targets) = 0;
   virtual void CopyValidation(uint64_t n, int64_t context, int32_t* ids, int32_t* targets) = 0;

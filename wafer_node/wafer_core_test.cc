@@ -171,6 +171,30 @@ TEST(WaferCore, ReportsLossesTimesAndTraffic) {
   EXPECT_LE(traffic.gradient_bytes_out(), 2 * gradient_bytes);
 }
 
+TEST(WaferCore, AnAmendedJobSkipsABatch) {
+  JobSpec job = Job(4);
+  const auto losses = [](const JobSpec& of) {
+    Rig rig(MustCompile(of));
+    rig.parent.Run();  // the weights never change here, so a loss tells which batch it is of
+    std::vector<std::vector<double>> steps;
+    for (const NodeReport& report : rig.parent.reports()) {
+      const auto& sums = report.wafer_step().loss_sum();
+      steps.emplace_back(sums.begin(), sums.end());
+    }
+    return steps;
+  };
+  const auto plain = losses(job);
+  Amendment* skip = job.mutable_training()->add_amendments();
+  skip->set_from_step(1);
+  skip->set_skip_batch(true);
+  const auto amended = losses(job);
+  ASSERT_EQ(amended.size(), 4u);
+  EXPECT_EQ(amended[0], plain[0]);
+  EXPECT_EQ(amended[1], plain[2]);
+  EXPECT_EQ(amended[2], plain[3]);
+  EXPECT_NE(amended[1], plain[1]);
+}
+
 TEST(WaferCore, AStepsTimeBeginsAfterTheValidationBeforeIt) {
   JobSpec job = Job(2);
   job.mutable_data()->set_validation("validation.bin");
