@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "base/vector_math.h"
 #include "base/worker_pool.h"
+#include "wafer_node/bit_flips.h"
 
 namespace waferstream {
 namespace {
@@ -72,9 +73,14 @@ FakeParent::FakeParent(const Plan& plan, const TestWeights& weights, const Optio
       lanes_(plan.job.cluster().planes()) {
   auto arena = Arena::Create(plan.job.cluster().wafer().sram_bytes());
   WS_CHECK(arena.ok());
-  core_ =
-      std::make_unique<WaferCore>(plan, WaferCoreOptions{.wafer = options.wafer, .epoch = kEpoch},
-                                  *std::move(arena), MakeTestTokens(plan));
+  const WaferCoreOptions core{.wafer = options.wafer,
+                              .epoch = kEpoch,
+                              .disputed = options.disputed,
+                              .diagnose = options.diagnose};
+  std::unique_ptr<ComputeFaults> faults;
+  if (options.flip.has_value()) faults = std::make_unique<BitFlips>(*options.flip);
+  core_ = std::make_unique<WaferCore>(plan, core, *std::move(arena), MakeTestTokens(plan),
+                                      std::move(faults));
   for (const Channel& channel : plan.channels) {
     if (channel.down.role != WAFER || channel.down.process != options.wafer) continue;
     Lane& lane = lanes_[channel.plane];

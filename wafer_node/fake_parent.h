@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "base/fault_spec.h"
 #include "base/parallel.h"
 #include "plan/canonical_sum.h"
 #include "plan/pass.h"
@@ -47,6 +48,9 @@ class FakeParent {
     int threads = 1;
     // Gradient slots of each class that are open at once on every plane.
     int gradient_slots = 1;
+    std::vector<uint32_t> disputed = {};
+    bool diagnose = false;
+    std::optional<FaultSpec> flip = std::nullopt;  // what the machine does wrong
     // What every computation ends with, when not OK, in place of computing.
     absl::Status compute_status = {};
   };

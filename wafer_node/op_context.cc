@@ -2,6 +2,8 @@
 
 #include "base/status.h"
 #include "base/vector_math.h"
+#include "wafer_node/compute_faults.h"
+#include "wafer_node/diagnosis.h"
 
 namespace waferstream {
 
@@ -19,10 +21,19 @@ void OpContext::ForRows(const RowUnit& unit) const {
 }
 
 float* OpContext::Staging(int g, int resident) const {
-  return in.staging[g][wave.staging.steps[resident].buffer];
+  return in.staging[g][wave.StagingBufferOf(resident)];
 }
 
-void OpContext::MergeStaged(int g, int resident, int64_t first, int64_t count) const {
+void OpContext::FinishStaged(int g, int resident, int64_t first, int64_t count) const {
+  float* made = Staging(g, resident) + first;
+  if (watchers.faults != nullptr) {
+    watchers.faults->OnGradient(*this, g, resident, first, made, count);
+  }
+  if (watchers.diagnosis != nullptr) watchers.diagnosis->OnGradient(resident, made, count);
+  if (wave.hashed[resident]) {
+    watchers.hashes->AddGradient(resident, op().gradients[g], first, made, count);
+  }
+  if (!wave.Owns(resident)) return;
   const std::vector<float*>& buffers = in.staging[g];
   for (const Merge& merge : wave.staging.steps[resident].merges) {
     Add(buffers[merge.into] + first, buffers[merge.from] + first, count);

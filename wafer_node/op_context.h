@@ -13,8 +13,12 @@
 #include "wafer_node/address_book.h"
 #include "wafer_node/token_picker.h"
 #include "wafer_node/wave.h"
+#include "wafer_node/wave_hashes.h"
 
 namespace waferstream {
+
+class ComputeFaults;
+class Diagnosis;
 
 // What an op needs beside the activations, gathered by the core before it starts.
 struct OpInputs {
@@ -31,15 +35,23 @@ struct OpResults {
   int32_t picked = 0;
 };
 
+// Who looks at the numbers while they are made.
+struct OpWatchers {
+  WaveHashes* hashes = nullptr;     // of gradients that are verified
+  Diagnosis* diagnosis = nullptr;   // null: nobody asked
+  ComputeFaults* faults = nullptr;  // null: the machine is sound
+};
+
 // A view, alive while the op runs. `parallel` may call back from several threads; everything here
 // is then read-only but for `results`, which kLoss writes by micro-batch and kPickToken from one
-// thread.
+// thread, and the watchers, which allow it.
 struct OpContext {
   const Plan& plan;
   const AddressBook& at;
   const Wave& wave;
   const OpInputs& in;
   OpResults& results;
+  const OpWatchers& watchers;
   Parallel& parallel;
 
   const Op& op() const { return *in.op; }
@@ -62,9 +74,9 @@ struct OpContext {
 
   // Where the gradient of micro-batch `resident` is made: gradient `g` of the op.
   float* Staging(int g, int resident) const;
-  // After elements [first, first + count) of it have been made for this micro-batch: adds up the
-  // siblings among the micro-batches so far.
-  void MergeStaged(int g, int resident, int64_t first, int64_t count) const;
+  // After elements [first, first + count) of it have been made for this micro-batch: hashes them if
+  // it is verified, and adds up the siblings among the micro-batches so far.
+  void FinishStaged(int g, int resident, int64_t first, int64_t count) const;
 };
 
 // Element `index` of an array of `dtype`.

@@ -1,8 +1,12 @@
 #include "wafer_node/ops.h"
 
-namespace waferstream {
+#include "wafer_node/compute_faults.h"
+#include "wafer_node/diagnosis.h"
 
-void RunOp(const OpContext& c) {
+namespace waferstream {
+namespace {
+
+void RunKind(const OpContext& c) {
   switch (c.op().kind) {
     case OpKind::kEmbedTokens:
       return RunEmbedTokens(c);
@@ -37,6 +41,15 @@ void RunOp(const OpContext& c) {
     case OpKind::kEmbedTokensBackward:
       return RunEmbedTokensBackward(c);
   }
+}
+
+}  // namespace
+
+void RunOp(const OpContext& c) {
+  if (c.watchers.faults != nullptr) c.watchers.faults->BeforeOp(c);
+  RunKind(c);
+  if (c.watchers.faults != nullptr) c.watchers.faults->AfterOp(c);
+  if (c.watchers.diagnosis != nullptr) c.watchers.diagnosis->OnOp(c);
 }
 
 }  // namespace waferstream

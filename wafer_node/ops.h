@@ -8,7 +8,7 @@
 
 namespace waferstream {
 
-// Any op, by its kind.
+// Any op, by its kind; the watchers see what it reads and writes.
 void RunOp(const OpContext& c);
 
 // ops_forward.cc

@@ -31,7 +31,7 @@ void TileGradient(const OpContext& c, const ProjectionSite& site, RowSpan chunk,
     Gemm({.dtype = c.dtype(), .m = chunk.count, .n = width, .k = c.wave.tokens()},
          {delta, site.output_delta.width, true}, {site.input.Of(c, r), width},
          {c.Staging(0, r) + first, width}, c.Workspace(thread));
-    c.MergeStaged(0, r, first, chunk.count * width);
+    c.FinishStaged(0, r, first, chunk.count * width);
   }
 }
 
@@ -42,7 +42,7 @@ void BiasGradient(const OpContext& c, const ProjectionSite& site, RowSpan column
     std::fill_n(sum, columns.count, 0.0f);
     ColumnSum(c.dtype(), site.output_delta.Of(c, r, 0, columns.first), c.wave.tokens(),
               columns.count, site.output_delta.width, sum);
-    c.MergeStaged(1, r, columns.first, columns.count);
+    c.FinishStaged(1, r, columns.first, columns.count);
   }
 }
 
@@ -87,7 +87,7 @@ void RunNormBackward(const OpContext& c) {
     for (int r = 0; r < c.wave.resident(); ++r) {
       const float* made = c.at.As<float>(SramBuffer::kNormGradients, r) + g * c.hidden();
       std::copy_n(made, c.hidden(), c.Staging(g, r));
-      c.MergeStaged(g, r, 0, c.hidden());
+      c.FinishStaged(g, r, 0, c.hidden());
     }
   }
 }
@@ -155,7 +155,7 @@ void EmbeddingGradient(const OpContext& c, AddRows add) {
       float* out = c.Staging(0, r) + first;
       std::fill_n(out, count, 0.0f);
       add(r, rows, out);
-      c.MergeStaged(0, r, first, count);
+      c.FinishStaged(0, r, first, count);
     }
   });
 }

@@ -120,7 +120,7 @@ class HeadBlock {
          {FinalNorm(c_).Of(c_, resident_, rows_.first), hidden},
          {c_.Staging(0, resident_) + first, hidden}, c_.Workspace(thread));
     const bool last = rows_.first + rows_.count == c_.wave.tokens();
-    if (last) c_.MergeStaged(0, resident_, first, chunk.count * hidden);
+    if (last) c_.FinishStaged(0, resident_, first, chunk.count * hidden);
   }
 
   const OpContext& c_;

@@ -28,7 +28,7 @@ void TokenFeeder::FeedSequences(const Wave& wave) {
     int32_t* ids = at_.As<int32_t>(SramBuffer::kTokenIds, r);
     int32_t* targets = at_.As<int32_t>(SramBuffer::kTargets, r);
     for (int64_t s = 0; s < wave.sequences; ++s) {
-      const uint64_t i = static_cast<uint64_t>(wave.leaves.first + r) * wave.sequences + s;
+      const uint64_t i = static_cast<uint64_t>(wave.LeafOf(r)) * wave.sequences + s;
       const int64_t offset = s * wave.sequence_tokens;
       if (wave.pass.kind == PassKind::kValidation) {
         source_->CopyValidation(i, wave.sequence_tokens, ids + offset, targets + offset);

@@ -10,7 +10,7 @@
 namespace waferstream {
 
 WaferCore::WaferCore(const Plan& plan, const WaferCoreOptions& options, Arena arena,
-                     std::unique_ptr<TokenSource> tokens)
+                     std::unique_ptr<TokenSource> tokens, std::unique_ptr<ComputeFaults> faults)
     : plan_(plan),
       options_(options),
       arena_(std::move(arena)),
@@ -19,6 +19,9 @@ WaferCore::WaferCore(const Plan& plan, const WaferCoreOptions& options, Arena ar
       outbox_(plan, options.wafer, options.epoch, options.start_step, at_),
       feeder_(plan, std::move(tokens), at_),
       picker_(plan.job.generate()),
+      wave_hashes_(plan.resident_max + plan.verify_slots),
+      faults_(std::move(faults)),
+      watchers_{&wave_hashes_, options.diagnose ? &diagnosis_ : nullptr, faults_.get()},
       pass_(FirstPass(plan, options.start_step)) {
   WS_CHECK(arena_.peak() == plan.sram.bytes);
   results_.picker = &picker_;
@@ -76,15 +79,11 @@ const std::vector<Op>& WaferCore::Ops() const {
 void WaferCore::BeginPass() {
   op_ = 0;
   if (!pass_.has_value()) return;
-  const int wave = static_cast<int>(pass_->wave);
-  wave_ = {};
-  wave_.pass = *pass_;
-  wave_.leaves = pass_->kind == PassKind::kValidation ? plan_.ValidationLeaves(wave, options_.wafer)
-                                                      : plan_.TrainingLeaves(wave, options_.wafer);
-  if (pass_->kind == PassKind::kBackward) {
-    wave_.staging = ScheduleStaging(wave_.leaves, plan_.leaves);
-  }
+  const bool first_step = pass_->step == options_.start_step;
+  wave_ = MakeWave(plan_, *pass_, options_.wafer,
+                   first_step ? options_.disputed : std::vector<uint32_t>{});
   feeder_.Feed(wave_);
+  if (pass_->kind == PassKind::kBackward) wave_hashes_.Restart();
 }
 
 bool WaferCore::TilesAreHere(const Op& op) const {
@@ -102,7 +101,7 @@ void WaferCore::Advance(Turn& turn) {
     }
     clock_.EndWait(turn.now_s);
     if (computes) {
-      if (outbox_.HasRoom(op, wave_.staging.buffers)) StartOp(op, turn);
+      if (outbox_.HasRoom(op, wave_.staging_buffers())) StartOp(op, turn);
       return;
     }
     FinishOp(turn);
@@ -113,15 +112,15 @@ void WaferCore::StartOp(const Op& op, Turn& turn) {
   inputs_.op = &op;
   inputs_.tiles.clear();
   for (int position : op.needs) inputs_.tiles.push_back(inbox_.Data(pass_->kind, position));
-  inputs_.staging = outbox_.Take(op, wave_.staging.buffers);
+  inputs_.staging = outbox_.Take(op, wave_.staging_buffers());
   running_ = Encode(ComputeId{pass_->kind, wave_.resident(), static_cast<int>(op_)});
   clock_.ComputeBegins(turn.now_s);
-  turn.actions.push_back(ComputeAction{Lane::kCompute, *running_, [this](Parallel& parallel) {
-                                         WS_CHECK(parallel.threads() <=
-                                                  at_.Parts(SramBuffer::kWorkspace));
-                                         RunOp({plan_, at_, wave_, inputs_, results_, parallel});
-                                         return absl::OkStatus();
-                                       }});
+  turn.actions.push_back(
+      ComputeAction{Lane::kCompute, *running_, [this](Parallel& parallel) {
+                      WS_CHECK(parallel.threads() <= at_.Parts(SramBuffer::kWorkspace));
+                      RunOp({plan_, at_, wave_, inputs_, results_, watchers_, parallel});
+                      return absl::OkStatus();
+                    }});
 }
 
 void WaferCore::FinishOp(Turn& turn) {
@@ -135,6 +134,7 @@ void WaferCore::FinishPass(Turn& turn) {
       KeepLosses();
       break;
     case PassKind::kBackward:
+      KeepHashes();
       if (static_cast<int>(pass_->wave) + 1 == plan_.waves) ReportStep(turn);
       break;
     case PassKind::kValidation:
@@ -151,9 +151,18 @@ void WaferCore::FinishPass(Turn& turn) {
 }
 
 void WaferCore::KeepLosses() {
-  for (int r = 0; r < wave_.resident(); ++r) {
-    micro_batches_.push_back(static_cast<uint32_t>(wave_.leaves.first + r));
+  for (int r = 0; r < wave_.leaves.count; ++r) {
+    micro_batches_.push_back(static_cast<uint32_t>(wave_.LeafOf(r)));
     loss_sums_.push_back(results_.loss_sums[r]);
+  }
+}
+
+void WaferCore::KeepHashes() {
+  for (int r = 0; r < wave_.resident(); ++r) {
+    if (!wave_.hashed[r]) continue;
+    MicroBatchHash& hash = hashes_.emplace_back();
+    hash.set_micro_batch(static_cast<uint32_t>(wave_.LeafOf(r)));
+    hash.set_hash(wave_hashes_.Of(r, results_.loss_sums[r]));
   }
 }
 
@@ -164,6 +173,8 @@ void WaferCore::ReportStep(Turn& turn) {
   step.set_step(pass_->step);
   step.mutable_micro_batch()->Add(micro_batches_.begin(), micro_batches_.end());
   step.mutable_loss_sum()->Add(loss_sums_.begin(), loss_sums_.end());
+  step.mutable_hashes()->Add(hashes_.begin(), hashes_.end());
+  if (auto bad = diagnosis_.Take(); bad.has_value()) *step.mutable_non_finite() = *std::move(bad);
   step.set_step_seconds(times.step_s);
   step.set_exposed_seconds(times.exposed_s);
   step.set_compute_seconds(times.compute_s);
@@ -174,6 +185,7 @@ void WaferCore::ReportStep(Turn& turn) {
   step.mutable_traffic()->set_gradient_adds(outbox_.adds());
   micro_batches_.clear();
   loss_sums_.clear();
+  hashes_.clear();
   turn.actions.push_back(std::move(action));
 }
 

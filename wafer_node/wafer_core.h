@@ -4,7 +4,8 @@
 // there is room to make its gradients; when it is done, its tiles' slots are granted again, its
 // gradients are queued and the next op starts. Everything else follows from (plan, position): which
 // micro-batches, which tile comes next, when to report. A wave without micro-batches for this wafer
-// consumes the stream and computes nothing.
+// consumes the stream and computes nothing. A micro-batch that is only checked goes through all ops
+// like the others, but its gradients are hashed and never leave.
 //
 // Lifecycle: made for one epoch, Start() once, then events until it is destroyed. Not thread-safe;
 // while a computation runs, only it touches activations, staging slots of its op and the tiles that
@@ -14,12 +15,15 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "base/arena.h"
 #include "node/role_core.h"
 #include "plan/pass.h"
 #include "plan/plan.h"
 #include "wafer_node/address_book.h"
+#include "wafer_node/compute_faults.h"
+#include "wafer_node/diagnosis.h"
 #include "wafer_node/gradient_outbox.h"
 #include "wafer_node/op_context.h"
 #include "wafer_node/step_clock.h"
@@ -27,20 +31,24 @@
 #include "wafer_node/token_feeder.h"
 #include "wafer_node/token_picker.h"
 #include "wafer_node/wave.h"
+#include "wafer_node/wave_hashes.h"
 
 namespace waferstream {
 
 struct WaferCoreOptions {
   int wafer = 0;  // process index in the plan
   uint32_t epoch = 0;
-  uint64_t start_step = 0;  // steps already done
+  uint64_t start_step = 0;              // steps already done
+  std::vector<uint32_t> disputed = {};  // of start_step: every wafer computes them (plan/verify.h)
+  bool diagnose = false;                // report the first number that is not finite
 };
 
 class WaferCore final : public RoleCore {
  public:
-  // `arena` has at least plan.sram.bytes. `tokens` may be null for a generation.
+  // `arena` has at least plan.sram.bytes. `tokens` may be null for a generation, `faults` for a
+  // sound machine.
   WaferCore(const Plan& plan, const WaferCoreOptions& options, Arena arena,
-            std::unique_ptr<TokenSource> tokens);
+            std::unique_ptr<TokenSource> tokens, std::unique_ptr<ComputeFaults> faults = nullptr);
 
   void Start(Turn& turn) override;
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel,
@@ -63,8 +71,9 @@ class WaferCore final : public RoleCore {
   void FinishOp(Turn& turn);
   void FinishPass(Turn& turn);
 
-  // Keeps the losses of the wave for the report.
+  // Keeps the losses, or the hashes, of the wave for the report.
   void KeepLosses();
+  void KeepHashes();
   void ReportStep(Turn& turn);
   void ReportValidation(Turn& turn);
   void ReportToken(Turn& turn);
@@ -78,6 +87,10 @@ class WaferCore final : public RoleCore {
   TokenFeeder feeder_;
   TokenPicker picker_;
   StepClock clock_;
+  WaveHashes wave_hashes_;
+  Diagnosis diagnosis_;
+  const std::unique_ptr<ComputeFaults> faults_;
+  const OpWatchers watchers_;
 
   // Position in the job. pass_ is the pass that is computed; nullopt: nothing is left to do.
   std::optional<Pass> pass_;
@@ -89,6 +102,7 @@ class WaferCore final : public RoleCore {
   OpResults results_;
   std::vector<uint32_t> micro_batches_;  // of the step or validation so far,
   std::vector<double> loss_sums_;        // and their losses
+  std::vector<MicroBatchHash> hashes_;   // of the step so far
 };
 
 }  // namespace waferstream

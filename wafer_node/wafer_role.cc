@@ -26,10 +26,16 @@ absl::StatusOr<std::unique_ptr<RoleCore>> WaferRole::Prepare(const PrepareReques
   reply->set_sram_planned_bytes(plan.sram.bytes);
   reply->set_resident_bytes(arena.size());
   reply->set_kernel_isa(kernel_isa());
-  const WaferCoreOptions options{.wafer = static_cast<int>(request.index()),
+  const int wafer = static_cast<int>(request.index());
+  std::unique_ptr<ComputeFaults> faults;
+  if (make_faults_ != nullptr) faults = make_faults_(request.roster().wafers(wafer).node_id());
+  const WaferCoreOptions options{.wafer = wafer,
                                  .epoch = request.epoch(),
-                                 .start_step = request.start_step()};
-  return std::make_unique<WaferCore>(plan, options, std::move(arena), std::move(tokens));
+                                 .start_step = request.start_step(),
+                                 .disputed = {request.disputed().begin(), request.disputed().end()},
+                                 .diagnose = request.diagnose()};
+  return std::make_unique<WaferCore>(plan, options, std::move(arena), std::move(tokens),
+                                     std::move(faults));
 }
 
 }  // namespace waferstream

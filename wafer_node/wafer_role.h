@@ -1,21 +1,33 @@
 // The wafer node's process: makes a core for every epoch.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "node/role.h"
+#include "wafer_node/compute_faults.h"
 
 namespace waferstream {
 
 class WaferRole final : public NodeRole {
  public:
+  // The faults of the machine with this node id, for one epoch; null for a sound one.
+  using MakeFaults = std::function<std::unique_ptr<ComputeFaults>(const std::string& node_id)>;
+
+  // `make_faults` is for test builds.
+  explicit WaferRole(MakeFaults make_faults = nullptr) : make_faults_(std::move(make_faults)) {}
+
   Role kind() const override { return WAFER; }
   std::string kernel_isa() const override;
 
   // Reserves the arena, opens and checks the data.
   absl::StatusOr<std::unique_ptr<RoleCore>> Prepare(const PrepareRequest& request, const Plan& plan,
                                                     PrepareReply* reply) override;
+
+ private:
+  const MakeFaults make_faults_;
 };
 
 }  // namespace waferstream

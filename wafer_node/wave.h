@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "plan/pass.h"
 #include "plan/plan.h"
@@ -9,15 +11,29 @@
 
 namespace waferstream {
 
+// Resident micro-batches are numbered: the wafer's own in order, then the checked one.
 struct Wave {
   Pass pass;
-  LeafSpan leaves;              // resident micro-batches; count may be 0
+  LeafSpan leaves;              // its own micro-batches; count may be 0
+  std::optional<int> checked;   // another wafer's, computed to compare hashes (plan/verify.h)
+  std::vector<bool> hashed;     // by resident: whether its hash is reported
   int64_t sequences = 0;        // of a micro-batch
   int64_t sequence_tokens = 0;  // the model's context, or less while a generation is young
-  StagingSchedule staging;      // how gradients of the leaves are summed; training only
+  StagingSchedule staging;      // how gradients of its own are summed; training only
 
-  int resident() const { return leaves.count; }
+  int resident() const { return leaves.count + (checked.has_value() ? 1 : 0); }
   int64_t tokens() const { return sequences * sequence_tokens; }  // of a micro-batch
+  bool Owns(int resident) const { return resident < leaves.count; }
+  int LeafOf(int resident) const { return Owns(resident) ? leaves.first + resident : *checked; }
+
+  // Of every gradient. The checked micro-batch's is never summed, so it has one of its own.
+  int staging_buffers() const { return staging.buffers + (checked.has_value() ? 1 : 0); }
+  int StagingBufferOf(int resident) const {
+    return Owns(resident) ? staging.steps[resident].buffer : staging.buffers;
+  }
 };
+
+// All but the shape, which is the token feeder's to set. `disputed`: see ChecksOf.
+Wave MakeWave(const Plan& plan, const Pass& pass, int wafer, const std::vector<uint32_t>& disputed);
 
 }  // namespace waferstream

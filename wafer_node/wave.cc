@@ -1,0 +1,36 @@
+#include "wafer_node/wave.h"
+
+#include "plan/verify.h"
+
+namespace waferstream {
+namespace {
+
+void AddChecks(const Plan& plan, int wafer, const std::vector<uint32_t>& disputed, Wave& wave) {
+  const int number = static_cast<int>(wave.pass.wave);
+  for (const Check& check : ChecksOf(plan, wave.pass.step, number, disputed)) {
+    if (check.owner == wafer) wave.hashed[check.leaf - wave.leaves.first] = true;
+    if (check.checker == wafer) wave.checked = check.leaf;
+  }
+  if (wave.checked.has_value()) wave.hashed.push_back(true);
+}
+
+}  // namespace
+
+Wave MakeWave(const Plan& plan, const Pass& pass, int wafer,
+              const std::vector<uint32_t>& disputed) {
+  const int number = static_cast<int>(pass.wave);
+  Wave wave;
+  wave.pass = pass;
+  wave.leaves = pass.kind == PassKind::kValidation ? plan.ValidationLeaves(number, wafer)
+                                                   : plan.TrainingLeaves(number, wafer);
+  wave.hashed.assign(wave.leaves.count, false);
+  if (pass.kind == PassKind::kForward || pass.kind == PassKind::kBackward) {
+    AddChecks(plan, wafer, disputed, wave);
+  }
+  if (pass.kind == PassKind::kBackward) {
+    wave.staging = ScheduleStaging(wave.leaves, plan.leaves);
+  }
+  return wave;
+}
+
+}  // namespace waferstream
