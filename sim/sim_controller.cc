@@ -43,10 +43,11 @@ absl::Status SimController::OnReport(const Endpoint& from, const NodeReport& rep
       return absl::OkStatus();
     case NodeReport::kFault:
       return absl::InternalError(report.fault().message());
+    case NodeReport::kShardFilled:  // nobody is lost, so nobody fills
     case NodeReport::WHAT_NOT_SET:
       break;
   }
-  return absl::InvalidArgumentError("an empty report");
+  return absl::InvalidArgumentError("a report that nobody should send");
 }
 
 absl::Status SimController::OnGradients(int process, const GradientsReady& report) {
