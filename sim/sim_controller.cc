@@ -59,6 +59,9 @@ absl::Status SimController::OnGradients(int process, const GradientsReady& repor
 absl::Status SimController::OnWaferStep(int wafer, const WaferStep& report) {
   outcome_.wafers[wafer] = report.traffic();
   outcome_.sram_peak_bytes[wafer] = report.sram_peak_bytes();
+  for (const MicroBatchHash& hash : report.hashes()) {
+    outcome_.hashes[{report.step(), hash.micro_batch()}].push_back(hash.hash());
+  }
   RETURN_IF_ERROR(tally_.Add(wafer, report));
   return CommitIfComplete();
 }

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -28,6 +29,8 @@ struct JobOutcome {
   std::string weights_hash;
   std::string optimizer_hash;
   std::vector<uint32_t> generated;
+  // Of verified micro-batches, by step and micro-batch: what each wafer that computed it reported.
+  std::map<std::pair<uint64_t, uint32_t>, std::vector<uint64_t>> hashes;
   std::vector<size_t> sram_peak_bytes;   // by wafer
   std::vector<TrafficCounters> memoryx;  // totals, by process
   std::vector<TrafficCounters> swarmx;
