@@ -3,13 +3,13 @@
 
 #include "absl/status/statusor.h"
 #include "checkpoint/disk.h"
-#include "controller/job_run.h"
+#include "controller/admitted_job.h"
 #include "proto/job.pb.h"
 
 namespace waferstream {
 
-// Compiles the job for the cluster it asks for, and finds out at which step it starts: that of the
-// checkpoint it comes from, 0 when that is another system's or there is none. Reads that
+// Compiles the job for the cluster it asks for, and finds out at which step it starts: that of
+// the checkpoint it comes from, 0 when that is another system's or there is none. Reads that
 // checkpoint's manifest, so it may block on the disk; thread-safe.
 // INVALID_ARGUMENT, RESOURCE_EXHAUSTED: why not, one line (plan.h).
 absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job);

@@ -1,11 +1,14 @@
 #include "controller/controller_core.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "controller/job_state.h"
 
 namespace waferstream {
 namespace {
@@ -14,68 +17,78 @@ void AddEvent(const std::string& job_id, std::string text, ControllerTurn& turn)
   turn.records.push_back(EventRecord{job_id, turn.now.unix_s, std::move(text)});
 }
 
-// Traffic is only worth knowing while the job runs.
-JobRecord ForStore(const JobRecord& record, const JobStatus& status) {
-  JobRecord stored{record.number, record.request_id, status};
-  stored.status.clear_traffic();
-  return stored;
+EpochRef RefOf(const std::string& job_id, uint32_t epoch) {
+  EpochRef ref;
+  ref.set_job_id(job_id);
+  ref.set_epoch(epoch);
+  return ref;
 }
 
-Roster MakeRoster(const std::vector<PlacedProcess>& placed, NodeTable& nodes) {
-  Roster roster;
-  for (const PlacedProcess& process : placed) {
-    const RegisterRequest& info = nodes.Find(process.node_id)->info;
-    Member* member = process.role == MEMORYX  ? roster.add_memoryx()
-                     : process.role == SWARMX ? roster.add_swarmx()
-                                              : roster.add_wafers();
-    member->set_node_id(info.node_id());
-    member->set_host(info.host());
-    member->set_fabric_port(info.fabric_port());
+std::set<std::string> NodesOf(const Membership& members) {
+  std::set<std::string> ids;
+  for (const PlacedProcess& process : members.placed) ids.insert(process.node_id);
+  return ids;
+}
+
+// "w3 joins", "w1 leaves", or what else is better about `next`.
+std::string Improvement(const Membership& next, const Membership& now) {
+  const std::set<std::string> after = NodesOf(next), before = NodesOf(now);
+  std::vector<std::string> changes;
+  for (const std::string& id : after) {
+    if (before.count(id) == 0) changes.push_back(absl::StrCat(id, " joins"));
   }
-  return roster;
+  for (const std::string& id : before) {
+    if (after.count(id) == 0) changes.push_back(absl::StrCat(id, " leaves"));
+  }
+  return changes.empty() ? "missing copies are filled" : absl::StrJoin(changes, ", ");
 }
 
 }  // namespace
 
-ControllerCore::ControllerCore(Options options, std::vector<RestoredJob> restored,
-                               ControllerTurn& turn)
-    : options_(std::move(options)), nodes_(options_.lease_s, Interrupted(restored)) {
-  for (RestoredJob& job : restored) Restore(std::move(job), turn);
+ControllerCore::ControllerCore(Options options, RestoredState restored, ControllerTurn& turn)
+    : options_(std::move(options)),
+      nodes_(options_.lease_s, Remembered(restored)),
+      now_s_(turn.now.steady_s) {
+  for (RestoredJob& job : restored.jobs) Restore(std::move(job), turn);
   Schedule(turn);
 }
 
-std::vector<EpochRef> ControllerCore::Interrupted(const std::vector<RestoredJob>& restored) {
-  std::vector<EpochRef> epochs;
-  for (const RestoredJob& job : restored) {
+NodeMemory ControllerCore::Remembered(const RestoredState& restored) {
+  NodeMemory memory;
+  for (const RestoredJob& job : restored.jobs) {
     const JobStatus& status = job.record.status;
-    if (status.state() != PREPARING && status.state() != RUNNING) continue;
-    EpochRef& ref = epochs.emplace_back();
-    ref.set_job_id(status.job_id());
-    ref.set_epoch(status.epoch());
+    if (status.state() == QUEUED || IsFinal(status.state())) continue;
+    memory.leftovers.push_back(RefOf(status.job_id(), status.epoch()));
+    for (const JobMemory::Member& member : job.record.memory.members()) {
+      memory.members[member.node_id()] = {status.job_id(), member.incarnation()};
+    }
   }
-  return epochs;
+  for (const CordonRecord& cordon : restored.cordons) memory.cordons[cordon.node_id] = cordon;
+  return memory;
 }
 
 void ControllerCore::Restore(RestoredJob restored, ControllerTurn& turn) {
   JobRecord& record = restored.record;
+  JobStatus& status = record.status;
   next_number_ = std::max(next_number_, record.number + 1);
-  job_of_[record.request_id] = record.status.job_id();
-  std::string failure;
-  if (record.status.state() == QUEUED) {
-    if (!restored.job.ok()) failure = std::string(restored.job.status().message());
-  } else if (record.status.state() < DONE) {
-    failure = "controller restarted";
-  }
-  if (!failure.empty()) {
-    record.status.set_state(FAILED);
-    record.status.set_reason(failure);
-    record.status.set_seconds_left(0);
+  job_of_[record.request_id] = status.job_id();
+  if (status.state() == QUEUED && !restored.job.ok()) {
+    status.set_state(FAILED);
+    status.set_reason(std::string(restored.job.status().message()));
     turn.records.push_back(record);
-    AddEvent(record.status.job_id(), absl::StrCat("failed: ", failure), turn);
+    AddEvent(status.job_id(), absl::StrCat("failed: ", status.reason()), turn);
+  } else if (status.state() == PREPARING || status.state() == RUNNING) {
+    status.set_state(PREPARING);
+    status.set_reason("the controller was restarted");
+    AddEvent(status.job_id(), status.reason(), turn);
   }
-  turn.published.push_back(record.status);
-  if (record.status.state() == QUEUED) {
+  turn.published.push_back(status);
+  if (status.state() == QUEUED) {
     queue_.Add({std::move(record), *std::move(restored.job)});
+  } else if (!IsFinal(status.state())) {
+    const std::string job_id = status.job_id();
+    jobs_[job_id] = std::make_unique<JobLife>(std::move(record), std::move(restored.commits),
+                                              options_.patience_s, now_s_);
   }
 }
 
@@ -83,47 +96,100 @@ void ControllerCore::Restore(RestoredJob restored, ControllerTurn& turn) {
 // -----------------------------------------------------------------------------------------
 
 absl::Status ControllerCore::OnRegister(const RegisterRequest& request, ControllerTurn& turn) {
-  const absl::StatusOr<bool> replaced = nodes_.Register(request, turn.now.steady_s);
+  now_s_ = turn.now.steady_s;
+  const absl::StatusOr<bool> replaced = nodes_.Register(request, now_s_);
   if (!replaced.ok()) return replaced.status();
   turn.log.push_back(absl::StrCat("node ", request.node_id(), " registered (",
                                   RoleName(request.role()), ", ", request.host(), ":",
                                   request.control_port(), ")"));
-  if (*replaced) LoseNode(request.node_id(), "was restarted", turn);
+  if (*replaced) {
+    for (auto& [job_id, job] : jobs_) job->OnNodeReplaced(request.node_id());
+    LoseNode(request.node_id(), "was restarted", turn);
+  }
   ReleaseIfQuiet(*nodes_.Find(request.node_id()), turn);
   Schedule(turn);
   return absl::OkStatus();
 }
 
 absl::Status ControllerCore::OnHeartbeat(const HeartbeatRequest& request, ControllerTurn& turn) {
-  return nodes_.Heard(request.node_id(), request.incarnation(), turn.now.steady_s);
+  now_s_ = turn.now.steady_s;
+  return nodes_.Heard(request.node_id(), request.incarnation(), now_s_);
 }
 
 absl::Status ControllerCore::OnReport(const NodeReport& report, ControllerTurn& turn) {
-  RETURN_IF_ERROR(nodes_.Heard(report.node_id(), std::nullopt, turn.now.steady_s));
-  LiveRun* live = FindRun(report.job_id(), report.epoch());
-  if (live == nullptr) return absl::OkStatus();
-  const std::optional<int> from = live->run->ProcessOn(report.node_id());
+  now_s_ = turn.now.steady_s;
+  RETURN_IF_ERROR(nodes_.Heard(report.node_id(), std::nullopt, now_s_));
+  JobLife* job = FindEpoch(report.job_id(), report.epoch());
+  if (job == nullptr) return absl::OkStatus();
+  const std::optional<int> from = job->run()->ProcessOn(report.node_id());
   if (!from.has_value()) return absl::OkStatus();
-  Deliver(*live, turn, [&](JobRun& run, RunTurn& t) { run.OnReport(*from, report, t); });
+  const uint64_t incarnation = nodes_.Find(report.node_id())->info.incarnation();
+  Deliver(*job, turn, [&](RunTurn& t) { job->OnReport(*from, report, incarnation, t); });
+  Schedule(turn);
   return absl::OkStatus();
 }
 
 void ControllerCore::OnTimer(ControllerTurn& turn) {
-  const std::vector<std::string> lost = nodes_.Expire(turn.now.steady_s);
-  for (const std::string& node_id : lost) {
+  // A timer that comes late means that this controller was stopped: leases ran out unheard.
+  const std::optional<double> due_s = NextTimer();
+  const double late_s = due_s.has_value() ? turn.now.steady_s - *due_s : 0;
+  if (late_s > options_.lease_s / 2) nodes_.Excuse(late_s);
+  now_s_ = turn.now.steady_s;
+  for (const std::string& node_id : nodes_.Expire(now_s_)) {
     LoseNode(node_id, absl::StrFormat("was not heard of for %.1f s", options_.lease_s), turn);
   }
-  if (!lost.empty()) Schedule(turn);
+  std::vector<std::string> live;
+  for (const auto& [job_id, job] : jobs_) live.push_back(job_id);
+  for (const std::string& job_id : live) {
+    JobLife* job = FindJob(job_id);
+    if (job == nullptr) continue;
+    Deliver(*job, turn, [&](RunTurn& t) { job->Deliver(t, [&](JobRun& run) { run.OnTimer(t); }); });
+  }
+  Schedule(turn);
+}
+
+std::optional<double> ControllerCore::NextTimer() const {
+  std::optional<double> next = nodes_.NextExpiry();
+  for (const auto& [job_id, job] : jobs_) {
+    const std::optional<double> due_s = job->NextTimer(now_s_);
+    if (due_s.has_value() && (!next.has_value() || *due_s < *next)) next = due_s;
+  }
+  return next;
 }
 
 void ControllerCore::LoseNode(const std::string& node_id, const std::string& how,
                               ControllerTurn& turn) {
   turn.log.push_back(absl::StrCat("node ", node_id, " ", how));
-  const std::string job_id = nodes_.Find(node_id)->job_id;
-  const auto it = runs_.find(job_id);
-  if (it == runs_.end()) return;
-  const int process = it->second.run->ProcessOn(node_id).value();
-  Deliver(it->second, turn, [&](JobRun& run, RunTurn& t) { run.OnNodeLost(process, how, t); });
+  JobLife* job = FindJob(nodes_.Find(node_id)->job_id);
+  if (job == nullptr || job->run() == nullptr) return;
+  const std::optional<int> process = job->run()->ProcessOn(node_id);
+  if (!process.has_value()) return;
+  Deliver(*job, turn, [&](RunTurn& t) {
+    job->Deliver(t, [&](JobRun& run) { run.OnNodeLost(*process, how, t); });
+  });
+}
+
+absl::StatusOr<NodeStatus> ControllerCore::OnCordon(const CordonRequest& request,
+                                                    ControllerTurn& turn) {
+  now_s_ = turn.now.steady_s;
+  CordonRecord record;
+  record.node_id = request.node_id();
+  record.cordoned = request.action() != CordonRequest::UNCORDON;
+  record.draining = request.action() == CordonRequest::DRAIN;
+  const KnownNode* node = nodes_.Find(record.node_id);
+  if (node == nullptr) return absl::NotFoundError(absl::StrCat("no node ", record.node_id));
+  SetCordon(record, turn);
+  Schedule(turn);
+  return NodeTable::StatusOf(*node, now_s_);
+}
+
+void ControllerCore::SetCordon(const CordonRecord& record, ControllerTurn& turn) {
+  WS_CHECK(nodes_.SetCordon(record).ok());
+  turn.records.push_back(record);
+  turn.log.push_back(absl::StrCat("node ", record.node_id, " is ",
+                                  record.draining   ? "drained"
+                                  : record.cordoned ? "cordoned"
+                                                    : "uncordoned"));
 }
 
 absl::StatusOr<std::string> ControllerCore::AddressOf(const std::string& node_id) {
@@ -159,15 +225,16 @@ void ControllerCore::OnCallDone(const NodeCallResult& result, ControllerTurn& tu
   --node->calls_in_flight;
   // A Release that failed is not tried again: the node's next Prepare releases what it held.
   if (std::holds_alternative<ReleaseCall>(call.request)) node->release.erase(node->release.begin());
-  LiveRun* live = FindRun(call.job_id, call.epoch);
-  if (live != nullptr) {
-    const int process = live->run->ProcessOn(call.node_id).value();
-    Deliver(*live, turn, [&](JobRun& run, RunTurn& t) {
-      run.OnCallDone(process, call.request, result.status, result.reply, t);
+  if (JobLife* job = FindEpoch(call.job_id, call.epoch)) {
+    const int process = job->run()->ProcessOn(call.node_id).value();
+    Deliver(*job, turn, [&](RunTurn& t) {
+      job->Deliver(t, [&](JobRun& run) {
+        run.OnCallDone(process, call.request, result.status, result.reply, t);
+      });
     });
   }
   ReleaseIfQuiet(*node, turn);
-  if (node->free()) Schedule(turn);
+  Schedule(turn);
 }
 
 // -- jobs
@@ -197,8 +264,8 @@ void ControllerCore::OnSubmit(const std::string& request_id, AdmittedJob job,
   QueuedJob queued = MakeJob(request_id, std::move(job), turn.now);
   turn.records.push_back(queued.record);
   AddEvent(queued.record.status.job_id(), "submitted", turn);
-  turn.persist_token = next_token_++;
-  submits_.emplace(turn.persist_token, std::move(queued));
+  turn.persist_tokens.push_back(next_token_);
+  submits_.emplace(next_token_++, std::move(queued));
 }
 
 QueuedJob ControllerCore::MakeJob(const std::string& request_id, AdmittedJob job, const Now& now) {
@@ -219,20 +286,47 @@ QueuedJob ControllerCore::MakeJob(const std::string& request_id, AdmittedJob job
   status.set_parameters(job.plan.parameter_elements);
   status.set_sram_planned_bytes(job.plan.sram.bytes);
   status.set_submitted_unix_s(now.unix_s);
+  queued.record.memory.set_first_step(status.step());
   *status.mutable_job() = spec;
   queued.job = std::move(job);
   return queued;
 }
 
 void ControllerCore::OnPersisted(uint64_t token, const absl::Status& stored, ControllerTurn& turn) {
+  now_s_ = turn.now.steady_s;
+  if (stored.ok()) EndStoreTrouble(turn);
   if (auto submit = submits_.extract(token)) {
     return OnSubmitPersisted(std::move(submit.mapped()), stored, turn);
   }
-  const auto commit = commits_.extract(token);
-  WS_CHECK(!commit.empty());
-  LiveRun* live = FindRun(commit.mapped().job_id, commit.mapped().epoch);
-  if (live == nullptr) return;
-  Deliver(*live, turn, [&](JobRun& run, RunTurn& t) { run.OnCommitDurable(stored, t); });
+  const auto found = waits_.extract(token);
+  WS_CHECK(!found.empty());
+  const Wait& wait = found.mapped();
+  if (wait.is_commit) {
+    if (JobLife* job = FindJob(wait.job_id)) {
+      Deliver(*job, turn, [&](RunTurn& t) { job->OnCommitDurable(stored, t); });
+    }
+    if (JobLife* job = FindEpoch(wait.job_id, wait.epoch)) ImproveMembership(*job, turn);
+  } else if (JobLife* job = FindEpoch(wait.job_id, wait.epoch)) {
+    Deliver(*job, turn, [&](RunTurn& t) { job->BeginEpoch(stored, t); });
+  }
+  Schedule(turn);
+}
+
+void ControllerCore::OnStoreTrouble(const std::string& what, ControllerTurn& turn) {
+  now_s_ = turn.now.steady_s;
+  if (!store_trouble_.empty()) return;
+  store_trouble_ = what;
+  for (auto& [job_id, job] : jobs_) {
+    Deliver(*job, turn, [&, job = job.get()](RunTurn& t) { job->OnStoreTrouble(what, t); });
+  }
+}
+
+void ControllerCore::EndStoreTrouble(ControllerTurn& turn) {
+  if (store_trouble_.empty()) return;
+  const std::string what = std::exchange(store_trouble_, "");
+  for (auto& [job_id, job] : jobs_) {
+    Deliver(*job, turn, [&, job = job.get()](RunTurn& t) { job->OnStoreWell(what, t); });
+  }
 }
 
 void ControllerCore::OnSubmitPersisted(QueuedJob job, const absl::Status& stored,
@@ -261,96 +355,149 @@ void ControllerCore::OnCancel(const std::string& job_id, ControllerTurn& turn) {
     turn.published.push_back(record.status);
     return Schedule(turn);
   }
-  const auto it = runs_.find(job_id);
-  if (it == runs_.end()) return;
-  Deliver(it->second, turn, [](JobRun& run, RunTurn& t) { run.Cancel(t); });
+  JobLife* job = FindJob(job_id);
+  if (job == nullptr) return;
+  Deliver(*job, turn, [&](RunTurn& t) { job->Cancel(t); });
+  Schedule(turn);
 }
 
-// -- runs
+absl::Status ControllerCore::OnResume(const ResumeRequest& request, ControllerTurn& turn) {
+  now_s_ = turn.now.steady_s;
+  JobLife* job = FindJob(request.job_id());
+  if (job == nullptr) {
+    return absl::FailedPreconditionError(absl::StrCat("job ", request.job_id(), " is not PAUSED"));
+  }
+  absl::Status resumed;
+  Deliver(*job, turn, [&](RunTurn& t) { resumed = job->Resume(request, t); });
+  Schedule(turn);
+  return resumed;
+}
+
+// -- epochs
 // ------------------------------------------------------------------------------------------
 
 void ControllerCore::Schedule(ControllerTurn& turn) {
+  std::vector<std::string> live;
+  for (const auto& [job_id, job] : jobs_) live.push_back(job_id);
+  for (const std::string& job_id : live) TryEpoch(job_id, turn);
   std::string reason;
   while (!queue_.empty()) {
-    absl::StatusOr<std::vector<PlacedProcess>> placed = Place(queue_.head().job.plan.shape, nodes_);
-    if (!placed.ok()) {
-      reason = std::string(placed.status().message());
+    const JobRecord& head = queue_.head().record;
+    auto job =
+        std::make_unique<JobLife>(head, std::vector<CommitRecord>(), options_.patience_s, now_s_);
+    const absl::StatusOr<Membership> members = ChooseMembers(job->Needs(now_s_), nodes_);
+    if (!members.ok()) {
+      reason = std::string(members.status().message());
       break;
     }
-    StartRun(queue_.Pop(), *std::move(placed), turn);
+    queue_.Pop();
+    JobLife& started = *jobs_.emplace(job->status().job_id(), std::move(job)).first->second;
+    StartEpoch(started, *members, turn);
   }
   for (JobStatus& status : queue_.Explain(reason)) turn.published.push_back(std::move(status));
 }
 
-void ControllerCore::StartRun(QueuedJob job, std::vector<PlacedProcess> placed,
-                              ControllerTurn& turn) {
-  JobStatus status = job.record.status;
-  status.set_epoch(1);
-  const std::string job_id = status.job_id();
-  LiveRun live{.record = std::move(job.record), .incarnations = {}, .run = nullptr};
-  for (const PlacedProcess& process : placed) {
-    KnownNode& node = *nodes_.Find(process.node_id);
-    node.job_id = job_id;
-    live.incarnations.push_back(node.info.incarnation());
-    if (process.role == WAFER) status.set_kernel_isa(node.info.kernel_isa());
-  }
-  const ClusterShape& shape = job.job.plan.shape;
-  AddEvent(job_id,
-           absl::StrFormat("epoch %d: preparing %d MemoryX, %d SwarmX and %d wafer nodes",
-                           status.epoch(), shape.memoryx, shape.swarmx, shape.wafers),
-           turn);
-  Roster roster = MakeRoster(placed, nodes_);
-  live.run = std::make_unique<JobRun>(std::move(status), std::move(job.job), std::move(roster),
-                                      std::move(placed));
-  LiveRun& started = runs_.emplace(job_id, std::move(live)).first->second;
-  Deliver(started, turn, [](JobRun& run, RunTurn& t) { run.Begin(t); });
+void ControllerCore::TryEpoch(const std::string& job_id, ControllerTurn& turn) {
+  JobLife* job = FindJob(job_id);
+  if (job == nullptr || !job->WantsEpoch(nodes_, now_s_)) return;
+  const absl::StatusOr<Membership> members = ChooseMembers(job->Needs(now_s_), nodes_);
+  if (members.ok()) return StartEpoch(*job, *members, turn);
+  const std::string reason(members.status().message());
+  Deliver(*job, turn, [&](RunTurn& t) { job->Wait(reason, t); });
 }
 
-ControllerCore::LiveRun* ControllerCore::FindRun(const std::string& job_id, uint32_t epoch) {
-  const auto it = runs_.find(job_id);
-  if (it == runs_.end() || it->second.run->status().epoch() != epoch) return nullptr;
-  return &it->second;
+void ControllerCore::StartEpoch(JobLife& job, const Membership& members, ControllerTurn& turn) {
+  Reassign(job, members, turn);
+  const std::string job_id = job.status().job_id();
+  Deliver(job, turn, [&](RunTurn& t) { job.MakeEpoch(members, nodes_, options_.lease_s, t); });
+  if (FindJob(job_id) == nullptr) return;
+  turn.must_persist = true;
+  AddWait({job_id, job.status().epoch(), /*is_commit=*/false}, turn);
 }
 
-void ControllerCore::Deliver(LiveRun& live, ControllerTurn& turn,
-                             absl::FunctionRef<void(JobRun&, RunTurn&)> event) {
+void ControllerCore::Reassign(const JobLife& job, const Membership& members, ControllerTurn& turn) {
+  const std::string& job_id = job.status().job_id();
+  const std::set<std::string> chosen = NodesOf(members);
+  for (const std::string& id : chosen) nodes_.Find(id)->job_id = job_id;
+  LeaveNodes(job, turn,
+             [&](const KnownNode& node) { return chosen.count(node.info.node_id()) == 0; });
+}
+
+void ControllerCore::ImproveMembership(JobLife& job, ControllerTurn& turn) {
+  if (!job.MayChangeMembers()) return;
+  const absl::StatusOr<Membership> next = ChooseMembers(job.Needs(now_s_), nodes_);
+  const Membership& now = job.run()->members();
+  if (!next.ok() || !next->keep || !IsBetter(*next, now)) return;
+  const std::string why = Improvement(*next, now);
+  Deliver(job, turn, [&](RunTurn& t) { job.Deliver(t, [&](JobRun& run) { run.Leave(why, t); }); });
+}
+
+JobLife* ControllerCore::FindJob(const std::string& job_id) {
+  const auto it = jobs_.find(job_id);
+  return it == jobs_.end() ? nullptr : it->second.get();
+}
+
+JobLife* ControllerCore::FindEpoch(const std::string& job_id, uint32_t epoch) {
+  JobLife* job = FindJob(job_id);
+  const bool runs = job != nullptr && job->run() != nullptr && job->status().epoch() == epoch;
+  return runs ? job : nullptr;
+}
+
+void ControllerCore::Deliver(JobLife& job, ControllerTurn& turn,
+                             absl::FunctionRef<void(RunTurn&)> event) {
   RunTurn run_turn;
   run_turn.now = turn.now;
-  event(*live.run, run_turn);
-  Apply(live, std::move(run_turn), turn);
+  event(run_turn);
+  Apply(job, std::move(run_turn), turn);
 }
 
-void ControllerCore::Apply(LiveRun& live, RunTurn run_turn, ControllerTurn& turn) {
-  const JobStatus& status = live.run->status();
+void ControllerCore::Apply(JobLife& job, RunTurn run_turn, ControllerTurn& turn) {
+  const JobStatus& status = job.status();
   for (RunTurn::Call& call : run_turn.calls) {
-    KnownNode& node = *nodes_.Find(live.run->placed()[call.process].node_id);
+    KnownNode& node = *nodes_.Find(job.run()->placed()[call.process].node_id);
     Call(node, status.job_id(), status.epoch(), std::move(call.request), turn);
   }
+  if (run_turn.rewind.has_value()) turn.records.push_back(*std::move(run_turn.rewind));
   if (run_turn.commit.has_value()) {
-    WS_CHECK(turn.persist_token == 0);
-    turn.persist_token = next_token_++;
-    commits_.emplace(turn.persist_token, CommitWait{status.job_id(), status.epoch()});
+    AddWait({status.job_id(), status.epoch(), /*is_commit=*/true}, turn);
+    turn.must_persist = true;
     turn.records.push_back(*std::move(run_turn.commit));
   }
+  for (const CordonRecord& cordon : run_turn.cordons) SetCordon(cordon, turn);
   for (std::string& event : run_turn.events) AddEvent(status.job_id(), std::move(event), turn);
-  if (run_turn.record) turn.records.push_back(ForStore(live.record, status));
+  if (run_turn.record) turn.records.push_back(job.Record());
   if (run_turn.publish) turn.published.push_back(status);
-  if (live.run->ended()) Retire(live, turn);
+  if (job.final()) {
+    Retire(job, turn);
+  } else if (job.paused()) {
+    ReleaseIdleRoles(job, turn);
+  }
 }
 
-void ControllerCore::Retire(const LiveRun& live, ControllerTurn& turn) {
-  EpochRef ref;
-  ref.set_job_id(live.run->status().job_id());
-  ref.set_epoch(live.run->status().epoch());
-  const std::vector<PlacedProcess>& placed = live.run->placed();
-  for (size_t process = 0; process < placed.size(); ++process) {
-    KnownNode& node = *nodes_.Find(placed[process].node_id);
+void ControllerCore::AddWait(const Wait& wait, ControllerTurn& turn) {
+  turn.persist_tokens.push_back(next_token_);
+  waits_.emplace(next_token_++, wait);
+}
+
+void ControllerCore::Retire(const JobLife& job, ControllerTurn& turn) {
+  const std::string job_id = job.status().job_id();
+  LeaveNodes(job, turn, [](const KnownNode&) { return true; });
+  jobs_.erase(job_id);
+}
+
+void ControllerCore::ReleaseIdleRoles(const JobLife& job, ControllerTurn& turn) {
+  LeaveNodes(job, turn, [](const KnownNode& node) { return node.info.role() != MEMORYX; });
+}
+
+void ControllerCore::LeaveNodes(const JobLife& job, ControllerTurn& turn,
+                                absl::FunctionRef<bool(const KnownNode&)> which) {
+  for (const auto& [id, unused] : nodes_.nodes()) {
+    KnownNode& node = *nodes_.Find(id);
+    if (node.job_id != job.status().job_id() || !which(node)) continue;
     node.job_id.clear();
-    if (node.info.incarnation() != live.incarnations[process]) continue;  // a new process
-    node.release.push_back(ref);
+    node.release.push_back(RefOf(job.status().job_id(), job.status().epoch()));
     ReleaseIfQuiet(node, turn);
   }
-  runs_.erase(ref.job_id());
 }
 
 }  // namespace waferstream

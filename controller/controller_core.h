@@ -5,11 +5,12 @@
 // core owns no thread, clock, socket or file.
 //
 // Invariants:
-//   1. A job is in exactly one place: being recorded, in the queue, in a run, or final.
-//   2. A commit reaches a MemoryX node only after its record is durable.
-//   3. A node is used by at most one run, and is given to the next one only after every call to it
+//   1. A job is in exactly one place: being recorded, in the queue, live (job_life), or final.
+//   2. A commit reaches a MemoryX node only after its record is durable, and an epoch any node only
+//      after its number is.
+//   3. A node is used by at most one job, and is given to the next one only after every call to it
 //      has returned and its Release was answered (node_table.h).
-//   4. What carries another (job, epoch) than a run that goes on changes nothing.
+//   4. What carries another (job, epoch) than one that runs changes nothing.
 //
 // Not thread-safe.
 #pragma once
@@ -24,29 +25,36 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "controller/admitted_job.h"
 #include "controller/controller_turn.h"
+#include "controller/job_life.h"
 #include "controller/job_queue.h"
-#include "controller/job_run.h"
 #include "controller/node_table.h"
 
 namespace waferstream {
 
-// A job as it is found in the store when the controller starts; `job` comes of its status.job().
+// What is found in the store when the controller starts.
 struct RestoredJob {
   JobRecord record;
-  absl::StatusOr<AdmittedJob> job;  // looked at only when the job is still QUEUED
+  absl::StatusOr<AdmittedJob> job;    // of status.job(); looked at only when it is still QUEUED
+  std::vector<CommitRecord> commits;  // since its last checkpoint, and the one before
+};
+struct RestoredState {
+  std::vector<RestoredJob> jobs;  // oldest first
+  std::vector<CordonRecord> cordons;
 };
 
 class ControllerCore {
  public:
   struct Options {
     std::string state_dir;  // checkpoints of jobs that name no directory go below it
-    double lease_s = 3;
+    double lease_s = 1;
+    // How long a job waits for nodes that hold its weights, before it goes back to a checkpoint.
+    double patience_s = 3;
   };
 
-  // `restored`: all jobs on record, oldest first. Jobs that were running have FAILED, because what
-  // their nodes did meanwhile is not known; queued ones are queued again.
-  ControllerCore(Options options, std::vector<RestoredJob> restored, ControllerTurn& turn);
+  // Queued jobs are queued again; live ones go on at their last commit when their nodes are back.
+  ControllerCore(Options options, RestoredState restored, ControllerTurn& turn);
 
   // -- nodes -------------------------------------------------------------------------------------
   absl::Status OnRegister(const RegisterRequest& request, ControllerTurn& turn);
@@ -54,6 +62,8 @@ class ControllerCore {
   absl::Status OnReport(const NodeReport& report, ControllerTurn& turn);
   void OnCallDone(const NodeCallResult& result, ControllerTurn& turn);
   NodeList ListNodes(double now_s) const { return nodes_.List(now_s); }
+  // NOT_FOUND: it has never registered here, and the request does not uncordon it.
+  absl::StatusOr<NodeStatus> OnCordon(const CordonRequest& request, ControllerTurn& turn);
   // host:port of its Node service. NOT_FOUND.
   absl::StatusOr<std::string> AddressOf(const std::string& node_id);
 
@@ -64,42 +74,56 @@ class ControllerCore {
   void OnSubmit(const std::string& request_id, AdmittedJob job, ControllerTurn& turn);
   // Jobs that are final (or unknown) stay as they are.
   void OnCancel(const std::string& job_id, ControllerTurn& turn);
+  // See JobLife::Resume. NOT_FOUND: no live job of this id.
+  absl::Status OnResume(const ResumeRequest& request, ControllerTurn& turn);
 
   // -- the shell ---------------------------------------------------------------------------------
   void OnPersisted(uint64_t token, const absl::Status& stored, ControllerTurn& turn);
+  // The disk refuses what must be persisted; it is tried again. OnPersisted ends the trouble.
+  void OnStoreTrouble(const std::string& what, ControllerTurn& turn);
   void OnTimer(ControllerTurn& turn);
   // When OnTimer is due, in steady seconds; changes with every event.
-  std::optional<double> NextTimer() const { return nodes_.NextExpiry(); }
+  std::optional<double> NextTimer() const;
 
  private:
-  struct LiveRun {
-    JobRecord record;                    // its status is older than the run's
-    std::vector<uint64_t> incarnations;  // of the nodes, by process
-    std::unique_ptr<JobRun> run;
-  };
-  // A run that waits for the record of a commit.
-  struct CommitWait {
+  // What a token of persistence is waited for by: a commit, or an epoch to begin.
+  struct Wait {
     std::string job_id;
-    uint32_t epoch;
+    uint32_t epoch = 0;
+    bool is_commit = false;
   };
 
   void Restore(RestoredJob restored, ControllerTurn& turn);
-  static std::vector<EpochRef> Interrupted(const std::vector<RestoredJob>& restored);
+  static NodeMemory Remembered(const RestoredState& restored);
   QueuedJob MakeJob(const std::string& request_id, AdmittedJob job, const Now& now);
   void OnSubmitPersisted(QueuedJob job, const absl::Status& stored, ControllerTurn& turn);
 
-  // Starts jobs as long as the head of the queue finds its nodes, then says why the rest waits.
+  // Starts epochs of live jobs, then queued jobs as long as the head of the queue finds its nodes,
+  // and says why the rest waits.
   void Schedule(ControllerTurn& turn);
-  void StartRun(QueuedJob job, std::vector<PlacedProcess> placed, ControllerTurn& turn);
-  LiveRun* FindRun(const std::string& job_id, uint32_t epoch);
-  // Gives the run one event and does what it asks for; lets go of it and of its nodes when it has
-  // ended, so `live` may be gone afterwards.
-  void Deliver(LiveRun& live, ControllerTurn& turn,
-               absl::FunctionRef<void(JobRun&, RunTurn&)> event);
-  void Apply(LiveRun& live, RunTurn run_turn, ControllerTurn& turn);
-  void Retire(const LiveRun& live, ControllerTurn& turn);
+  void TryEpoch(const std::string& job_id, ControllerTurn& turn);
+  void StartEpoch(JobLife& job, const Membership& members, ControllerTurn& turn);
+  // Gives the job the nodes of its new epoch; those that it had beside them are released.
+  void Reassign(const JobLife& job, const Membership& members, ControllerTurn& turn);
+  void ImproveMembership(JobLife& job, ControllerTurn& turn);
+  JobLife* FindJob(const std::string& job_id);
+  // The job whose present epoch this is.
+  JobLife* FindEpoch(const std::string& job_id, uint32_t epoch);
 
+  // Gives a job one event and does what it asks for; lets go of it and of its nodes when it is
+  // final, so `job` may be gone afterwards.
+  void Deliver(JobLife& job, ControllerTurn& turn, absl::FunctionRef<void(RunTurn&)> event);
+  void Apply(JobLife& job, RunTurn run_turn, ControllerTurn& turn);
+  void AddWait(const Wait& wait, ControllerTurn& turn);
+  void Retire(const JobLife& job, ControllerTurn& turn);
+  // A paused job needs none but those that keep its weights.
+  void ReleaseIdleRoles(const JobLife& job, ControllerTurn& turn);
+  void LeaveNodes(const JobLife& job, ControllerTurn& turn,
+                  absl::FunctionRef<bool(const KnownNode&)> which);
+
+  void EndStoreTrouble(ControllerTurn& turn);
   void LoseNode(const std::string& node_id, const std::string& how, ControllerTurn& turn);
+  void SetCordon(const CordonRecord& record, ControllerTurn& turn);
   void Call(KnownNode& node, const std::string& job_id, uint32_t epoch, NodeRequest request,
             ControllerTurn& turn);
   // Sends the Release that is due once nothing else is in flight to the node.
@@ -108,12 +132,14 @@ class ControllerCore {
   const Options options_;
   NodeTable nodes_;
   JobQueue queue_;
-  std::map<std::string, LiveRun> runs_;        // by job_id
-  std::map<std::string, std::string> job_of_;  // request_id -> job_id, of durable jobs
-  std::map<uint64_t, QueuedJob> submits_;      // by persist token: being recorded
-  std::map<uint64_t, CommitWait> commits_;     // by persist token
+  std::map<std::string, std::unique_ptr<JobLife>> jobs_;  // live ones, by job_id
+  std::map<std::string, std::string> job_of_;             // request_id -> job_id, of durable jobs
+  std::map<uint64_t, QueuedJob> submits_;                 // by persist token: being recorded
+  std::map<uint64_t, Wait> waits_;                        // by persist token
+  std::string store_trouble_;                             // empty: none
   uint64_t next_number_ = 1;
   uint64_t next_token_ = 1;
+  double now_s_ = 0;  // of the last event
 };
 
 }  // namespace waferstream

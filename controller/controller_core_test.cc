@@ -1,7 +1,6 @@
 #include "controller/controller_core.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "controller/fake_cluster.h"
@@ -11,9 +10,9 @@
 namespace waferstream {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
-using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -23,6 +22,13 @@ const char* const kNodes[] = {"m0", "m1", "s0", "w0", "w1"};
 bool AllIdle(const FakeCluster& cluster) {
   return std::all_of(std::begin(kNodes), std::end(kNodes),
                      [&](const char* id) { return cluster.Node(id).state() == IDLE; });
+}
+
+ResumeRequest ResumeOf(const std::string& request_id) {
+  ResumeRequest request;
+  request.set_request_id(request_id);
+  request.set_job_id("j-000001");
+  return request;
 }
 
 // Positions in the history of what starts with `what`.
@@ -95,6 +101,8 @@ TEST(ControllerCore, APhaseWaitsForEveryNode) {
   cluster.AddNodes();
   cluster.Submit(SmallJob());
   cluster.Persist();
+  EXPECT_THAT(cluster.calls, IsEmpty());  // not before the epoch's number is durable
+  cluster.Persist();
   for (const std::string next : {"Connect", "Start", ""}) {
     ASSERT_EQ(cluster.calls.size(), 5u);
     for (int i = 0; i < 4; ++i) cluster.StepOnce();
@@ -126,18 +134,27 @@ TEST(ControllerCore, ACommitGoesOutOnlyWhenItsRecordIsDurable) {
   EXPECT_EQ(cluster.Job().step(), 1u);
 }
 
-TEST(ControllerCore, ACommitThatCannotBeRecordedEndsTheJob) {
+TEST(ControllerCore, ACommitThatCannotBeRecordedPausesTheJob) {
   FakeCluster cluster;
   cluster.AddNodes();
   cluster.Submit(SmallJob());
   cluster.SettleCalls();
   while (cluster.writes.empty()) ASSERT_TRUE(cluster.StepOnce());
+  cluster.StoreTrouble("disk full");
+  EXPECT_EQ(cluster.Job().state(), RUNNING);
+  EXPECT_EQ(cluster.Job().reason(), "waits to be recorded: disk full");
   cluster.Persist(absl::UnavailableError("disk full"));
-  EXPECT_EQ(cluster.Job().state(), FAILED);
+  EXPECT_EQ(cluster.Job().state(), PAUSED);
   EXPECT_EQ(cluster.Job().reason(), "step 0: cannot record the commit: disk full");
   cluster.Settle();
   EXPECT_EQ(Where(cluster, "Commit").size(), 0u);
-  EXPECT_TRUE(AllIdle(cluster));
+  EXPECT_EQ(cluster.Node("m0").state(), BUSY);  // keeps the weights
+  EXPECT_EQ(cluster.Node("w0").state(), IDLE);
+  ASSERT_TRUE(cluster.Resume(ResumeOf("again")).ok());
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE) << cluster.Job().reason();
+  EXPECT_THAT(cluster.losses["j-000001"],
+              ElementsAre(2, 2, 2, 2));  // step 0 twice: it never went out
 }
 
 TEST(ControllerCore, ValidatesWhenDue) {
@@ -176,16 +193,6 @@ TEST(ControllerCore, EndsWhenACallFailsAndNamesTheNode) {
   }
 }
 
-TEST(ControllerCore, EndsWhenACommitFails) {
-  FakeCluster cluster;
-  cluster.failures["Commit m1"] = absl::DeadlineExceededError("Deadline Exceeded");
-  cluster.AddNodes();
-  cluster.Submit(SmallJob());
-  cluster.Settle();
-  EXPECT_EQ(cluster.Job().state(), FAILED);
-  EXPECT_EQ(cluster.Job().reason(), "step 0: Commit on m1: Deadline Exceeded");
-}
-
 NodeReport Fault(FakeCluster& cluster, const std::string& node, const std::string& peer) {
   NodeReport report = cluster.MakeReport("j-000001", node);
   report.mutable_fault()->set_message("channel closed");
@@ -193,16 +200,19 @@ NodeReport Fault(FakeCluster& cluster, const std::string& node, const std::strin
   return report;
 }
 
-TEST(ControllerCore, EndsWhenANodeReportsAFaultOfItsOwn) {
+TEST(ControllerCore, AFaultOfANodeItselfIsDoneAgain) {
   FakeCluster cluster;
   cluster.AddNodes();
   cluster.Submit(SmallJob());
   cluster.SettleCalls();
   ASSERT_TRUE(cluster.Report(Fault(cluster, "s0", "")).ok());
-  EXPECT_EQ(cluster.Job().state(), FAILED);
-  EXPECT_EQ(cluster.Job().reason(), "step 0: s0: channel closed");
+  EXPECT_EQ(cluster.Job().state(), PREPARING);
+  EXPECT_EQ(cluster.Job().epoch(), 2u);
+  EXPECT_THAT(cluster.events,
+              Contains("j-000001: step 0: s0: channel closed; the step is done again"));
   cluster.Settle();
-  EXPECT_TRUE(AllIdle(cluster));
+  EXPECT_EQ(cluster.Job().state(), DONE);
+  EXPECT_EQ(cluster.Job().redone_steps(), 1u);
 }
 
 // w1 dies; s0 sees it and stops, which is all that the others see.
@@ -211,18 +221,25 @@ TEST(ControllerCore, ALeaseDecidesWhichEndOfABrokenChannelIsLost) {
   cluster.AddNodes();
   cluster.Submit(SmallJob());
   cluster.SettleCalls();
+  cluster.Pass(1.5, {"m0", "m1", "s0", "w0"});
   ASSERT_TRUE(cluster.Report(Fault(cluster, "w0", "s0")).ok());
   ASSERT_TRUE(cluster.Report(Fault(cluster, "s0", "w1")).ok());
   ASSERT_TRUE(cluster.Report(Fault(cluster, "m0", "s0")).ok());
   EXPECT_EQ(cluster.Job().state(), RUNNING);
-  cluster.Pass(60, {"m0", "m1", "s0", "w0"});
-  EXPECT_EQ(cluster.Job().state(), FAILED);
-  EXPECT_THAT(cluster.Job().reason(), testing::StartsWith("step 0: w1 was not heard of for"));
-  EXPECT_THAT(cluster.Job().reason(),
-              testing::EndsWith("; first seen by w0 (channel to s0): channel closed"));
+  cluster.Pass(2, {"m0", "m1", "s0", "w0"});
+  EXPECT_EQ(cluster.Job().epoch(), 2u);
+  EXPECT_THAT(
+      cluster.events,
+      Contains(AllOf(
+          HasSubstr("step 0: w1 was not heard of for"),
+          HasSubstr(
+              "; first seen by w0 (channel to s0): channel closed; the step is done again"))));
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE);
+  EXPECT_EQ(cluster.Job().wafers(), 1u);
 }
 
-TEST(ControllerCore, ABrokenLinkBetweenLivingNodesEndsTheJob) {
+TEST(ControllerCore, ABrokenLinkBetweenLivingNodesIsTriedAgain) {
   FakeCluster cluster;
   cluster.AddNodes();
   cluster.Submit(SmallJob());
@@ -230,29 +247,61 @@ TEST(ControllerCore, ABrokenLinkBetweenLivingNodesEndsTheJob) {
   ASSERT_TRUE(cluster.Report(Fault(cluster, "s0", "w1")).ok());
   EXPECT_EQ(cluster.Job().state(), RUNNING);
   ASSERT_TRUE(cluster.Report(Fault(cluster, "w1", "s0")).ok());
-  EXPECT_EQ(cluster.Job().state(), FAILED);
-  EXPECT_EQ(cluster.Job().reason(), "step 0: s0 (channel to w1): channel closed");
+  EXPECT_THAT(cluster.events, Contains("j-000001: step 0: s0 (channel to w1): channel closed; the "
+                                       "step is done again"));
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE);
+  EXPECT_EQ(cluster.Job().wafers(), 2u);
 }
 
-TEST(ControllerCore, EndsWhenTheLossIsNotFinite) {
+TEST(ControllerCore, AFaultThatOnlyOneEndSeesWaitsForOneLease) {
   FakeCluster cluster;
   cluster.AddNodes();
   cluster.Submit(SmallJob());
   cluster.SettleCalls();
-  for (NodeReport report : cluster.NextReports("j-000001")) {
-    if (report.wafer_step().loss_sum_size() > 0) {
-      report.mutable_wafer_step()->set_loss_sum(5, std::numeric_limits<double>::quiet_NaN());
-    }
-    ASSERT_TRUE(cluster.Report(report).ok());
+  ASSERT_TRUE(cluster.Report(Fault(cluster, "s0", "w1")).ok());
+  cluster.Pass(2.9);
+  EXPECT_EQ(cluster.Job().epoch(), 1u);
+  cluster.Pass(0.2);
+  EXPECT_EQ(cluster.Job().epoch(), 2u);
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE);
+}
+
+// The link to w1 stays broken: after three epochs the job does without w1.
+TEST(ControllerCore, ANodeThatEndsEpochAfterEpochIsLeftOut) {
+  FakeCluster cluster;
+  cluster.failures["Connect w1"] = absl::UnavailableError("no route");
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  for (int i = 0; i < 20; ++i) {
+    cluster.Settle();
+    cluster.Pass(1);
+  }
+  EXPECT_EQ(cluster.Job().state(), DONE) << cluster.Job().reason();
+  EXPECT_EQ(cluster.Job().wafers(), 1u);
+  EXPECT_EQ(Where(cluster, "Connect w1").size(), 3u);
+  EXPECT_THAT(cluster.events, Contains("j-000001: w1 ended 3 epochs without progress and is left "
+                                       "out if possible"));
+}
+
+TEST(ControllerCore, GivesUpAfterManyAttempts) {
+  FakeCluster cluster;
+  cluster.failures["Connect s0"] = absl::UnavailableError("no route");
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.Settle();
+  for (int i = 0; i < 200 && cluster.Job().state() != FAILED; ++i) {
+    cluster.Pass(1);
+    cluster.Settle();
   }
   EXPECT_EQ(cluster.Job().state(), FAILED);
-  EXPECT_EQ(cluster.Job().reason(), "step 0: loss is not finite in micro-batch 5");
+  EXPECT_THAT(cluster.Job().reason(), testing::StartsWith("given up after 20 attempts: "));
   cluster.Settle();
-  EXPECT_THAT(Where(cluster, "commit"), IsEmpty());
   EXPECT_TRUE(AllIdle(cluster));
 }
 
-TEST(ControllerCore, EndsWhenANodeTellsNonsense) {
+TEST(ControllerCore, NonsenseIsDoneAgain) {
   const std::vector<std::pair<std::function<void(NodeReport&)>, std::string>> cases = {
       {[](NodeReport& r) { r.mutable_wafer_step()->set_step(7); },
        "w0: a report says step 7, but 0 steps are committed"},
@@ -271,8 +320,10 @@ TEST(ControllerCore, EndsWhenANodeTellsNonsense) {
     NodeReport report = cluster.MakeReport("j-000001", "w0");
     fill(report);
     ASSERT_TRUE(cluster.Report(report).ok());
-    EXPECT_EQ(cluster.Job().state(), FAILED);
-    EXPECT_EQ(cluster.Job().reason(), reason);
+    EXPECT_THAT(cluster.events,
+                Contains(absl::StrCat("j-000001: ", reason, "; the step is done again")));
+    cluster.Settle();
+    EXPECT_EQ(cluster.Job().state(), DONE);
   }
 }
 
@@ -318,10 +369,21 @@ TEST(ControllerCore, AFailedCheckpointIsAnEventUnlessItIsTheLast) {
                                        "on m0: hash differs"));
   EXPECT_EQ(cluster.Job().state(), RUNNING);
   EXPECT_EQ(cluster.Job().checkpoint(), "");
-  cluster.Settle();
-  EXPECT_EQ(cluster.Job().state(), FAILED);
+  for (int i = 0; i < 5; ++i) {
+    cluster.Settle();
+    cluster.Pass(1);
+  }
+  // It was tried three times; the weights are still where they are.
+  EXPECT_EQ(cluster.Job().state(), PAUSED);
   EXPECT_EQ(cluster.Job().reason(),
-            "checkpoint after 3 steps failed: SealCheckpoint on m0: hash differs");
+            "checkpoint after 3 steps failed: SealCheckpoint on m0: hash differs; make room for "
+            "it, then resume");
+  EXPECT_EQ(cluster.Node("m0").state(), BUSY);
+  cluster.failures.clear();
+  ASSERT_TRUE(cluster.Resume(ResumeOf("again")).ok());
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE);
+  EXPECT_EQ(cluster.Job().checkpoint(), "/checkpoints/3");
   EXPECT_TRUE(AllIdle(cluster));
 }
 
@@ -333,7 +395,6 @@ TEST(ControllerCore, APartThatCannotBeWrittenIsNeverSealed) {
   cluster.SettleCalls();
   for (const char* node : {"m1", "m0"}) {
     NodeReport report = cluster.MakeReport("j-000001", node);
-    report.set_sequence(1000);
     report.mutable_checkpoint_written()->set_steps_done(2);
     if (std::string(node) == "m1") report.mutable_checkpoint_written()->set_error("disk full");
     ASSERT_TRUE(cluster.Report(report).ok());
@@ -494,21 +555,21 @@ TEST(ControllerCore, ANodeThatFallsSilentIsLostAtEveryMoment) {
       cluster.Pass(0.2, {"m0", "m1", "s0", "w0"});
     });
     if (!struck) break;
-    EXPECT_EQ(cluster.Job().state(), FAILED) << moment;
-    EXPECT_THAT(cluster.Job().reason(), EndsWith("w1 was not heard of for 3.0 s"));
     cluster.Settle();
+    EXPECT_EQ(cluster.Job().state(), DONE) << moment << ": " << cluster.Job().reason();
+    EXPECT_EQ(cluster.Job().weights_hash(), "weights3");
+    EXPECT_THAT(cluster.losses["j-000001"], testing::SizeIs(testing::Ge(3u)));
     EXPECT_EQ(cluster.Node("w1").state(), LOST);
-    EXPECT_EQ(Where(cluster, "Release").size(), 4u) << moment;
     // It was only slow: it comes back with what it holds, and is released first.
     ASSERT_TRUE(cluster.AddNode("w1", WAFER).ok());
     EXPECT_EQ(cluster.Node("w1").state(), BUSY);
     cluster.Settle();
     EXPECT_TRUE(AllIdle(cluster)) << moment;
-    EXPECT_EQ(Where(cluster, "Release w1").size(), 1u);
   }
   EXPECT_GT(moment, 30);
 }
 
+// Without a second copy, m0 takes the weights with it: back to the last checkpoint.
 TEST(ControllerCore, ANodeThatRestartsIsLostAtEveryMoment) {
   int moment = 0;
   for (;; ++moment) {
@@ -518,14 +579,14 @@ TEST(ControllerCore, ANodeThatRestartsIsLostAtEveryMoment) {
         })) {
       break;
     }
-    EXPECT_EQ(cluster.Job().state(), FAILED) << moment;
-    EXPECT_THAT(cluster.Job().reason(), EndsWith("m0 was restarted"));
     cluster.Settle();
-    EXPECT_EQ(Where(cluster, "Release m0").size(), 0u);  // the new process holds nothing
+    EXPECT_EQ(cluster.Job().state(), DONE) << moment << ": " << cluster.Job().reason();
+    EXPECT_EQ(cluster.Job().weights_hash(), "weights3");
     EXPECT_TRUE(AllIdle(cluster)) << moment;
-    cluster.Submit(SmallJob(), "next");
-    cluster.Settle();
-    EXPECT_EQ(cluster.Job("j-000002").state(), DONE) << moment;
+    for (const PrepareRequest& prepare : cluster.Prepared("j-000001")) {
+      EXPECT_FALSE(prepare.keep());
+      EXPECT_EQ(prepare.restore(), prepare.start_step() == 0 ? "" : "/checkpoints/2");
+    }
   }
   EXPECT_GT(moment, 30);
 }
@@ -545,7 +606,7 @@ TEST(ControllerCore, RegisteringTwiceChangesNothing) {
 // ------------------------------------------------------------------------
 
 RestoredJob Restored(uint64_t number, JobState state, absl::StatusOr<AdmittedJob> job) {
-  RestoredJob restored{.record = {}, .job = std::move(job)};
+  RestoredJob restored{.record = {}, .job = std::move(job), .commits = {}};
   restored.record.number = number;
   restored.record.request_id = absl::StrCat("request-", number);
   JobStatus& status = restored.record.status;
@@ -563,30 +624,18 @@ AdmittedJob Admitted() {
   return job;
 }
 
-TEST(ControllerCore, ARestartFailsWhatRanAndKeepsWhatWaited) {
-  std::vector<RestoredJob> jobs;
-  jobs.push_back(Restored(1, DONE, absl::UnknownError("")));
-  jobs.push_back(Restored(2, RUNNING, absl::UnknownError("")));
-  jobs.push_back(Restored(3, PREPARING, absl::UnknownError("")));
-  jobs.push_back(Restored(4, QUEUED, Admitted()));
-  jobs.push_back(Restored(5, QUEUED, absl::InvalidArgumentError("model.layers: 0")));
-  FakeCluster cluster(std::move(jobs));
+TEST(ControllerCore, ARestartKeepsWhatWaited) {
+  RestoredState state;
+  state.jobs.push_back(Restored(1, DONE, absl::UnknownError("")));
+  state.jobs.push_back(Restored(4, QUEUED, Admitted()));
+  state.jobs.push_back(Restored(5, QUEUED, absl::InvalidArgumentError("model.layers: 0")));
+  FakeCluster cluster(std::move(state));
   EXPECT_EQ(cluster.Job("j-000001").state(), DONE);
-  for (const char* id : {"j-000002", "j-000003"}) {
-    EXPECT_EQ(cluster.Job(id).state(), FAILED);
-    EXPECT_EQ(cluster.Job(id).reason(), "controller restarted");
-  }
   EXPECT_EQ(cluster.Job("j-000004").state(), QUEUED);
   EXPECT_EQ(cluster.Job("j-000005").reason(), "model.layers: 0");
-  EXPECT_EQ(cluster.records.size(), 3u);  // the three that changed
-
-  // Nodes may still hold what ran; they are released before they are used again.
   cluster.AddNodes();
-  EXPECT_EQ(cluster.Node("w0").state(), BUSY);
   cluster.Settle();
   EXPECT_EQ(cluster.Job("j-000004").state(), DONE);
-  EXPECT_EQ(Where(cluster, "Release w0").size(), 3u);
-  EXPECT_LT(Where(cluster, "Release w0")[1], Where(cluster, "Prepare w0")[0]);
 
   cluster.Submit(SmallJob(), "request-1");
   EXPECT_EQ(*cluster.answers.at("request-1"), "j-000001");
@@ -632,15 +681,16 @@ TEST(ControllerCore, AGenerationJobCollectsItsTokens) {
   EXPECT_TRUE(AllIdle(cluster));
 }
 
-TEST(ControllerCore, WafersThatGenerateDifferentTokensEndTheJob) {
+TEST(ControllerCore, WafersThatGenerateDifferentTokensBeginAgain) {
   FakeCluster cluster;
   cluster.AddNodes();
   cluster.Submit(GenerationJob());
   cluster.SettleCalls();
   ASSERT_TRUE(ReportToken(cluster, "w0", 0, 40).ok());
   ASSERT_TRUE(ReportToken(cluster, "w1", 0, 41).ok());
-  EXPECT_EQ(cluster.Job().state(), FAILED);
-  EXPECT_EQ(cluster.Job().reason(), "w1 generated 41 as token 0, another node 40");
+  EXPECT_THAT(cluster.events, Contains("j-000001: w1 generated 41 as token 0, another node 40; the "
+                                       "step is done again"));
+  EXPECT_EQ(cluster.Job().generated_size(), 0);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -11,12 +12,21 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/status.h"
 #include "checkpoint/posix_disk.h"
 #include "controller/admission.h"
+#include "controller/job_state.h"
 
 namespace waferstream {
 namespace {
+
+// A lost node that was only slow is back within one lease; a controller's nodes try every 0.2 s.
+constexpr double kPatienceLeases = 3;
+
+// A full disk may take somebody to notice; then jobs pause.
+constexpr absl::Duration kStorePatience = absl::Minutes(10);
+constexpr absl::Duration kStoreRetryPause = absl::Milliseconds(200);
 
 Now ReadClocks() {
   Now now;
@@ -72,19 +82,28 @@ ControllerHost::~ControllerHost() {
 
 absl::Status ControllerHost::Restore() {
   ASSIGN_OR_RETURN(std::vector<JobRecord> records, store_->LoadJobs());
-  std::vector<RestoredJob> jobs;
+  RestoredState restored;
+  ASSIGN_OR_RETURN(restored.cordons, store_->LoadCordons());
   for (JobRecord& record : records) {
-    absl::StatusOr<AdmittedJob> job = absl::UnknownError("not queued");
-    if (record.status.state() == QUEUED) job = Admit(PosixDisk(), record.status.job());
-    jobs.push_back({std::move(record), std::move(job)});
+    const JobStatus& status = record.status;
+    RestoredJob job{.record = {}, .job = absl::UnknownError("not queued"), .commits = {}};
+    if (status.state() == QUEUED) job.job = Admit(PosixDisk(), status.job());
+    if (!IsFinal(status.state())) {
+      const uint64_t last_checkpoint = std::max<uint64_t>(status.checkpoint_step(), 1);
+      ASSIGN_OR_RETURN(job.commits, store_->LoadCommits(status.job_id(), last_checkpoint - 1));
+    }
+    job.record = std::move(record);
+    restored.jobs.push_back(std::move(job));
   }
   // Nothing else runs yet, but the core belongs to the main loop from its first turn on.
-  main_.Post([this, jobs = std::move(jobs)]() mutable {
+  main_.Post([this, restored = std::move(restored)]() mutable {
     ControllerTurn turn;
     turn.now = ReadClocks();
     core_ = std::make_unique<ControllerCore>(
-        ControllerCore::Options{options_.state_dir, options_.lease_ms / 1000.0}, std::move(jobs),
-        turn);
+        ControllerCore::Options{.state_dir = options_.state_dir,
+                                .lease_s = options_.lease_ms / 1000.0,
+                                .patience_s = kPatienceLeases * options_.lease_ms / 1000.0},
+        std::move(restored), turn);
     Perform(std::move(turn));
   });
   return absl::OkStatus();
@@ -103,7 +122,7 @@ void ControllerHost::Perform(ControllerTurn turn) {
   // The calls and the timer of a controller that stops would be nobody's.
   if (stopping_) turn.calls.clear();
   for (const std::string& line : turn.log) options_.log(line);
-  if (!turn.records.empty()) Persist(std::move(turn.records), turn.persist_token);
+  if (!turn.records.empty()) Persist(turn);
   for (NodeCall& call : turn.calls) {
     nodes_.Make(std::move(call), [this](NodeCallResult result) {
       Event([this, result = std::move(result)](ControllerCore& core, ControllerTurn& next) {
@@ -121,20 +140,39 @@ void ControllerHost::Perform(ControllerTurn turn) {
   }
 }
 
-void ControllerHost::Persist(std::vector<StoreRecord> records, uint64_t token) {
-  for (const StoreRecord& record : records) {
+void ControllerHost::Persist(ControllerTurn& turn) {
+  for (const StoreRecord& record : turn.records) {
     if (const auto* event = std::get_if<EventRecord>(&record)) {
       options_.log(absl::StrCat(event->job_id, ": ", event->text));
     }
   }
-  disk_.Post([this, token, records = std::move(records)] {
-    const absl::Status stored = store_->Write(records);
+  disk_.Post([this, must = turn.must_persist, tokens = std::move(turn.persist_tokens),
+              records = std::move(turn.records)] {
+    const absl::Status stored = must ? WriteStubbornly(records) : store_->Write(records);
     if (!stored.ok()) options_.log(std::string(stored.message()));
-    if (token == 0) return;
-    Event([token, stored](ControllerCore& core, ControllerTurn& turn) {
-      core.OnPersisted(token, stored, turn);
-    });
+    for (const uint64_t token : tokens) {
+      Event([token, stored](ControllerCore& core, ControllerTurn& next) {
+        core.OnPersisted(token, stored, next);
+      });
+    }
   });
+}
+
+absl::Status ControllerHost::WriteStubbornly(const std::vector<StoreRecord>& records) {
+  const absl::Time give_up = absl::Now() + kStorePatience;
+  absl::Status stored = store_->Write(records);
+  if (!stored.ok()) {
+    options_.log(absl::StrCat(stored.message(), "; trying again"));
+    Event([what = std::string(stored.message())](ControllerCore& core, ControllerTurn& turn) {
+      core.OnStoreTrouble(what, turn);
+    });
+  }
+  // Whatever comes behind these records waits, too: the order of records is the order of events.
+  while (!stored.ok() && absl::Now() < give_up &&
+         !stop_disk_.WaitForNotificationWithTimeout(kStoreRetryPause)) {
+    stored = store_->Write(records);
+  }
+  return stored;
 }
 
 absl::StatusOr<JobStatus> ControllerHost::StatusOf(const std::string& job_id) const {
@@ -181,6 +219,28 @@ void ControllerHost::Cancel(std::string job_id, StatusCallback done) {
   Post([this, job_id, done = std::move(done)] { done(StatusOf(job_id)); });
 }
 
+void ControllerHost::Resume(ResumeRequest request, StatusCallback done) {
+  main_.Post([this, request = std::move(request), done = std::move(done)] {
+    ControllerTurn turn;
+    turn.now = ReadClocks();
+    const absl::Status resumed = core_->OnResume(request, turn);
+    Perform(std::move(turn));
+    if (const auto status = StatusOf(request.job_id()); !status.ok()) return done(status);
+    done(resumed.ok() ? StatusOf(request.job_id()) : resumed);
+  });
+}
+
+void ControllerHost::Cordon(CordonRequest request,
+                            std::function<void(absl::StatusOr<NodeStatus>)> done) {
+  main_.Post([this, request = std::move(request), done = std::move(done)] {
+    ControllerTurn turn;
+    turn.now = ReadClocks();
+    const absl::StatusOr<NodeStatus> node = core_->OnCordon(request, turn);
+    Perform(std::move(turn));
+    done(node);
+  });
+}
+
 void ControllerHost::Get(std::string job_id, StatusCallback done) {
   main_.Post([this, job_id = std::move(job_id), done = std::move(done)]() mutable {
     absl::StatusOr<JobStatus> status = StatusOf(job_id);
@@ -221,7 +281,8 @@ void ControllerHost::ReadNodeLog(NodeLogRequest request, NodeClient::LogDone don
 
 void ControllerHost::BeginStop() {
   main_.Post([this] {
-    stopping_ = true;
+    if (std::exchange(stopping_, true)) return;
+    stop_disk_.Notify();
     nodes_.CancelAll();
   });
 }

@@ -16,6 +16,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
 #include "controller/controller_core.h"
 #include "controller/event_loop.h"
 #include "controller/job_store.h"
@@ -28,7 +29,7 @@ class ControllerHost {
  public:
   struct Options {
     std::string state_dir;
-    int lease_ms = 3000;
+    int lease_ms = 1000;
     std::function<void(const std::string& line)> log;  // from any thread
   };
   using StatusCallback = std::function<void(absl::StatusOr<JobStatus>)>;
@@ -50,6 +51,8 @@ class ControllerHost {
 
   void Submit(SubmitRequest request, StatusCallback done);
   void Cancel(std::string job_id, StatusCallback done);
+  void Resume(ResumeRequest request, StatusCallback done);
+  void Cordon(CordonRequest request, std::function<void(absl::StatusOr<NodeStatus>)> done);
   // With losses.
   void Get(std::string job_id, StatusCallback done);
   void Events(std::string job_id, std::function<void(absl::StatusOr<EventList>)> done);
@@ -69,7 +72,9 @@ class ControllerHost {
   void AnswerSubmit(const std::string& request_id, const absl::StatusOr<std::string>& job_id);
   absl::StatusOr<JobStatus> StatusOf(const std::string& job_id) const;
   void Perform(ControllerTurn turn);
-  void Persist(std::vector<StoreRecord> records, uint64_t token);
+  void Persist(ControllerTurn& turn);
+  // On the disk loop: until it is written, or for as long as a full disk may last.
+  absl::Status WriteStubbornly(const std::vector<StoreRecord>& records);
 
   const Options options_;
   const int lock_;  // file descriptor; the lock lasts as long as it is open
@@ -78,6 +83,7 @@ class ControllerHost {
   StatusBoard board_;                                   // main loop
   std::multimap<std::string, StatusCallback> submits_;  // by request_id; main loop
   bool stopping_ = false;                               // main loop
+  absl::Notification stop_disk_;
   EventLoop main_;
   EventLoop disk_;
   EventLoop admission_;

@@ -25,7 +25,7 @@ struct Flags {
   int port = 0;
   std::string state_dir;
   std::string port_file;
-  int lease_ms = 3000;
+  int lease_ms = 1000;
   std::string log_file;
 };
 

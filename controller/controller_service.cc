@@ -16,7 +16,7 @@ namespace {
 constexpr int kMessageBytesMax = 64 << 20;
 
 // A node that misses two beats is still within its lease.
-constexpr int kBeatsALease = 4;
+constexpr int kBeatsALease = 5;
 
 // Finishes the call with a value or its error.
 template <typename Reply>
@@ -104,6 +104,22 @@ grpc::ServerUnaryReactor* ControllerService::Cancel(grpc::CallbackServerContext*
                                                     const JobRef* request, JobStatus* reply) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   host_.Cancel(request->job_id(), Answer(reactor, reply));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ControllerService::Resume(grpc::CallbackServerContext* context,
+                                                    const ResumeRequest* request,
+                                                    JobStatus* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  host_.Resume(*request, Answer(reactor, reply));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ControllerService::CordonNode(grpc::CallbackServerContext* context,
+                                                        const CordonRequest* request,
+                                                        NodeStatus* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  host_.Cordon(*request, Answer(reactor, reply));
   return reactor;
 }
 

@@ -29,6 +29,10 @@ class ControllerService final : public Controller::CallbackService {
                                              const JobRef* request) override;
   grpc::ServerUnaryReactor* Cancel(grpc::CallbackServerContext* context, const JobRef* request,
                                    JobStatus* reply) override;
+  grpc::ServerUnaryReactor* Resume(grpc::CallbackServerContext* context,
+                                   const ResumeRequest* request, JobStatus* reply) override;
+  grpc::ServerUnaryReactor* CordonNode(grpc::CallbackServerContext* context,
+                                       const CordonRequest* request, NodeStatus* reply) override;
   grpc::ServerUnaryReactor* Events(grpc::CallbackServerContext* context, const JobRef* request,
                                    EventList* reply) override;
   grpc::ServerUnaryReactor* ListNodes(grpc::CallbackServerContext* context, const Empty* request,

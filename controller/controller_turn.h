@@ -18,10 +18,12 @@ struct ControllerTurn {
 
   std::vector<NodeCall> calls;
 
-  // One transaction. Transactions are written in the order of turns. When the token is not 0, the
-  // core wants OnPersisted(token, outcome).
+  // One transaction. Transactions are written in the order of turns. The core wants
+  // OnPersisted(token, outcome) for every token. `must_persist`: a disk that refuses is tried again
+  // until it does not, because a job waits for it; otherwise the outcome tells.
   std::vector<StoreRecord> records;
-  uint64_t persist_token = 0;
+  std::vector<uint64_t> persist_tokens;
+  bool must_persist = false;
 
   std::vector<JobStatus> published;  // statuses that changed, in order
 

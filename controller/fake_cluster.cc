@@ -30,10 +30,11 @@ std::string KindOf(const NodeRequest& request) {
   return kNames[request.index()];
 }
 
-FakeCluster::FakeCluster(std::vector<RestoredJob> restored) {
+FakeCluster::FakeCluster(RestoredState restored) {
   Do([&](ControllerTurn& turn) {
-    core_ = std::make_unique<ControllerCore>(ControllerCore::Options{"/state", 3.0},
-                                             std::move(restored), turn);
+    core_ = std::make_unique<ControllerCore>(
+        ControllerCore::Options{.state_dir = "/state", .lease_s = 3, .patience_s = 9},
+        std::move(restored), turn);
   });
 }
 
@@ -43,11 +44,13 @@ void FakeCluster::Do(const std::function<void(ControllerTurn&)>& event) {
   turn.now.unix_s = 1e9 + now_s;
   event(turn);
   for (const StoreRecord& record : turn.records) Keep(record);
-  if (turn.persist_token != 0) writes.push_back(turn.persist_token);
+  writes.insert(writes.end(), turn.persist_tokens.begin(), turn.persist_tokens.end());
   for (NodeCall& call : turn.calls) {
     history.push_back(absl::StrCat(KindOf(call.request), " ", call.node_id));
     if (std::holds_alternative<PrepareRequest>(call.request)) {
-      prepared_[call.job_id].push_back(call);
+      Epoch& epoch = epochs_[call.job_id];
+      if (epoch.epoch != call.epoch) epoch = {call.epoch, {}, 0};
+      epoch.prepares.push_back(call);
     }
     calls.push_back(std::move(call));
   }
@@ -62,8 +65,11 @@ void FakeCluster::Keep(const StoreRecord& record) {
     losses[commit->job_id].push_back(commit->loss);
   } else if (const auto* event = std::get_if<EventRecord>(&record)) {
     events.push_back(absl::StrCat(event->job_id, ": ", event->text));
-  } else {
-    records.push_back(std::get<JobRecord>(record));
+  } else if (const auto* rewind = std::get_if<RewindRecord>(&record)) {
+    history.push_back(absl::StrCat("rewind to ", rewind->step));
+    losses[rewind->job_id].resize(rewind->step);
+  } else if (const auto* job = std::get_if<JobRecord>(&record)) {
+    records.push_back(*job);
   }
 }
 
@@ -77,7 +83,6 @@ absl::Status FakeCluster::AddNode(const std::string& id, Role role, const std::s
   request.set_fabric_port(2000);
   request.set_kernel_isa(role == WAFER ? isa : "");
   request.set_incarnation(incarnation);
-  if (incarnations_[id] != incarnation) sequence_[id] = 0;
   incarnations_[id] = incarnation;
   absl::Status status;
   Do([&](ControllerTurn& turn) { status = core_->OnRegister(request, turn); });
@@ -90,17 +95,21 @@ void FakeCluster::AddNodes() {
   for (const char* id : {"w0", "w1"}) WS_CHECK(AddNode(id, WAFER).ok());
 }
 
+// In small steps, because a core that is called late takes itself for the one that was away.
 void FakeCluster::Pass(double seconds, const std::vector<std::string>& alive) {
-  now_s += seconds;
-  for (const auto& [id, incarnation] : incarnations_) {
-    if (!alive.empty() && std::find(alive.begin(), alive.end(), id) == alive.end()) continue;
-    HeartbeatRequest beat;
-    beat.set_node_id(id);
-    beat.set_incarnation(incarnation);
-    // A lost node is told to register again; it does that in AddNode.
-    Do([&](ControllerTurn& turn) { core_->OnHeartbeat(beat, turn).IgnoreError(); });
+  const double end_s = now_s + seconds;
+  while (now_s < end_s) {
+    now_s = std::min(now_s + 0.1, end_s);
+    for (const auto& [id, incarnation] : incarnations_) {
+      if (!alive.empty() && std::find(alive.begin(), alive.end(), id) == alive.end()) continue;
+      HeartbeatRequest beat;
+      beat.set_node_id(id);
+      beat.set_incarnation(incarnation);
+      // A lost node is told to register again; it does that in AddNode.
+      Do([&](ControllerTurn& turn) { core_->OnHeartbeat(beat, turn).IgnoreError(); });
+    }
+    Do([&](ControllerTurn& turn) { core_->OnTimer(turn); });
   }
-  Do([&](ControllerTurn& turn) { core_->OnTimer(turn); });
 }
 
 void FakeCluster::Submit(const JobSpec& job, const std::string& request_id) {
@@ -111,6 +120,25 @@ void FakeCluster::Submit(const JobSpec& job, const std::string& request_id) {
 
 void FakeCluster::Cancel(const std::string& job_id) {
   Do([&](ControllerTurn& turn) { core_->OnCancel(job_id, turn); });
+}
+
+absl::Status FakeCluster::Resume(const ResumeRequest& request) {
+  absl::Status status;
+  Do([&](ControllerTurn& turn) { status = core_->OnResume(request, turn); });
+  return status;
+}
+
+absl::Status FakeCluster::Cordon(const std::string& node_id, CordonRequest::Action action) {
+  CordonRequest request;
+  request.set_node_id(node_id);
+  request.set_action(action);
+  absl::Status status;
+  Do([&](ControllerTurn& turn) { status = core_->OnCordon(request, turn).status(); });
+  return status;
+}
+
+void FakeCluster::StoreTrouble(const std::string& what) {
+  Do([&](ControllerTurn& turn) { core_->OnStoreTrouble(what, turn); });
 }
 
 absl::Status FakeCluster::Report(NodeReport report) {
@@ -155,10 +183,12 @@ bool FakeCluster::StepOnce() {
   for (const auto& [job_id, status] : statuses) {
     if (status.state() != RUNNING) continue;
     const std::vector<NodeReport> reports = NextReports(job_id);
-    if (reported_[job_id] >= reports.size()) continue;
-    const NodeReport report = reports[reported_[job_id]++];
-    WS_CHECK(Report(report).ok());
-    return true;
+    Epoch& epoch = epochs_[job_id];
+    // One of a node that is lost is refused, and goes nowhere.
+    if (epoch.reported < reports.size()) {
+      Report(reports[epoch.reported++]).IgnoreError();
+      return true;
+    }
   }
   return false;
 }
@@ -176,33 +206,62 @@ NodeReport FakeCluster::MakeReport(const std::string& job_id, const std::string&
   NodeReport report;
   report.set_node_id(node_id);
   report.set_job_id(job_id);
-  report.set_epoch(1);
-  report.set_sequence(sequence_[node_id]++);
+  report.set_epoch(epochs_[job_id].epoch);
+  report.set_sequence(extra_sequence_++);
   return report;
 }
 
-// All reports of a job up to and with those of its current step. The first process of a role does
-// the work of all; the sums are those of a loss of 2 and a gradient norm of 3.
+std::vector<PrepareRequest> FakeCluster::Prepared(const std::string& job_id) const {
+  std::vector<PrepareRequest> requests;
+  for (const NodeCall& call : epochs_.at(job_id).prepares) {
+    requests.push_back(std::get<PrepareRequest>(call.request));
+  }
+  return requests;
+}
+
+// The first process of a role does the work of all; the sums are those of a loss of 2 and a
+// gradient norm of 3.
 std::vector<NodeReport> FakeCluster::NextReports(const std::string& job_id) {
   const JobStatus& status = statuses.at(job_id);
-  const Plan plan = CompileOrDie(status.job());
+  const Epoch& epoch = epochs_[job_id];
+  const PrepareRequest terms = std::get<PrepareRequest>(epoch.prepares.at(0).request);
+  const Plan plan = *Compile(terms.job(), ShapeOf(terms.roster(), terms.shards()));
   std::vector<NodeReport> reports;
   std::map<std::string, uint64_t> sequence;
   const auto each = [&](Role role, const std::function<void(int, NodeReport&)>& fill) {
     int index = 0;
-    for (const NodeCall& call : prepared_[job_id]) {
+    for (const NodeCall& call : epoch.prepares) {
       if (std::get<PrepareRequest>(call.request).role() != role) continue;
       NodeReport& report = reports.emplace_back();
       report.set_node_id(call.node_id);
       report.set_job_id(job_id);
-      report.set_epoch(status.epoch());
+      report.set_epoch(epoch.epoch);
       report.set_sequence(sequence[call.node_id]++);
       fill(index++, report);
+      if (edit) edit(report);
     }
   };
   const double tokens_per_leaf =
       status.job().training().micro_batch() * status.job().model().context();
-  for (uint64_t step = 0; step <= std::min(status.step(), status.steps() - 1); ++step) {
+  const auto validate = [&](uint64_t step) {
+    each(WAFER, [&](int index, NodeReport& report) {
+      WaferValidation& validation = *report.mutable_wafer_validation();
+      validation.set_step(step);
+      for (int leaf = 0; index == 0 && leaf < plan.validation_leaves; ++leaf) {
+        validation.add_micro_batch(leaf);
+        validation.add_loss_sum(4 * tokens_per_leaf);
+      }
+    });
+  };
+  const auto checkpoint = [&](uint64_t steps_done) {
+    each(MEMORYX, [&](int, NodeReport& report) {
+      report.mutable_checkpoint_written()->set_steps_done(steps_done);
+    });
+  };
+  const uint64_t start = terms.start_step();
+  if (start > 0 && plan.ValidationDue(start)) validate(start - 1);
+  if (terms.checkpoint_now()) checkpoint(start);
+  for (uint64_t step = start; step < status.steps() && step <= status.step(); ++step) {
     each(WAFER, [&](int index, NodeReport& report) {
       WaferStep& wafer = *report.mutable_wafer_step();
       wafer.set_step(step);
@@ -223,21 +282,8 @@ std::vector<NodeReport> FakeCluster::NextReports(const std::string& job_id) {
       }
     });
     if (status.step() <= step) break;  // the rest follows the commit
-    if (plan.ValidationDue(step + 1)) {
-      each(WAFER, [&](int index, NodeReport& report) {
-        WaferValidation& validation = *report.mutable_wafer_validation();
-        validation.set_step(step);
-        for (int leaf = 0; index == 0 && leaf < plan.validation_leaves; ++leaf) {
-          validation.add_micro_batch(leaf);
-          validation.add_loss_sum(4 * tokens_per_leaf);
-        }
-      });
-    }
-    if (plan.CheckpointDue(step + 1)) {
-      each(MEMORYX, [&](int, NodeReport& report) {
-        report.mutable_checkpoint_written()->set_steps_done(step + 1);
-      });
-    }
+    if (plan.ValidationDue(step + 1)) validate(step);
+    if (plan.CheckpointDue(step + 1)) checkpoint(step + 1);
   }
   return reports;
 }

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ std::string KindOf(const NodeRequest& request);
 
 class FakeCluster {
  public:
-  explicit FakeCluster(std::vector<RestoredJob> restored = {});
+  explicit FakeCluster(RestoredState restored = {});
 
   // -- the outside world -------------------------------------------------------------------------
   absl::Status AddNode(const std::string& id, Role role, const std::string& isa = "avx2",
@@ -33,6 +34,10 @@ class FakeCluster {
   // Hands the job in; Settle or StepOnce makes it durable. Returns its id when it has one already.
   void Submit(const JobSpec& job, const std::string& request_id = "request");
   void Cancel(const std::string& job_id);
+  absl::Status Resume(const ResumeRequest& request);
+  absl::Status Cordon(const std::string& node_id, CordonRequest::Action action);
+  // The disk refuses; the shell goes on trying.
+  void StoreTrouble(const std::string& what);
   absl::Status Report(NodeReport report);  // with its own sequence
 
   // -- the nodes and the disk --------------------------------------------------------------------
@@ -45,18 +50,24 @@ class FakeCluster {
   void Answer(const NodeCall& call, const absl::Status& status = absl::OkStatus());
   void Persist(const absl::Status& status = absl::OkStatus());
 
-  // What the nodes of job `job_id` report next, given its status; empty: they wait.
+  // All that the nodes of the job's epoch report up to its current step; `edit` changes it.
   std::vector<NodeReport> NextReports(const std::string& job_id);
+  // An empty one of the job's epoch, after all others of the node.
   NodeReport MakeReport(const std::string& job_id, const std::string& node_id);
+  // The Prepare requests of the job's last epoch.
+  std::vector<PrepareRequest> Prepared(const std::string& job_id) const;
 
   NodeStatus Node(const std::string& id) const;
   const JobStatus& Job(const std::string& id = "j-000001") const { return statuses.at(id); }
 
   // What a call answers instead of OK: by (kind, node), e.g. "Prepare m1".
   std::map<std::string, absl::Status> failures;
+  // Changes what a node is about to report.
+  std::function<void(NodeReport&)> edit;
 
   std::deque<NodeCall> calls;   // not yet answered
   std::deque<uint64_t> writes;  // tokens, not yet durable
+  std::optional<double> NextTimer() const { return core_->NextTimer(); }
   std::map<std::string, JobStatus> statuses;
   std::map<std::string, absl::StatusOr<std::string>> answers;  // of Submit, by request_id
   std::vector<std::string> history;  // "Prepare m0", "commit 0", in the order of asking
@@ -70,10 +81,16 @@ class FakeCluster {
   void Keep(const StoreRecord& record);
 
   std::unique_ptr<ControllerCore> core_;
-  std::map<std::string, uint64_t> sequence_;               // by node_id
-  std::map<std::string, uint64_t> incarnations_;           // by node_id
-  std::map<std::string, std::vector<NodeCall>> prepared_;  // by job_id: its Prepare calls
-  std::map<std::string, uint64_t> reported_;               // by job_id: reports the nodes have made
+  // A job's last epoch, as its nodes see it.
+  struct Epoch {
+    uint32_t epoch = 0;
+    std::vector<NodeCall> prepares;
+    uint64_t reported = 0;  // reports that the nodes have made
+  };
+
+  std::map<std::string, uint64_t> incarnations_;  // by node_id
+  std::map<std::string, Epoch> epochs_;           // by job_id
+  uint64_t extra_sequence_ = 1000;                // of reports that a test makes
 };
 
 }  // namespace waferstream

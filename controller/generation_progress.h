@@ -4,7 +4,7 @@
 #pragma once
 
 #include "absl/status/status.h"
-#include "controller/placement.h"
+#include "controller/membership.h"
 #include "controller/run_turn.h"
 #include "plan/plan.h"
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "controller/admitted_job.h"
 #include "controller/job_record.h"
-#include "controller/job_run.h"
 
 namespace waferstream {
 

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "proto/controller.pb.h"
+#include "proto/store.pb.h"
 
 namespace waferstream {
 
@@ -15,6 +16,7 @@ struct JobRecord {
   uint64_t number = 0;  // counts the jobs of this state directory, from 1
   std::string request_id;
   JobStatus status;
+  JobMemory memory = {};
 };
 
 // One committed step. Durable before any node is told.
@@ -27,12 +29,26 @@ struct CommitRecord {
   double learning_rate = 0;
 };
 
+// The job goes back to a checkpoint: its commits from this step on are forgotten, to be made again.
+struct RewindRecord {
+  std::string job_id;
+  uint64_t step = 0;
+};
+
 struct EventRecord {
   std::string job_id;
   double unix_s = 0;
   std::string text;
 };
 
-using StoreRecord = std::variant<JobRecord, CommitRecord, EventRecord>;
+// A node that gets no new work, and, draining, leaves what it has.
+struct CordonRecord {
+  std::string node_id;
+  bool cordoned = false;  // false: forget it
+  bool draining = false;
+  std::string note = {};  // why, if the controller did it
+};
+
+using StoreRecord = std::variant<JobRecord, CommitRecord, RewindRecord, EventRecord, CordonRecord>;
 
 }  // namespace waferstream

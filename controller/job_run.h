@@ -1,12 +1,12 @@
-// One running job in one epoch: from Prepare to its final state.
+// One job in one epoch of its membership: from Prepare to the epoch's end.
 //
-//   Prepare on all nodes -> Connect on all -> Start on all -> steps or tokens -> DONE
+//   Prepare on all nodes -> Connect on all -> Start on all -> steps or tokens -> end()
 //
-// Anything that goes wrong (a call, a NodeFault, a lost node, a number that is not finite) is
-// FAILED with one line that names the node and the step. A broken channel does not say which of its
-// ends is gone, and breaks the channels around it: the job waits until a lease shows who is lost,
-// or until every accused node has shown that it lives by reporting too. Once ended() is true,
-// nothing changes any more; releasing the nodes is the business of whoever placed the job.
+// Anything that goes wrong ends the epoch; whether the job does it again, pauses or has failed is
+// for job_life to decide. A broken channel does not say which of its ends is gone, and breaks the
+// channels around it: the run waits until a lease shows who is lost, until every accused node has
+// shown that it lives by reporting too, or for one lease. Once end() is set, nothing changes any
+// more.
 //
 // Pure: no clock, thread or I/O. Not thread-safe. Neither copied nor moved: its parts refer to one
 // another.
@@ -20,25 +20,29 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "controller/epoch_end.h"
+#include "controller/epoch_terms.h"
 #include "controller/generation_progress.h"
-#include "controller/placement.h"
+#include "controller/membership.h"
+#include "controller/run_statistics.h"
 #include "controller/run_turn.h"
 #include "controller/training_progress.h"
 #include "plan/plan.h"
 
 namespace waferstream {
 
-// A job that can run: its plan, and the steps that its first checkpoint (if any) already has.
-struct AdmittedJob {
-  Plan plan;
-  uint64_t start_step = 0;
-};
-
 class JobRun {
  public:
-  // `status`: as of the queue, with epoch and kernel_isa set. `roster` and `placed` name the same
-  // processes.
-  JobRun(JobStatus status, AdmittedJob job, Roster roster, std::vector<PlacedProcess> placed);
+  struct Setup {
+    Plan plan;
+    EpochTerms terms;
+    Roster roster;
+    Membership members;  // of the same processes as the roster
+    double lease_s = 1;
+  };
+
+  // `status`, with its epoch set, and `statistics` outlive the run, which keeps them up to date.
+  JobRun(Setup setup, JobStatus& status, RunStatistics& statistics);
   JobRun(const JobRun&) = delete;
   JobRun& operator=(const JobRun&) = delete;
 
@@ -50,46 +54,58 @@ class JobRun {
   void OnCommitDurable(const absl::Status& stored, RunTurn& turn);
   // `how`: e.g. "was not heard of for 3 s".
   void OnNodeLost(int process, absl::string_view how, RunTurn& turn);
-  void Cancel(RunTurn& turn);
+  // Time has passed.
+  void OnTimer(RunTurn& turn);
+  // Ends the epoch for a better membership, unless it has ended.
+  void Leave(const std::string& why, RunTurn& turn);
 
-  const JobStatus& status() const { return status_; }
-  bool ended() const { return status_.state() >= DONE; }
-  const std::vector<PlacedProcess>& placed() const { return placed_; }
+  const std::optional<EpochEnd>& end() const { return end_; }
+  const Plan& plan() const { return setup_.plan; }
+  const EpochTerms& terms() const { return setup_.terms; }
+  const Membership& members() const { return setup_.members; }
+  const std::vector<PlacedProcess>& placed() const { return setup_.members.placed; }
   // Position in placed() of the process that runs on this node.
   std::optional<int> ProcessOn(const std::string& node_id) const;
+  // Every node is prepared: owners hold their shards.
+  bool prepared() const { return phase_ > Phase::kPrepare; }
+  // Null for a generation.
+  const TrainingProgress* training() const { return training_ ? &*training_ : nullptr; }
+  // When OnTimer is due; nullopt: it is not.
+  std::optional<double> deadline_s() const { return deadline_s_; }
 
  private:
   enum class Phase { kPrepare, kConnect, kStart, kStream };
 
   void EnterPhase(Phase phase, RunTurn& turn);
-  void OnPhaseCallOk(RunTurn& turn);
+  void OnPhaseCallDone(int process, const NodeRequest& request, const absl::Status& status,
+                       RunTurn& turn);
   void OnSealDone(const SealRequest& request, const absl::Status& status, const NodeReply& reply,
                   RunTurn& turn);
   void OnFault(int process, const NodeFault& fault, RunTurn& turn);
   bool EveryAccusedReported() const;
+  // Of the two ends of a broken channel, the one that is easier to do without.
+  std::string Weaker(const std::string& a, const std::string& b) const;
   NodeRequest PhaseRequest(int process) const;
   PrepareRequest Prepare(int process) const;
   EpochRef Epoch() const;
-  // Follows up an event that steps or tokens may have come from.
-  void Settle(const absl::Status& status, RunTurn& turn);
-  void Fail(absl::string_view reason, RunTurn& turn);
-  void End(JobState state, absl::string_view reason, RunTurn& turn);
-  void Publish(RunTurn& turn);
+  // Follows up an event of `node` that steps or tokens may have come from.
+  void Settle(const absl::Status& status, const std::string& node, RunTurn& turn);
+  void EndBroken(RunTurn& turn);
+  void End(EpochEnd end, RunTurn& turn);
   std::string AtStep() const;  // "step 12: " once streaming, before that nothing
 
-  const Plan plan_;
+  const Setup setup_;
   const uint64_t plan_hash_;
-  const uint64_t start_step_;
-  const Roster roster_;
-  const std::vector<PlacedProcess> placed_;
-  JobStatus status_;
+  JobStatus& status_;
   Phase phase_ = Phase::kPrepare;
   int unanswered_ = 0;                  // calls of this phase
   std::vector<int64_t> last_sequence_;  // of reports, by process; -1 before the first
   std::string first_fault_;             // of a channel; empty: all is well
+  std::string weaker_end_;              // of that channel
   std::set<std::string> accused_;       // node ids: far ends of broken channels
   std::set<std::string> accusers_;      // node ids that reported one
-  std::optional<double> started_s_;     // when Start was first sent
+  std::optional<double> deadline_s_;    // for a lease to name who is lost
+  std::optional<EpochEnd> end_;
   std::optional<TrainingProgress> training_;
   std::optional<GenerationProgress> generation_;
 };

@@ -6,12 +6,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "controller/job_state.h"
 #include "controller/sqlite_statement.h"
 
 namespace waferstream {
 namespace {
 
-constexpr uint64_t kSchemaVersion = 1;
+constexpr uint64_t kSchemaVersion = 2;
 
 // A JobStatus is kept as its wire bytes: fields may be added without touching the tables.
 constexpr const char* kSchema = R"sql(
@@ -20,7 +21,8 @@ constexpr const char* kSchema = R"sql(
     number INTEGER PRIMARY KEY,
     job_id TEXT NOT NULL UNIQUE,
     request_id TEXT NOT NULL UNIQUE,
-    status BLOB NOT NULL
+    status BLOB NOT NULL,
+    memory BLOB NOT NULL
   );
   CREATE TABLE commits (
     job_id TEXT NOT NULL,
@@ -38,7 +40,25 @@ constexpr const char* kSchema = R"sql(
     text TEXT NOT NULL
   );
   CREATE INDEX events_of_job ON events (job_id, number);
-  PRAGMA user_version = 1;
+  CREATE TABLE cordons (
+    node_id TEXT PRIMARY KEY,
+    draining INTEGER NOT NULL,
+    note TEXT NOT NULL
+  ) WITHOUT ROWID;
+  PRAGMA user_version = 2;
+  COMMIT;
+)sql";
+
+// Layout 1 knew no recovery: its jobs have nothing to remember.
+constexpr const char* kFromLayout1 = R"sql(
+  BEGIN IMMEDIATE;
+  ALTER TABLE jobs ADD COLUMN memory BLOB NOT NULL DEFAULT x'';
+  CREATE TABLE cordons (
+    node_id TEXT PRIMARY KEY,
+    draining INTEGER NOT NULL,
+    note TEXT NOT NULL
+  ) WITHOUT ROWID;
+  PRAGMA user_version = 2;
   COMMIT;
 )sql";
 
@@ -74,6 +94,7 @@ absl::Status JobStore::CreateTables() {
   RETURN_IF_ERROR(version.Run());
   const uint64_t found = version.Integer(0);
   if (found == 0) return Execute(database_, kSchema);
+  if (found == 1) return Execute(database_, kFromLayout1);
   if (found == kSchemaVersion) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("has layout ", found, ", but this controller ", "knows ", kSchemaVersion));
@@ -98,12 +119,13 @@ absl::Status JobStore::Write(const std::vector<StoreRecord>& records) {
 
 absl::Status JobStore::Insert(const JobRecord& record) {
   return SqliteStatement(database_,
-                         "INSERT INTO jobs VALUES (?, ?, ?, ?) "
-                         "ON CONFLICT (number) DO UPDATE SET status = excluded.status")
+                         "INSERT INTO jobs VALUES (?, ?, ?, ?, ?) ON CONFLICT (number) "
+                         "DO UPDATE SET status = excluded.status, memory = excluded.memory")
       .Bind(record.number)
       .Bind(record.status.job_id())
       .Bind(record.request_id)
       .BindBytes(record.status.SerializeAsString())
+      .BindBytes(record.memory.SerializeAsString())
       .Run();
 }
 
@@ -118,6 +140,26 @@ absl::Status JobStore::Insert(const CommitRecord& record) {
       .Run();
 }
 
+absl::Status JobStore::Insert(const RewindRecord& record) {
+  return SqliteStatement(database_, "DELETE FROM commits WHERE job_id = ? AND step >= ?")
+      .Bind(record.job_id)
+      .Bind(record.step)
+      .Run();
+}
+
+absl::Status JobStore::Insert(const CordonRecord& record) {
+  if (!record.cordoned) {
+    return SqliteStatement(database_, "DELETE FROM cordons WHERE node_id = ?")
+        .Bind(record.node_id)
+        .Run();
+  }
+  return SqliteStatement(database_, "INSERT OR REPLACE INTO cordons VALUES (?, ?, ?)")
+      .Bind(record.node_id)
+      .Bind(uint64_t{record.draining})
+      .Bind(record.note)
+      .Run();
+}
+
 absl::Status JobStore::Insert(const EventRecord& record) {
   return SqliteStatement(database_, "INSERT INTO events (job_id, unix_s, text) VALUES (?, ?, ?)")
       .Bind(record.job_id)
@@ -129,7 +171,8 @@ absl::Status JobStore::Insert(const EventRecord& record) {
 absl::StatusOr<std::vector<JobRecord>> JobStore::LoadJobs() {
   absl::MutexLock lock(&mutex_);
   std::vector<JobRecord> jobs;
-  SqliteStatement rows(database_, "SELECT number, request_id, status FROM jobs ORDER BY number");
+  SqliteStatement rows(database_,
+                       "SELECT number, request_id, status, memory FROM jobs ORDER BY number");
   while (true) {
     const absl::StatusOr<bool> more = rows.Step();
     if (!more.ok()) return At(path_, more.status());
@@ -137,10 +180,10 @@ absl::StatusOr<std::vector<JobRecord>> JobStore::LoadJobs() {
     JobRecord& job = jobs.emplace_back();
     job.number = rows.Integer(0);
     job.request_id = rows.Bytes(1);
-    if (!job.status.ParseFromString(rows.Bytes(2))) {
+    if (!job.status.ParseFromString(rows.Bytes(2)) || !job.memory.ParseFromString(rows.Bytes(3))) {
       return At(path_, absl::DataLossError(absl::StrCat("job ", job.number, " is damaged")));
     }
-    if (job.status.state() < DONE) RETURN_IF_ERROR(At(path_, FillLastCommit(job.status)));
+    if (!IsFinal(job.status.state())) RETURN_IF_ERROR(At(path_, FillLastCommit(job.status)));
   }
 }
 
@@ -153,6 +196,35 @@ absl::Status JobStore::FillLastCommit(JobStatus& status) {
   status.set_step(last.Integer(0) + 1);
   status.set_loss(last.Real(1));
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<CommitRecord>> JobStore::LoadCommits(const std::string& job_id,
+                                                                uint64_t step_begin) {
+  absl::MutexLock lock(&mutex_);
+  std::vector<CommitRecord> commits;
+  SqliteStatement rows(database_,
+                       "SELECT step, loss, norm, clip_factor, learning_rate FROM commits "
+                       "WHERE job_id = ? AND step >= ? ORDER BY step");
+  rows.Bind(job_id).Bind(step_begin);
+  while (true) {
+    const absl::StatusOr<bool> more = rows.Step();
+    if (!more.ok()) return At(path_, more.status());
+    if (!*more) return commits;
+    commits.push_back(
+        {job_id, rows.Integer(0), rows.Real(1), rows.Real(2), rows.Real(3), rows.Real(4)});
+  }
+}
+
+absl::StatusOr<std::vector<CordonRecord>> JobStore::LoadCordons() {
+  absl::MutexLock lock(&mutex_);
+  std::vector<CordonRecord> cordons;
+  SqliteStatement rows(database_, "SELECT node_id, draining, note FROM cordons");
+  while (true) {
+    const absl::StatusOr<bool> more = rows.Step();
+    if (!more.ok()) return At(path_, more.status());
+    if (!*more) return cordons;
+    cordons.push_back({rows.Bytes(0), true, rows.Integer(1) != 0, rows.Bytes(2)});
+  }
 }
 
 absl::StatusOr<std::vector<double>> JobStore::LoadLosses(const std::string& job_id,

@@ -1,8 +1,8 @@
 // The controller's memory across restarts: one SQLite file in its state directory.
 //
 // Write-ahead log with full synchronisation: when Write returns OK, its records survive a crash of
-// the process and of the machine. A record belongs to a job; the tables are jobs, commits and
-// events, and `user_version` names their layout.
+// the process and of the machine. The tables are jobs, commits, events and cordons, and
+// `user_version` names their layout.
 //
 // Thread-safe: one connection behind a mutex. Every call may block on the disk, so none is made
 // from the controller's executor.
@@ -39,6 +39,12 @@ class JobStore {
   // All jobs, oldest first. Of a job that is not final, step and loss are those of its last commit.
   absl::StatusOr<std::vector<JobRecord>> LoadJobs();
 
+  // The commits of the steps from `step_begin` on, in order of step.
+  absl::StatusOr<std::vector<CommitRecord>> LoadCommits(const std::string& job_id,
+                                                        uint64_t step_begin);
+
+  absl::StatusOr<std::vector<CordonRecord>> LoadCordons();
+
   // The losses of the steps before `step_end`, in order of step.
   absl::StatusOr<std::vector<double>> LoadLosses(const std::string& job_id, uint64_t step_end);
 
@@ -51,7 +57,9 @@ class JobStore {
   absl::Status CreateTables() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Insert(const JobRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Insert(const CommitRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Insert(const RewindRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Insert(const EventRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Insert(const CordonRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status FillLastCommit(JobStatus& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   absl::Mutex mutex_;

@@ -118,9 +118,51 @@ TEST_F(JobStoreTest, RefusesTheLayoutOfANewerController) {
   store_.reset();
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(path().c_str(), &database), SQLITE_OK);
-  sqlite3_exec(database, "PRAGMA user_version = 2", nullptr, nullptr, nullptr);
+  sqlite3_exec(database, "PRAGMA user_version = 3", nullptr, nullptr, nullptr);
   sqlite3_close(database);
   EXPECT_EQ(JobStore::Open(path()).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(JobStoreTest, TakesUpTheLayoutBeforeIt) {
+  ASSERT_TRUE(store_->Write({Job(1, QUEUED)}).ok());
+  store_.reset();
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path().c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database,
+                         "ALTER TABLE jobs DROP COLUMN memory; DROP TABLE cordons; "
+                         "PRAGMA user_version = 1",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(database);
+  Reopen();
+  EXPECT_EQ(store_->LoadJobs()->at(0).memory.members_size(), 0);
+  EXPECT_TRUE(store_->Write({CordonRecord{"a", true, true, "why"}}).ok());
+}
+
+TEST_F(JobStoreTest, KeepsWhatRecoveryNeeds) {
+  JobRecord job = Job(1, RUNNING);
+  job.memory.add_members()->set_node_id("m0");
+  ASSERT_TRUE(store_->Write({job}).ok());
+  for (uint64_t step = 0; step < 4; ++step) {
+    ASSERT_TRUE(store_->Write({CommitRecord{"j-1", step, 2.0 + step, 3, 0.5, 0.25}}).ok());
+  }
+  ASSERT_TRUE(store_->Write({CordonRecord{"a", true, true, "why"}, CordonRecord{"b", true}}).ok());
+  ASSERT_TRUE(store_->Write({CordonRecord{"b", false}}).ok());
+  Reopen();
+  EXPECT_EQ(store_->LoadJobs()->at(0).memory.members(0).node_id(), "m0");
+  EXPECT_EQ(store_->LoadJobs()->at(0).status.step(), 4u);
+  const auto commits = *store_->LoadCommits("j-1", 2);
+  ASSERT_EQ(commits.size(), 2u);
+  EXPECT_EQ(commits[1].step, 3u);
+  EXPECT_EQ(commits[1].loss, 5);
+  EXPECT_EQ(commits[1].clip_factor, 0.5);
+  const auto cordons = *store_->LoadCordons();
+  ASSERT_EQ(cordons.size(), 1u);
+  EXPECT_TRUE(cordons[0].node_id == "a" && cordons[0].draining && cordons[0].note == "why");
+  // Back to a checkpoint: what came after it is made again.
+  ASSERT_TRUE(store_->Write({RewindRecord{"j-1", 2}}).ok());
+  EXPECT_EQ(store_->LoadJobs()->at(0).status.step(), 2u);
+  EXPECT_THAT(*store_->LoadLosses("j-1", 9), ElementsAre(2, 3));
 }
 
 TEST_F(JobStoreTest, AWriteThatCannotBeMadeIsAnErrorAndLeavesTheStoreUsable) {

@@ -42,7 +42,7 @@ absl::StatusOr<bool> NodeTable::Register(const RegisterRequest& request, double 
   auto [it, is_new] = nodes_.try_emplace(request.node_id());
   KnownNode& node = it->second;
   const bool replaced = !is_new && node.info.incarnation() != request.incarnation();
-  if (is_new) node.release = leftovers_;
+  if (is_new) Remember(request, node);
   if (replaced) {
     // The new process holds nothing, and answers to calls of the old one no longer count.
     node.release.clear();
@@ -52,6 +52,39 @@ absl::StatusOr<bool> NodeTable::Register(const RegisterRequest& request, double 
   node.heard_s = now_s;
   node.lost = false;
   return replaced;
+}
+
+void NodeTable::Remember(const RegisterRequest& request, KnownNode& node) const {
+  const auto member = memory_.members.find(request.node_id());
+  if (member != memory_.members.end() && member->second.incarnation == request.incarnation()) {
+    node.job_id = member->second.job_id;
+  } else {
+    node.release = memory_.leftovers;
+  }
+  const auto cordon = memory_.cordons.find(request.node_id());
+  if (cordon == memory_.cordons.end()) return;
+  node.cordoned = true;
+  node.draining = cordon->second.draining;
+  node.note = cordon->second.note;
+}
+
+absl::Status NodeTable::SetCordon(const CordonRecord& record) {
+  if (record.node_id.empty()) return absl::InvalidArgumentError("node_id is empty");
+  if (record.cordoned) {
+    memory_.cordons[record.node_id] = record;
+  } else {
+    memory_.cordons.erase(record.node_id);
+  }
+  if (KnownNode* node = Find(record.node_id)) {
+    node->cordoned = record.cordoned;
+    node->draining = record.draining;
+    node->note = record.note;
+  }
+  return absl::OkStatus();
+}
+
+void NodeTable::Excuse(double away_s) {
+  for (auto& [id, node] : nodes_) node.heard_s += away_s;
 }
 
 absl::Status NodeTable::Heard(const std::string& node_id, std::optional<uint64_t> incarnation,
@@ -96,17 +129,24 @@ KnownNode* NodeTable::Find(const std::string& node_id) {
 
 NodeList NodeTable::List(double now_s) const {
   NodeList list;
-  for (const auto& [id, node] : nodes_) {
-    NodeStatus* status = list.add_nodes();
-    status->set_node_id(id);
-    status->set_role(node.info.role());
-    status->set_address(node.address());
-    status->set_state(node.lost ? LOST : node.free() ? IDLE : BUSY);
-    status->set_job_id(node.job_id);
-    status->set_seconds_since_heard(now_s - node.heard_s);
-    status->set_kernel_isa(node.info.kernel_isa());
-  }
+  for (const auto& [id, node] : nodes_) *list.add_nodes() = StatusOf(node, now_s);
   return list;
+}
+
+NodeStatus NodeTable::StatusOf(const KnownNode& node, double now_s) {
+  const bool idle = node.job_id.empty() && node.release.empty();
+  NodeStatus status;
+  status.set_node_id(node.info.node_id());
+  status.set_role(node.info.role());
+  status.set_address(node.address());
+  status.set_state(node.lost ? LOST : idle ? IDLE : BUSY);
+  status.set_job_id(node.job_id);
+  status.set_seconds_since_heard(now_s - node.heard_s);
+  status.set_kernel_isa(node.info.kernel_isa());
+  status.set_cordoned(node.cordoned);
+  status.set_draining(node.draining);
+  status.set_note(node.note);
+  return status;
 }
 
 }  // namespace waferstream

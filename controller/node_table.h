@@ -1,9 +1,12 @@
 // Who is in the cluster, who is heard of, and who is in use.
 //
-// A node is free (placeable), in use by one run, being released, or lost. Leases decide who is
+// A node is free (placeable), in use by one job, being released, or lost. Leases decide who is
 // lost: a node that was not heard of for lease_s, whatever its socket says. A node that was used is
 // free again once every call to it has returned and its Release was answered, so the Prepare of the
-// next job never overtakes the end of the last one.
+// next job never overtakes the end of the last one. A job keeps its nodes from one epoch to the
+// next, lost ones too: until the next epoch is placed they may come back with what they hold.
+//
+// A cordoned node gets no new job; a draining one leaves the one it has.
 //
 // Pure; not thread-safe. References and pointers to nodes hold until the next call of Register or
 // Expire.
@@ -17,6 +20,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "controller/job_record.h"
 #include "controller/now.h"
 #include "proto/controller.pb.h"
 #include "proto/node.pb.h"
@@ -27,19 +31,31 @@ struct KnownNode {
   RegisterRequest info;  // as it announced itself last
   double heard_s = 0;
   bool lost = false;
-  std::string job_id;             // of the run that uses it
+  std::string job_id;             // of the job that uses it
   int calls_in_flight = 0;        // to this incarnation
-  std::vector<EpochRef> release;  // what it may still hold of runs that have ended
+  std::vector<EpochRef> release;  // what it may still hold of jobs that it left
+  bool cordoned = false;
+  bool draining = false;
+  std::string note;  // why it is cordoned, if the controller did it
 
-  bool free() const { return !lost && job_id.empty() && release.empty(); }
+  bool free() const { return !lost && !cordoned && job_id.empty() && release.empty(); }
   std::string address() const;
+};
+
+// What is known of a node before it registers, from before this controller started.
+struct NodeMemory {
+  struct Claim {
+    std::string job_id;
+    uint64_t incarnation = 0;
+  };
+  std::vector<EpochRef> leftovers;              // epochs that any node may hold
+  std::map<std::string, Claim> members;         // by node_id: the job that the node works for
+  std::map<std::string, CordonRecord> cordons;  // by node_id
 };
 
 class NodeTable {
  public:
-  // `leftovers`: what a node may hold from before this controller started.
-  NodeTable(double lease_s, std::vector<EpochRef> leftovers)
-      : lease_s_(lease_s), leftovers_(std::move(leftovers)) {}
+  NodeTable(double lease_s, NodeMemory memory) : lease_s_(lease_s), memory_(std::move(memory)) {}
 
   // Returns whether a node of this id was in use or lost as another process, which is gone now: the
   // caller ends what ran there. INVALID_ARGUMENT: a field is missing or unknown.
@@ -51,6 +67,12 @@ class NodeTable {
   // Marks nodes whose lease has ended as lost and returns them; forgets nodes long lost.
   std::vector<std::string> Expire(double now_s);
 
+  // This controller itself was away for so long: nobody could be heard of.
+  void Excuse(double away_s);
+
+  // INVALID_ARGUMENT: no node_id. A node need not be known (any more).
+  absl::Status SetCordon(const CordonRecord& record);
+
   // When Expire has something to do next, unless a node is heard of before.
   std::optional<double> NextExpiry() const;
 
@@ -60,10 +82,14 @@ class NodeTable {
   const std::map<std::string, KnownNode>& nodes() const { return nodes_; }
 
   NodeList List(double now_s) const;
+  static NodeStatus StatusOf(const KnownNode& node, double now_s);
 
  private:
+  // Applies what is remembered of a node that is new here.
+  void Remember(const RegisterRequest& request, KnownNode& node) const;
+
   double lease_s_;
-  std::vector<EpochRef> leftovers_;
+  NodeMemory memory_;
   std::map<std::string, KnownNode> nodes_;
 };
 

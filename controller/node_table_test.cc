@@ -1,6 +1,5 @@
 #include "controller/node_table.h"
 
-#include "controller/placement.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -76,58 +75,45 @@ TEST(NodeTable, RefusesRegistrationsThatCannotBeUsed) {
 TEST(NodeTable, ANodeOfAnEarlierControllerIsReleasedBeforeItIsFree) {
   EpochRef leftover;
   leftover.set_job_id("j-000001");
-  NodeTable table(3, {leftover});
+  NodeTable table(3, {.leftovers = {leftover}, .members = {}, .cordons = {}});
   ASSERT_TRUE(table.Register(Request("a", WAFER), 0).ok());
   EXPECT_FALSE(table.Find("a")->free());
   ASSERT_EQ(table.Find("a")->release.size(), 1u);
   EXPECT_EQ(table.List(0).nodes(0).state(), BUSY);
 }
 
-class PlacementTest : public ::testing::Test {
- protected:
-  void Add(const std::string& id, Role role, const std::string& isa = "") {
-    ASSERT_TRUE(table_.Register(Request(id, role, isa), 0).ok());
-  }
-  std::string Placed(const ClusterShape& shape) {
-    const auto placed = Place(shape, table_);
-    if (!placed.ok()) return std::string(placed.status().message());
-    std::string ids;
-    for (const PlacedProcess& process : *placed) {
-      ids += process.node_id + "=" + std::to_string(process.index) + " ";
-    }
-    return ids;
-  }
-
-  NodeTable table_{3, {}};
-};
-
-TEST_F(PlacementTest, TakesExactlyTheShapeInPlanOrder) {
-  for (const char* id : {"w0", "w1", "w2"}) Add(id, WAFER, "avx2");
-  for (const char* id : {"m0", "m1"}) Add(id, MEMORYX);
-  for (const char* id : {"s0", "s1"}) Add(id, SWARMX);
-  EXPECT_EQ(Placed({.wafers = 2, .memoryx = 1, .swarmx = 2}), "m0=0 s0=0 s1=1 w0=0 w1=1 ");
+TEST(NodeTable, AMemberOfALiveJobIsItsAgainInTheSameIncarnationOnly) {
+  EpochRef leftover;
+  leftover.set_job_id("j-000001");
+  const NodeMemory memory{.leftovers = {leftover},
+                          .members = {{"a", {"j-000001", 7}}, {"b", {"j-000001", 7}}},
+                          .cordons = {{"a", {"a", true, true, "why"}}}};
+  NodeTable table(3, memory);
+  ASSERT_TRUE(table.Register(Request("a", WAFER, "", 7), 0).ok());
+  ASSERT_TRUE(table.Register(Request("b", WAFER, "", 8), 0).ok());
+  EXPECT_EQ(table.Find("a")->job_id, "j-000001");
+  EXPECT_THAT(table.Find("a")->release, IsEmpty());
+  EXPECT_TRUE(table.List(0).nodes(0).draining());
+  EXPECT_EQ(table.List(0).nodes(0).note(), "why");
+  EXPECT_EQ(table.Find("b")->job_id, "");
+  EXPECT_EQ(table.Find("b")->release.size(), 1u);
 }
 
-TEST_F(PlacementTest, UsesOnlyFreeNodes) {
-  for (const char* id : {"w0", "w1", "w2", "w3"}) Add(id, WAFER, "avx2");
-  Add("m0", MEMORYX);
-  Add("s0", SWARMX);
-  table_.Find("w0")->job_id = "j-000001";
-  table_.Find("w1")->lost = true;
-  table_.Find("w2")->release.emplace_back();
-  EXPECT_EQ(Placed({.wafers = 1, .memoryx = 1, .swarmx = 1}), "m0=0 s0=0 w3=0 ");
-  EXPECT_EQ(Placed({.wafers = 2, .memoryx = 1, .swarmx = 1}), "waiting for 1 more wafer node");
+TEST(NodeTable, ACordonOutlivesTheNode) {
+  NodeTable table(3, {});
+  EXPECT_TRUE(table.SetCordon({"a", true, false, ""}).ok());
+  ASSERT_TRUE(table.Register(Request("a", WAFER), 0).ok());
+  EXPECT_FALSE(table.Find("a")->free());
+  EXPECT_TRUE(table.SetCordon({"a", false, false, ""}).ok());
+  EXPECT_TRUE(table.Find("a")->free());
 }
 
-TEST_F(PlacementTest, WafersOfOneJobShareTheirInstructionSet) {
-  Add("m0", MEMORYX);
-  Add("s0", SWARMX);
-  Add("w0", WAFER, "avx2");
-  Add("w1", WAFER, "avx512");
-  EXPECT_EQ(Placed({.wafers = 2, .memoryx = 1, .swarmx = 1}),
-            "waiting for 1 more wafer node (all wafers of a job need the same kernel_isa)");
-  Add("w2", WAFER, "avx512");
-  EXPECT_EQ(Placed({.wafers = 2, .memoryx = 1, .swarmx = 1}), "m0=0 s0=0 w1=0 w2=1 ");
+TEST(NodeTable, WhoWasNotHeardOfBecauseTheControllerWasAwayIsExcused) {
+  NodeTable table(3, {});
+  ASSERT_TRUE(table.Register(Request("a", WAFER), 10).ok());
+  table.Excuse(60);
+  EXPECT_THAT(table.Expire(72.9), IsEmpty());
+  EXPECT_THAT(table.Expire(73), ElementsAre("a"));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// One event of a run: when it happens, and what the run wants done about it.
+// One event of a job: when it happens, and what the job wants done about it.
 #pragma once
 
 #include <optional>
@@ -20,9 +20,11 @@ struct RunTurn {
   };
   std::vector<Call> calls;
   std::optional<CommitRecord> commit;  // make durable, then OnCommitDurable
-  std::vector<std::string> events;     // for the job's history, in order
-  bool publish = false;                // the status has changed
-  bool record = false;                 // and is worth finding again after a restart
+  std::optional<RewindRecord> rewind;
+  std::vector<CordonRecord> cordons;
+  std::vector<std::string> events;  // for the job's history, in order
+  bool publish = false;             // the status has changed
+  bool record = false;              // and is worth finding again after a restart
 };
 
 }  // namespace waferstream

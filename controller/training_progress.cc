@@ -1,6 +1,7 @@
 #include "controller/training_progress.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -23,14 +24,20 @@ absl::Status From(const PlacedProcess& from, const absl::Status& status) {
 
 }  // namespace
 
-TrainingProgress::TrainingProgress(const Plan& plan, uint64_t start_step, JobStatus& status)
+TrainingProgress::TrainingProgress(const Plan& plan, const EpochTerms& terms, JobStatus& status,
+                                   RunStatistics& statistics)
     : plan_(plan),
+      terms_(terms),
       status_(status),
-      statistics_(static_cast<double>(plan.job.training().global_batch()) *
-                  plan.job.model().context()),
-      step_(start_step) {
-  WS_CHECK(start_step < plan.job.training().steps());
-  tally_.emplace(plan_, step_);
+      statistics_(statistics),
+      step_(terms.start_step) {
+  WS_CHECK(step_ <= plan.job.training().steps());
+  if (step_ < plan.job.training().steps()) tally_.emplace(plan_, step_);
+  // What is due after the steps already done comes first (plan/pass.h).
+  if (step_ > 0 && plan_.ValidationDue(step_)) validation_.emplace(plan_, step_ - 1);
+  if (terms.checkpoint_now) {
+    checkpoints_[step_] = {.loss = status.loss(), .written = std::vector<bool>(plan.shape.memoryx)};
+  }
 }
 
 bool TrainingProgress::done() const {
@@ -72,6 +79,7 @@ absl::Status TrainingProgress::OnWaferStep(const PlacedProcess& from, const Wafe
   if (!current.ok()) return From(from, current.status());
   if (!*current) return absl::OkStatus();
   RETURN_IF_ERROR(From(from, tally_->Add(from.index, report)));
+  Inspect(from, report);
   statistics_.AddWafer(report);
   statistics_.AddTraffic(from.node_id, from.role, report.traffic());
   return CommitIfComplete(turn);
@@ -88,10 +96,47 @@ absl::Status TrainingProgress::OnGradients(const PlacedProcess& from, const Grad
   return CommitIfComplete(turn);
 }
 
+void TrainingProgress::Inspect(const PlacedProcess& from, const WaferStep& report) {
+  for (const MicroBatchHash& vote : report.hashes()) votes_.Add(from.node_id, vote);
+  for (int i = 0; i < report.micro_batch_size(); ++i) {
+    const uint32_t micro_batch = report.micro_batch(i);
+    if (std::isfinite(report.loss_sum(i))) continue;
+    if (bad_micro_batch_.has_value() && *bad_micro_batch_ < micro_batch) continue;
+    bad_micro_batch_ = micro_batch;
+    bad_.wafer = from.node_id;
+  }
+  if (!report.has_non_finite()) return;
+  if (bad_.first.has_value() && bad_.first->order() <= report.non_finite().order()) return;
+  bad_.first = report.non_finite();
+  bad_.first_wafer = from.node_id;
+}
+
+absl::Status TrainingProgress::CheckVotes() {
+  if (!terms_.disputed.empty()) {
+    counted_ = true;
+    dispute_ = {step_, terms_.disputed[0], votes_.Of(terms_.disputed[0])};
+    return absl::OkStatus();
+  }
+  const std::optional<uint32_t> disputed = votes_.Disputed();
+  if (!disputed.has_value()) return absl::OkStatus();
+  dispute_ = {step_, *disputed, votes_.Of(*disputed)};
+  return absl::AbortedError(absl::StrCat("step ", step_, ": micro-batch ", *disputed,
+                                         " came out different: ", Describe(dispute_.votes)));
+}
+
 absl::Status TrainingProgress::CommitIfComplete(RunTurn& turn) {
   if (!tally_->complete() || committing_.has_value()) return absl::OkStatus();
+  RETURN_IF_ERROR(CheckVotes());
   const absl::StatusOr<StepResult> result = tally_->Result();
-  if (!result.ok()) return result.status();
+  if (terms_.only_counts()) {
+    counted_ = true;
+    if (!result.ok()) bad_.what = std::string(result.status().message());
+    return absl::OkStatus();
+  }
+  if (!result.ok()) {
+    bad_.what = std::string(result.status().message());
+    return result.status();
+  }
   statistics_.EndStep();
   committing_ = CommitRecord{.job_id = status_.job_id(),
                              .step = step_,
@@ -106,11 +151,12 @@ absl::Status TrainingProgress::CommitIfComplete(RunTurn& turn) {
 absl::Status TrainingProgress::OnCommitDurable(const absl::Status& stored, RunTurn& turn) {
   WS_CHECK(committing_.has_value());
   if (!stored.ok()) {
-    return absl::Status(
-        stored.code(),
+    return absl::UnavailableError(
         absl::StrCat("step ", step_, ": cannot record the commit: ", stored.message()));
   }
   SendCommit(turn);
+  committed_ = committing_;
+  votes_ = HashVotes();
   ++step_;
   const uint64_t steps = plan_.job.training().steps();
   status_.set_step(step_);
@@ -164,6 +210,7 @@ absl::Status TrainingProgress::OnValidation(const PlacedProcess& from,
   const absl::StatusOr<double> loss = validation_->Result();
   if (!loss.ok()) return loss.status();
   validation_.reset();
+  validated_steps_ = report.step() + 1;
   status_.set_val_loss(*loss);
   status_.set_has_val_loss(true);
   turn.events.push_back(absl::StrFormat("validation after %d steps: loss %.6g", step_, *loss));
@@ -219,7 +266,7 @@ absl::Status TrainingProgress::CheckpointFailed(uint64_t steps_done, const std::
                                                 RunTurn& turn) {
   checkpoints_.erase(steps_done);
   const std::string line = absl::StrCat("checkpoint after ", steps_done, " steps failed: ", why);
-  if (steps_done == plan_.job.training().steps()) return absl::DataLossError(line);
+  if (steps_done == plan_.job.training().steps()) return absl::ResourceExhaustedError(line);
   turn.events.push_back(line);
   return absl::OkStatus();
 }

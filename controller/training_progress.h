@@ -6,9 +6,15 @@
 //   CheckpointWritten of all MemoryX nodes -> SealCheckpoint on the first one -> hashes
 //
 // A checkpoint is written and sealed while the next steps run. One that fails is an event; only the
-// last one ends the job. A status that is returned ends the job with that line.
+// last one matters more. A status that is returned ends the epoch with that line:
+//   OUT_OF_RANGE        a number is not finite: bad()
+//   ABORTED             wafers disagree about a micro-batch: dispute()
+//   RESOURCE_EXHAUSTED  the last checkpoint could not be written
+//   UNAVAILABLE         the commit could not be recorded
+//   anything else       the report cannot be true
 //
-// Pure; not thread-safe.
+// An epoch that diagnoses, or settles a dispute, does one step for its answer and never commits it:
+// counted() says that the answer is there. Pure; not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +24,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "controller/placement.h"
+#include "controller/epoch_end.h"
+#include "controller/epoch_terms.h"
+#include "controller/membership.h"
 #include "controller/run_statistics.h"
 #include "controller/run_turn.h"
 #include "controller/step_tally.h"
@@ -28,8 +36,9 @@ namespace waferstream {
 
 class TrainingProgress {
  public:
-  // `plan` and `status` outlive this; `status` is kept up to date.
-  TrainingProgress(const Plan& plan, uint64_t start_step, JobStatus& status);
+  // All references outlive this; `status` is kept up to date.
+  TrainingProgress(const Plan& plan, const EpochTerms& terms, JobStatus& status,
+                   RunStatistics& statistics);
 
   absl::Status OnReport(const PlacedProcess& from, const NodeReport& report, RunTurn& turn);
 
@@ -43,6 +52,13 @@ class TrainingProgress {
 
   // The last step is committed, validated and in a sealed checkpoint.
   bool done() const;
+  // The last commit of this epoch; nullopt: there was none.
+  const std::optional<CommitRecord>& committed() const { return committed_; }
+  // Steps done at the last validation of this epoch; 0: there was none.
+  uint64_t validated_steps() const { return validated_steps_; }
+  bool counted() const { return counted_; }
+  const BadNumbers& bad() const { return bad_; }
+  const Dispute& dispute() const { return dispute_; }
 
  private:
   struct Checkpoint {
@@ -58,19 +74,29 @@ class TrainingProgress {
                             RunTurn& turn);
   // Whether a report of `step` is for the tally; false: it is about a step long committed.
   absl::StatusOr<bool> IsCurrent(uint64_t step) const;
+  void Inspect(const PlacedProcess& from, const WaferStep& report);
+  absl::Status CheckVotes();
   absl::Status CommitIfComplete(RunTurn& turn);
   void SendCommit(RunTurn& turn) const;
   absl::Status ExpectAfterCommit();
   absl::Status CheckpointFailed(uint64_t steps_done, const std::string& why, RunTurn& turn);
 
   const Plan& plan_;
+  const EpochTerms& terms_;
   JobStatus& status_;
-  RunStatistics statistics_;
+  RunStatistics& statistics_;
   uint64_t step_;
   std::optional<StepTally> tally_;          // of step_; none once all steps are committed
   std::optional<CommitRecord> committing_;  // being made durable
   std::optional<ValidationTally> validation_;
   std::map<uint64_t, Checkpoint> checkpoints_;  // by steps_done; not yet sealed
+  HashVotes votes_;                             // of step_
+  std::optional<uint32_t> bad_micro_batch_;     // of step_: the first whose loss is not finite
+  BadNumbers bad_;
+  Dispute dispute_;
+  bool counted_ = false;
+  std::optional<CommitRecord> committed_;
+  uint64_t validated_steps_ = 0;
 };
 
 }  // namespace waferstream

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "controller/grpc_status.h"
+#include "controller/job_state.h"
 
 namespace waferstream {
 
@@ -55,7 +56,7 @@ void WatchStream::Advance() {
   busy_ = true;
   changed_ = false;
   message_ = *host_.board().Find(job_id_);
-  if (message_.state() >= DONE) return SendLast();
+  if (IsFinal(message_.state())) return SendLast();
   StartWrite(&message_);
 }
 

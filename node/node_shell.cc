@@ -181,9 +181,10 @@ absl::StatusOr<SealReply> NodeShell::Seal(const SealRequest& request) {
 
 absl::Status NodeShell::Release(const EpochRef& ref) {
   absl::MutexLock lock(&control_);
-  if (executor_.Call([&] { return Find(ref).ok(); })) StopCurrent();
   // A late Release of an older epoch must not take what a newer one keeps.
-  if (ref.job_id() == newest_.job_id() && ref.epoch() >= newest_.epoch()) role_.Release();
+  if (ref.job_id() != newest_.job_id() || ref.epoch() < newest_.epoch()) return absl::OkStatus();
+  StopCurrent();
+  role_.Release();
   return absl::OkStatus();
 }
 

@@ -32,6 +32,9 @@ std::optional<Pass> AfterValidation(const Plan& plan, const Pass& pass) {
 }  // namespace
 
 std::optional<Pass> FirstPass(const Plan& plan, uint64_t start_step) {
+  if (!plan.is_generation() && start_step > 0 && plan.ValidationDue(start_step)) {
+    return Pass{PassKind::kValidation, start_step - 1, 0};
+  }
   return FirstOfStep(plan, start_step);
 }
 

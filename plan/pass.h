@@ -21,7 +21,8 @@ struct Pass {
   friend bool operator==(const Pass&, const Pass&) = default;
 };
 
-// The first pass of a job that has done `start_step` steps; nullopt when nothing is left to do.
+// The first pass of a job that has done `start_step` steps; nullopt when nothing is left to do. A
+// validation that is due after them is taken (again): whoever starts here cannot know that it was.
 std::optional<Pass> FirstPass(const Plan& plan, uint64_t start_step);
 std::optional<Pass> NextPass(const Plan& plan, const Pass& pass);
 

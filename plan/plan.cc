@@ -49,14 +49,21 @@ LeafSpan Plan::ValidationLeaves(int wave, int wafer) const {
   return LeavesOf(validation_leaves, validation_waves, wave, shape.wafers, wafer);
 }
 
-bool Plan::ValidationDue(uint64_t steps_done) const {
-  const uint64_t every = job.training().validate_every();
-  return validation_waves > 0 && IsDue(steps_done, every, job.training().steps());
-}
-
-bool Plan::CheckpointDue(uint64_t steps_done) const {
+bool IsCheckpointDue(const JobSpec& job, uint64_t steps_done) {
   return IsDue(steps_done, job.checkpoint().every(), job.training().steps());
 }
+
+bool IsValidationDue(const JobSpec& job, uint64_t steps_done) {
+  const uint64_t every = job.training().validate_every();
+  if (job.data().validation().empty() || every == 0) return false;
+  return IsDue(steps_done, every, job.training().steps());
+}
+
+bool Plan::ValidationDue(uint64_t steps_done) const {
+  return validation_waves > 0 && IsValidationDue(job, steps_done);
+}
+
+bool Plan::CheckpointDue(uint64_t steps_done) const { return IsCheckpointDue(job, steps_done); }
 
 uint64_t Plan::Batch(uint64_t step) const {
   uint64_t batch = step;

@@ -135,6 +135,10 @@ struct Plan {
 // RESOURCE_EXHAUSTED: it cannot fit; the message shows the arithmetic and what would make it fit.
 absl::StatusOr<Plan> Compile(const JobSpec& job, const ClusterShape& shape);
 
+// Whether a checkpoint, or a validation, is due after `steps_done` steps of a training job.
+bool IsCheckpointDue(const JobSpec& job, uint64_t steps_done);
+bool IsValidationDue(const JobSpec& job, uint64_t steps_done);
+
 // "auto", "none", "selective", "full": the words of training.recompute.
 const char* RecomputeName(Recompute recompute);
 

@@ -1,0 +1,479 @@
+#include "controller/job_life.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "controller/job_state.h"
+
+namespace waferstream {
+namespace {
+
+constexpr double kFirstPause_s = 0.1;
+constexpr double kLongestPause_s = 5;
+// The last checkpoint is tried so often before somebody has to make room for it.
+constexpr int kSaveAttempts = 3;
+
+double PauseAfter(int attempts) {
+  if (attempts <= 2) return 0;
+  return std::min(kFirstPause_s * (1 << std::min(attempts - 2, 16)), kLongestPause_s);
+}
+
+double TokensPerStep(const JobSpec& job) {
+  return static_cast<double>(job.training().global_batch()) * job.model().context();
+}
+
+Roster MakeRoster(const std::vector<PlacedProcess>& placed, const NodeTable& nodes) {
+  Roster roster;
+  for (const PlacedProcess& process : placed) {
+    const RegisterRequest& info = nodes.nodes().at(process.node_id).info;
+    Member* member = process.role == MEMORYX  ? roster.add_memoryx()
+                     : process.role == SWARMX ? roster.add_swarmx()
+                                              : roster.add_wafers();
+    member->set_node_id(info.node_id());
+    member->set_host(info.host());
+    member->set_fabric_port(info.fabric_port());
+  }
+  return roster;
+}
+
+bool SameResult(const CommitRecord& a, const CommitRecord& b) {
+  return a.loss == b.loss && a.norm == b.norm && a.clip_factor == b.clip_factor &&
+         a.learning_rate == b.learning_rate;
+}
+
+}  // namespace
+
+JobLife::JobLife(JobRecord record, std::vector<CommitRecord> commits, double patience_s,
+                 double now_s)
+    : record_(std::move(record)),
+      holdings_(record_.memory.holdings()),
+      patience_s_(patience_s),
+      statistics_(TokensPerStep(record_.status.job())),
+      ended_s_(now_s),
+      recorded_(record_.memory.members_size() > 0) {
+  for (CommitRecord& commit : commits) commits_[commit.step] = std::move(commit);
+}
+
+JobRecord JobLife::Record() const {
+  JobRecord record = record_;
+  record.status.clear_traffic();  // only worth knowing while the job runs
+  holdings_.CopyTo(record.memory.mutable_holdings());
+  return record;
+}
+
+bool JobLife::final() const { return IsFinal(record_.status.state()); }
+
+// -- between epochs ------------------------------------------------------------------------------
+
+bool JobLife::WantsEpoch(const NodeTable& nodes, double now_s) const {
+  if (final() || paused() || run_ != nullptr || pending_.has_value()) return false;
+  if (now_s < not_before_s_) return false;
+  return !recorded_ || now_s >= ended_s_ + patience_s_ || AllMembersHere(nodes);
+}
+
+bool JobLife::AllMembersHere(const NodeTable& nodes) const {
+  return std::all_of(record_.memory.members().begin(), record_.memory.members().end(),
+                     [&](const JobMemory::Member& member) {
+                       const auto at = nodes.nodes().find(member.node_id());
+                       return at != nodes.nodes().end() && !at->second.lost;
+                     });
+}
+
+std::optional<double> JobLife::NextTimer(double now_s) const {
+  if (run_ != nullptr) return run_->deadline_s();
+  if (final() || paused()) return std::nullopt;
+  if (now_s < not_before_s_) return not_before_s_;
+  const double patient_until_s = ended_s_ + patience_s_;
+  const bool is_patient = recorded_ || !holdings_.empty();
+  if (is_patient && now_s < patient_until_s) return patient_until_s;
+  return std::nullopt;  // a node that registers or is freed is what it waits for
+}
+
+MemberNeeds JobLife::Needs(double now_s) const {
+  MemberNeeds needs;
+  needs.job_id = status().job_id();
+  needs.cluster = &status().job().cluster();
+  needs.generates = !trains();
+  needs.begun = status().epoch() > 0;
+  needs.kernel_isa = status().kernel_isa();
+  needs.holdings = &holdings_;
+  needs.may_load = now_s >= ended_s_ + patience_s_;
+  for (const auto& [node_id, strikes] : strikes_) {
+    if (strikes >= kStrikesMax) needs.excluded.insert(node_id);
+  }
+  // Whoever computed what is in doubt gets other micro-batches.
+  needs.rotation = bad_.has_value() ? 1 : 0;
+  return needs;
+}
+
+void JobLife::Wait(const std::string& reason, RunTurn& turn) {
+  if (status().state() == PREPARING && status().reason() == reason) return;
+  record_.status.set_state(PREPARING);
+  record_.status.set_reason(reason);
+  turn.events.push_back(reason);
+  turn.publish = true;
+}
+
+bool JobLife::complete() const {
+  const uint64_t steps = status().steps();
+  return trains() && status().step() == steps && status().checkpoint_step() == steps &&
+         (!IsValidationDue(status().job(), steps) || record_.memory.validated_steps() == steps);
+}
+
+EpochTerms JobLife::NextTerms(const Membership& members) const {
+  EpochTerms terms;
+  terms.keep = members.keep;
+  if (!trains()) return terms;
+  terms.start_step = status().step();
+  terms.restore = !members.keep && status().checkpoint_step() > 0 ? status().checkpoint() : "";
+  const auto last = commits_.find(terms.start_step - 1);
+  if (terms.keep && terms.start_step > 0 && last != commits_.end())
+    terms.last_commit = last->second;
+  terms.checkpoint_now = IsCheckpointDue(status().job(), terms.start_step) &&
+                         terms.start_step > record_.memory.first_step() &&
+                         terms.start_step > status().checkpoint_step();
+  if (dispute_.has_value() && terms.start_step == dispute_->step) {
+    terms.disputed = {dispute_->micro_batch};
+  }
+  terms.diagnose = bad_.has_value();
+  return terms;
+}
+
+void JobLife::RememberMembers(const Membership& members, const NodeTable& nodes) {
+  record_.memory.clear_members();
+  for (const PlacedProcess& process : members.placed) {
+    const KnownNode& node = nodes.nodes().at(process.node_id);
+    JobMemory::Member* member = record_.memory.add_members();
+    member->set_node_id(process.node_id);
+    member->set_incarnation(node.info.incarnation());
+    if (process.role == WAFER) record_.status.set_kernel_isa(node.info.kernel_isa());
+  }
+}
+
+void JobLife::Rewind(uint64_t step, RunTurn& turn) {
+  holdings_.Clear();
+  record_.memory.set_validated_steps(std::min(record_.memory.validated_steps(), step));
+  if (step == status().step()) return;
+  turn.events.push_back(absl::StrFormat(
+      "no node holds all weights after %d steps any more: going back to step %d (%s)",
+      status().step(), step,
+      status().checkpoint_step() > 0 ? status().checkpoint() : "where the job began"));
+  turn.rewind = RewindRecord{status().job_id(), step};
+  record_.status.set_step(step);
+}
+
+void JobLife::MakeEpoch(const Membership& members, const NodeTable& nodes, double lease_s,
+                        RunTurn& turn) {
+  turn.record = turn.publish = true;
+  recorded_ = false;
+  if (complete()) return End(DONE, "", turn);
+  if (trains() && !members.keep && status().epoch() > 0) {
+    Rewind(std::max(status().checkpoint_step(), record_.memory.first_step()), turn);
+  }
+  if (!trains()) ResetGeneration();
+  absl::StatusOr<Plan> plan = Compile(status().job(), members.shape);
+  if (!plan.ok()) return End(FAILED, std::string(plan.status().message()), turn);
+  record_.status.set_epoch(status().epoch() + 1);
+  record_.status.set_state(PREPARING);
+  record_.status.clear_reason();
+  record_.status.set_wafers(members.shape.wafers);
+  record_.status.set_sram_planned_bytes(plan->sram.bytes);
+  RememberMembers(members, nodes);
+  if (!started_s_.has_value()) started_s_ = turn.now.steady_s;
+  noted_steps_ = status().step();
+  turn.events.push_back(absl::StrFormat(
+      "epoch %d: preparing %d MemoryX, %d SwarmX and %d wafer nodes", status().epoch(),
+      members.shape.memoryx, members.shape.swarmx, members.shape.wafers));
+  JobRun::Setup setup{.plan = *std::move(plan),
+                      .terms = NextTerms(members),
+                      .roster = MakeRoster(members.placed, nodes),
+                      .members = members,
+                      .lease_s = lease_s};
+  run_ = std::make_unique<JobRun>(std::move(setup), record_.status, statistics_);
+}
+
+void JobLife::ResetGeneration() {
+  record_.status.clear_generated();
+  record_.status.set_step(0);
+}
+
+void JobLife::BeginEpoch(const absl::Status& stored, RunTurn& turn) {
+  if (stored.ok()) return Deliver(turn, [&](JobRun& run) { run.Begin(turn); });
+  run_.reset();
+  Pause(absl::StrCat("cannot record the epoch: ", stored.message()), turn);
+}
+
+// -- during an epoch -----------------------------------------------------------------------------
+
+void JobLife::Deliver(RunTurn& turn, absl::FunctionRef<void(JobRun&)> event) {
+  if (run_ == nullptr) return;
+  const bool was_prepared = run_->prepared();
+  event(*run_);
+  if (run_->prepared() && !was_prepared && !run_->terms().keep && trains()) {
+    const auto& shards = run_->plan().shape.shards;
+    for (size_t s = 0; s < shards.size(); ++s) {
+      for (const int owner : shards[s].owners) {
+        const auto& member = record_.memory.members(owner);  // MemoryX processes come first
+        holdings_.Add(member.node_id(), member.incarnation(), static_cast<int>(s));
+      }
+    }
+    turn.record = true;
+  }
+  Follow(turn);
+  if (turn.commit.has_value()) pending_ = turn.commit;
+}
+
+void JobLife::OnCommitDurable(const absl::Status& stored, RunTurn& turn) {
+  if (!pending_.has_value()) return;
+  const CommitRecord commit = *std::exchange(pending_, std::nullopt);
+  if (run_ != nullptr && !run_->end().has_value()) {
+    return Deliver(turn, [&](JobRun& run) { run.OnCommitDurable(stored, turn); });
+  }
+  if (!stored.ok() || final()) return;
+  commits_[commit.step] = commit;
+  record_.status.set_step(commit.step + 1);
+  record_.status.set_loss(commit.loss);
+  attempts_ = 0;
+  turn.publish = turn.record = true;
+}
+
+void JobLife::OnReport(int process, const NodeReport& report, uint64_t incarnation, RunTurn& turn) {
+  if (run_ != nullptr && report.has_shard_filled()) {
+    const auto& shards = run_->plan().shape.shards;
+    const uint32_t shard = report.shard_filled().shard();
+    const bool fills =
+        shard < shards.size() &&
+        std::count(shards[shard].filling.begin(), shards[shard].filling.end(), process) > 0;
+    if (fills && !run_->end().has_value() && run_->prepared()) {
+      holdings_.Add(report.node_id(), incarnation, static_cast<int>(shard));
+      turn.events.push_back(absl::StrCat(report.node_id(), " now holds a copy of shard ", shard));
+      turn.record = true;
+    }
+  }
+  Deliver(turn, [&](JobRun& run) { run.OnReport(process, report, turn); });
+}
+
+bool JobLife::MayChangeMembers() const {
+  return run_ != nullptr && !run_->end().has_value() && trains() && status().state() == RUNNING &&
+         status().step() < status().steps() && !run_->terms().only_counts();
+}
+
+void JobLife::Follow(RunTurn& turn) {
+  NoteCommit(turn);
+  if (started_s_.has_value()) record_.status.set_seconds(turn.now.steady_s - *started_s_);
+  if (run_ == nullptr || !run_->end().has_value()) return;
+  const EpochEnd end = *run_->end();
+  run_.reset();
+  ended_s_ = turn.now.steady_s;
+  OnEpochEnd(end, turn);
+}
+
+void JobLife::NoteCommit(RunTurn& turn) {
+  if (run_ == nullptr || run_->training() == nullptr) return;
+  const TrainingProgress& training = *run_->training();
+  record_.memory.set_validated_steps(
+      std::max(record_.memory.validated_steps(), training.validated_steps()));
+  // Older ones can no longer be done again.
+  const uint64_t keep_from = std::max<uint64_t>(status().checkpoint_step(), 1) - 1;
+  commits_.erase(commits_.begin(), commits_.lower_bound(keep_from));
+  const std::optional<CommitRecord>& commit = training.committed();
+  if (!commit.has_value() || commit->step < noted_steps_) return;
+  noted_steps_ = commit->step + 1;
+  attempts_ = 0;
+  const auto before = commits_.find(commit->step);
+  const bool differs = before != commits_.end() && !SameResult(before->second, *commit);
+  if (differs) {
+    turn.events.push_back(absl::StrFormat(
+        "step %d came out different when it was done again: loss %.17g and norm %.17g, before "
+        "%.17g "
+        "and %.17g",
+        commit->step, commit->loss, commit->norm, before->second.loss, before->second.norm));
+  }
+  commits_[commit->step] = *commit;
+}
+
+void JobLife::OnEpochEnd(const EpochEnd& end, RunTurn& turn) {
+  turn.publish = turn.record = true;
+  switch (end.kind) {
+    case EpochEnd::Kind::kDone:
+      return End(DONE, "", turn);
+    case EpochEnd::Kind::kFailed:
+      return End(FAILED, end.reason, turn);
+    case EpochEnd::Kind::kPause:
+      return Pause(end.reason, turn);
+    case EpochEnd::Kind::kSwap:
+      record_.status.set_state(PREPARING);
+      turn.events.push_back(end.reason);
+      return;
+    case EpochEnd::Kind::kRedo:
+      return Redo(end, turn);
+    case EpochEnd::Kind::kNoNumbers:
+      bad_ = end.bad;
+      return Retry(absl::StrCat(end.reason, "; looking for where it came from"), turn);
+    case EpochEnd::Kind::kDispute:
+      dispute_ = end.dispute;
+      return Retry(end.reason, turn);
+    case EpochEnd::Kind::kCounted:
+      return OnCounted(end, turn);
+    case EpochEnd::Kind::kUnsaved:
+      if (++unsaved_ < kSaveAttempts) return Retry(end.reason, turn);
+      unsaved_ = 0;
+      return Pause(absl::StrCat(end.reason, "; make room for it, then resume"), turn);
+  }
+}
+
+void JobLife::Redo(const EpochEnd& end, RunTurn& turn) {
+  if (end.damage.has_value()) {
+    if (end.damage->shards.empty()) holdings_.DropNode(end.damage->node_id);
+    for (const uint32_t shard : end.damage->shards) {
+      holdings_.Drop(end.damage->node_id, static_cast<int>(shard));
+    }
+  }
+  if (attempts_ == 0) strikes_.clear();  // there has been progress since
+  if (!end.suspect.empty() && ++strikes_[end.suspect] == kStrikesMax) {
+    turn.events.push_back(absl::StrCat(end.suspect, " ended ", kStrikesMax,
+                                       " epochs without progress and is left out if possible"));
+  }
+  Retry(end.reason, turn);
+}
+
+void JobLife::Retry(const std::string& reason, RunTurn& turn) {
+  record_.status.set_redone_steps(status().redone_steps() + 1);
+  if (++attempts_ >= kAttemptsMax) {
+    return End(FAILED, absl::StrCat("given up after ", attempts_, " attempts: ", reason), turn);
+  }
+  not_before_s_ = turn.now.steady_s + PauseAfter(attempts_);
+  record_.status.set_state(PREPARING);
+  record_.status.set_reason(reason);
+  turn.events.push_back(absl::StrCat(reason, "; the step is done again"));
+  turn.publish = turn.record = true;
+}
+
+void JobLife::OnCounted(const EpochEnd& end, RunTurn& turn) {
+  if (dispute_.has_value()) return SettleDispute(end.dispute, turn);
+  ReportBadNumbers(end.bad, turn);
+}
+
+void JobLife::SettleDispute(const Dispute& again, RunTurn& turn) {
+  const Dispute first = *std::exchange(dispute_, std::nullopt);
+  const std::optional<uint64_t> truth = Majority(again.votes);
+  if (!truth.has_value()) {
+    return Pause(absl::StrCat("micro-batch ", first.micro_batch, " of step ", first.step,
+                              " came out different on every wafer (", Describe(again.votes),
+                              "); add a wafer to settle it, or cordon the one that you distrust, "
+                              "then resume"),
+                 turn);
+  }
+  std::set<std::string> liars;
+  for (const Votes* votes : {&first.votes, &again.votes}) {
+    for (const auto& [node_id, hash] : *votes) {
+      if (hash != *truth) liars.insert(node_id);
+    }
+  }
+  const std::string evidence =
+      absl::StrFormat("micro-batch %d of step %d is %016x; first: %s; again: %s", first.micro_batch,
+                      first.step, *truth, Describe(first.votes), Describe(again.votes));
+  for (const std::string& liar : liars) {
+    turn.events.push_back(absl::StrCat(liar, " computed wrong and is cordoned: ", evidence));
+    turn.cordons.push_back({liar, true, /*draining=*/true, evidence});
+  }
+  Retry(absl::StrCat(absl::StrJoin(liars, " and "), " computed wrong"), turn);
+}
+
+void JobLife::ReportBadNumbers(const BadNumbers& again, RunTurn& turn) {
+  const BadNumbers first = *std::exchange(bad_, std::nullopt);
+  std::string report = first.what;
+  if (!first.wafer.empty()) absl::StrAppend(&report, " (on ", first.wafer, ")");
+  const bool alone = status().wafers() < 2;
+  if (again.what.empty()) {
+    absl::StrAppend(&report, "; computed again ", alone ? "there" : "on other wafers",
+                    ", all numbers are finite: it was the machine");
+  } else {
+    absl::StrAppend(&report, "; computed again ",
+                    alone ? "there (there is no other wafer)" : "on other wafers",
+                    ", it comes out like that too: it is the model");
+  }
+  if (again.first.has_value()) {
+    absl::StrAppend(&report, "; first in ", again.first->where(), ", micro-batch ",
+                    again.first->micro_batch(), ", on ", again.first_wafer);
+  }
+  Pause(
+      absl::StrCat(report, ". Resume as it is, with another learning rate, or without this batch"),
+      turn);
+}
+
+void JobLife::OnStoreTrouble(const std::string& what, RunTurn& turn) {
+  record_.status.set_reason(absl::StrCat("waits to be recorded: ", what));
+  turn.publish = true;
+}
+
+void JobLife::OnStoreWell(const std::string& what, RunTurn& turn) {
+  turn.events.push_back(absl::StrCat("was held up, because it could not be recorded: ", what));
+  if (!paused()) record_.status.clear_reason();
+  turn.publish = true;
+}
+
+// -- ends ----------------------------------------------------------------------------------------
+
+void JobLife::Pause(const std::string& reason, RunTurn& turn) {
+  record_.status.set_state(PAUSED);
+  record_.status.set_reason(reason);
+  turn.events.push_back(absl::StrCat("paused: ", reason));
+  turn.publish = turn.record = true;
+}
+
+absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
+  if (!request.request_id().empty() && request.request_id() == record_.memory.resume_request_id()) {
+    return absl::OkStatus();
+  }
+  if (!paused()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "job ", status().job_id(), " is ", JobState_Name(status().state()), ", not PAUSED"));
+  }
+  if (!(request.lr() >= 0)) {
+    return absl::InvalidArgumentError(absl::StrCat("lr: ", request.lr(), " is not positive"));
+  }
+  record_.memory.set_resume_request_id(request.request_id());
+  std::string how = "resumed";
+  if (request.lr() > 0 || request.skip_batch()) {
+    Amendment* amendment = record_.status.mutable_job()->mutable_training()->add_amendments();
+    amendment->set_from_step(status().step());
+    amendment->set_lr(request.lr());
+    amendment->set_skip_batch(request.skip_batch());
+    if (request.lr() > 0) absl::StrAppend(&how, " with learning rate ", request.lr());
+    if (request.skip_batch()) absl::StrAppend(&how, " without the batch of step ", status().step());
+  }
+  attempts_ = 0;
+  strikes_.clear();
+  not_before_s_ = 0;
+  ended_s_ = turn.now.steady_s;
+  record_.status.set_state(PREPARING);
+  record_.status.clear_reason();
+  turn.events.push_back(how);
+  turn.publish = turn.record = true;
+  return absl::OkStatus();
+}
+
+void JobLife::Cancel(RunTurn& turn) {
+  if (!final()) End(CANCELLED, "cancelled by the user", turn);
+}
+
+void JobLife::End(JobState state, const std::string& reason, RunTurn& turn) {
+  run_.reset();
+  record_.status.set_state(state);
+  record_.status.set_reason(reason);
+  record_.status.set_seconds_left(0);
+  holdings_.Clear();
+  record_.memory.clear_members();
+  const char* what = state == DONE ? "done" : state == FAILED ? "failed: " : "";
+  turn.events.push_back(absl::StrCat(what, reason));
+  turn.calls.clear();
+  turn.commit.reset();
+  turn.record = turn.publish = true;
+}
+
+}  // namespace waferstream

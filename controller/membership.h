@@ -1,0 +1,54 @@
+// Who takes part in a job's next epoch.
+//
+// A new job gets all it asks for at once, or waits (gang placement). A job that has begun goes on
+// with what there is, within its bounds: the members of its last epoch that are left, and free
+// nodes in the place of those that are not. Draining nodes are left out where the job can do
+// without.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "controller/node_table.h"
+#include "controller/shard_map.h"
+#include "plan/plan.h"
+
+namespace waferstream {
+
+// One process of the plan and the node it runs on.
+struct PlacedProcess {
+  Role role = MEMORYX;
+  int index = 0;  // process index of the role in the plan
+  std::string node_id;
+};
+
+struct Membership {
+  std::vector<PlacedProcess> placed;  // in the order MemoryX, SwarmX, wafers
+  ClusterShape shape;
+  bool keep = false;  // the owners hold their shards; otherwise all are loaded
+};
+
+struct MemberNeeds {
+  std::string job_id;
+  const ClusterSpec* cluster = nullptr;
+  bool generates = false;  // a generation job: one copy of every shard
+  bool begun = false;      // it has had an epoch
+  std::string kernel_isa;  // that its wafers must have; empty: any one
+  const ShardMap* holdings = nullptr;
+  bool may_load = true;  // if nobody holds some shard: load all, rather than wait for a holder
+  std::set<std::string> excluded;  // nodes that failed this job too often
+  int rotation = 0;  // moves micro-batches to other wafers: wafer i takes the place of i + 1
+};
+
+// Deterministic in its arguments. All wafers compute with one kernel_isa, because the job's numbers
+// depend on it; of several that would do, the one with the most nodes is taken.
+// UNAVAILABLE: the reason to wait, e.g. "waiting for 2 more wafer nodes".
+absl::StatusOr<Membership> ChooseMembers(const MemberNeeds& needs, const NodeTable& nodes);
+
+// Whether an epoch with `next` instead of `now` would be worth its price: it has nodes that `now`
+// has not, is without some that should leave, or fills copies that are missing.
+bool IsBetter(const Membership& next, const Membership& now);
+
+}  // namespace waferstream
