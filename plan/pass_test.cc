@@ -39,7 +39,11 @@ TEST(Pass, ValidationFollowsTheStepsItIsDueAfter) {
   plan.waves = 1;
   plan.validation_waves = 2;
   plan.job.mutable_training()->set_validate_every(2);
+  plan.job.mutable_data()->set_validation("val.bin");
   EXPECT_EQ(Walk(plan, 0), "F0.0 B0.0 !F1.0 B1.0 !V1.0 V1.1 !F2.0 B2.0 !V2.0 V2.1");
+  // Whoever starts where one is due takes it first.
+  EXPECT_EQ(Walk(plan, 2), "!V1.0 V1.1 !F2.0 B2.0 !V2.0 V2.1");
+  EXPECT_EQ(Walk(plan, 3), "!V2.0 V2.1");
 }
 
 TEST(Pass, AJobResumesAtItsFirstUndoneStep) {
