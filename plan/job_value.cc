@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -119,8 +120,39 @@ absl::Status SetFlagFromYaml(const JobKey& key, const YAML::Node& value, JobSpec
   return absl::OkStatus();
 }
 
+// Bytes after the first one of a UTF-8 sequence; nullopt: none begins so.
+std::optional<size_t> FollowingBytes(uint8_t lead) {
+  if (lead < 0x80) return 0;
+  if (lead >= 0xC2 && lead < 0xE0) return 1;
+  if (lead >= 0xE0 && lead < 0xF0) return 2;
+  if (lead >= 0xF0 && lead < 0xF5) return 3;
+  return std::nullopt;
+}
+
+// Without overlong forms and surrogates: as protobuf has it.
+bool IsUtf8(absl::string_view text) {
+  constexpr uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
+  for (size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<uint8_t>(text[i++]);
+    const auto following = FollowingBytes(lead);
+    if (!following || *following > text.size() - i) return false;
+    uint32_t point = *following == 0 ? lead : lead & (0x3F >> *following);
+    for (size_t end = i + *following; i < end; ++i) {
+      const auto byte = static_cast<uint8_t>(text[i]);
+      if ((byte & 0xC0) != 0x80) return false;
+      point = point << 6 | (byte & 0x3F);
+    }
+    if (point < kLeast[*following] || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 absl::Status SetTextFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& job) {
   ASSIGN_OR_RETURN(const std::string text, Scalar(key, value, true));
+  // A message with other bytes in it would be refused by whoever receives it.
+  if (!IsUtf8(text)) return absl::InvalidArgumentError(absl::StrCat(key.path, ": is not UTF-8"));
   if (text.empty() && key.required) {
     return absl::InvalidArgumentError(absl::StrCat(key.path, ": has no value"));
   }

@@ -168,6 +168,17 @@ TEST(JobYaml, RefusesBadOverrides) {
             "job.yaml: training.optimizer: give one of adamw, sgd");
 }
 
+TEST(JobYaml, TextIsUtf8) {
+  for (const char* good : {"caf\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"}) {
+    EXPECT_EQ(MustParse(kAusten, {absl::StrCat("name=\"", good, "\"")}).name(), good);
+  }
+  // A stray byte, an overlong form, one that is cut off, a byte that never occurs.
+  for (const char* bad : {"caf\xE9", "\xE0\x82\xAC", "\xF0\x9F", "gpt\xFF\xFF"}) {
+    EXPECT_EQ(RefusalOf(absl::StrReplaceAll(kAusten, {{"austen-gpt", bad}})),
+              "job.yaml:1: name: is not UTF-8");
+  }
+}
+
 TEST(JobYaml, ReadsAFileAndResolvesDataBesideIt) {
   const std::filesystem::path folder = std::getenv("TEST_TMPDIR");
   std::ofstream(folder / "a.yaml") << kAusten;
