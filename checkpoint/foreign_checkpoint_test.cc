@@ -119,6 +119,17 @@ TEST(Config, HuggingFacesOwnDefaultsAreUnderstood) {
             absl::StatusCode::kDataLoss);
 }
 
+// A file's sizes are no promise: they are refused before anything is made of that size.
+TEST(Config, SizesOutOfBoundsAreRefusedByField) {
+  ModelSpec model = OddJob("").model();
+  model.set_layers(4294967295);
+  EXPECT_THAT(std::string(BuildParameters(model).status().message()),
+              HasSubstr("model.layers: 4.29497e+09 must be at most 4096"));
+  model = OddJob("").model();
+  model.set_ffn(4294967295);
+  EXPECT_THAT(std::string(BuildParameters(model).status().message()), HasSubstr("model.ffn"));
+}
+
 TEST(Initialise, DoesNotDependOnTheTiling) {
   Parameter p;
   p.rows = 13;

@@ -178,6 +178,8 @@ TEST(Compile, ContradictionsAreRefusedByName) {
        [](JobSpec& j) { j.mutable_training()->clear_optimizer(); }},
       {"training.tile: 0 must be at least 1",
        [](JobSpec& j) { j.mutable_training()->set_tile_elements(0); }},
+      {"model.layers: 4097 must be at most 4096",
+       [](JobSpec& j) { j.mutable_model()->set_layers(4097); }},
       {"model.family: \"bert\" is not known",
        [](JobSpec& j) { j.mutable_model()->set_family("bert"); }},
   };
@@ -190,6 +192,49 @@ TEST(Compile, ContradictionsAreRefusedByName) {
   }
   EXPECT_EQ(Compile(TestJob(), {.wafers = 0, .memoryx = 1, .swarmx = 1}).status().code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+// A job comes over the network: what it asks for is refused before anything of its size is
+// allocated or tried.
+TEST(Compile, AHostileJobTakesNeitherMemoryNorTime) {
+  const auto refusal = [](void (*spoil)(JobSpec&)) {
+    JobSpec job = TestJob();
+    spoil(job);
+    return std::string(Compile(job, RequestedShape(job)).status().message());
+  };
+  EXPECT_EQ(refusal([](JobSpec& j) {
+              j.mutable_cluster()->set_wafers(1 << 16);
+              j.mutable_cluster()->set_planes(256);
+            }),
+            "cluster.planes: 256 planes of 65536 wafers and 1 MemoryX nodes make more than 1048576 "
+            "channels");
+  EXPECT_EQ(refusal([](JobSpec& j) {
+              j.mutable_cluster()->set_memoryx(1 << 16);
+              j.mutable_cluster()->set_replicas(1 << 16);
+            }),
+            "cluster.memoryx.replicas: 65536 copies of 65536 shards are more than 1048576");
+  EXPECT_EQ(refusal([](JobSpec& j) {
+              j.mutable_model()->set_layers(4096);
+              j.mutable_model()->set_hidden(128);
+              j.mutable_training()->set_tile_elements(32);
+            }),
+            "training.tile: 32 elements make more than 2097152 tiles");
+  // Not a number that a row count could be made of, and unchecked by the keys of training.
+  EXPECT_EQ(refusal([](JobSpec& j) {
+              j.mutable_generate()->set_tokens(1);
+              j.mutable_training()->set_tile_elements(uint64_t{1} << 63);
+            }),
+            "training.tile: 9223372036854775808 must be at most 1073741824");
+  EXPECT_EQ(
+      refusal([](JobSpec& j) { j.mutable_training()->set_global_batch(1 << 17); }),
+      "training.micro_batch: 1 makes 131072 micro-batches of a global batch, more than 65536");
+  // Hundreds of smaller micro-batches, none of which fits.
+  const std::string tried = refusal([](JobSpec& j) {
+    j.mutable_training()->set_global_batch(14414400);
+    j.mutable_training()->set_micro_batch(14414400);
+    j.mutable_cluster()->mutable_wafer()->set_sram_bytes(1);
+  });
+  EXPECT_TRUE(absl::StrContains(tried, "cannot hold one micro-batch")) << tried;
 }
 
 TEST(Compile, TheHashIsThatOfTheInputs) {

@@ -99,6 +99,24 @@ bool WouldFit(const JobSpec& job, int wafers) {
   return plan->sram.bytes <= SramBytes(*plan);
 }
 
+// Those that a job may have, in ascending order.
+std::vector<uint32_t> SmallerMicroBatches(const TrainingSpec& training) {
+  std::vector<uint32_t> divisors;
+  for (uint32_t micro = 1; micro < training.micro_batch(); ++micro) {
+    const bool divides = training.global_batch() % micro == 0;
+    if (divides && training.global_batch() / micro <= kLeavesMax) divisors.push_back(micro);
+  }
+  return divisors;
+}
+
+// Of ascending sizes, the largest that fits; 0: none. A smaller one needs less, so that few are
+// tried.
+template <typename Fits>
+uint32_t LargestThatFits(const std::vector<uint32_t>& sizes, Fits fits) {
+  const auto end = std::partition_point(sizes.begin(), sizes.end(), fits);
+  return end == sizes.begin() ? 0 : *(end - 1);
+}
+
 // Recomputation, verification, and the largest smaller micro_batch, tile and context (the latter
 // two halved), with each of which the job would fit.
 std::vector<std::string> Remedies(const JobSpec& asked, int wafers) {
@@ -114,11 +132,12 @@ std::vector<std::string> Remedies(const JobSpec& asked, int wafers) {
     remedies.push_back("training.verify 0");
   }
   job = asked;
-  for (uint32_t micro = asked.training().micro_batch() - 1; micro >= 1; --micro) {
+  const auto micro_fits = [&](uint32_t micro) {
     job.mutable_training()->set_micro_batch(micro);
-    if (asked.training().global_batch() % micro != 0 || !WouldFit(job, wafers)) continue;
+    return WouldFit(job, wafers);
+  };
+  if (const uint32_t micro = LargestThatFits(SmallerMicroBatches(asked.training()), micro_fits)) {
     remedies.push_back(absl::StrCat("training.micro_batch at most ", micro));
-    break;
   }
   job = asked;
   for (uint64_t tile = asked.training().tile_elements() / 2; tile >= 1; tile /= 2) {

@@ -12,7 +12,8 @@ namespace {
 
 using enum KeyKind;
 
-// Bounds that keep every product of shapes within 64 bits and every count within an int.
+// Bounds that keep every product of shapes within 64 bits, every count within an int, and the time
+// and memory that a plan takes within seconds and a GiB (with the bounds of plan/tables.cc).
 constexpr double kCountMax = 2147483647;
 constexpr double kWidthMax = 1 << 20;
 
@@ -21,7 +22,7 @@ constexpr JobKey kKeys[] = {
 
     // Which families there are is known where their parameters are built (plan/model.cc).
     {.path = "model.family", .fallback = "gpt2"},
-    {.path = "model.layers", .kind = kWhole, .required = true, .low = 1, .high = 1 << 16},
+    {.path = "model.layers", .kind = kWhole, .required = true, .low = 1, .high = 1 << 12},
     {.path = "model.hidden", .kind = kWhole, .required = true, .low = 1, .high = kWidthMax},
     {.path = "model.heads", .kind = kWhole, .required = true, .low = 1, .high = kWidthMax},
     // Tokens are uint16 in data files.
@@ -183,6 +184,15 @@ absl::Status CheckRanges(const JobSpec& job) {
     const absl::string_view section = OptionalSectionOf(key.path);
     if (!section.empty() && !HasSection(job, section)) continue;
     RETURN_IF_ERROR(CheckKey(key, job));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRanges(const ModelSpec& model) {
+  JobSpec job;
+  *job.mutable_model() = model;
+  for (const JobKey& key : kKeys) {
+    if (IsInside(key.path, "model")) RETURN_IF_ERROR(CheckKey(key, job));
   }
   return absl::OkStatus();
 }

@@ -60,4 +60,7 @@ absl::Status CheckRange(const JobKey& key, double value);
 // Every number of a job against its bounds. Of a generation, training and data are not looked at.
 absl::Status CheckRanges(const JobSpec& job);
 
+// The same of a model that comes from elsewhere.
+absl::Status CheckRanges(const ModelSpec& model);
+
 }  // namespace waferstream

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "plan/job_keys.h"
 
 namespace waferstream {
 namespace {
@@ -45,15 +46,7 @@ absl::Status CheckShape(const ModelSpec& m) {
     return absl::InvalidArgumentError(
         absl::StrCat("model.family: \"", m.family(), "\" is not known; there is: gpt2"));
   }
-  const std::pair<const char*, uint32_t> sizes[] = {
-      {"layers", m.layers()}, {"hidden", m.hidden()},   {"heads", m.heads()},
-      {"vocab", m.vocab()},   {"context", m.context()}, {"ffn", m.ffn()},
-  };
-  for (const auto& [field, value] : sizes) {
-    if (value == 0) {
-      return absl::InvalidArgumentError(absl::StrCat("model.", field, ": 0 is not positive"));
-    }
-  }
+  RETURN_IF_ERROR(CheckRanges(m));
   if (m.hidden() % m.heads() != 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "model.hidden: ", m.hidden(), " is not divisible by model.heads: ", m.heads()));

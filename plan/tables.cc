@@ -18,8 +18,13 @@ namespace {
 // A validation takes this many global batches; the same sequences every time.
 constexpr int kValidationBatches = 8;
 constexpr uint64_t kDefaultTileElements = uint64_t{1} << 20;
-// Tile indices are int, and stay far from its end.
-constexpr int64_t kTilesMax = int64_t{1} << 30;
+// A trillion parameters in tiles of a million take half of it. With the next ones: what a job
+// may make its plan allocate and try, whoever sent it.
+constexpr int64_t kTilesMax = int64_t{1} << 21;
+constexpr uint64_t kTileElementsMax = uint64_t{1} << 30;
+constexpr int64_t kChannelsMax = int64_t{1} << 20;
+// Entries of all shards' lists of owners.
+constexpr int64_t kHoldersMax = int64_t{1} << 20;
 
 absl::Status CheckShape(const ClusterShape& shape) {
   const std::pair<const char*, int> counts[] = {
@@ -61,10 +66,16 @@ absl::Status CheckCluster(const ClusterSpec& cluster) {
 }
 
 absl::Status CheckBatch(const TrainingSpec& training) {
-  if (training.global_batch() % training.micro_batch() == 0) return absl::OkStatus();
+  if (training.global_batch() % training.micro_batch() != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("training.global_batch: ", training.global_batch(),
+                     " is not divisible by training.micro_batch: ", training.micro_batch()));
+  }
+  const uint32_t leaves = training.global_batch() / training.micro_batch();
+  if (leaves <= kLeavesMax) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("training.global_batch: ", training.global_batch(),
-                   " is not divisible by training.micro_batch: ", training.micro_batch()));
+      absl::StrCat("training.micro_batch: ", training.micro_batch(), " makes ", leaves,
+                   " micro-batches of a global batch, more than ", kLeavesMax));
 }
 
 absl::Status CheckOptimizer(const TrainingSpec& training) {
@@ -82,7 +93,29 @@ JobSpec AsOneSequence(JobSpec job) {
   return job;
 }
 
+// Every plane has a channel from each MemoryX process to its root, and at most two for each wafer
+// below it.
+absl::Status CheckSizes(const JobSpec& job, const ClusterShape& shape) {
+  const ClusterSpec& cluster = job.cluster();
+  const int64_t sources = std::max<int64_t>(shape.memoryx, shape.shards.size());
+  if (cluster.planes() * (sources + 2 * int64_t{shape.wafers}) > kChannelsMax) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cluster.planes: ", cluster.planes(), " planes of ", shape.wafers, " wafers and ", sources,
+        " MemoryX nodes make more than ", kChannelsMax, " channels"));
+  }
+  if (shape.shards.empty() && int64_t{shape.memoryx} * cluster.replicas() > kHoldersMax) {
+    return absl::InvalidArgumentError(absl::StrCat("cluster.memoryx.replicas: ", cluster.replicas(),
+                                                   " copies of ", shape.memoryx,
+                                                   " shards are more than ", kHoldersMax));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckTileCount(const std::vector<Parameter>& parameters, uint64_t tile_elements) {
+  if (tile_elements > kTileElementsMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("training.tile: ", tile_elements, " must be at most ", kTileElementsMax));
+  }
   double tiles = 0;
   for (const Parameter& p : parameters) {
     tiles += 1.0 + static_cast<double>(p.rows) * p.cols / tile_elements;
@@ -135,6 +168,7 @@ absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) 
   RETURN_IF_ERROR(CheckHolders(shape));
   RETURN_IF_ERROR(CheckRanges(job));
   RETURN_IF_ERROR(CheckCluster(job.cluster()));
+  RETURN_IF_ERROR(CheckSizes(job, shape));
   Plan plan;
   plan.job = job.has_generate() ? AsOneSequence(job) : job;
   plan.shape = shape;
