@@ -121,17 +121,17 @@ void MemoryDisk::Crash(const View* view) {
 class MemoryDisk::OpenFile final : public File {
  public:
   OpenFile(View& view, NodePtr node, const std::string& path)
-      : File(path), view_(view), tree_(view.tree_), node_(std::move(node)) {}
+      : File(path), view_(view), node_(std::move(node)) {}
 
   absl::StatusOr<uint64_t> Size() const override {
     RETURN_IF_ERROR(view_.Check(DiskOp::kRead, path()));
-    absl::MutexLock lock(&tree_.mutex_);
+    absl::MutexLock lock(&view_.tree_.mutex_);
     return node_->now.bytes.size();
   }
 
   absl::Status ReadAt(uint64_t offset, void* to, size_t bytes) const override {
     RETURN_IF_ERROR(view_.Check(DiskOp::kRead, path()));
-    absl::MutexLock lock(&tree_.mutex_);
+    absl::MutexLock lock(&view_.tree_.mutex_);
     const std::string& from = node_->now.bytes;
     if (offset > from.size() || bytes > from.size() - offset) {
       return absl::DataLossError(absl::StrCat(path(), " ends at byte ", from.size()));
@@ -159,26 +159,25 @@ class MemoryDisk::OpenFile final : public File {
 
   absl::Status Sync() override {
     RETURN_IF_ERROR(view_.Check(DiskOp::kSync, path()));
-    absl::MutexLock lock(&tree_.mutex_);
-    for (Entry& entry : tree_.log_) {
+    absl::MutexLock lock(&view_.tree_.mutex_);
+    for (Entry& entry : view_.tree_.log_) {
       if (entry.view == &view_ && entry.file == node_) entry.view = nullptr;
     }
-    tree_.Settle();
+    view_.tree_.Settle();
     return absl::OkStatus();
   }
 
  private:
   absl::Status Add(Entry entry) {
-    absl::MutexLock lock(&tree_.mutex_);
+    absl::MutexLock lock(&view_.tree_.mutex_);
     if (view_.crashed_) return Dead(path());
     entry.view = &view_;
     entry.file = node_;
-    tree_.Add(std::move(entry));
+    view_.tree_.Add(std::move(entry));
     return absl::OkStatus();
   }
 
   View& view_;
-  MemoryDisk& tree_;
   const NodePtr node_;
 };
 
