@@ -2,7 +2,8 @@
 # Installs what is missing, builds everything and runs every test. Closes with "N passed, N failed",
 # counted in test cases.
 #   ./test.sh          what every change must pass
-#   ./test.sh --long   also the slow tests (tag "long"), the sanitizers and clang-tidy
+#   ./test.sh --long   also the slow tests (tag "long"), the sanitizers, the fuzzers (a test each)
+#                      and clang-tidy
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -50,6 +51,16 @@ bazel_tests() {
   done
 }
 
+# A test each; scripts/fuzz.sh prints a line for each.
+fuzzers() {
+  local lines
+  lines=$(scripts/fuzz.sh)
+  echo "$lines"
+  if [ -z "$lines" ]; then failed=$((failed + 1)); echo "FAILED: the fuzzers did not run"; fi
+  passed=$((passed + $(grep -cE '_fuzz +ok ' <<<"$lines")))
+  failed=$((failed + $(grep -cE '_fuzz +FAILED ' <<<"$lines")))
+}
+
 label_path() { local path=${1#//}; echo "${path/:/\/}"; }
 
 finish() {
@@ -67,6 +78,7 @@ if $long; then
   unit='tests(//...) except attr(tags, "(long|processes)", tests(//...))'
   bazel_tests "$unit" --config=asan
   bazel_tests "$unit" --config=ubsan
+  fuzzers
   check "clang-tidy" scripts/lint.sh --tidy
 fi
 finish
