@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "base/mark.h"
 #include "base/status.h"
 #include "controller/job_state.h"
 
@@ -133,7 +134,10 @@ void ControllerCore::OnTimer(ControllerTurn& turn) {
   // A timer that comes late means that this controller was stopped: leases ran out unheard.
   const std::optional<double> due_s = NextTimer();
   const double late_s = due_s.has_value() ? turn.now.steady_s - *due_s : 0;
-  if (late_s > options_.lease_s / 2) nodes_.Excuse(late_s);
+  if (late_s > options_.lease_s / 2) {
+    WS_MARK("controller: was away, and excused its nodes");
+    nodes_.Excuse(late_s);
+  }
   now_s_ = turn.now.steady_s;
   for (const std::string& node_id : nodes_.Expire(now_s_)) {
     LoseNode(node_id, absl::StrFormat("was not heard of for %.1f s", options_.lease_s), turn);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "base/mark.h"
 #include "base/status.h"
 #include "controller/job_state.h"
 
@@ -158,6 +159,7 @@ void JobLife::Rewind(uint64_t step, RunTurn& turn) {
   holdings_.Clear();
   record_.memory.set_validated_steps(std::min(record_.memory.validated_steps(), step));
   if (step == status().step()) return;
+  WS_MARK("controller: went back to a checkpoint");
   turn.events.push_back(absl::StrFormat(
       "no node holds all weights after %d steps any more: going back to step %d (%s)",
       status().step(), step,
@@ -176,7 +178,11 @@ void JobLife::MakeEpoch(const Membership& members, const NodeTable& nodes, doubl
   }
   if (!trains()) ResetGeneration();
   absl::StatusOr<Plan> plan = Compile(status().job(), members.shape);
-  if (!plan.ok()) return End(FAILED, std::string(plan.status().message()), turn);
+  if (!plan.ok()) {
+    const std::string why(plan.status().message());
+    // Fewer wafers may need more SRAM each; more nodes may come.
+    return status().epoch() > 0 ? Pause(why, turn) : End(FAILED, why, turn);
+  }
   record_.status.set_epoch(status().epoch() + 1);
   record_.status.set_state(PREPARING);
   record_.status.clear_reason();
@@ -234,6 +240,7 @@ void JobLife::OnCommitDurable(const absl::Status& stored, RunTurn& turn) {
     return Deliver(turn, [&](JobRun& run) { run.OnCommitDurable(stored, turn); });
   }
   if (!stored.ok() || final()) return;
+  WS_MARK("controller: a commit outlived its epoch");
   commits_[commit.step] = commit;
   record_.status.set_step(commit.step + 1);
   record_.status.set_loss(commit.loss);
@@ -249,6 +256,7 @@ void JobLife::OnReport(int process, const NodeReport& report, uint64_t incarnati
         shard < shards.size() &&
         std::count(shards[shard].filling.begin(), shards[shard].filling.end(), process) > 0;
     if (fills && !run_->end().has_value() && run_->prepared()) {
+      WS_MARK("controller: a missing copy was filled");
       holdings_.Add(report.node_id(), incarnation, static_cast<int>(shard));
       turn.events.push_back(absl::StrCat(report.node_id(), " now holds a copy of shard ", shard));
       turn.record = true;
@@ -306,6 +314,7 @@ void JobLife::OnEpochEnd(const EpochEnd& end, RunTurn& turn) {
     case EpochEnd::Kind::kPause:
       return Pause(end.reason, turn);
     case EpochEnd::Kind::kSwap:
+      WS_MARK("controller: members changed between two steps");
       record_.status.set_state(PREPARING);
       turn.events.push_back(end.reason);
       return;
@@ -328,6 +337,7 @@ void JobLife::OnEpochEnd(const EpochEnd& end, RunTurn& turn) {
 
 void JobLife::Redo(const EpochEnd& end, RunTurn& turn) {
   if (end.damage.has_value()) {
+    WS_MARK("controller: a copy was damaged or denied");
     if (end.damage->shards.empty()) holdings_.DropNode(end.damage->node_id);
     for (const uint32_t shard : end.damage->shards) {
       holdings_.Drop(end.damage->node_id, static_cast<int>(shard));
@@ -335,6 +345,7 @@ void JobLife::Redo(const EpochEnd& end, RunTurn& turn) {
   }
   if (attempts_ == 0) strikes_.clear();  // there has been progress since
   if (!end.suspect.empty() && ++strikes_[end.suspect] == kStrikesMax) {
+    WS_MARK("controller: a node was left out");
     turn.events.push_back(absl::StrCat(end.suspect, " ended ", kStrikesMax,
                                        " epochs without progress and is left out if possible"));
   }
@@ -378,6 +389,7 @@ void JobLife::SettleDispute(const Dispute& again, RunTurn& turn) {
       absl::StrFormat("micro-batch %d of step %d is %016x; first: %s; again: %s", first.micro_batch,
                       first.step, *truth, Describe(first.votes), Describe(again.votes));
   for (const std::string& liar : liars) {
+    WS_MARK("controller: a liar was cordoned");
     turn.events.push_back(absl::StrCat(liar, " computed wrong and is cordoned: ", evidence));
     turn.cordons.push_back({liar, true, /*draining=*/true, evidence});
   }

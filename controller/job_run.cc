@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mark.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -221,6 +222,7 @@ void JobRun::OnTimer(RunTurn& turn) {
 
 // Nobody is lost, as far as leases tell: the link is.
 void JobRun::EndBroken(RunTurn& turn) {
+  WS_MARK("controller: a link was lost, and no node");
   End({.kind = EpochEnd::Kind::kRedo,
        .reason = absl::StrCat(AtStep(), first_fault_),
        .suspect = weaker_end_},

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/mark.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -264,12 +265,11 @@ absl::StatusOr<Membership> PlaceMemoryX(const MemberNeeds& needs, const NodeTabl
     if (holders.empty()) return dealer.Load();  // waiting would be of no use
     awaited.push_back(absl::StrCat(absl::StrJoin(holders, " or "), " with shard ", shard));
   }
+  WS_MARK("controller: waited for a node that holds a shard");
   return absl::UnavailableError(absl::StrCat("waiting for ", absl::StrJoin(awaited, ", ")));
 }
 
-}  // namespace
-
-absl::StatusOr<Membership> ChooseMembers(const MemberNeeds& needs, const NodeTable& nodes) {
+absl::StatusOr<Membership> Choose(const MemberNeeds& needs, const NodeTable& nodes) {
   Candidates candidates;
   Collect(needs, nodes, /*members=*/true, candidates);
   Collect(needs, nodes, /*members=*/false, candidates);
@@ -295,6 +295,16 @@ absl::StatusOr<Membership> ChooseMembers(const MemberNeeds& needs, const NodeTab
   Take(chosen, chosen.size(), WAFER, next.placed);
   next.shape.wafers = static_cast<int>(chosen.size());
   return next;
+}
+
+}  // namespace
+
+absl::StatusOr<Membership> ChooseMembers(const MemberNeeds& needs, const NodeTable& nodes) {
+  absl::StatusOr<Membership> next = Choose(needs, nodes);
+  if (next.ok() || needs.excluded.empty()) return next;
+  MemberNeeds with_all = needs;
+  with_all.excluded.clear();
+  return Choose(with_all, nodes);
 }
 
 bool IsBetter(const Membership& next, const Membership& now) {

@@ -126,6 +126,8 @@ TEST_F(MembershipTest, ExcludedWafersAreLeftOut) {
   holdings_.Add("m0", 1, 0);
   needs_.excluded = {"w0", "m0"};
   EXPECT_EQ(Chosen(), "keep m0 s0 w1");
+  needs_.excluded = {"s0"};
+  EXPECT_EQ(Chosen(), "keep m0 s0 w0 w1");  // there is no other
 }
 
 TEST_F(MembershipTest, TheOtherOwnersStreamOnAndCopiesAreFilled) {
