@@ -36,7 +36,8 @@ class ChannelHandler {
   // The fabric is done with the payload of the Send with this token.
   virtual void OnSent(uint64_t token) = 0;
   // The last call, exactly once: the fabric reads and writes none of the buffers any more. Payloads
-  // not yet sent are dropped without OnSent. OK: this end called Close(). Otherwise why it broke.
+  // not yet sent are dropped without OnSent. OK: this end called Close(). ABORTED: the peer closed,
+  // in order or because its process ended, which cannot be told apart. Otherwise why it broke.
   virtual void OnClosed(const absl::Status& why) = 0;
 };
 

@@ -32,7 +32,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kFirstPause = std::chrono::milliseconds(20);
 constexpr auto kPauseMax = std::chrono::milliseconds(500);
 // Of one attempt: a peer that accepts and then hangs must not take the whole deadline.
-constexpr auto kAttempt = std::chrono::seconds(5);
+constexpr auto kAttempt = std::chrono::seconds(2);
 
 class Dial final : public TcpDial, public std::enable_shared_from_this<Dial> {
  public:
@@ -109,7 +109,7 @@ asio::awaitable<absl::Status> Dial::ConnectAndGreet(tcp::endpoint peer) {
   error_code error;
   co_await socket_.async_connect(peer, asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return SocketError(error);
-  SetOptions(socket_);
+  SetOptions(socket_, target_.dead_after);
   absl::Status status = co_await WriteHello(socket_, target_.hello);
   if (!status.ok()) co_return status;
   const absl::StatusOr<Hello> answer = co_await ReadHello(socket_);

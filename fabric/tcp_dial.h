@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "fabric/channel.h"
+#include "fabric/tcp_liveness.h"
 #include "proto/fabric.pb.h"
 
 namespace boost::asio {
@@ -23,6 +24,7 @@ struct DialTarget {
   Hello hello;  // this end's; the version is filled in
   ChannelTerms terms;
   absl::Duration timeout;  // of all attempts together
+  absl::Duration dead_after = kTcpDeadAfter;
 };
 
 // Dials until the peer agrees, again and again with growing pauses, since a peer that is not

@@ -103,7 +103,7 @@ asio::awaitable<void> TcpListener::Acceptor::AcceptAll() {
 
 asio::awaitable<void> TcpListener::Acceptor::Welcome(tcp::socket socket) {
   const std::string peer = PeerName(socket);
-  SetOptions(socket);
+  SetOptions(socket, options_.dead_after);
   half_open_.insert(&socket);
   Hello theirs;
   ChannelTerms terms;

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "fabric/channel.h"
+#include "fabric/tcp_liveness.h"
 #include "proto/fabric.pb.h"
 
 namespace boost::asio {
@@ -36,6 +37,7 @@ struct TcpListenerOptions {
   std::string node_id = "";  // this node, for its Hello
   absl::Duration hello_timeout = absl::Seconds(5);
   int half_open_max = 256;  // connections without Hello; one more is closed at once
+  absl::Duration dead_after = kTcpDeadAfter;
 };
 
 // Accepts until destroyed. Whatever a stranger sends costs it its own connection and nothing else.

@@ -1,6 +1,10 @@
 #include "fabric/tcp_socket.h"
 
+#include <netinet/tcp.h>
+
+#include <boost/asio/detail/socket_option.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/socket_base.hpp>
 
 #include "absl/strings/str_cat.h"
 
@@ -8,16 +12,36 @@ namespace waferstream {
 
 using boost::asio::ip::tcp;
 using boost::system::error_code;
+namespace asio = boost::asio;
+
+namespace {
+
+// An option of the protocol that Asio has no name for.
+template <int kName>
+using TcpOption = asio::detail::socket_option::integer<IPPROTO_TCP, kName>;
+
+}  // namespace
 
 absl::Status SocketError(const error_code& error) {
   if (!error) return absl::OkStatus();
-  if (error == boost::asio::error::eof) return absl::UnavailableError("closed by the peer");
+  // A reset says the same as an end of the stream: it comes when bytes of ours were still unread.
+  if (error == boost::asio::error::eof || error == boost::asio::error::connection_reset ||
+      error == boost::asio::error::broken_pipe) {
+    return absl::AbortedError("closed by the peer");
+  }
   return absl::UnavailableError(error.message());
 }
 
-void SetOptions(tcp::socket& socket) {
+void SetOptions(tcp::socket& socket, absl::Duration dead_after) {
   error_code ignored;  // of a connection that is already gone; the next read says so
   socket.set_option(tcp::no_delay(true), ignored);
+  // Data that nobody acknowledges is one case, an idle connection the other: there the first probe
+  // leaves after a second, and one more second, or `dead_after`, decides.
+  socket.set_option(
+      TcpOption<TCP_USER_TIMEOUT>(static_cast<int>(dead_after / absl::Milliseconds(1))), ignored);
+  socket.set_option(TcpOption<TCP_KEEPIDLE>(1), ignored);
+  socket.set_option(TcpOption<TCP_KEEPINTVL>(1), ignored);
+  socket.set_option(asio::socket_base::keep_alive(true), ignored);
 }
 
 std::string PeerName(const tcp::socket& socket) {

@@ -10,17 +10,20 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 namespace waferstream {
 
-// UNAVAILABLE with the system's words; "closed by the peer" at the end of the stream.
+// ABORTED: "closed by the peer" (in order, or its process ended); otherwise UNAVAILABLE with the
+// system's words.
 absl::Status SocketError(const boost::system::error_code& error);
 
 // No delay: a credit frame must not wait for an acknowledgement. Buffer sizes stay with the kernel:
 // asking for 256 KiB to 4 MiB gained nothing in bench/fabric_bench, and under Debian's default
 // limit (net.core.rmem_max, 208 KiB) it would end the auto-tuning far below what that reaches (6
-// MiB).
-void SetOptions(boost::asio::ip::tcp::socket& socket);
+// MiB). A peer that acknowledges nothing for `dead_after`, whether there is something to send or
+// not, ends the connection with "Connection timed out".
+void SetOptions(boost::asio::ip::tcp::socket& socket, absl::Duration dead_after);
 
 std::string PeerName(const boost::asio::ip::tcp::socket& socket);
 

@@ -21,8 +21,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "fabric/tcp_dial.h"
 #include "fabric/tcp_listener.h"
+#include "fabric/test_network.h"
 
 namespace waferstream {
 namespace {
@@ -262,7 +264,7 @@ TEST_F(TcpTest, HandlersErrorClosesWithIt) {
   down_.channel->Grant({.slots = {0, 2}});
   ASSERT_TRUE(RunUntil(io_, [&] { return up_.closed && down_.closed; }));
   EXPECT_EQ(down_.closed->message(), "tile 0 is not due");
-  EXPECT_EQ(up_.closed->code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(up_.closed->code(), absl::StatusCode::kAborted);
   EXPECT_THAT(down_.frames, SizeIs(1));
 }
 
@@ -272,7 +274,99 @@ TEST_F(TcpTest, CloseIsQuietHereAndSeenThere) {
   down_.channel->Close();
   ASSERT_TRUE(RunUntil(io_, [&] { return up_.closed && down_.closed; }));
   EXPECT_TRUE(down_.closed->ok());
-  EXPECT_FALSE(up_.closed->ok());
+  EXPECT_EQ(*up_.closed, absl::AbortedError("closed by the peer"));
+}
+
+// -- links that swallow packets ------------------------------------------------------------------
+
+// A peer in the test's hands: it answers a Hello with the same Hello, and grants slots if told to.
+class MutePeerTest : public TcpTest {
+ protected:
+  void SetUp() override {
+    if (!own_network_.ok()) GTEST_SKIP() << own_network_;
+  }
+
+  // A channel whose down end is `down_` and whose up end is `peer_`.
+  void Dial() {
+    tcp::acceptor acceptor(io_, {asio::ip::address_v4::loopback(), 0});
+    asio::co_spawn(
+        io_,
+        [&]() -> asio::awaitable<void> {
+          peer_ = co_await acceptor.async_accept(asio::use_awaitable);
+          co_await EchoHello();
+        },
+        asio::detached);
+    auto dial = StartDial(acceptor.local_endpoint().port(), SomeHello());
+    ASSERT_TRUE(RunUntil(io_, [&] { return down_.channel != nullptr; }));
+    down_.channel->Open(down_);
+  }
+
+  // A channel whose up end is `up_` and whose down end is `peer_`.
+  void BeDialled() {
+    Listen();
+    peer_.connect({asio::ip::address_v4::loopback(), listener_->port()});
+    Hello hello = SomeHello();
+    hello.set_protocol_version(kProtocolVersion);
+    hello.set_node_id("peer");
+    asio::write(peer_, asio::buffer(Frame(FrameKind::kHello, hello.SerializeAsString(), 0)));
+    ASSERT_TRUE(RunUntil(io_, [&] { return up_.channel != nullptr; }));
+    up_.channel->Open(up_);
+  }
+
+  std::string Frame(FrameKind kind, const std::string& payload, uint64_t sequence, int grant = 0) {
+    FrameHeader header;
+    header.kind = kind;
+    header.epoch = kEpoch;
+    header.sequence = sequence;
+    header.tile = static_cast<uint32_t>(grant);
+    header.length = payload.size();
+    header.crc = FrameCrc(header, reinterpret_cast<const std::byte*>(payload.data()));
+    const HeaderBytes bytes = Encode(header);
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()) + payload;
+  }
+
+  const absl::Status own_network_ = EnterOwnNetwork();
+  tcp::socket peer_{io_};
+
+ private:
+  asio::awaitable<void> EchoHello() {
+    std::array<char, kFrameHeaderBytes + 4096> bytes;
+    const size_t n = co_await peer_.async_read_some(asio::buffer(bytes), asio::use_awaitable);
+    co_await asio::async_write(peer_, asio::buffer(bytes.data(), n), asio::use_awaitable);
+  }
+};
+
+TEST_F(MutePeerTest, AnIdleChannelBreaksAtTheDialler) {
+  Dial();
+  ASSERT_EQ(MuteSocket(peer_.native_handle()), absl::OkStatus());
+  ASSERT_TRUE(RunUntil(io_, [&] { return down_.closed.has_value(); }));
+  EXPECT_EQ(*down_.closed, absl::UnavailableError("Connection timed out"));
+}
+
+TEST_F(MutePeerTest, AnIdleChannelBreaksAtTheListener) {
+  BeDialled();
+  ASSERT_EQ(MuteSocket(peer_.native_handle()), absl::OkStatus());
+  ASSERT_TRUE(RunUntil(io_, [&] { return up_.closed.has_value(); }));
+  EXPECT_EQ(*up_.closed, absl::UnavailableError("Connection timed out"));
+}
+
+TEST_F(MutePeerTest, ABusyChannelBreaks) {
+  BeDialled();
+  up_.payloads = RandomPayloads({16 << 20});
+  asio::write(peer_, asio::buffer(Frame(FrameKind::kCredit, "", 1, 1)));
+  ASSERT_TRUE(RunUntil(io_, [&] { return up_.next == 1; }));
+  ASSERT_EQ(MuteSocket(peer_.native_handle()), absl::OkStatus());
+  ASSERT_TRUE(RunUntil(io_, [&] { return up_.closed.has_value(); }));
+  EXPECT_EQ(*up_.closed, absl::UnavailableError("Connection timed out"));
+  EXPECT_THAT(up_.sent, SizeIs(0));
+}
+
+// A peer that lives answers the probes for as long as it is idle.
+TEST_F(MutePeerTest, AnIdleChannelToAPeerThatAnswersStays) {
+  Dial();
+  const absl::Time until = absl::Now() + 2 * kTcpDeadAfter;
+  ASSERT_TRUE(RunUntil(io_, [&] { return down_.closed || absl::Now() > until; }));
+  EXPECT_FALSE(down_.closed) << *down_.closed;
 }
 
 // -- what the listener is told and survives ----------------------------------------------------

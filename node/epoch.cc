@@ -134,7 +134,13 @@ void Epoch::OnLaneDone(uint64_t id, const absl::Status& status) {
 }
 
 void Epoch::OnBroken(ChannelId channel, const std::string& peer, const absl::Status& why) {
-  Fault(absl::StrCat("channel ", channel, " with node ", peer, ": ", why.message()), peer);
+  const std::string message =
+      absl::StrCat("channel ", channel, " with node ", peer, ": ", why.message());
+  if (!absl::IsAborted(why)) return Fault(message, peer);
+  // The peer ended, perhaps because it was told to: no failure of this node, and no news to a
+  // controller that is making a new epoch.
+  spdlog::info("{}: {}", Name(), message);
+  ReportAndStop(message, peer);
 }
 
 // -- actions of the core -----------------------------------------------------------------------
@@ -156,7 +162,16 @@ void Epoch::Do(ReportAction& action) {
 
 void Epoch::Fault(const std::string& message, const std::string& peer) {
   if (stopping_) return;
-  spdlog::error("job {} epoch {}: {}", setup_.request.job_id(), setup_.request.epoch(), message);
+  spdlog::error("{}: {}", Name(), message);
+  ReportAndStop(message, peer);
+}
+
+std::string Epoch::Name() const {
+  return absl::StrCat("job ", setup_.request.job_id(), " epoch ", setup_.request.epoch());
+}
+
+void Epoch::ReportAndStop(const std::string& message, const std::string& peer) {
+  if (stopping_) return;
   fault_ = message;
   ReportAction action;
   NodeFault* fault = action.report.mutable_fault();

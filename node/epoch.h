@@ -74,7 +74,10 @@ class Epoch final : public ChannelEvents, public std::enable_shared_from_this<Ep
   void Do(ComputeAction& compute);
   void Do(ReportAction& report);
 
+  // An error of this node: also in its log.
   void Fault(const std::string& message, const std::string& peer);
+  void ReportAndStop(const std::string& message, const std::string& peer);
+  std::string Name() const;
   absl::Status CheckAlive() const;
   void FinishIfIdle();
 

@@ -22,7 +22,9 @@ namespace waferstream {
 struct NodeShellOptions {
   std::string node_id;
   uint16_t fabric_port = 0;  // 0: any free one
-  absl::Duration connect_timeout = absl::Seconds(30);
+  // Every peer is prepared before any is told to connect, so a peer that cannot be reached for so
+  // long is not slow: it, or the link, is gone.
+  absl::Duration connect_timeout = absl::Seconds(5);
 };
 
 // Role: what proto/node.proto says of the Node service, over one Executor that runs core and
