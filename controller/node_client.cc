@@ -21,6 +21,9 @@ std::shared_ptr<Node::Stub> MakeStub(const std::string& address) {
   // A restarted node is back in a moment; gRPC's own patience would outlast its deadline.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  // Prepare may take minutes; a node whose host vanished under it would cost all of its deadline.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 1000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 2000);
   return Node::NewStub(
       grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
 }

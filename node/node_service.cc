@@ -70,6 +70,10 @@ absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(uint16_t control_p
   grpc::ServerBuilder builder;
   // With it, gRPC's default, two nodes given the same port would share it without a word.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // The controller pings every second while a call is under way; by default gRPC takes that for an
+  // attack and hangs up.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
   builder.AddListeningPort(absl::StrCat("0.0.0.0:", control_port),
                            grpc::InsecureServerCredentials(), &bound);
   builder.RegisterService(service.get());
