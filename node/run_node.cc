@@ -31,6 +31,7 @@ struct Flags {
   std::string controller;
   std::string host = "127.0.0.1";
   uint16_t fabric_port = 0;
+  uint16_t advertise_fabric_port = 0;
   uint16_t control_port = 0;
   std::string log;
   std::string log_level = "info";
@@ -44,6 +45,10 @@ bool ParseFlags(int argc, char** argv, Flags* flags, int* exit_code) {
   app.add_option("--host", flags->host, "address at which others reach this node")
       ->capture_default_str();
   app.add_option("--fabric-port", flags->fabric_port, "0: any free port")->capture_default_str();
+  app.add_option("--advertise-fabric-port", flags->advertise_fabric_port,
+                 "where others reach the fabric port, if a proxy, NAT or a NodePort stands before "
+                 "it; 0: the port itself")
+      ->capture_default_str();
   app.add_option("--control-port", flags->control_port, "0: any free port")->capture_default_str();
   app.add_option("--log", flags->log, "log file; default: standard error");
   app.add_option("--log-level", flags->log_level, "lowest level logged")
@@ -100,7 +105,7 @@ RegisterRequest Registration(const Flags& flags, const NodeRole& role, uint16_t 
   me.set_role(role.kind());
   me.set_host(flags.host);
   me.set_control_port(control_port);
-  me.set_fabric_port(fabric_port);
+  me.set_fabric_port(flags.advertise_fabric_port ? flags.advertise_fabric_port : fabric_port);
   me.set_protocol_version(kProtocolVersion);
   me.set_kernel_isa(role.kernel_isa());
   me.set_incarnation(static_cast<uint64_t>(absl::GetCurrentTimeNanos()));
