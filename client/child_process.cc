@@ -108,7 +108,19 @@ ChildProcess::ChildProcess(ChildProcess&& other) noexcept
       pid_(std::exchange(other.pid_, -1)),
       wait_status_(other.wait_status_) {}
 
-ChildProcess::~ChildProcess() {
+ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
+  if (this == &other) return *this;
+  KillAndReap();
+  name_ = std::move(other.name_);
+  log_ = std::move(other.log_);
+  pid_ = std::exchange(other.pid_, -1);
+  wait_status_ = other.wait_status_;
+  return *this;
+}
+
+ChildProcess::~ChildProcess() { KillAndReap(); }
+
+void ChildProcess::KillAndReap() {
   if (!Running()) return;
   Signal(SIGKILL);
   int status;

@@ -30,7 +30,8 @@ class ChildProcess {
   static absl::StatusOr<ChildProcess> Start(const ProcessSpec& spec);
 
   ChildProcess(ChildProcess&& other) noexcept;
-  ChildProcess& operator=(ChildProcess&&) = delete;
+  // What ran here before is killed.
+  ChildProcess& operator=(ChildProcess&& other) noexcept;
   ~ChildProcess();
 
   const std::string& name() const { return name_; }
@@ -49,6 +50,8 @@ class ChildProcess {
 
  private:
   ChildProcess(const ProcessSpec& spec, pid_t pid) : name_(spec.name), log_(spec.log), pid_(pid) {}
+
+  void KillAndReap();
 
   std::string name_;
   std::string log_;

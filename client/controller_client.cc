@@ -88,6 +88,10 @@ class GrpcWatchCall : public ControllerClient::WatchCall {
 
 }  // namespace
 
+bool MayComeBack(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
+
 struct ControllerClient::Impl {
   std::unique_ptr<Controller::Stub> stub;
 
@@ -125,12 +129,20 @@ absl::StatusOr<JobStatus> ControllerClient::Cancel(const std::string& job_id) {
   return impl_->Call(&Controller::Stub::Cancel, RefTo(job_id), address_);
 }
 
+absl::StatusOr<JobStatus> ControllerClient::Resume(const ResumeRequest& request) {
+  return impl_->Call(&Controller::Stub::Resume, request, address_);
+}
+
 absl::StatusOr<EventList> ControllerClient::Events(const std::string& job_id) {
   return impl_->Call(&Controller::Stub::Events, RefTo(job_id), address_);
 }
 
 absl::StatusOr<NodeList> ControllerClient::ListNodes() {
   return impl_->Call(&Controller::Stub::ListNodes, Empty(), address_);
+}
+
+absl::StatusOr<NodeStatus> ControllerClient::CordonNode(const CordonRequest& request) {
+  return impl_->Call(&Controller::Stub::CordonNode, request, address_);
 }
 
 absl::StatusOr<std::string> ControllerClient::ReadNodeLog(const std::string& node_id,

@@ -3,6 +3,9 @@
 #include <signal.h>
 
 #include <atomic>
+#include <cstdio>
+#include <string>
+#include <vector>
 
 #include "client/fake_controller.h"
 #include "client/follow_job.h"
@@ -150,6 +153,83 @@ TEST_F(FollowJobTest, ASecondInterruptDoesNotWait) {
   const absl::StatusOr<JobStatus> last = FollowAndInterrupt(OnInterrupt::kCancelJob, 2);
   EXPECT_EQ(last.status().code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(cancel_calls_, 1);
+}
+
+// A job that waits for a person, until its watcher hangs up.
+void PauseInWatch(FakeController& controller) {
+  controller.on_watch = [](grpc::ServerContext* context, FakeController::WatchWriter* writer) {
+    writer->Write(StatusAt(3, PAUSED));
+    WaitFor([&] { return context->IsCancelled(); });
+    return grpc::Status::OK;
+  };
+}
+
+TEST_F(FollowJobTest, StopsAtAPauseIfAskedTo) {
+  PauseInWatch(controller_);
+  FollowOptions options;
+  options.stop_when_paused = true;
+  const absl::StatusOr<JobStatus> last =
+      FollowJob(client_, "job-1", interrupts_, progress_, options);
+  ASSERT_TRUE(last.ok()) << last.status();
+  EXPECT_EQ(last->state(), PAUSED);
+}
+
+TEST_F(FollowJobTest, OtherwiseAPauseIsAStateLikeAnother) {
+  PauseInWatch(controller_);
+  bool seen = false;
+  FollowOptions options;
+  options.on_status = [&](const JobStatus& status) { seen = status.state() == PAUSED; };
+  options.check = [&] { return seen ? absl::AbortedError("seen enough") : absl::OkStatus(); };
+  EXPECT_EQ(FollowJob(client_, "job-1", interrupts_, progress_, options).status().message(),
+            "seen enough");
+}
+
+TEST_F(FollowJobTest, AControllerThatGoesAwayIsOneLine) {
+  std::atomic<int> calls = 0;
+  controller_.on_watch = [&](grpc::ServerContext*, FakeController::WatchWriter* writer) {
+    if (++calls < 4) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "");
+    writer->Write(StatusAt(5, DONE));
+    return grpc::Status::OK;
+  };
+  std::FILE* out = std::tmpfile();
+  {
+    Progress progress(out, Progress::Style::kQuiet);
+    const absl::StatusOr<JobStatus> last = FollowJob(client_, "job-1", interrupts_, progress, {});
+    ASSERT_TRUE(last.ok()) << last.status();
+  }
+  std::rewind(out);
+  char text[1000];
+  const size_t length = std::fread(text, 1, sizeof text, out);
+  std::fclose(out);
+  EXPECT_EQ(std::string(text, length), "controller " + controller_.address() +
+                                           ": cannot be reached; waiting up to 1m for it\n");
+}
+
+TEST_F(FollowJobTest, ASubmitThatWasNotAnsweredIsRepeatedUnderOneRequestId) {
+  std::vector<std::string> ids;
+  controller_.on_submit = [&](const SubmitRequest& request, JobStatus* reply) {
+    ids.push_back(request.request_id());
+    if (ids.size() < 3) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "");
+    *reply = StatusAt(0, QUEUED);
+    return grpc::Status::OK;
+  };
+  SubmitRequest request;
+  request.set_request_id("mine");
+  const absl::StatusOr<JobStatus> job = SubmitJob(client_, request, interrupts_, progress_, {});
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->job_id(), "job-1");
+  EXPECT_EQ(ids, std::vector<std::string>(3, "mine"));
+}
+
+TEST_F(FollowJobTest, ASubmitThatIsRefusedIsNot) {
+  int calls = 0;
+  controller_.on_submit = [&](const SubmitRequest&, JobStatus*) {
+    ++calls;
+    return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "model.hidden: is 33");
+  };
+  EXPECT_EQ(SubmitJob(client_, SubmitRequest(), interrupts_, progress_, {}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(calls, 1);
 }
 
 TEST_F(FollowJobTest, AFailedCheckEndsIt) {

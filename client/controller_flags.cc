@@ -11,4 +11,11 @@ void AddControllerFlag(CLI::App& command, std::string& address) {
       ->type_name("HOST:PORT");
 }
 
+void AddPatienceFlag(CLI::App& command, int& seconds) {
+  command
+      .add_option("--patience", seconds, "How long to wait for a controller that went away [60]")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0, 1 << 20));
+}
+
 }  // namespace waferstream

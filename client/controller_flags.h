@@ -1,4 +1,4 @@
-// The flag of every command that talks to a controller.
+// The flags of commands that talk to a controller.
 #pragma once
 
 #include <string>
@@ -10,5 +10,8 @@ class App;
 namespace waferstream {
 
 void AddControllerFlag(CLI::App& command, std::string& address);
+
+// Of commands that wait for a job.
+void AddPatienceFlag(CLI::App& command, int& seconds);
 
 }  // namespace waferstream

@@ -24,7 +24,7 @@ ExitCode ExitCodeOf(const absl::Status& status) {
 }
 
 ExitCode ExitCodeOf(JobState state) {
-  if (state == FAILED) return ExitCode::kFailed;
+  if (state == FAILED || state == PAUSED) return ExitCode::kFailed;
   if (state == CANCELLED) return ExitCode::kCancelled;
   return ExitCode::kOk;
 }

@@ -18,7 +18,8 @@ enum class ExitCode {
 
 ExitCode ExitCodeOf(const absl::Status& status);
 
-// Of a job in a final state; of any other state: kOk, nothing has failed.
+// Of a job in a final state. PAUSED: kFailed, for who waits for a result. Of any other state: kOk,
+// nothing has failed.
 ExitCode ExitCodeOf(JobState state);
 
 // DONE, FAILED, CANCELLED: nothing will change any more.

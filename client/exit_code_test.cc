@@ -45,6 +45,8 @@ TEST(ExitCodeTest, JobStates) {
     EXPECT_EQ(ExitCodeOf(state), ExitCode::kOk);
   }
   for (JobState state : {DONE, FAILED, CANCELLED}) EXPECT_TRUE(IsFinal(state));
+  EXPECT_FALSE(IsFinal(PAUSED));
+  EXPECT_EQ(ExitCodeOf(PAUSED), ExitCode::kFailed);
 }
 
 }  // namespace

@@ -11,8 +11,6 @@
 namespace waferstream {
 namespace {
 
-// How long a controller may stay away: a restart takes a second or two.
-constexpr absl::Duration kPatience = absl::Seconds(20);
 constexpr absl::Duration kTick = absl::Milliseconds(100);
 // A cancelled job ends when every node has released it; a node that hangs takes a lease to be lost.
 constexpr absl::Duration kCancelLimit = absl::Seconds(15);
@@ -44,13 +42,49 @@ class Canceller {
   std::optional<absl::Time> asked_at_;
 };
 
+// One line about every time that the controller goes away.
+class AwayNote {
+ public:
+  AwayNote(Progress& progress, absl::Duration patience)
+      : progress_(progress), patience_(patience) {}
+
+  void OnTick(const absl::Status& away) {
+    if (!away.ok() && !away_) {
+      progress_.Note(absl::StrCat(away.message(), "; waiting up to ",
+                                  absl::FormatDuration(patience_), " for it"));
+    }
+    away_ = !away.ok();
+  }
+
+ private:
+  Progress& progress_;
+  const absl::Duration patience_;
+  bool away_ = false;
+};
+
 }  // namespace
+
+absl::StatusOr<JobStatus> SubmitJob(ControllerClient& client, const SubmitRequest& request,
+                                    const InterruptCounter& interrupts, Progress& progress,
+                                    const FollowOptions& options) {
+  const absl::Time deadline = absl::Now() + options.patience;
+  AwayNote away(progress, options.patience);
+  for (;;) {
+    absl::StatusOr<JobStatus> job = client.Submit(request);
+    if (job.ok() || !MayComeBack(job.status()) || absl::Now() > deadline) return job;
+    away.OnTick(job.status());
+    RETURN_IF_ERROR(options.check());
+    if (interrupts.count() > 0) return absl::CancelledError("interrupted before the job was taken");
+    absl::SleepFor(kTick);
+  }
+}
 
 absl::StatusOr<JobStatus> FollowJob(ControllerClient& client, const std::string& job_id,
                                     const InterruptCounter& interrupts, Progress& progress,
                                     const FollowOptions& options) {
-  StatusStream stream(client, job_id, kPatience);
+  StatusStream stream(client, job_id, options.patience);
   Canceller canceller(client, job_id, progress);
+  AwayNote away(progress, options.patience);
   std::optional<JobStatus> last;
   for (;;) {
     ASSIGN_OR_RETURN(std::optional<JobStatus> status, stream.Next(kTick));
@@ -58,7 +92,9 @@ absl::StatusOr<JobStatus> FollowJob(ControllerClient& client, const std::string&
       last = std::move(status);
       options.on_status(*last);
       if (IsFinal(last->state())) return *last;
+      if (last->state() == PAUSED && options.stop_when_paused) return *last;
     }
+    away.OnTick(stream.Away());
     if (last) progress.Update(*last, absl::Now());
     if (options.on_interrupt == OnInterrupt::kCancelJob) {
       RETURN_IF_ERROR(canceller.OnTick(interrupts.count()));

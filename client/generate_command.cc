@@ -34,6 +34,8 @@ class TokenPrinter {
 
   void Print(const JobStatus& status) {
     const auto& all = status.generated();
+    // A controller that restarted may begin the job again; what comes again is what was printed.
+    if (all.size() <= printed_) return;
     const std::vector<uint32_t> fresh(all.begin() + printed_, all.end());
     if (result_.ok()) result_ = PrintResult(RenderTokens(model_, fresh, printed_ == 0));
     printed_ = all.size();

@@ -1,4 +1,4 @@
-// `waferctl list`, `get`, `watch`, `logs` and `cancel`.
+// `waferctl list`, `get`, `watch`, `logs`, `cancel` and `resume`.
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
@@ -10,6 +10,7 @@
 #include "client/controller_client.h"
 #include "client/controller_flags.h"
 #include "client/job_view.h"
+#include "client/local_job.h"
 #include "client/output.h"
 #include "client/watch_job.h"
 
@@ -22,6 +23,9 @@ struct JobCommandFlags {
   std::string controller;
   std::string job;
   std::string node;
+  int patience_seconds = kPatience / absl::Seconds(1);
+  double lr = 0;
+  bool skip_batch = false;
   Format format = Format::kTable;
 };
 
@@ -41,7 +45,8 @@ Outcome Get(ControllerClient& client, const JobCommandFlags& flags) {
 }
 
 Outcome Watch(ControllerClient& client, const JobCommandFlags& flags) {
-  return WatchJob(client, flags.job, flags.format, ExitCode::kOk);
+  return WatchJob(client, flags.job,
+                  {.format = flags.format, .patience = absl::Seconds(flags.patience_seconds)});
 }
 
 Outcome Logs(ControllerClient& client, const JobCommandFlags& flags) {
@@ -59,6 +64,17 @@ Outcome Logs(ControllerClient& client, const JobCommandFlags& flags) {
 
 Outcome Cancel(ControllerClient& client, const JobCommandFlags& flags) {
   ASSIGN_OR_RETURN(const JobStatus job, client.Cancel(flags.job));
+  RETURN_IF_ERROR(PrintResult(flags.format, JobTable(job), JobJson(job)));
+  return ExitCode::kOk;
+}
+
+Outcome Resume(ControllerClient& client, const JobCommandFlags& flags) {
+  ResumeRequest request;
+  request.set_request_id(NewRequestId());
+  request.set_job_id(flags.job);
+  request.set_lr(flags.lr);
+  request.set_skip_batch(flags.skip_batch);
+  ASSIGN_OR_RETURN(const JobStatus job, client.Resume(request));
   RETURN_IF_ERROR(PrintResult(flags.format, JobTable(job), JobJson(job)));
   return ExitCode::kOk;
 }
@@ -92,8 +108,18 @@ void AddJobCommands(CLI::App& app, Outcome& outcome) {
   };
   add("list", "All jobs, newest first", JobArgument::kNone, List);
   add("get", "Everything about one job", JobArgument::kRequired, Get);
-  add("watch", "Follow a job to its end; Ctrl-C detaches", JobArgument::kRequired, Watch);
+  auto watch = std::make_shared<JobCommandFlags>();
+  AddPatienceFlag(*add("watch", "Follow a job to its end; Ctrl-C detaches", JobArgument::kRequired,
+                       Watch, watch),
+                  watch->patience_seconds);
   add("cancel", "Cancel a job", JobArgument::kRequired, Cancel);
+  auto resume = std::make_shared<JobCommandFlags>();
+  CLI::App* resume_command =
+      add("resume", "Go on with a paused job", JobArgument::kRequired, Resume, resume);
+  resume_command->add_option("--lr", resume->lr, "Peak learning rate from here on [as it was]")
+      ->check(CLI::PositiveNumber);
+  resume_command->add_flag("--skip-batch", resume->skip_batch,
+                           "Leave out the batch at which it paused");
   auto flags = std::make_shared<JobCommandFlags>();
   add("logs", "What happened to a job, or the end of a node's log", JobArgument::kOptional, Logs,
       flags)

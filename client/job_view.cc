@@ -44,6 +44,12 @@ std::string LossText(bool present, double loss) {
   return present ? absl::StrFormat("%.4f", loss) : "-";
 }
 
+// "BUSY", "BUSY, draining", "IDLE, cordoned".
+std::string NodeStateText(const NodeStatus& node) {
+  const char* but = node.draining() ? ", draining" : node.cordoned() ? ", cordoned" : "";
+  return absl::StrCat(NodeState_Name(node.state()), but);
+}
+
 std::string StepText(const JobStatus& job) { return absl::StrCat(job.step(), "/", job.steps()); }
 
 }  // namespace
@@ -66,6 +72,8 @@ Json JobJson(const JobStatus& job) {
        {"checkpoint_step", job.checkpoint_step()},
        {"kernel_isa", job.kernel_isa()},
        {"epoch", job.epoch()},
+       {"wafers", job.wafers()},
+       {"redone_steps", job.redone_steps()},
        {"submitted_unix_s", job.submitted_unix_s()},
        {"micro_batch", job.job().training().micro_batch()},
        {"tile_elements", job.job().training().tile_elements()},
@@ -86,6 +94,9 @@ std::string JobTable(const JobStatus& job) {
   const bool measured = job.step_seconds() > 0;
   add(!job.reason().empty(), "reason", job.reason());
   add(true, "step", StepText(job));
+  add(job.wafers() > 0, "wafers", absl::StrCat(job.wafers()));
+  add(job.epoch() > 1, "epoch",
+      absl::StrCat(job.epoch(), ", ", job.redone_steps(), " steps redone"));
   add(job.step() > 0, "loss", LossText(true, job.loss()));
   add(job.has_val_loss(), "validation loss", LossText(true, job.val_loss()));
   add(job.parameters() > 0, "parameters", HumanCount(job.parameters()));
@@ -138,19 +149,27 @@ Json NodeListJson(const NodeList& nodes) {
                    {"address", node.address()},
                    {"job", node.job_id()},
                    {"seconds_since_heard", node.seconds_since_heard()},
-                   {"kernel_isa", node.kernel_isa()}});
+                   {"kernel_isa", node.kernel_isa()},
+                   {"cordoned", node.cordoned()},
+                   {"draining", node.draining()},
+                   {"note", node.note()}});
   }
   return out;
 }
 
 std::string NodeListTable(const NodeList& nodes) {
-  Table table(
-      {{"NODE"}, {"ROLE"}, {"STATE"}, {"ADDRESS"}, {"HEARD", Align::kRight}, {"ISA"}, {"JOB"}});
+  Table table({{"NODE"},
+               {"ROLE"},
+               {"STATE"},
+               {"ADDRESS"},
+               {"HEARD", Align::kRight},
+               {"ISA"},
+               {"JOB"},
+               {"NOTE"}});
   for (const NodeStatus& node : nodes.nodes()) {
-    table.Add({node.node_id(), absl::AsciiStrToLower(Role_Name(node.role())),
-               NodeState_Name(node.state()), node.address(),
-               absl::StrCat(HumanSeconds(node.seconds_since_heard()), " ago"), node.kernel_isa(),
-               node.job_id()});
+    table.Add({node.node_id(), absl::AsciiStrToLower(Role_Name(node.role())), NodeStateText(node),
+               node.address(), absl::StrCat(HumanSeconds(node.seconds_since_heard()), " ago"),
+               node.kernel_isa(), node.job_id(), node.note()});
   }
   return table.Render();
 }

@@ -28,7 +28,7 @@ TEST(JobViewTest, JsonHasEveryPromisedField) {
   for (const char* field :
        {"job", "state", "step", "loss", "val_loss", "weights_hash", "optimizer_hash",
         "tokens_per_second", "step_seconds", "exposed_stream_fraction", "sram_planned_bytes",
-        "sram_peak_bytes", "parameters", "losses"}) {
+        "sram_peak_bytes", "parameters", "losses", "epoch", "wafers", "redone_steps"}) {
     EXPECT_TRUE(json.contains(field)) << field;
   }
   EXPECT_EQ(json["state"], "RUNNING");
@@ -59,6 +59,14 @@ TEST(JobViewTest, Lists) {
   nodes.mutable_nodes(0)->set_role(WAFER);
   EXPECT_EQ(NodeListJson(nodes)[0]["role"], "wafer");
   EXPECT_NE(NodeListTable(nodes).find("wafer-0"), std::string::npos);
+  EXPECT_EQ(NodeListJson(nodes)[0]["cordoned"], false);
+  nodes.mutable_nodes(0)->set_cordoned(true);
+  nodes.mutable_nodes(0)->set_note("computed another gradient than two others");
+  EXPECT_EQ(NodeListJson(nodes)[0]["cordoned"], true);
+  EXPECT_NE(NodeListTable(nodes).find("IDLE, cordoned"), std::string::npos);
+  EXPECT_NE(NodeListTable(nodes).find("another gradient"), std::string::npos);
+  nodes.mutable_nodes(0)->set_draining(true);
+  EXPECT_NE(NodeListTable(nodes).find("IDLE, draining"), std::string::npos);
 
   EventList events;
   events.add_events()->set_text("epoch 1 starts");

@@ -1,5 +1,6 @@
 #include "client/local_cluster.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -16,6 +17,7 @@ namespace waferstream {
 namespace {
 
 constexpr const char* kHost = "127.0.0.1";
+constexpr const char* kPortFlag = "--port";
 // Starting a process and registering takes milliseconds; a machine under heavy load, seconds.
 constexpr absl::Duration kStartLimit = absl::Seconds(60);
 // Every role promises to end within 5 s of SIGTERM.
@@ -47,9 +49,6 @@ absl::Status MakeDir(const std::string& dir) {
   if (!error) return absl::OkStatus();
   return absl::ErrnoToStatus(error.value(), absl::StrCat(dir, ": cannot be created"));
 }
-
-// "wafer" of "wafer-0".
-std::string RoleOf(const std::string& name) { return name.substr(0, name.rfind('-')); }
 
 // Empty until the controller has written its address, host:port, which it does in one rename.
 std::string ReadAddress(const std::string& path) {
@@ -84,7 +83,7 @@ absl::Status LocalCluster::Launch(const LocalClusterOptions& options, const std:
   spec.inherited_fd = options.inherited_fd;
   ASSIGN_OR_RETURN(ChildProcess process, ChildProcess::Start(spec));
   processes_.push_back(std::move(process));
-  reported_.push_back(false);
+  lives_.push_back({.spec = std::move(spec)});
   return options.on_start ? options.on_start(processes_.back()) : absl::OkStatus();
 }
 
@@ -95,13 +94,16 @@ absl::Status LocalCluster::StartController(const LocalClusterOptions& options,
   std::error_code ignored;
   std::filesystem::remove(port_file, ignored);  // of an earlier cluster in this folder
   RETURN_IF_ERROR(Launch(options, "controller",
-                         {binary, "--port", absl::StrCat(options.controller_port), "--port-file",
+                         {binary, kPortFlag, absl::StrCat(options.controller_port), "--port-file",
                           port_file, "--state", options.dir + "/state"}));
   const absl::Time deadline = absl::Now() + kStartLimit;
   while ((address_ = ReadAddress(port_file)).empty()) {
     RETURN_IF_ERROR(CheckStartUp(interrupts, deadline));
     absl::SleepFor(kPoll);
   }
+  // Started again, it must be where the nodes look for it.
+  std::vector<std::string>& argv = lives_[0].spec.argv;
+  *(std::find(argv.begin(), argv.end(), kPortFlag) + 1) = address_.substr(address_.rfind(':') + 1);
   return absl::OkStatus();
 }
 
@@ -157,21 +159,28 @@ absl::Status LocalCluster::CheckStartUp(const InterruptCounter& interrupts, absl
 std::vector<std::string> LocalCluster::TakeCasualties() {
   std::vector<std::string> lines;
   for (size_t i = 0; i < processes_.size(); ++i) {
-    if (reported_[i] || processes_[i].Running()) continue;
-    reported_[i] = true;
+    if (lives_[i].reported || processes_[i].Running()) continue;
+    lives_[i].reported = true;
     lines.push_back(Obituary(processes_[i]));
   }
   return lines;
 }
 
-absl::Status LocalCluster::CheckAlive() {
-  if (!processes_[0].Running()) return absl::AbortedError(Obituary(processes_[0]));
-  std::set<std::string> alive;
-  for (ChildProcess& process : processes_) {
-    if (process.Running()) alive.insert(RoleOf(process.name()));
-  }
-  for (const ChildProcess& process : processes_) {
-    if (!alive.contains(RoleOf(process.name()))) return absl::AbortedError(Obituary(process));
+absl::Status LocalCluster::Heal(const std::function<void(const std::string&)>& note) {
+  const absl::Time now = absl::Now();
+  for (size_t i = 0; i < processes_.size(); ++i) {
+    if (processes_[i].Running()) continue;
+    std::deque<absl::Time>& restarts = lives_[i].restarts;
+    while (!restarts.empty() && now - restarts.front() > kRestartWindow) restarts.pop_front();
+    const std::string obituary = Obituary(processes_[i]);
+    if (static_cast<int>(restarts.size()) == kRestartsMax) {
+      return absl::AbortedError(absl::StrCat(obituary, "; started again ", kRestartsMax,
+                                             " times within ",
+                                             absl::FormatDuration(kRestartWindow)));
+    }
+    restarts.push_back(now);
+    note(absl::StrCat(obituary, "; starting it again"));
+    ASSIGN_OR_RETURN(processes_[i], ChildProcess::Start(lives_[i].spec));
   }
   return absl::OkStatus();
 }

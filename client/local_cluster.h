@@ -1,11 +1,13 @@
 // A whole cluster on this machine: one controller and the nodes of every role, each a process.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "client/binaries.h"
 #include "client/child_process.h"
 #include "client/interrupt.h"
@@ -22,6 +24,10 @@ struct LocalClusterOptions {
   // Called after every start of a process; an error stops the cluster again.
   std::function<absl::Status(const ChildProcess&)> on_start;
 };
+
+// A process that is started more often than this does not fail by accident.
+inline constexpr int kRestartsMax = 20;
+inline constexpr absl::Duration kRestartWindow = absl::Minutes(1);
 
 // Runs from Start() until Stop(), the destructor, or the death of this process. Used from the main
 // thread only (ChildProcess says why). Every port is chosen by the system, so clusters never
@@ -42,8 +48,10 @@ class LocalCluster {
 
   // One line for every process that ended since the last call, which nobody asked to end.
   std::vector<std::string> TakeCasualties();
-  // OK while the job can still be finished: the controller and one process of each role live.
-  absl::Status CheckAlive();
+  // Starts every process that ended again, under its id and with its flags (the controller on its
+  // port and its state), with one line to `note` each. ABORTED: a process does not stay up, however
+  // often it is started (kRestartsMax within kRestartWindow).
+  absl::Status Heal(const std::function<void(const std::string&)>& note);
 
   // SIGTERM, a bounded wait, SIGKILL; all are gone on return. Idempotent.
   void Stop();
@@ -62,9 +70,16 @@ class LocalCluster {
                       std::vector<std::string> argv);
   absl::Status CheckStartUp(const InterruptCounter& interrupts, absl::Time deadline);
 
+  // How a process was started, and how it fared.
+  struct Life {
+    ProcessSpec spec;
+    bool reported = false;                 // its end, by TakeCasualties
+    std::deque<absl::Time> restarts = {};  // within kRestartWindow
+  };
+
   std::string address_;
   std::vector<ChildProcess> processes_;  // [0] is the controller
-  std::vector<bool> reported_;           // by TakeCasualties
+  std::vector<Life> lives_;              // of processes_
 };
 
 }  // namespace waferstream

@@ -41,14 +41,17 @@ absl::StatusOr<JobStatus> RunOn(LocalCluster& cluster, const JobSpec& job,
   SubmitRequest request;
   request.set_request_id(NewRequestId());
   *request.mutable_job() = job;
-  ASSIGN_OR_RETURN(const JobStatus submitted, client.Submit(request));
   FollowOptions follow;
   follow.on_interrupt = OnInterrupt::kCancelJob;
+  follow.stop_when_paused = true;
   follow.on_status = options.on_status;
-  follow.check = [&] {
-    ReportCasualties(cluster, progress);
-    return cluster.CheckAlive();
+  follow.check = [&]() -> absl::Status {
+    // What dies while the user waits for the end need not live again.
+    if (interrupts.count() > 0) return absl::OkStatus();
+    return cluster.Heal([&](const std::string& line) { progress.Note(line); });
   };
+  ASSIGN_OR_RETURN(const JobStatus submitted,
+                   SubmitJob(client, request, interrupts, progress, follow));
   absl::StatusOr<JobStatus> status =
       FollowJob(client, submitted.job_id(), interrupts, progress, follow);
   if (status.ok() && status->state() == FAILED) AwaitCasualties(cluster, progress);

@@ -17,8 +17,9 @@ struct LocalJobOptions {
 };
 
 // Starts the cluster that the job asks for, runs the job and ends the cluster again, however the
-// job ends. The status is in a final state. Ctrl-C cancels the job; a second one does not wait for
-// that (then the error is CANCELLED). Must run on the main thread.
+// job ends. A process that dies meanwhile is started again. The status is in a final state, or
+// PAUSED. Ctrl-C cancels the job; a second one does not wait for that (then the error is
+// CANCELLED). Must run on the main thread.
 absl::StatusOr<JobStatus> RunLocalJob(const JobSpec& job, const LocalJobOptions& options,
                                       Progress& progress);
 

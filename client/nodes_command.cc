@@ -1,7 +1,9 @@
-// `waferctl nodes` and `waferctl version`: what is there.
+// `waferctl nodes` (and what is done to them) and `waferctl version`.
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -18,6 +20,7 @@ namespace {
 
 struct Flags {
   std::string controller;
+  std::string node;
   Format format = Format::kTable;
 };
 
@@ -26,6 +29,18 @@ Outcome Nodes(const Flags& flags) {
   ControllerClient client(address);
   ASSIGN_OR_RETURN(const NodeList nodes, client.ListNodes());
   RETURN_IF_ERROR(PrintResult(flags.format, NodeListTable(nodes), NodeListJson(nodes)));
+  return ExitCode::kOk;
+}
+
+Outcome Cordon(const Flags& flags, CordonRequest::Action action) {
+  ASSIGN_OR_RETURN(const std::string address, ResolveController(flags.controller));
+  ControllerClient client(address);
+  CordonRequest request;
+  request.set_node_id(flags.node);
+  request.set_action(action);
+  NodeList changed;
+  ASSIGN_OR_RETURN(*changed.add_nodes(), client.CordonNode(request));
+  RETURN_IF_ERROR(PrintResult(flags.format, NodeListTable(changed), NodeListJson(changed).front()));
   return ExitCode::kOk;
 }
 
@@ -49,23 +64,41 @@ Outcome Version(const Flags& flags) {
   return ExitCode::kOk;
 }
 
-void AddOne(CLI::App& app, Outcome& outcome, const char* name, const char* what,
-            Outcome (*body)(const Flags&)) {
-  auto flags = std::make_shared<Flags>();
+CLI::App* AddOne(CLI::App& app, Outcome& outcome, const char* name, const char* what,
+                 std::shared_ptr<Flags> flags, std::function<Outcome(const Flags&)> body) {
   CLI::App* command = app.add_subcommand(name, what);
   AddControllerFlag(*command, flags->controller);
   AddOutputFlag(*command, flags->format);
-  command->callback([flags, body, &outcome] { outcome = body(*flags); });
+  command->callback([command, flags, body = std::move(body), &outcome] {
+    // Of a family, the member that was called speaks.
+    if (command->get_subcommands().empty()) outcome = body(*flags);
+  });
+  return command;
+}
+
+void AddCordon(CLI::App& nodes, Outcome& outcome, const char* name, const char* what,
+               CordonRequest::Action action) {
+  auto flags = std::make_shared<Flags>();
+  AddOne(nodes, outcome, name, what, flags, [action](const Flags& f) { return Cordon(f, action); })
+      ->add_option("NODE", flags->node, "Its id")
+      ->required();
 }
 
 }  // namespace
 
 void AddNodesCommand(CLI::App& app, Outcome& outcome) {
-  AddOne(app, outcome, "nodes", "The nodes that the controller knows", Nodes);
+  CLI::App* nodes = AddOne(app, outcome, "nodes", "The nodes that the controller knows",
+                           std::make_shared<Flags>(), Nodes);
+  nodes->require_subcommand(0, 1);
+  AddCordon(*nodes, outcome, "cordon", "Give it no new work", CordonRequest::CORDON);
+  AddCordon(*nodes, outcome, "drain", "And let it leave its job, at the next step",
+            CordonRequest::DRAIN);
+  AddCordon(*nodes, outcome, "uncordon", "Let it work again", CordonRequest::UNCORDON);
 }
 
 void AddVersionCommand(CLI::App& app, Outcome& outcome) {
-  AddOne(app, outcome, "version", "Versions of waferctl and of the controller", Version);
+  AddOne(app, outcome, "version", "Versions of waferctl and of the controller",
+         std::make_shared<Flags>(), Version);
 }
 
 }  // namespace waferstream

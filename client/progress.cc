@@ -47,6 +47,7 @@ std::string FormatProgress(const JobStatus& job) {
     absl::StrAppendFormat(&line, "  %s tok/s  waiting %.0f%%", HumanCount(job.tokens_per_second()),
                           100 * job.exposed_stream_fraction());
   }
+  if (job.redone_steps() > 0) absl::StrAppend(&line, "  redone ", job.redone_steps());
   if (job.seconds_left() > 0)
     absl::StrAppend(&line, "  ", HumanSeconds(job.seconds_left()), " left");
   return line;

@@ -40,6 +40,16 @@ absl::StatusOr<JobSpec> PrepareJob(const RunFlags& flags) {
   return job;
 }
 
+// With a paused job. Its cluster, and the weights there, are gone: it takes its last checkpoint and
+// a new run.
+std::string HowToGoOn(const JobStatus& status, const RunFlags& flags, const std::string& run_dir) {
+  const bool sgd = status.job().training().optimizer().has_sgd();
+  return absl::StrCat("`waferctl run -f ", flags.job.file,
+                      status.checkpoint().empty() ? "" : absl::StrCat(" --resume ", run_dir),
+                      " --set training.optimizer.", sgd ? "sgd" : "adamw",
+                      ".lr=X` goes on with another learning rate");
+}
+
 Outcome Run(const RunFlags& flags) {
   ASSIGN_OR_RETURN(JobSpec job, PrepareJob(flags));
   const std::string dir =
@@ -58,7 +68,7 @@ Outcome Run(const RunFlags& flags) {
   ASSIGN_OR_RETURN(const JobStatus status, RunLocalJob(job, options, progress));
   Json json = JobJson(status);
   json["run_dir"] = run_dir;
-  return PrintJobResult(status, flags.format, json);
+  return PrintJobResult(status, flags.format, json, HowToGoOn(status, flags, run_dir));
 }
 
 }  // namespace

@@ -145,17 +145,18 @@ TEST(RunE2eTest, KilledItLeavesNoProcess) {
   // The harness waits, up to a deadline, until no process is left.
 }
 
-// The controller, or the only process of a role.
-TEST(RunE2eTest, TheDeathOfWhatCannotBeReplacedEndsTheRun) {
-  for (const std::string role : {"controller", "memoryx", "swarmx"}) {
-    CtlHarness harness("dead_" + role);
-    std::unique_ptr<CtlCall> call = StartEndlessRun(harness);
-    const pid_t pid = harness.ProcessOf(role);
-    ASSERT_GT(pid, 0) << role;
-    kill(pid, SIGKILL);
-    EXPECT_EQ(call->Wait(), 1) << call->err();
-    EXPECT_TRUE(absl::StrContains(call->err(), ": was ended by signal 9")) << call->err();
-  }
+// A process that dies as often as it is started: the run ends and says why.
+TEST(RunE2eTest, AProcessThatNeverStaysUpEndsTheRun) {
+  CtlHarness harness("never_up");
+  std::unique_ptr<CtlCall> call = StartEndlessRun(harness);
+  const auto given_up = [&] {
+    const pid_t pid = harness.ProcessOf("swarmx");
+    if (pid > 0) kill(pid, SIGKILL);
+    return absl::StrContains(call->err(), "started again");
+  };
+  ASSERT_TRUE(WaitFor(given_up, absl::Minutes(2))) << call->err();
+  EXPECT_EQ(call->Wait(), 1) << call->err();
+  EXPECT_TRUE(absl::StrContains(call->err(), "started again 20 times within 1m")) << call->err();
 }
 
 TEST(GenerateE2eTest, TheSameSeedGivesTheSameText) {

@@ -11,11 +11,6 @@ namespace {
 
 constexpr absl::Duration kBetweenAttempts = absl::Milliseconds(200);
 
-bool MayComeBack(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kUnavailable ||
-         status.code() == absl::StatusCode::kDeadlineExceeded;
-}
-
 }  // namespace
 
 StatusStream::StatusStream(ControllerClient& client, std::string job_id, absl::Duration patience)
@@ -58,6 +53,8 @@ void StatusStream::Run() {
       error_ = std::move(status);
       return;
     }
+    // A call that brought something and then reached its deadline is merely due for renewal.
+    if (!heard || absl::IsUnavailable(status)) away_ = std::move(status);
     mutex_.AwaitWithTimeout(absl::Condition(&stop_), kBetweenAttempts);
   }
 }
@@ -81,8 +78,14 @@ absl::Status StatusStream::WatchOnce(bool* heard) {
   return call->Finish();
 }
 
+absl::Status StatusStream::Away() const {
+  absl::MutexLock lock(&mutex_);
+  return away_;
+}
+
 void StatusStream::Publish(JobStatus status) {
   absl::MutexLock lock(&mutex_);
+  away_ = absl::OkStatus();
   final_ = IsFinal(status.state());
   latest_ = std::move(status);
 }

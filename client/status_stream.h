@@ -30,6 +30,9 @@ class StatusStream {
   // if the job is not known, or the controller stayed away. Called from one thread.
   absl::StatusOr<std::optional<JobStatus>> Next(absl::Duration wait);
 
+  // Why the controller is not heard just now; OK while it is.
+  absl::Status Away() const;
+
  private:
   void Run();
   // One Watch call, from beginning to end; `heard` tells whether it brought a status.
@@ -43,11 +46,12 @@ class StatusStream {
   const std::string job_id_;
   const absl::Duration patience_;
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   bool final_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<JobStatus> latest_ ABSL_GUARDED_BY(mutex_);
   absl::Status error_ ABSL_GUARDED_BY(mutex_);
+  absl::Status away_ ABSL_GUARDED_BY(mutex_);
   ControllerClient::WatchCall* call_ ABSL_GUARDED_BY(mutex_) = nullptr;  // the one that is open
   std::thread thread_;                                                   // last: runs Run()
 };

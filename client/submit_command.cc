@@ -23,6 +23,7 @@ struct SubmitFlags {
   std::string controller;
   std::string request_id;
   bool wait = false;
+  int patience_seconds = kPatience / absl::Seconds(1);
   Format format = Format::kTable;
 };
 
@@ -33,8 +34,14 @@ Outcome Submit(const SubmitFlags& flags) {
   RETURN_IF_ERROR(CheckJob(request.job()));
   request.set_request_id(flags.request_id.empty() ? NewRequestId() : flags.request_id);
   ControllerClient client(address);
+  if (flags.wait) {
+    return SubmitAndWatch(client, request,
+                          {.format = flags.format,
+                           .patience = absl::Seconds(flags.patience_seconds),
+                           .detached = ExitCode::kCancelled,
+                           .stop_when_paused = true});
+  }
   ASSIGN_OR_RETURN(const JobStatus job, client.Submit(request));
-  if (flags.wait) return WatchJob(client, job.job_id(), flags.format, ExitCode::kCancelled);
   RETURN_IF_ERROR(PrintResult(flags.format, job.job_id() + "\n",
                               Json{{"job", job.job_id()}, {"state", JobState_Name(job.state())}}));
   return ExitCode::kOk;
@@ -49,6 +56,7 @@ void AddSubmitCommand(CLI::App& app, Outcome& outcome) {
   command->add_flag("--wait", flags->wait, "Watch it to its end and print its result");
   command->add_option("--request-id", flags->request_id,
                       "The same id again answers with the same job [random]");
+  AddPatienceFlag(*command, flags->patience_seconds);
   AddControllerFlag(*command, flags->controller);
   AddOutputFlag(*command, flags->format);
   command->callback([flags, &outcome] { outcome = Submit(*flags); });
