@@ -25,6 +25,11 @@ EpochRef RefOf(const std::string& job_id, uint32_t epoch) {
   return ref;
 }
 
+// Nobody answered: whether the call was carried out is not known.
+bool IsSilence(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
+
 std::set<std::string> NodesOf(const Membership& members) {
   std::set<std::string> ids;
   for (const PlacedProcess& process : members.placed) ids.insert(process.node_id);
@@ -58,10 +63,12 @@ NodeMemory ControllerCore::Remembered(const RestoredState& restored) {
   NodeMemory memory;
   for (const RestoredJob& job : restored.jobs) {
     const JobStatus& status = job.record.status;
-    if (status.state() == QUEUED || IsFinal(status.state())) continue;
-    memory.leftovers.push_back(RefOf(status.job_id(), status.epoch()));
+    if (status.state() == QUEUED) continue;
+    const bool live = !IsFinal(status.state());
+    const EpochRef epoch = RefOf(status.job_id(), status.epoch());
+    if (live) memory.leftovers.push_back(epoch);
     for (const JobMemory::Member& member : job.record.memory.members()) {
-      memory.members[member.node_id()] = {status.job_id(), member.incarnation()};
+      memory.members[member.node_id()] = {epoch, member.incarnation(), live};
     }
   }
   for (const CordonRecord& cordon : restored.cordons) memory.cordons[cordon.node_id] = cordon;
@@ -114,7 +121,9 @@ absl::Status ControllerCore::OnRegister(const RegisterRequest& request, Controll
 
 absl::Status ControllerCore::OnHeartbeat(const HeartbeatRequest& request, ControllerTurn& turn) {
   now_s_ = turn.now.steady_s;
-  return nodes_.Heard(request.node_id(), request.incarnation(), now_s_);
+  RETURN_IF_ERROR(nodes_.Heard(request.node_id(), request.incarnation(), now_s_));
+  ReleaseIfQuiet(*nodes_.Find(request.node_id()), turn);
+  return absl::OkStatus();
 }
 
 absl::Status ControllerCore::OnReport(const NodeReport& report, ControllerTurn& turn) {
@@ -227,8 +236,12 @@ void ControllerCore::OnCallDone(const NodeCallResult& result, ControllerTurn& tu
   KnownNode* node = nodes_.Find(call.node_id);
   if (node == nullptr || node->info.incarnation() != call.incarnation) return;
   --node->calls_in_flight;
-  // A Release that failed is not tried again: the node's next Prepare releases what it held.
-  if (std::holds_alternative<ReleaseCall>(call.request)) node->release.erase(node->release.begin());
+  // A Release that was not answered is sent again at the node's next heartbeat.
+  const bool unreleased =
+      std::holds_alternative<ReleaseCall>(call.request) && IsSilence(result.status);
+  if (std::holds_alternative<ReleaseCall>(call.request) && !unreleased) {
+    node->release.erase(node->release.begin());
+  }
   if (JobLife* job = FindEpoch(call.job_id, call.epoch)) {
     const int process = job->run()->ProcessOn(call.node_id).value();
     Deliver(*job, turn, [&](RunTurn& t) {
@@ -237,7 +250,7 @@ void ControllerCore::OnCallDone(const NodeCallResult& result, ControllerTurn& tu
       });
     });
   }
-  ReleaseIfQuiet(*node, turn);
+  if (!unreleased) ReleaseIfQuiet(*node, turn);
   Schedule(turn);
 }
 
@@ -470,6 +483,8 @@ void ControllerCore::Apply(JobLife& job, RunTurn run_turn, ControllerTurn& turn)
   for (const CordonRecord& cordon : run_turn.cordons) SetCordon(cordon, turn);
   for (std::string& event : run_turn.events) AddEvent(status.job_id(), std::move(event), turn);
   if (run_turn.record) turn.records.push_back(job.Record());
+  // What has happened to a job must be found again: an end that is not on record would be undone.
+  if (run_turn.record || !run_turn.cordons.empty()) turn.must_persist = true;
   if (run_turn.publish) turn.published.push_back(status);
   if (job.final()) {
     Retire(job, turn);

@@ -449,6 +449,22 @@ TEST(ControllerCore, JobsRunInTheOrderOfTheirSubmission) {
   EXPECT_EQ(cluster.Job("j-000002").state(), DONE);
 }
 
+TEST(ControllerCore, AReleaseThatGotNoAnswerIsSentAgainAtTheNextHeartbeat) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.failures["Release w1"] = absl::UnavailableError("connection reset");
+  cluster.Submit(SmallJob());
+  cluster.Settle();
+  ASSERT_EQ(cluster.Job().state(), DONE);
+  EXPECT_EQ(Where(cluster, "Release").size(), 5u);
+  EXPECT_EQ(cluster.Node("w1").state(), BUSY);
+  cluster.failures.clear();
+  cluster.Pass(0.1);
+  cluster.SettleCalls();
+  EXPECT_EQ(Where(cluster, "Release").size(), 6u);
+  EXPECT_EQ(cluster.Node("w1").state(), IDLE);
+}
+
 TEST(ControllerCore, TheNextJobGetsANodeOnlyAfterItsRelease) {
   FakeCluster cluster;
   cluster.AddNodes();

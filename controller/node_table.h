@@ -45,11 +45,12 @@ struct KnownNode {
 // What is known of a node before it registers, from before this controller started.
 struct NodeMemory {
   struct Claim {
-    std::string job_id;
+    EpochRef epoch;
     uint64_t incarnation = 0;
+    bool live = false;  // false: the job is over, but the node's Release may not have been answered
   };
   std::vector<EpochRef> leftovers;              // epochs that any node may hold
-  std::map<std::string, Claim> members;         // by node_id: the job that the node works for
+  std::map<std::string, Claim> members;         // by node_id: what the node worked for last
   std::map<std::string, CordonRecord> cordons;  // by node_id
 };
 
