@@ -75,7 +75,8 @@ absl::StatusOr<InprocResult> Run(const Plan& plan, const InprocOptions& options,
 absl::StatusOr<InprocResult> RunInproc(const JobSpec& job, const InprocOptions& options) {
   ASSIGN_OR_RETURN(const Plan plan, Compile(job, options.shape));
   std::vector<Process> processes;
-  AddProcesses<MemoryxRole>(options.shape.memoryx, processes, PosixDisk());
+  Disk& disk = options.disk != nullptr ? *options.disk : PosixDisk();
+  AddProcesses<MemoryxRole>(options.shape.memoryx, processes, disk);
   AddProcesses<SwarmxRole>(options.shape.swarmx, processes);
   AddProcesses<WaferRole>(options.shape.wafers, processes);
   for (Process& process : processes) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "checkpoint/disk.h"
 #include "plan/plan.h"
 #include "sim/sim_controller.h"
 
@@ -18,6 +19,7 @@ struct InprocOptions {
   ClusterShape shape;
   std::optional<uint64_t> seed = std::nullopt;  // of the order of events (sim/delays.h)
   uint64_t start_step = 0;                      // weights of this step are at job.checkpoint.from
+  Disk* disk = nullptr;                         // of the checkpoints; null: the real one
 };
 
 struct InprocResult {

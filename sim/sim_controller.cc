@@ -17,7 +17,8 @@ SimController::SimController(const Plan& plan, uint32_t epoch, uint64_t start_st
       step_(start_step),
       tally_(plan, start_step) {
   // One that is due after the steps already done is taken first.
-  for (uint64_t done = std::max<uint64_t>(start_step, 1); done <= plan.job.training().steps(); ++done) {
+  for (uint64_t done = std::max<uint64_t>(start_step, 1); done <= plan.job.training().steps();
+       ++done) {
     validations_due_ += plan.ValidationDue(done);
   }
   outcome_.sram_peak_bytes.resize(plan.shape.wafers);

@@ -1,0 +1,34 @@
+// The jobs of the chaos runs, and what must come of each, whatever happens on the way.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "proto/job.pb.h"
+
+namespace waferstream {
+
+// So few that the fault-free run of each is cheap to have.
+inline constexpr int kChaosJobs = 24;
+
+// Job `variant` in [0, kChaosJobs): everything that its numbers depend on (model, data, optimizer,
+// steps, micro-batches, tile size, precision). The cluster is the plan's to choose; here it is the
+// smallest. Its token files are written once a process.
+JobSpec ChaosJob(int variant);
+
+// What a run of the job ends with.
+struct ChaosNumbers {
+  std::string weights_hash;
+  std::string optimizer_hash;
+  std::vector<double> losses;  // one a step
+  double validation_loss = 0;
+  friend bool operator==(const ChaosNumbers&, const ChaosNumbers&) = default;
+};
+std::string Describe(const ChaosNumbers& numbers);
+
+// Of the fault-free run on one node of each role, in the simulation that knows no faults
+// (inproc_cluster.h): another shell, fabric and controller. Made once a process; thread-safe.
+const ChaosNumbers& ExpectedNumbers(int variant);
+
+}  // namespace waferstream

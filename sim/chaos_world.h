@@ -1,0 +1,84 @@
+// What all parts of one chaos run share: time, chance, the trace, and what went wrong.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/parallel.h"
+#include "sim/chaos_trace.h"
+#include "sim/dice.h"
+#include "sim/event_queue.h"
+
+namespace waferstream {
+
+// How long things typically take, and how long somebody waits for them; drawn by seed.
+struct Pace {
+  int64_t frame_ns = 0;  // a frame or credit on its way
+  int64_t work_ns = 0;   // a piece of lane work
+  int64_t call_ns = 0;   // a control message on its way
+  int64_t disk_ns = 0;   // a record, a checkpoint folder
+  int64_t lease_ns = 0;
+  int64_t heartbeat_ns = 0;
+  int64_t keepalive_ns = 0;          // a silent connection is given up after it
+  int64_t call_timeout_ns = 0;       // of most control calls
+  int64_t slow_call_timeout_ns = 0;  // of Prepare and SealCheckpoint
+  int64_t connect_timeout_ns = 0;
+  int64_t retry_ns = 0;     // pause before something is tried again
+  int64_t patience_ns = 0;  // a node without a controller for so long ends itself
+};
+
+// How often a message or a write goes wrong while faults are on; probabilities.
+struct Weather {
+  double call_lost = 0;
+  double call_twice = 0;
+  double write_fails = 0;  // of the controller's store
+  double write_slow = 0;
+};
+
+struct ChaosWorld {
+  ChaosWorld(uint64_t seed, const Pace& the_pace, const Weather& the_weather, std::ostream* out)
+      : pace(the_pace),
+        weather(the_weather),
+        delays(seed, DiceStream::kDelay),
+        messages(seed, DiceStream::kMessage),
+        trace(out) {}
+
+  int64_t now_ns() const { return queue.now_ns(); }
+  double now_s() const { return static_cast<double>(queue.now_ns()) * 1e-9; }
+
+  template <typename... What>
+  void Note(absl::string_view where, const What&... what) {
+    trace.Note(now_ns(), where, what...);
+  }
+
+  // A fault happens: it is counted by kind. Draws for message faults end with the faults.
+  template <typename... What>
+  void NoteFault(const std::string& kind, absl::string_view where, const What&... what) {
+    ++faults[kind];
+    trace.Note(now_ns(), where, "FAULT ", kind, " ", what...);
+  }
+  bool Strikes(double probability) { return faults_on && messages.Chance(probability); }
+
+  // An invariant is broken. The first one ends the run.
+  void Violate(const std::string& what) {
+    trace.Note(now_ns(), "-", "VIOLATION ", what);
+    if (violation.empty()) violation = what;
+  }
+
+  EventQueue queue;
+  const Pace pace;
+  const Weather weather;
+  Dice delays;
+  Dice messages;
+  ChaosTrace trace;
+  Serial parallel;  // lane work runs here
+  bool faults_on = true;
+  std::map<std::string, int64_t> faults;  // by kind
+  std::string violation;                  // the first; empty: all is well
+};
+
+}  // namespace waferstream

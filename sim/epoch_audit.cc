@@ -1,0 +1,54 @@
+#include "sim/epoch_audit.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace waferstream {
+
+EpochAudit::EpochAudit(ChaosWorld& world, std::string node, const PrepareRequest& request,
+                       const PrepareReply& reply, const Plan& plan)
+    : world_(world), node_(std::move(node)), request_(request), reply_(reply), plan_(plan) {}
+
+void EpochAudit::OnFrame(const FrameHeader& header) {
+  if (request_.role() != MEMORYX || header.kind != FrameKind::kGradient) return;
+  auto& ranges = landed_[{header.step, header.tile, header.contribution}];
+  const uint32_t first = header.range_lo;
+  const uint32_t end =
+      std::min(first + (1u << header.range_level), static_cast<uint32_t>(plan_.leaves));
+  const auto next = ranges.lower_bound(first);
+  const bool overlaps = (next != ranges.end() && next->first < end) ||
+                        (next != ranges.begin() && std::prev(next)->second > first);
+  if (overlaps) world_.Violate(absl::StrCat(node_, " took twice: ", Describe(header)));
+  ranges[first] = end;
+}
+
+void EpochAudit::OnReport(const NodeReport& report) {
+  if (report.has_wafer_step()) {
+    const uint64_t peak = report.wafer_step().sram_peak_bytes();
+    if (peak <= reply_.sram_planned_bytes()) return;
+    world_.Violate(absl::StrCat(node_, " used ", peak, " bytes of SRAM, but ",
+                                reply_.sram_planned_bytes(), " are planned"));
+  }
+  if (!report.has_gradients_ready()) return;
+  const uint64_t step = report.gradients_ready().step();
+  for (const uint32_t tile : report.gradients_ready().tile()) {
+    int contributions = 0;
+    for (auto it = landed_.lower_bound({step, tile, 0});
+         it != landed_.end() && std::get<0>(it->first) == step && std::get<1>(it->first) == tile;
+         ++it) {
+      ++contributions;
+      uint32_t leaves = 0;
+      for (const auto& [first, end] : it->second) leaves += end - first;
+      if (leaves == static_cast<uint32_t>(plan_.leaves)) continue;
+      world_.Violate(absl::StrCat(node_, " is ready with step ", step, ", but has ", leaves, " of ",
+                                  plan_.leaves, " micro-batches of tile ", tile));
+    }
+    if (contributions == 0) {
+      world_.Violate(absl::StrCat(node_, " is ready with step ", step, " without tile ", tile));
+    }
+  }
+}
+
+}  // namespace waferstream

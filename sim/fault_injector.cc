@@ -1,0 +1,184 @@
+#include "sim/fault_injector.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace waferstream {
+
+FaultInjector::FaultInjector(ChaosWorld& world, const ChaosPlan& plan, ChaosCluster& cluster)
+    : world_(world), plan_(plan), cluster_(cluster), dice_(plan.seed, DiceStream::kFault) {
+  const ClusterSpec& asked = plan.job.cluster();
+  const int wafers_needed = asked.wafers_min() == 0 ? asked.wafers() : asked.wafers_min();
+  spares_[WAFER] = plan.wafer_nodes - wafers_needed;
+  spares_[MEMORYX] = plan.memoryx_nodes - static_cast<int>(asked.memoryx());
+  spares_[SWARMX] = plan.swarmx_nodes - static_cast<int>(asked.swarmx());
+}
+
+void FaultInjector::Begin() {
+  cluster_.disk_faults = [this](DiskOp op, const std::string&) { return OnDisk(op); };
+  for (const FaultWorkload& workload : plan_.workloads) Schedule(workload);
+  world_.queue.At(plan_.faults_end_ns, [this] {
+    world_.faults_on = false;
+    disk_ = DiskState::kGood;
+    world_.Note("-", "the faults end");
+  });
+}
+
+void FaultInjector::Schedule(const FaultWorkload& workload) {
+  world_.queue.After(dice_.UpTo(2 * workload.mean_pause_ns), [this, workload] {
+    if (!world_.faults_on) return;
+    Strike(workload.kind);
+    Schedule(workload);
+  });
+}
+
+void FaultInjector::Strike(FaultKind kind) {
+  switch (kind) {
+    case FaultKind::kKillNode:
+      return KillNode(false);
+    case FaultKind::kKillTwo:
+      KillNode(false);
+      return KillNode(false);
+    case FaultKind::kKillForGood:
+      return KillNode(true);
+    case FaultKind::kFreezeNode:
+      return FreezeNode();
+    case FaultKind::kIsolateNode:
+      return IsolateNode();
+    case FaultKind::kCutChannel:
+    case FaultKind::kBlackholeChannel:
+    case FaultKind::kCorruptFrame:
+      return BreakChannel(kind);
+    case FaultKind::kKillController:
+      return KillController();
+    case FaultKind::kFreezeController:
+      return FreezeController();
+    case FaultKind::kSpoilDisk:
+      return SpoilDisk();
+    case FaultKind::kJoinNode:
+      return JoinNode();
+    case FaultKind::kDrainNode:
+      return DrainNode();
+    case FaultKind::kKinds:
+      break;
+  }
+}
+
+int64_t FaultInjector::AWhile() { return dice_.UpTo(plan_.pace.lease_ns * (dice_.Coin() ? 1 : 4)); }
+
+SimNode* FaultInjector::PickNode() {
+  std::vector<SimNode*> candidates;
+  for (const auto& node : cluster_.nodes()) {
+    if (node->process().alive() && !node->process().frozen()) candidates.push_back(node.get());
+  }
+  return candidates.empty() ? nullptr : dice_.Pick(candidates);
+}
+
+void FaultInjector::KillNode(bool for_good) {
+  SimNode* const node = PickNode();
+  if (node == nullptr || (for_good && spares_[node->role()] <= 0)) return;
+  if (for_good) --spares_[node->role()];
+  const bool silently = dice_.Chance(0.3);
+  world_.NoteFault(for_good ? "kill for good" : absl::StrCat("kill ", RoleName(node->role())),
+                   node->id(), silently ? "silently" : "");
+  node->Kill(silently);
+  if (!for_good) world_.queue.After(AWhile(), [node] { node->Boot(); });
+}
+
+void FaultInjector::FreezeNode() {
+  SimNode* const node = PickNode();
+  if (node == nullptr) return;
+  const int64_t for_ns = AWhile();
+  world_.NoteFault("freeze", node->id(), "for ", for_ns / 1'000'000, " ms");
+  node->process().Freeze(for_ns);
+}
+
+void FaultInjector::IsolateNode() {
+  SimNode* const node = PickNode();
+  if (node == nullptr) return;
+  const int64_t for_ns = AWhile();
+  world_.NoteFault("isolate", node->id(), "for ", for_ns / 1'000'000, " ms");
+  node->process().Isolate(for_ns);
+}
+
+void FaultInjector::BreakChannel(FaultKind kind) {
+  const auto connections = cluster_.fabric().Connections();
+  if (connections.empty()) return;
+  SimConnection& connection = *dice_.Pick(connections);
+  const bool downwards = dice_.Coin();
+  if (kind == FaultKind::kCorruptFrame && !connection.busy(downwards)) return;
+  world_.NoteFault(Name(kind), "-", connection.name());
+  if (kind == FaultKind::kCutChannel) return connection.Cut();
+  if (kind == FaultKind::kBlackholeChannel) return connection.Blackhole();
+  connection.Corrupt(downwards, dice_.Bits());
+}
+
+void FaultInjector::KillController() {
+  SimControllerHost& controller = cluster_.controller();
+  if (!controller.process().alive()) return;
+  world_.NoteFault("kill controller", "controller");
+  controller.Kill();
+  world_.queue.After(AWhile(), [&controller] { controller.Boot(); });
+}
+
+void FaultInjector::FreezeController() {
+  SimProcess& process = cluster_.controller().process();
+  if (!process.alive() || process.frozen()) return;
+  const int64_t for_ns = AWhile();
+  world_.NoteFault("freeze controller", "controller", "for ", for_ns / 1'000'000, " ms");
+  process.Freeze(for_ns);
+}
+
+void FaultInjector::SpoilDisk() {
+  disk_ = dice_.Pick<DiskState>({DiskState::kFull, DiskState::kReadOnly, DiskState::kUnreliable});
+  const char* const kNames[] = {"good", "full", "read-only", "unreliable"};
+  world_.NoteFault("spoil disk", "disk", kNames[static_cast<int>(disk_)]);
+  world_.queue.After(AWhile(), [this] {
+    disk_ = DiskState::kGood;
+    world_.Note("disk", "good again");
+  });
+}
+
+DiskFault FaultInjector::OnDisk(DiskOp op) {
+  const bool changes = op != DiskOp::kRead && op != DiskOp::kList;
+  const bool grows = op == DiskOp::kWrite || op == DiskOp::kResize || op == DiskOp::kCreateFolder;
+  if (disk_ == DiskState::kFull && grows) {
+    return {absl::ResourceExhaustedError("no space left"), static_cast<size_t>(dice_.Below(64))};
+  }
+  if (disk_ == DiskState::kReadOnly && changes && op != DiskOp::kOpen) {
+    return {absl::FailedPreconditionError("read-only file system"), 0};
+  }
+  if (disk_ == DiskState::kUnreliable && dice_.Chance(0.1)) {
+    return {absl::UnavailableError("input/output error"), static_cast<size_t>(dice_.Below(64))};
+  }
+  return {};
+}
+
+void FaultInjector::JoinNode() {
+  if (joins_left_ == 0) return;
+  --joins_left_;
+  const Role role = dice_.Pick<Role>({MEMORYX, SWARMX, WAFER});
+  SimNode& node = cluster_.AddNode(role);
+  ++spares_[role];
+  world_.NoteFault("join", node.id());
+}
+
+void FaultInjector::DrainNode() {
+  SimNode* const node = PickNode();
+  SimControllerHost& controller = cluster_.controller();
+  if (node == nullptr || !controller.answers()) return;
+  const auto action = dice_.Coin() ? CordonRequest::CORDON : CordonRequest::DRAIN;
+  if (!controller.Cordon(node->id(), action).ok()) return;
+  world_.NoteFault(Name(FaultKind::kDrainNode), node->id());
+  world_.queue.After(AWhile(), [this, node] { Uncordon(*node); });
+}
+
+void FaultInjector::Uncordon(const SimNode& node) {
+  SimControllerHost& controller = cluster_.controller();
+  if (controller.answers() && controller.Cordon(node.id(), CordonRequest::UNCORDON).ok()) return;
+  if (!node.process().alive() && !world_.faults_on) return;  // it has gone for good
+  world_.queue.After(plan_.pace.lease_ns, [this, &node] { Uncordon(node); });
+}
+
+}  // namespace waferstream

@@ -1,0 +1,58 @@
+// The fault workloads of a chaos run: each strikes at its own moments, independent of the job and
+// of one another, until the faults end.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sim/chaos_cluster.h"
+#include "sim/chaos_plan.h"
+#include "sim/chaos_world.h"
+#include "sim/dice.h"
+
+namespace waferstream {
+
+// When the faults end, whoever is down comes back, soon, and the disk works. Lives as long as the
+// run.
+class FaultInjector {
+ public:
+  FaultInjector(ChaosWorld& world, const ChaosPlan& plan, ChaosCluster& cluster);
+
+  void Begin();
+
+ private:
+  enum class DiskState { kGood, kFull, kReadOnly, kUnreliable };
+
+  void Schedule(const FaultWorkload& workload);
+  void Strike(FaultKind kind);
+
+  void KillNode(bool for_good);
+  void FreezeNode();
+  void IsolateNode();
+  void BreakChannel(FaultKind kind);
+  void KillController();
+  void FreezeController();
+  void SpoilDisk();
+  void JoinNode();
+  void DrainNode();
+  // A user who insists.
+  void Uncordon(const SimNode& node);
+
+  // A node that lives and is not frozen; null: none.
+  SimNode* PickNode();
+  DiskFault OnDisk(DiskOp op);
+  // A while that a lease may or may not outlast.
+  int64_t AWhile();
+
+  ChaosWorld& world_;
+  const ChaosPlan& plan_;
+  ChaosCluster& cluster_;
+  Dice dice_;
+  DiskState disk_ = DiskState::kGood;
+  std::map<Role, int> spares_;  // nodes that may go for good
+  int joins_left_ = 2;
+};
+
+}  // namespace waferstream

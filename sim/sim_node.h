@@ -1,0 +1,65 @@
+// One node of a chaos run: a process with a production role, its shell and its way to the
+// controller.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "node/role.h"
+#include "proto/controller.pb.h"
+#include "sim/chaos_world.h"
+#include "sim/sim_fabric.h"
+#include "sim/sim_node_shell.h"
+#include "sim/sim_process.h"
+#include "sim/sim_uplink.h"
+
+namespace waferstream {
+
+class SimNode {
+ public:
+  // Makes the role of a new life; what it owned in the one before is gone, or as a crash left it.
+  using MakeRole = std::function<std::unique_ptr<NodeRole>()>;
+
+  struct Options {
+    std::string id;
+    Role role;
+    bool same_ports;  // in every life
+    MakeRole make_role;
+    std::function<void()> crash_disk;  // the life is over: what it had not synced may be gone
+  };
+
+  SimNode(ChaosWorld& world, SimFabric& fabric, SimControllerService& controller, Options options);
+  ~SimNode();
+
+  // A new life, under the same id.
+  void Boot();
+  // Everything in the process is gone. `silently`: see SimProcess.
+  void Kill(bool silently);
+
+  const std::string& id() const { return options_.id; }
+  Role role() const { return options_.role; }
+  SimProcess& process() { return process_; }
+  const SimProcess& process() const { return process_; }
+  // Of its Node service, host:port.
+  std::string address() const;
+  // In a life: carries out a call of the controller.
+  void Serve(const NodeRequest& request, ControlAnswer answer);
+  // Nothing prepared, nothing to be reported.
+  bool idle() const;
+
+ private:
+  struct Life;
+
+  uint32_t port() const;
+
+  ChaosWorld& world_;
+  SimFabric& fabric_;
+  SimControllerService& controller_;
+  const Options options_;
+  SimProcess process_;
+  std::unique_ptr<Life> life_;  // null: dead
+};
+
+}  // namespace waferstream
