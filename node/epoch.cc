@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "node/fault.h"
 
 namespace waferstream {
 namespace {
@@ -130,17 +131,18 @@ void Epoch::OnLaneDone(uint64_t id, const absl::Status& status) {
   Turn turn = NewTurn();
   const absl::Status taken = setup_.core->OnComputeDone(id, status, turn);
   if (taken.ok()) return Do(turn);
-  Fault(std::string(taken.message()), "");
+  Fault(FaultOf(taken));
 }
 
 void Epoch::OnBroken(ChannelId channel, const std::string& peer, const absl::Status& why) {
-  const std::string message =
-      absl::StrCat("channel ", channel, " with node ", peer, ": ", why.message());
-  if (!absl::IsAborted(why)) return Fault(message, peer);
+  NodeFault fault;
+  fault.set_message(absl::StrCat("channel ", channel, " with node ", peer, ": ", why.message()));
+  fault.set_peer(peer);
+  if (!absl::IsAborted(why)) return Fault(std::move(fault));
   // The peer ended, perhaps because it was told to: no failure of this node, and no news to a
   // controller that is making a new epoch.
-  spdlog::info("{}: {}", Name(), message);
-  ReportAndStop(message, peer);
+  spdlog::info("{}: {}", Name(), fault.message());
+  ReportAndStop(std::move(fault));
 }
 
 // -- actions of the core -----------------------------------------------------------------------
@@ -160,24 +162,22 @@ void Epoch::Do(ReportAction& action) {
 
 // -- the end -----------------------------------------------------------------------------------
 
-void Epoch::Fault(const std::string& message, const std::string& peer) {
+void Epoch::Fault(NodeFault fault) {
   if (stopping_) return;
-  spdlog::error("{}: {}", Name(), message);
-  ReportAndStop(message, peer);
+  spdlog::error("{}: {}", Name(), fault.message());
+  ReportAndStop(std::move(fault));
 }
 
 std::string Epoch::Name() const {
   return absl::StrCat("job ", setup_.request.job_id(), " epoch ", setup_.request.epoch());
 }
 
-void Epoch::ReportAndStop(const std::string& message, const std::string& peer) {
+void Epoch::ReportAndStop(NodeFault fault) {
   if (stopping_) return;
-  fault_ = message;
+  fault_ = fault.message();
+  fault.set_step(step_);
   ReportAction action;
-  NodeFault* fault = action.report.mutable_fault();
-  fault->set_message(message);
-  fault->set_step(step_);
-  fault->set_peer(peer);
+  *action.report.mutable_fault() = std::move(fault);
   Do(action);
   Stop([] {});
 }

@@ -75,8 +75,9 @@ class Epoch final : public ChannelEvents, public std::enable_shared_from_this<Ep
   void Do(ReportAction& report);
 
   // An error of this node: also in its log.
-  void Fault(const std::string& message, const std::string& peer);
-  void ReportAndStop(const std::string& message, const std::string& peer);
+  void Fault(NodeFault fault);
+  // Fills in the step.
+  void ReportAndStop(NodeFault fault);
   std::string Name() const;
   absl::Status CheckAlive() const;
   void FinishIfIdle();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
+#include "node/fault.h"
 #include "node/toy_role.h"
 #include "plan/plan.h"
 #include "plan/test_job.h"
@@ -328,6 +329,20 @@ TEST_F(NodeShellTest, AnErrorOfTheCoreIsAFaultWithoutPeer) {
   const NodeReport report = wafer().reports.WaitFor(NodeReport::kFault);
   EXPECT_EQ(report.fault().message(), "the numbers are off");
   EXPECT_EQ(report.fault().peer(), "");
+  ReleaseAll();
+}
+
+TEST_F(NodeShellTest, AFaultThatTheCoreNamesIsPassedOn) {
+  NodeFault fault;
+  fault.set_message("shard 2 is damaged");
+  fault.add_damaged_shards(2);
+  wafer().role.state.during_work = [&] { return FaultStatus(absl::StatusCode::kDataLoss, fault); };
+  PrepareAll();
+  ConnectAll();
+  StartAll();
+  const NodeReport report = wafer().reports.WaitFor(NodeReport::kFault);
+  EXPECT_EQ(report.fault().message(), "shard 2 is damaged");
+  EXPECT_THAT(report.fault().damaged_shards(), testing::ElementsAre(2));
   ReleaseAll();
 }
 
