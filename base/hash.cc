@@ -1,6 +1,9 @@
 #include "base/hash.h"
 
 #include <isa-l/crc.h>
+#ifdef __x86_64__
+#include <xxh_x86dispatch.h>  // xxhash.h, but with the widest vectors that the CPU has
+#endif
 
 #include <algorithm>
 #include <cstdio>
