@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "node/fault.h"
 #include "plan/pass.h"
 
 namespace waferstream {
@@ -14,11 +15,11 @@ CheckpointCopier::CheckpointCopier(const Plan& plan, const TileStore& store, Til
   std::vector<bool> seen(store.tiles().size(), false);
   for (const int tile : StreamOf(plan, PassKind::kForward)) {
     const int local = store.LocalOf(tile);
-    if (local < 0 || seen[local]) continue;  // a tied embedding is streamed twice
+    if (local < 0 || !store.IsPrimary(local)) continue;
+    if (seen[local]) continue;  // a tied embedding is streamed twice
     seen[local] = true;
     order_.push_back(local);
   }
-  WS_CHECK(order_.size() == store.tiles().size());
 }
 
 void CheckpointCopier::Add(uint64_t steps_done) {
@@ -30,12 +31,12 @@ void CheckpointCopier::Pump(Turn& turn) {
   if (due_.empty() || busy_) return;
   const uint64_t steps_done = due_.front();
   if (!begun_) {
-    const auto begin = [this, steps_done] { return sink_->Begin(steps_done); };
+    const auto begin = [this, steps_done](Parallel&) { return sink_->Begin(steps_done); };
     return RunOnDisk(
         begin, [this](Turn&) { begun_ = true; }, turn);
   }
   if (written_ == order_.size()) {
-    const auto finish = [this] { return sink_->Finish(); };
+    const auto finish = [this](Parallel&) { return sink_->Finish(); };
     return RunOnDisk(
         finish, [this](Turn& turn) { End(absl::OkStatus(), turn); }, turn);
   }
@@ -43,42 +44,28 @@ void CheckpointCopier::Pump(Turn& turn) {
   if (updates_.version(local) == steps_done) {
     if (updates_.IsSettled(local)) WriteNext(local, turn);
   } else if (updates_.StateOf(local) == TileUpdates::State::kDue) {
-    UpdateNext(local, turn);
+    busy_ = true;
+    updates_.Run(
+        local, lanes_, [this] { busy_ = false; }, turn);
   }
 }
 
-void CheckpointCopier::RunOnDisk(std::function<absl::Status()> work,
-                                 std::function<void(Turn&)> next, Turn& turn) {
+void CheckpointCopier::RunOnDisk(LaneQueue::Work work, std::function<void(Turn&)> next,
+                                 Turn& turn) {
   busy_ = true;
   const auto done = [this, next = std::move(next)](const absl::Status& status, Turn& turn) {
     busy_ = false;
+    if (FaultOf(status).damaged_shards_size() > 0) return status;
     status.ok() ? next(turn) : End(status, turn);
     return absl::OkStatus();
   };
-  lanes_.Run(
-      Lane::kDisk, [work = std::move(work)](Parallel&) { return work(); }, done, turn);
-}
-
-void CheckpointCopier::UpdateNext(int local, Turn& turn) {
-  busy_ = true;
-  lanes_.Run(
-      Lane::kCompute,
-      [update = updates_.Begin(local)](Parallel& parallel) {
-        update(parallel);
-        return absl::OkStatus();
-      },
-      [this, local](const absl::Status& status, Turn&) {
-        busy_ = false;
-        updates_.End(local);
-        return status;
-      },
-      turn);
+  lanes_.Run(Lane::kDisk, std::move(work), done, turn);
 }
 
 void CheckpointCopier::WriteNext(int local, Turn& turn) {
-  const auto write = [this, local] {
-    const Tile& tile = plan_.tiles[store_.tiles()[local]];
-    return sink_->Write(tile, store_.weights(local), store_.states(local));
+  const auto write = [this, &tile = store_.tile(local)](Parallel& parallel) {
+    RETURN_IF_ERROR(tile.Check(parallel));
+    return sink_->Write(plan_.tiles[tile.tile()], tile.weights(), tile.states());
   };
   const auto next = [this, local](Turn&) {
     updates_.Copied(local, due_.front());

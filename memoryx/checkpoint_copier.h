@@ -1,11 +1,12 @@
-// Copies the owned tiles to a checkpoint while training goes on.
+// Writes the tiles that this process streams to a checkpoint while training goes on.
 //
 // From the commit of its step on, tiles are written one after the other on the disk lane, in the
 // order in which the next forward pass needs them. The stream never waits for the disk, except that
 // a tile is not updated a second time before its copy is written: so a copy needs no memory. A tile
 // that was not updated yet when its turn comes is updated then.
 //
-// A failed write ends the checkpoint, not the job: it is reported and the tiles are let go.
+// A failed write ends the checkpoint, not the job: it is reported and the tiles are let go. A tile
+// that is damaged in memory is not written; it ends the epoch.
 //
 // Not thread-safe; called by the core.
 #pragma once
@@ -39,8 +40,7 @@ class CheckpointCopier {
 
  private:
   // Runs `work` on the disk lane; then `next`, or, when it failed, the end of the checkpoint.
-  void RunOnDisk(std::function<absl::Status()> work, std::function<void(Turn&)> next, Turn& turn);
-  void UpdateNext(int local, Turn& turn);
+  void RunOnDisk(LaneQueue::Work work, std::function<void(Turn&)> next, Turn& turn);
   void WriteNext(int local, Turn& turn);
   void End(const absl::Status& status, Turn& turn);
 

@@ -16,15 +16,6 @@ SlotPool::SlotBytes SlotBytesOf(const Plan& plan) {
   return {plan.gradient_slot_bytes[kSmall], plan.gradient_slot_bytes[kLarge]};
 }
 
-size_t BufferBytes(const Plan& plan, const TileStore& store, int buffers) {
-  size_t elements = 0;
-  for (const int tile : store.tiles()) {
-    const Parameter& parameter = plan.parameters[plan.tiles[tile].parameter];
-    elements += PaddedElements(plan.tiles[tile]) * parameter.contributions;
-  }
-  return elements * buffers * sizeof(float);
-}
-
 std::vector<Credit> Windows(const Plan& plan, int process) {
   std::vector<Credit> windows;
   for (const Channel& channel : plan.channels) {
@@ -43,7 +34,9 @@ absl::StatusOr<std::unique_ptr<GradientSum>> GradientSum::Create(const Plan& pla
                                                                  LaneQueue& lanes,
                                                                  TrafficCounters& traffic) {
   const int buffers = BuffersPerGradient(plan);
-  ASSIGN_OR_RETURN(Arena buffers_memory, Arena::Create(BufferBytes(plan, store, buffers)));
+  for (const auto& shard : store.shards()) {
+    RETURN_IF_ERROR(shard->MakeGradientBuffers(plan, buffers));
+  }
   size_t window_bytes = 0;
   for (const Credit& window : Windows(plan, place.process)) {
     window_bytes += SlotPool::WindowBytes(window, SlotBytesOf(plan));
@@ -57,7 +50,6 @@ absl::StatusOr<std::unique_ptr<GradientSum>> GradientSum::Create(const Plan& pla
     ports.push_back({channel.id, std::move(due), std::nullopt, {}});
   }
   std::unique_ptr<GradientSum> sum(new GradientSum(plan, store, lanes, traffic, buffers,
-                                                   std::move(buffers_memory),
                                                    std::move(window_memory), std::move(ports)));
   sum->LayOutBuffers();
   for (Port& port : sum->ports_) sum->SkipOthersTiles(port);
@@ -66,14 +58,13 @@ absl::StatusOr<std::unique_ptr<GradientSum>> GradientSum::Create(const Plan& pla
 }
 
 GradientSum::GradientSum(const Plan& plan, const TileStore& store, LaneQueue& lanes,
-                         TrafficCounters& traffic, int buffers, Arena buffers_memory,
-                         Arena window_memory, std::vector<Port> ports)
+                         TrafficCounters& traffic, int buffers, Arena window_memory,
+                         std::vector<Port> ports)
     : plan_(plan),
       store_(store),
       lanes_(lanes),
       traffic_(traffic),
       buffers_(buffers),
-      buffers_memory_(std::move(buffers_memory)),
       window_memory_(std::move(window_memory)),
       ports_(std::move(ports)),
       slots_([&] {
@@ -85,17 +76,15 @@ GradientSum::GradientSum(const Plan& plan, const TileStore& store, LaneQueue& la
       }()) {}
 
 void GradientSum::LayOutBuffers() {
-  size_t offset = 0;
-  for (const int tile : store_.tiles()) {
-    const Tile& shape = plan_.tiles[tile];
+  for (size_t local = 0; local < store_.tiles().size(); ++local) {
+    const Tile& shape = plan_.tiles[store_.tiles()[local]];
     Gradient gradient;
     gradient.elements = shape.elements;
     gradient.missing = 0;
+    float* first = store_.gradient_buffers(static_cast<int>(local));
     for (int c = 0; c < plan_.parameters[shape.parameter].contributions; ++c) {
-      const size_t bytes = PaddedElements(shape) * buffers_ * sizeof(float);
-      auto* first = reinterpret_cast<float*>(buffers_memory_.Claim(offset, bytes).data());
       gradient.contributions.push_back({BlockSet(plan_.leaves), {}, first, kNoBuffer});
-      offset += bytes;
+      first += PaddedElements(shape) * buffers_;
     }
     gradients_.push_back(std::move(gradient));
   }
@@ -113,6 +102,12 @@ void GradientSum::BeginStep() {
     }
   }
   tiles_done_ = 0;
+}
+
+bool GradientSum::HasBlocks(int local) const {
+  const auto& contributions = gradients_[local].contributions;
+  return std::any_of(contributions.begin(), contributions.end(),
+                     [](const Contribution& c) { return !c.blocks.held().empty(); });
 }
 
 // The cursor covers the whole plane; other processes' channels carry their tiles.
@@ -151,14 +146,14 @@ absl::StatusOr<std::span<std::byte>> GradientSum::BufferFor(ChannelId channel,
   return std::span<std::byte>(slots_.bytes(slot), header.length);
 }
 
-void GradientSum::OnFrame(ChannelId channel, Turn& turn) {
+GradientSum::Arrival GradientSum::OnFrame(ChannelId channel) {
   Port& port = PortOf(channel);
   WS_CHECK(port.receiving);
   const int slot = *port.receiving;
   port.receiving.reset();
   traffic_.set_gradient_bytes_in(traffic_.gradient_bytes_in() + port.header.length);
   traffic_.set_gradient_blocks_in(traffic_.gradient_blocks_in() + 1);
-  Land(port.header, slot, turn);
+  return {port.header, slot};
 }
 
 float* GradientSum::Buffer(const Gradient& gradient, const Contribution& c, int index) const {
@@ -187,7 +182,23 @@ std::vector<GradientSum::Move> GradientSum::Insert(const Gradient& gradient, Con
   return moves;
 }
 
-void GradientSum::Land(const FrameHeader& header, int slot, Turn& turn) {
+std::vector<GradientSum::Move> GradientSum::AddContributions(const Gradient& gradient) const {
+  const Contribution& first = gradient.contributions[0];
+  std::vector<Move> moves;
+  for (size_t i = 1; i < gradient.contributions.size(); ++i) {
+    const Contribution& next = gradient.contributions[i];
+    moves.push_back({Buffer(gradient, first, first.root), Buffer(gradient, next, next.root), true});
+  }
+  return moves;
+}
+
+const float* GradientSum::Total(const Gradient& gradient) const {
+  const Contribution& first = gradient.contributions[0];
+  return Buffer(gradient, first, first.root);
+}
+
+void GradientSum::Land(const Arrival& arrival, Turn& turn) {
+  const auto& [header, slot] = arrival;
   const int local = store_.LocalOf(static_cast<int>(header.tile));
   Gradient& gradient = gradients_[local];
   Contribution& c = gradient.contributions[header.contribution];
@@ -197,23 +208,21 @@ void GradientSum::Land(const FrameHeader& header, int slot, Turn& turn) {
   if (c.root != kNoBuffer) --gradient.missing;
   const bool last = gradient.missing == 0;
   if (last) {
-    float* const total =
-        Buffer(gradient, gradient.contributions[0], gradient.contributions[0].root);
-    for (size_t i = 1; i < gradient.contributions.size(); ++i) {
-      const Contribution& next = gradient.contributions[i];
-      moves.push_back({total, Buffer(gradient, next, next.root), true});
-    }
-    gradient.total = total;
+    const std::vector<Move> sums = AddContributions(gradient);
+    moves.insert(moves.end(), sums.begin(), sums.end());
   }
-  const auto work = [moves = std::move(moves), n = gradient.elements, total = gradient.total,
-                     sum = last ? &square_sums_[local] : nullptr](Parallel& parallel) {
+  const auto work = [moves = std::move(moves), n = gradient.elements, &tile = store_.tile(local),
+                     last, total = last ? Total(gradient) : nullptr, step = header.step,
+                     &square_sum = square_sums_[local]](Parallel& parallel) {
     for (const Move& move : moves) {
       (move.add ? AddTile : CopyTile)(parallel, move.into, move.from, n);
     }
-    if (sum != nullptr) *sum = SquareSumOfTile(parallel, total, n);
-    return absl::OkStatus();
+    if (!last) return absl::OkStatus();
+    square_sum = SquareSumOfTile(parallel, total, n);
+    tile.SetGradient(step, total);
+    return tile.version() == HeldTile::kAbsent ? absl::OkStatus() : tile.CheckWeights(parallel);
   };
-  const auto done = [this, slot, last](const absl::Status& status, Turn& turn) {
+  const auto done = [this, slot = slot, last](const absl::Status& status, Turn& turn) {
     if (status.ok()) OnLanded(slot, last, turn);
     return status;
   };

@@ -1,9 +1,11 @@
-// Finishes the canonical sum of every gradient of the owned tiles.
+// Finishes the canonical sum of every gradient of the held tiles.
 //
 // SwarmX delivers blocks on each channel in plan order; a block goes into a receive slot, and the
 // compute lane adds it to its sibling or, when that is still to come (in a later wave), copies it
 // into one of the buffers of its (tile, contribution). When the last block of the last contribution
-// has been added, the contributions are added in their order, and the sum of squares is taken.
+// has been added, the contributions are added in their order, and the sum of squares is taken. That
+// was the weights' last use in the step, so they are checked then: GradientsReady vouches for the
+// weights that made the gradients.
 //
 // Invariants:
 // 1. The logical state (which block is in which buffer) changes when a frame arrives; the bytes
@@ -12,7 +14,7 @@
 // 2. Each (tile, contribution) has as many buffers as blocks are ever waiting at once. That follows
 //    from the plan's waves alone: 1 for one wave, about log2(waves) for more.
 //
-// Bytes: 4 * elements * contributions * buffers, and the receive windows.
+// Bytes: the receive windows; the buffers are the shards' (shard_memory.h).
 // Not thread-safe; called by the core.
 #pragma once
 
@@ -38,7 +40,14 @@ namespace waferstream {
 
 class GradientSum {
  public:
-  // `store` says which tiles are owned. All references outlive it. RESOURCE_EXHAUSTED: no memory.
+  // A block in its receive slot, with `slot` for Land.
+  struct Arrival {
+    FrameHeader header;
+    int slot;
+  };
+
+  // `store` says which tiles are held; their shards get new gradient buffers. All references
+  // outlive it. RESOURCE_EXHAUSTED: no memory.
   static absl::StatusOr<std::unique_ptr<GradientSum>> Create(const Plan& plan,
                                                              const MemoryxPlace& place,
                                                              const TileStore& store,
@@ -50,20 +59,24 @@ class GradientSum {
 
   // INVALID_ARGUMENT: not the frame that is due on this channel.
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel, const FrameHeader& header);
-  void OnFrame(ChannelId channel, Turn& turn);
+  // The frame of the last BufferFor is here; its slot stays taken until the block is landed.
+  Arrival OnFrame(ChannelId channel);
+  // Works out what the arrival of this block lets happen, and sends it to the compute lane. The
+  // block is of the current step (BeginStep).
+  void Land(const Arrival& arrival, Turn& turn);
 
   // Whether all gradients of the step are here and summed.
   bool complete() const { return tiles_done_ == store_.tiles().size(); }
   // By local tile; of the unclipped gradient. Valid while complete().
   const std::vector<double>& square_sums() const { return square_sums_; }
-  // The gradient of the last complete step: to be read on the compute lane, before any block of the
-  // tile's next gradient arrives.
-  const float* total(int local) const { return gradients_[local].total; }
+
+  // Whether any block of the current step was landed on this tile.
+  bool HasBlocks(int local) const;
 
   // The step is committed: expect the next one's. Only when complete().
   void BeginStep();
 
-  size_t bytes() const { return buffers_memory_.size() + window_memory_.size(); }
+  size_t bytes() const { return window_memory_.size(); }
 
  private:
   struct Contribution {
@@ -76,7 +89,6 @@ class GradientSum {
     std::vector<Contribution> contributions;
     size_t elements;
     int missing;  // contributions that are not whole yet
-    const float* total = nullptr;
   };
   struct Port {
     ChannelId channel;
@@ -91,16 +103,18 @@ class GradientSum {
   };
 
   GradientSum(const Plan& plan, const TileStore& store, LaneQueue& lanes, TrafficCounters& traffic,
-              int buffers, Arena buffers_memory, Arena window_memory, std::vector<Port> ports);
+              int buffers, Arena window_memory, std::vector<Port> ports);
   void LayOutBuffers();
   void SkipOthersTiles(Port& port) const;
   Port& PortOf(ChannelId channel);
   float* Buffer(const Gradient& gradient, const Contribution& c, int index) const;
-  // Works out what the arrival of this block lets happen, and sends it to the compute lane.
-  void Land(const FrameHeader& header, int slot, Turn& turn);
   // The moves that bring the block to where it waits, or up the tree as far as it goes.
   std::vector<Move> Insert(const Gradient& gradient, Contribution& c, BlockRange range,
                            const float* block);
+  // Those that add the contributions of a gradient of which every one is whole. The total is in
+  // the root buffer of contribution 0.
+  std::vector<Move> AddContributions(const Gradient& gradient) const;
+  const float* Total(const Gradient& gradient) const;
   void OnLanded(int slot, bool last_of_tile, Turn& turn);
 
   const Plan& plan_;
@@ -108,7 +122,6 @@ class GradientSum {
   LaneQueue& lanes_;
   TrafficCounters& traffic_;
   const int buffers_;  // of each contribution
-  Arena buffers_memory_;
   Arena window_memory_;
   std::vector<Port> ports_;
   SlotPool slots_;

@@ -22,6 +22,8 @@ class LaneQueue {
   // The shell's OnComputeDone.
   absl::Status OnDone(uint64_t id, const absl::Status& status, Turn& turn);
 
+  // Whether Lane::kCompute has nothing to do.
+  bool idle() const { return computing_ == 0; }
   // How long Lane::kCompute has had work, until its last idle moment.
   double busy_seconds() const { return busy_s_; }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mark.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -11,58 +12,134 @@ absl::StatusOr<std::unique_ptr<MemoryxCore>> MemoryxCore::Create(
     const Plan& plan, const MemoryxPlace& place, TileStore store,
     std::unique_ptr<CheckpointSink> sink) {
   std::unique_ptr<MemoryxCore> core(new MemoryxCore(plan, place, std::move(store)));
-  if (!plan.is_generation()) {
-    ASSIGN_OR_RETURN(core->gradients_,
-                     GradientSum::Create(plan, place, core->store_, core->lanes_, core->traffic_));
-  }
-  core->updates_ =
-      std::make_unique<TileUpdates>(plan, place.start_step, core->store_, core->gradients_.get());
+  core->updates_ = std::make_unique<TileUpdates>(plan, place.start_step, core->store_);
   ASSIGN_OR_RETURN(core->sender_, TileSender::Create(plan, place, core->store_, *core->updates_,
                                                      core->lanes_, core->traffic_));
-  if (!plan.is_generation()) {
-    core->copier_ = std::make_unique<CheckpointCopier>(plan, core->store_, *core->updates_,
-                                                       core->lanes_, std::move(sink));
-  }
+  if (plan.is_generation()) return core;
+  ASSIGN_OR_RETURN(core->gradients_,
+                   GradientSum::Create(plan, place, core->store_, core->lanes_, core->traffic_));
+  core->checkpoints_ = std::make_unique<CheckpointCopier>(plan, core->store_, *core->updates_,
+                                                          core->lanes_, std::move(sink));
+  core->secondary_ =
+      std::make_unique<SecondaryUpdates>(core->store_, *core->updates_, core->lanes_);
+  core->copier_ = std::make_unique<ShardCopier>(plan, place, core->store_, *core->updates_,
+                                                *core->sender_, core->lanes_);
+  core->filler_ =
+      std::make_unique<ShardFiller>(plan, place, core->store_, *core->updates_, core->lanes_);
   return core;
 }
 
 MemoryxCore::MemoryxCore(const Plan& plan, const MemoryxPlace& place, TileStore store)
-    : plan_(plan), start_step_(place.start_step), store_(std::move(store)) {}
+    : plan_(plan), place_(place), store_(std::move(store)) {}
 
 size_t MemoryxCore::resident_bytes() const {
   return store_.bytes() + sender_->bytes() + (gradients_ ? gradients_->bytes() : 0);
 }
 
 void MemoryxCore::Start(Turn& turn) {
-  if (gradients_) gradients_->Start(turn);
+  if (gradients_) {
+    gradients_->Start(turn);
+    filler_->Start(turn);
+    if (place_.checkpoint_now) checkpoints_->Add(place_.start_step);
+  }
   ReportGradients(turn);  // a process without tiles has nothing to wait for
+  Pump(turn);
 }
+
+// -- frames ------------------------------------------------------------------------------------
 
 absl::StatusOr<std::span<std::byte>> MemoryxCore::BufferFor(ChannelId channel,
                                                             const FrameHeader& header) {
   if (!gradients_) return absl::InvalidArgumentError("a generation job has no gradients");
-  ASSIGN_OR_RETURN(const std::span<std::byte> buffer, gradients_->BufferFor(channel, header));
-  const int local = store_.LocalOf(static_cast<int>(header.tile));
-  if (header.step != updates_->committed() || updates_->version(local) != header.step) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("got ", Describe(header), " before its weights were sent"));
+  if (IsCopy(channel)) {
+    ASSIGN_OR_RETURN(const std::span<std::byte> buffer, filler_->BufferFor(channel, header));
+    RETURN_IF_ERROR(CheckCopy(header));
+    return buffer;
   }
+  ASSIGN_OR_RETURN(const std::span<std::byte> buffer, gradients_->BufferFor(channel, header));
+  RETURN_IF_ERROR(CheckTimely(header));
   return buffer;
 }
 
-absl::Status MemoryxCore::OnFrame(ChannelId channel, const FrameHeader&, Turn& turn) {
-  gradients_->OnFrame(channel, turn);
+absl::Status MemoryxCore::CheckTimely(const FrameHeader& gradient) const {
+  const int local = store_.LocalOf(static_cast<int>(gradient.tile));
+  const bool primary = store_.IsPrimary(local);
+  const bool streamed = !primary || updates_->version(local) == gradient.step;
+  if (gradient.step == updates_->committed() && streamed) return absl::OkStatus();
+  // The primary has heard the commit that is still on its way to this process.
+  if (gradient.step == updates_->committed() + 1 && !primary && reported_) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("got ", Describe(gradient), " before its weights were sent"));
+}
+
+// The primary keeps the tile's version while a copy is on its way (ShardCopier). So its gradients
+// here are all of that version, and all of them are here if it has the commit.
+absl::Status MemoryxCore::CheckCopy(const FrameHeader& copy) const {
+  const uint64_t committed = updates_->committed();
+  const int local = store_.LocalOf(static_cast<int>(copy.tile));
+  if (copy.step + 1 == committed && gradients_->HasBlocks(local)) {
+    return absl::InvalidArgumentError(absl::StrCat("got a copy of tile ", copy.tile, " of step ",
+                                                   copy.step, " after a gradient of step ",
+                                                   committed));
+  }
+  if (copy.step == committed + 1 && !reported_) {
+    return absl::InvalidArgumentError(absl::StrCat("got a copy of tile ", copy.tile, " of step ",
+                                                   copy.step, " before all gradients of step ",
+                                                   committed));
+  }
   return absl::OkStatus();
 }
 
+absl::Status MemoryxCore::OnFrame(ChannelId channel, const FrameHeader&, Turn& turn) {
+  if (IsCopy(channel)) {
+    const int local = filler_->OnFrame(channel, turn);
+    if (updates_->StateOf(local) == TileUpdates::State::kDue) {
+      WS_MARK("memoryx: a copy whose update is due");
+      secondary_->Add(local);
+    } else if (updates_->version(local) > updates_->committed()) {
+      WS_MARK("memoryx: a copy ahead of its commit");
+    }
+    Pump(turn);
+    return absl::OkStatus();
+  }
+  const GradientSum::Arrival arrival = gradients_->OnFrame(channel);
+  if (arrival.header.step > updates_->committed()) {
+    WS_MARK("memoryx: a gradient ahead of its commit");
+    early_.push_back(arrival);
+  } else {
+    Land(arrival, turn);
+  }
+  return absl::OkStatus();
+}
+
+// The block may overwrite the gradient that a due update still needs: the update goes first.
+void MemoryxCore::Land(const GradientSum::Arrival& arrival, Turn& turn) {
+  const int local = store_.LocalOf(static_cast<int>(arrival.header.tile));
+  if (updates_->StateOf(local) == TileUpdates::State::kDue) {
+    updates_->Run(
+        local, lanes_, [] {}, turn);
+  }
+  gradients_->Land(arrival, turn);
+}
+
+// -- the other events --------------------------------------------------------------------------
+
 void MemoryxCore::OnCredit(ChannelId channel, FrameKind kind, const Credit& credit, Turn& turn) {
   WS_CHECK(kind == FrameKind::kTile);
-  sender_->OnCredit(channel, credit);
+  if (IsCopy(channel)) {
+    copier_->OnCredit(channel, credit);
+  } else {
+    sender_->OnCredit(channel, credit);
+  }
   Pump(turn);
 }
 
 void MemoryxCore::OnSent(uint64_t token, Turn& turn) {
-  sender_->OnSent(token);
+  if (ShardCopier::IsCopy(token)) {
+    copier_->OnSent(token);
+  } else {
+    sender_->OnSent(token);
+  }
   Pump(turn);
 }
 
@@ -75,7 +152,7 @@ absl::Status MemoryxCore::OnComputeDone(uint64_t id, const absl::Status& status,
 
 absl::Status MemoryxCore::OnCommit(const CommitRequest& request, Turn& turn) {
   const uint64_t committed = updates_->committed();
-  if (request.step() + 1 == committed && committed > start_step_) return absl::OkStatus();
+  if (request.step() + 1 == committed && committed > place_.start_step) return absl::OkStatus();
   if (!gradients_ || request.step() != committed || !gradients_->complete()) {
     return absl::FailedPreconditionError(absl::StrCat("commit of step ", request.step(),
                                                       ", but the gradients of step ", committed,
@@ -84,7 +161,9 @@ absl::Status MemoryxCore::OnCommit(const CommitRequest& request, Turn& turn) {
   updates_->Commit({request.step(), request.clip_factor(), request.learning_rate()});
   gradients_->BeginStep();
   reported_ = false;
-  if (plan_.CheckpointDue(committed + 1)) copier_->Add(committed + 1);
+  secondary_->AddAll();
+  if (plan_.CheckpointDue(committed + 1)) checkpoints_->Add(committed + 1);
+  for (const GradientSum::Arrival& arrival : std::exchange(early_, {})) Land(arrival, turn);
   ReportGradients(turn);
   Pump(turn);
   return absl::OkStatus();
@@ -92,7 +171,10 @@ absl::Status MemoryxCore::OnCommit(const CommitRequest& request, Turn& turn) {
 
 void MemoryxCore::Pump(Turn& turn) {
   sender_->Pump(turn);
-  if (copier_) copier_->Pump(turn);
+  if (!gradients_) return;
+  checkpoints_->Pump(turn);
+  copier_->Pump(turn);
+  secondary_->Pump(turn);  // last: gives way to all others
 }
 
 void MemoryxCore::ReportGradients(Turn& turn) {

@@ -3,19 +3,25 @@
 //   tiles:      TileSender streams them, pass after pass, as credit and commits allow
 //   gradients:  GradientSum finishes their canonical sums and reports GradientsReady
 //   updates:    TileUpdates knows which tile is at which step; Commit makes the next update due,
-//   and
-//               the stream carries it out tile by tile
+//               and the stream carries it out tile by tile; SecondaryUpdates does so for tiles that
+//               another process streams
 //   checkpoint: CheckpointCopier writes each tile on the disk lane beside all this
+//   copies:     ShardCopier sends a shard to a new holder, ShardFiller takes one in
 //
-// Lifecycle: one core for one epoch of one job. Create allocates everything; Start grants the
-// receive windows; nothing is allocated for a tile afterwards. Abandoning a step means destroying
-// the core.
+// Commits reach the processes one after the other, so a tile's next gradient may come to a process
+// that does not stream it before the commit does. Such blocks stay in their receive slots until the
+// commit is here.
+//
+// Lifecycle: one core for one epoch of one job. Create allocates everything that is the epoch's;
+// Start grants the receive windows; nothing is allocated for a tile afterwards. Abandoning a step
+// means destroying the core; the shards live on.
 //
 // Threads: all calls from one executor (node/role_core.h). Danger: the bytes of tiles belong to the
 // lanes while work of this core runs there; the shell stops the lanes before it destroys the core.
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -24,6 +30,9 @@
 #include "memoryx/gradient_sum.h"
 #include "memoryx/lane_queue.h"
 #include "memoryx/place.h"
+#include "memoryx/secondary_updates.h"
+#include "memoryx/shard_copier.h"
+#include "memoryx/shard_filler.h"
 #include "memoryx/tile_sender.h"
 #include "memoryx/tile_store.h"
 #include "memoryx/tile_updates.h"
@@ -34,8 +43,8 @@ namespace waferstream {
 
 class MemoryxCore final : public RoleCore {
  public:
-  // `store` holds the weights (and optimizer state) after place.start_step steps. `plan` must
-  // outlive the core. RESOURCE_EXHAUSTED: no memory.
+  // `store` holds the weights (and optimizer state) after place.start_step steps, but for shards
+  // that are to be filled. `plan` must outlive the core. RESOURCE_EXHAUSTED: no memory.
   static absl::StatusOr<std::unique_ptr<MemoryxCore>> Create(const Plan& plan,
                                                              const MemoryxPlace& place,
                                                              TileStore store,
@@ -57,20 +66,32 @@ class MemoryxCore final : public RoleCore {
  private:
   MemoryxCore(const Plan& plan, const MemoryxPlace& place, TileStore store);
 
+  bool IsCopy(ChannelId channel) const {
+    return plan_.channels[channel].kind == ChannelKind::kCopy;
+  }
+  // INVALID_ARGUMENT: the gradient cannot exist yet.
+  absl::Status CheckTimely(const FrameHeader& gradient) const;
+  absl::Status CheckCopy(const FrameHeader& copy) const;
+  void Land(const GradientSum::Arrival& arrival, Turn& turn);
   // Starts whatever the last event made possible.
   void Pump(Turn& turn);
   void ReportGradients(Turn& turn);
 
   const Plan& plan_;
-  const uint64_t start_step_;
-  TileStore store_;
+  const MemoryxPlace place_;
+  const TileStore store_;
   LaneQueue lanes_;
   TrafficCounters traffic_;
   std::unique_ptr<GradientSum> gradients_;  // null for a generation job
   std::unique_ptr<TileUpdates> updates_;
   std::unique_ptr<TileSender> sender_;
-  std::unique_ptr<CheckpointCopier> copier_;  // null for a generation job
-  bool reported_ = false;                     // GradientsReady of the current step
+  // Null for a generation job.
+  std::unique_ptr<CheckpointCopier> checkpoints_;
+  std::unique_ptr<SecondaryUpdates> secondary_;
+  std::unique_ptr<ShardCopier> copier_;
+  std::unique_ptr<ShardFiller> filler_;
+  std::vector<GradientSum::Arrival> early_;  // blocks of the step after the awaited commit
+  bool reported_ = false;                    // GradientsReady of the current step
 };
 
 }  // namespace waferstream

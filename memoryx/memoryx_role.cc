@@ -21,6 +21,12 @@ absl::Status PrepareFolder(Disk& disk, const std::string& dir, const WriterEpoch
   return absl::InvalidArgumentError(absl::StrCat("checkpoint.dir: ", status.message()));
 }
 
+std::optional<StepUpdate> LastCommitOf(const PrepareRequest& request) {
+  if (!request.has_last_commit()) return std::nullopt;
+  const CommitRequest& commit = request.last_commit();
+  return StepUpdate{commit.step(), commit.clip_factor(), commit.learning_rate()};
+}
+
 }  // namespace
 
 MemoryxRole::~MemoryxRole() {
@@ -34,7 +40,7 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
                                                                PrepareReply* reply) {
   sealing_.reset();
   const MemoryxPlace place = {static_cast<int>(request.index()), request.epoch(),
-                              request.start_step()};
+                              request.start_step(), request.checkpoint_now()};
   int states = 0;
   std::unique_ptr<CheckpointSink> sink;
   if (!plan.is_generation()) {
@@ -47,14 +53,30 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
       sealing_ = SealingJob{plan.job, epoch, std::move(format)};
     }
   }
-  ASSIGN_OR_RETURN(TileStore store, TileStore::Create(plan, place.process, states));
-  WorkerPool pool(static_cast<int>(std::thread::hardware_concurrency()));
-  RETURN_IF_ERROR(LoadTiles(disk_, plan, place, pool, store));
+  ASSIGN_OR_RETURN(TileStore store, HoldShards(request, plan, place, states));
   ASSIGN_OR_RETURN(std::unique_ptr<MemoryxCore> core,
                    MemoryxCore::Create(plan, place, std::move(store), std::move(sink)));
   reply->set_resident_bytes(core->resident_bytes());
   return core;
 }
+
+absl::StatusOr<TileStore> MemoryxRole::HoldShards(const PrepareRequest& request, const Plan& plan,
+                                                  const MemoryxPlace& place, int states) {
+  if (request.job_id() != job_id_ || !request.keep()) kept_.Forget();
+  job_id_ = request.job_id();
+  WorkerPool pool(static_cast<int>(std::thread::hardware_concurrency()));
+  if (request.keep()) {
+    RETURN_IF_ERROR(kept_.Settle(plan, place, LastCommitOf(request), pool));
+  }
+  ASSIGN_OR_RETURN(TileStore::Shards shards, kept_.Allocate(plan, place, states));
+  TileStore store(plan, place.process, std::move(shards));
+  if (!request.keep()) {
+    RETURN_IF_ERROR(LoadTiles(disk_, plan, place, request.restore(), pool, store));
+  }
+  return store;
+}
+
+void MemoryxRole::Release() { kept_.Forget(); }
 
 absl::StatusOr<SealReply> MemoryxRole::Seal(const SealRequest& request) {
   if (!sealing_) {

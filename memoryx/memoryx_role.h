@@ -7,12 +7,16 @@
 
 #include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/folder.h"
+#include "memoryx/kept_shards.h"
+#include "memoryx/place.h"
+#include "memoryx/tile_store.h"
 #include "node/role.h"
 
 namespace waferstream {
 
-// Process 0 also seals checkpoints, and removes what was never sealed: when it is prepared anew,
-// while no other process can be writing, and at the end.
+// Keeps its shards from one epoch of a job to the next; another job's Prepare, or Release, forgets
+// them. Process 0 also seals checkpoints, and removes what was never sealed: when it is prepared
+// anew, while no other process can be writing, and at the end.
 class MemoryxRole final : public NodeRole {
  public:
   // `disk` must outlive it.
@@ -24,6 +28,8 @@ class MemoryxRole final : public NodeRole {
   absl::StatusOr<std::unique_ptr<RoleCore>> Prepare(const PrepareRequest& request, const Plan& plan,
                                                     PrepareReply* reply) override;
 
+  void Release() override;
+
   // FAILED_PRECONDITION: nothing was written for this step, or this is not process 0.
   absl::StatusOr<SealReply> Seal(const SealRequest& request) override;
 
@@ -34,7 +40,13 @@ class MemoryxRole final : public NodeRole {
     CheckpointFormat format;
   };
 
+  // What this process holds in the epoch, at its start_step.
+  absl::StatusOr<TileStore> HoldShards(const PrepareRequest& request, const Plan& plan,
+                                       const MemoryxPlace& place, int states);
+
   Disk& disk_;
+  std::string job_id_;  // whose shards are kept
+  KeptShards kept_;
   std::optional<SealingJob> sealing_;  // of process 0 of a training job
 };
 

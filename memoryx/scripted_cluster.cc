@@ -6,7 +6,10 @@
 #include <cstring>
 
 #include "base/status.h"
+#include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/layout.h"
 #include "checkpoint/posix_disk.h"
+#include "node/fault.h"
 #include "plan/topology.h"
 
 namespace waferstream {
@@ -18,42 +21,64 @@ uint64_t WaveIndex(const Plan& plan, const FrameHeader& header) {
 
 }  // namespace
 
-ScriptedCluster::ScriptedCluster(const Plan& plan, const EagerTrainer& oracle, uint64_t start_step,
-                                 uint64_t seed)
-    : plan_(plan),
-      oracle_(oracle),
-      random_(seed),
-      nodes_(plan.shape.memoryx),
-      next_wave_(start_step * plan.waves),
-      committed_(start_step),
-      square_sums_(plan.tiles.size()) {
-  for (const Channel& channel : plan.channels) {
-    if (channel.up.role != MEMORYX) continue;
-    Port& port = ports_[channel.id];
-    port.process = channel.up.process;
-  }
-  ExpectTiles(start_step);
-  for (int process = 0; process < plan.shape.memoryx; ++process) PrepareNode(process, start_step);
+ScriptedCluster::Roles ScriptedCluster::NewRoles(int processes, Disk& disk) {
+  Roles roles;
+  for (int i = 0; i < processes; ++i) roles.push_back(std::make_shared<MemoryxRole>(disk));
+  return roles;
 }
 
-void ScriptedCluster::PrepareNode(int process, uint64_t start_step) {
+ScriptedCluster::ScriptedCluster(const Plan& plan, const EagerTrainer& oracle, uint64_t start_step,
+                                 uint64_t seed)
+    : ScriptedCluster(plan, oracle, NewRoles(plan.shape.memoryx, PosixDisk()),
+                      {.seed = seed, .start_step = start_step}) {}
+
+ScriptedCluster::ScriptedCluster(const Plan& plan, const EagerTrainer& oracle, Roles roles,
+                                 Options options)
+    : plan_(plan),
+      oracle_(oracle),
+      roles_(std::move(roles)),
+      options_(std::move(options)),
+      random_(options_.seed),
+      nodes_(plan.shape.memoryx),
+      next_wave_(options_.start_step * plan.waves),
+      committed_(options_.start_step) {
+  WS_CHECK(roles_.size() == nodes_.size());
+  for (const Channel& channel : plan.channels) {
+    if (channel.kind == ChannelKind::kCopy) {
+      copies_[channel.id];
+    } else if (channel.up.role == MEMORYX) {
+      ports_[channel.id].process = channel.up.process;
+    }
+  }
+  ExpectTiles();
+  for (int process = 0; process < plan.shape.memoryx; ++process) PrepareNode(process);
+}
+
+PrepareRequest ScriptedCluster::RequestFor(int process, const Options& options) {
   PrepareRequest request;
-  request.set_epoch(kEpoch);
+  request.set_job_id("job");
+  request.set_epoch(options.epoch);
   request.set_role(MEMORYX);
   request.set_index(process);
-  request.set_start_step(start_step);
+  request.set_start_step(options.start_step);
+  request.set_keep(options.keep);
+  if (options.last_commit) *request.mutable_last_commit() = *options.last_commit;
+  request.set_restore(options.restore);
+  request.set_checkpoint_now(options.checkpoint_now);
+  return request;
+}
+
+void ScriptedCluster::PrepareNode(int process) {
   PrepareReply reply;
-  Node& node = nodes_[process];
-  node.role = std::make_unique<MemoryxRole>(PosixDisk());
-  auto core = node.role->Prepare(request, plan_, &reply);
-  WS_CHECK(core.ok());
-  node.core = *std::move(core);
+  auto core = roles_[process]->Prepare(RequestFor(process, options_), plan_, &reply);
+  ASSERT_TRUE(core.ok()) << core.status();
+  nodes_[process].core = *std::move(core);
   resident_bytes_ += reply.resident_bytes();
 }
 
-void ScriptedCluster::ExpectTiles(uint64_t start_step) {
+void ScriptedCluster::ExpectTiles() {
   for (auto& [id, port] : ports_) {
-    for (auto pass = FirstPass(plan_, start_step); pass; pass = NextPass(plan_, *pass)) {
+    for (auto pass = FirstPass(plan_, options_.start_step); pass; pass = NextPass(plan_, *pass)) {
       for (const int tile : StreamOf(plan_, pass->kind)) {
         const Tile& shape = plan_.tiles[tile];
         if (plan_.Primary(tile) != port.process || shape.plane != plan_.channels[id].plane)
@@ -62,7 +87,7 @@ void ScriptedCluster::ExpectTiles(uint64_t start_step) {
         header.kind = FrameKind::kTile;
         header.dtype = static_cast<uint8_t>(plan_.wire);
         header.pass = static_cast<uint8_t>(pass->kind);
-        header.epoch = kEpoch;
+        header.epoch = options_.epoch;
         header.step = pass->step;
         header.wave = pass->wave;
         header.tile = tile;
@@ -73,7 +98,8 @@ void ScriptedCluster::ExpectTiles(uint64_t start_step) {
   }
 }
 
-bool ScriptedCluster::Run() {
+void ScriptedCluster::Start() {
+  started_ = true;
   for (size_t i = 0; i < nodes_.size(); ++i) {
     Turn turn;
     nodes_[i].core->Start(turn);
@@ -84,43 +110,66 @@ bool ScriptedCluster::Run() {
     nodes_[port.process].core->OnCredit(id, FrameKind::kTile, plan_.channels[id].tile_window, turn);
     Handle(port.process, std::move(turn));
   }
-  while (true) {
+}
+
+bool ScriptedCluster::RunFor(int events) {
+  if (testing::Test::HasFailure()) return false;
+  if (!started_) Start();
+  for (int i = 0; i < events; ++i) {
     const std::vector<Choice> choices = Choices();
-    if (choices.empty()) break;
+    if (choices.empty()) return false;
     choices[random_() % choices.size()]();
-    if (testing::Test::HasFailure()) return false;
+    if (testing::Test::HasFailure() || failure_) return false;
   }
+  return true;
+}
+
+bool ScriptedCluster::Run() {
+  while (RunFor(1 << 20)) {
+  }
+  if (testing::Test::HasFailure()) return false;
   EXPECT_TRUE(done()) << "stuck after " << committed_ << " commits";
   return done();
 }
 
+void ScriptedCluster::Stop() {
+  for (Node& node : nodes_) {
+    for (auto& lane : node.lanes) {
+      Serial serial;
+      if (!lane.empty() && random_() % 2 == 0) (void)lane.front().work(serial);
+      lane.clear();
+    }
+    node.core.reset();
+  }
+}
+
+// -- what may happen next ----------------------------------------------------------------------
+
 std::vector<ScriptedCluster::Choice> ScriptedCluster::Choices() {
   std::vector<Choice> choices, slow;
+  AddLanes(choices, slow);
+  for (size_t i = 0; i < sent_.size(); ++i) {
+    (slow_edges ? slow : choices).push_back([this, i] { LetGo(i); });
+  }
+  AddTraffic(choices);
+  AddCopies(choices, slow);
+  AddController(choices, slow);
+  return choices.empty() ? slow : choices;
+}
+
+void ScriptedCluster::AddLanes(std::vector<Choice>& choices, std::vector<Choice>& slow) {
   for (size_t i = 0; i < nodes_.size(); ++i) {
     for (const Lane lane : {Lane::kCompute, Lane::kDisk}) {
       auto& queue = nodes_[i].lanes[static_cast<int>(lane)];
       if (queue.empty()) continue;
       (lane == Lane::kDisk && slow_edges ? slow : choices).push_back([this, i, &queue] {
-        const ComputeAction action = std::move(queue.front());
-        queue.pop_front();
-        Serial serial;
-        Turn turn;
-        const absl::Status status = action.work(serial);
-        EXPECT_TRUE(nodes_[i].core->OnComputeDone(action.id, status, turn).ok());
-        Handle(static_cast<int>(i), std::move(turn));
+        RunLane(static_cast<int>(i), queue);
       });
     }
   }
-  for (size_t i = 0; i < sent_.size(); ++i) {
-    (slow_edges ? slow : choices).push_back([this, i] {
-      const Sent sent = sent_[i];
-      sent_.erase(sent_.begin() + i);
-      CheckPayload(sent.send);
-      Turn turn;
-      nodes_[sent.process].core->OnSent(sent.send.token, turn);
-      Handle(sent.process, std::move(turn));
-    });
-  }
+}
+
+void ScriptedCluster::AddTraffic(std::vector<Choice>& choices) {
   for (auto& [id, port] : ports_) {
     if (!port.to_grant.empty()) {
       choices.push_back([this, id = id, &port = port] {
@@ -137,13 +186,40 @@ std::vector<ScriptedCluster::Choice> ScriptedCluster::Choices() {
       choices.push_back([this, id = id, &port = port] { SendGradient(id, port); });
     }
   }
+}
+
+void ScriptedCluster::AddCopies(std::vector<Choice>& choices, std::vector<Choice>& slow) {
+  for (auto& [id, copies] : copies_) {
+    if (!copies.on_their_way.empty()) {
+      (slow_copies ? slow : choices).push_back([this, id = id, &copies = copies] {
+        DeliverCopy(id, copies);
+      });
+    }
+    if (copies.to_grant.empty()) continue;
+    choices.push_back([this, id = id, &copies = copies] {
+      const Credit credit = copies.to_grant.front();
+      copies.to_grant.pop_front();
+      const int process = plan_.channels[id].up.process;
+      Turn turn;
+      nodes_[process].core->OnCredit(id, FrameKind::kTile, credit, turn);
+      Handle(process, std::move(turn));
+    });
+  }
+}
+
+void ScriptedCluster::AddController(std::vector<Choice>& choices, std::vector<Choice>& slow) {
   if (ready_ == nodes_.size()) choices.push_back([this] { Commit(); });
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (!nodes_[i].to_hear) continue;
+    (slow_commits ? slow : choices).push_back([this, i] { Hear(static_cast<int>(i)); });
+  }
   for (const auto& [steps_done, nodes] : written_) {
     if (nodes < static_cast<int>(nodes_.size()) || sealed_.contains(steps_done)) continue;
     choices.push_back([this, steps_done = steps_done] { Seal(steps_done); });
   }
-  return choices.empty() ? slow : choices;
 }
+
+// -- what the cores want -----------------------------------------------------------------------
 
 void ScriptedCluster::Handle(int process, Turn turn) {
   for (Action& action : turn.actions) {
@@ -153,13 +229,48 @@ void ScriptedCluster::Handle(int process, Turn turn) {
       nodes_[process].lanes[static_cast<int>(compute->lane)].push_back(std::move(*compute));
     }
     if (auto* grant = std::get_if<GrantAction>(&action)) {
-      EXPECT_EQ(grant->kind, FrameKind::kGradient);
-      ports_.at(grant->channel).gradient_credit.Add(grant->credit);
+      const bool copy = copies_.contains(grant->channel);
+      EXPECT_EQ(grant->kind, copy ? FrameKind::kTile : FrameKind::kGradient);
+      if (copy) {
+        copies_.at(grant->channel).to_grant.push_back(grant->credit);
+      } else {
+        ports_.at(grant->channel).gradient_credit.Add(grant->credit);
+      }
     }
   }
 }
 
+void ScriptedCluster::RunLane(int process, std::deque<ComputeAction>& lane) {
+  const ComputeAction action = std::move(lane.front());
+  lane.pop_front();
+  Serial serial;
+  Turn turn;
+  const absl::Status done =
+      nodes_[process].core->OnComputeDone(action.id, action.work(serial), turn);
+  if (!done.ok()) {
+    EXPECT_TRUE(damaged) << done;
+    failure_ = Failure{process, FaultOf(done)};
+    return;
+  }
+  Handle(process, std::move(turn));
+}
+
+void ScriptedCluster::LetGo(size_t index) {
+  const Sent sent = sent_[index];
+  sent_.erase(sent_.begin() + static_cast<ptrdiff_t>(index));
+  CheckPayload(sent.send);
+  Turn turn;
+  nodes_[sent.process].core->OnSent(sent.send.token, turn);
+  Handle(sent.process, std::move(turn));
+}
+
 void ScriptedCluster::OnSend(int process, const SendAction& send) {
+  if (copies_.contains(send.channel)) {
+    CheckPayload(send);
+    copies_.at(send.channel).on_their_way.push_back(send);
+    sent_.push_back({process, send});
+    return;
+  }
   Port& port = ports_.at(send.channel);
   ASSERT_LT(port.received, port.tiles.size()) << Describe(send.header);
   const FrameHeader& expected = port.tiles[port.received++];
@@ -174,6 +285,8 @@ void ScriptedCluster::OnSend(int process, const SendAction& send) {
 }
 
 void ScriptedCluster::CheckPayload(const SendAction& send) const {
+  if (damaged) return;
+  if (copies_.contains(send.channel)) return CheckCopy(send);
   const bool after = static_cast<PassKind>(send.header.pass) == PassKind::kValidation;
   const uint64_t version = send.header.step + (after ? 1 : 0);
   ASSERT_LE(version, committed_) << Describe(send.header) << " sent before its commit";
@@ -187,6 +300,32 @@ void ScriptedCluster::CheckPayload(const SendAction& send) const {
   for (size_t i = 0; i < weights.size(); ++i) {
     ASSERT_EQ(sent[i].bits, ToBf16(weights[i]).bits) << Describe(send.header) << " at " << i;
   }
+}
+
+// Weights, then states, of the step that the header says.
+void ScriptedCluster::CheckCopy(const SendAction& send) const {
+  ASSERT_LE(send.header.step, committed_);
+  const EagerTrainer::TileState& expected = oracle_.After(send.header.step)[send.header.tile];
+  std::vector<float> all = expected.weights;
+  for (const auto& state : expected.states) all.insert(all.end(), state.begin(), state.end());
+  ASSERT_EQ(send.header.length, all.size() * sizeof(float));
+  EXPECT_EQ(std::memcmp(send.payload, all.data(), send.header.length), 0) << Describe(send.header);
+}
+
+void ScriptedCluster::DeliverCopy(ChannelId channel, Copies& copies) {
+  const SendAction send = copies.on_their_way.front();
+  copies.on_their_way.pop_front();
+  const int process = plan_.channels[channel].down.process;
+  RoleCore& core = *nodes_[process].core;
+  ExpectRefused(core, channel, send.header);
+  const auto buffer = core.BufferFor(channel, send.header);
+  ASSERT_TRUE(buffer.ok()) << buffer.status();
+  ASSERT_EQ(buffer->size(), send.header.length);
+  std::memcpy(buffer->data(), send.payload, send.header.length);
+  Turn turn;
+  EXPECT_TRUE(core.OnFrame(channel, send.header, turn).ok());
+  Handle(process, std::move(turn));
+  EXPECT_FALSE(core.BufferFor(channel, send.header).ok()) << "twice: " << Describe(send.header);
 }
 
 void ScriptedCluster::MakeGradients() {
@@ -206,7 +345,7 @@ void ScriptedCluster::MakeGradients() {
           header.contribution = static_cast<uint8_t>(item.contribution);
           header.range_lo = block.lo;
           header.range_level = block.level;
-          header.epoch = kEpoch;
+          header.epoch = options_.epoch;
           header.step = step;
           header.wave = wave;
           header.tile = item.tile;
@@ -238,13 +377,13 @@ void ScriptedCluster::SendGradient(ChannelId channel, Port& port) {
 
 void ScriptedCluster::ExpectRefused(RoleCore& core, ChannelId channel, const FrameHeader& good) {
   std::vector<FrameHeader> bad(10, good);
-  bad[0].kind = FrameKind::kTile;
+  bad[0].kind = good.kind == FrameKind::kTile ? FrameKind::kGradient : FrameKind::kTile;
   bad[1].dtype ^= 1;
   bad[2].contribution += 1;
   bad[3].range_level += 1;
   bad[4].range_lo += 1;
   bad[5].epoch -= 1;
-  bad[6].step += 1;
+  bad[6].step += 3;
   bad[7].wave += 1;
   bad[8].tile = 1 << 30;
   bad[9].length -= 4;
@@ -264,6 +403,11 @@ void ScriptedCluster::OnReport(int process, const NodeReport& report) {
     }
     return;
   }
+  if (report.has_shard_filled()) {
+    const int shard = static_cast<int>(report.shard_filled().shard());
+    EXPECT_TRUE(filled_.insert({process, shard}).second) << "filled twice";
+    return;
+  }
   ASSERT_TRUE(report.has_gradients_ready());
   const GradientsReady& ready = report.gradients_ready();
   EXPECT_EQ(ready.step(), committed_);
@@ -278,36 +422,43 @@ void ScriptedCluster::OnReport(int process, const NodeReport& report) {
 void ScriptedCluster::Commit() {
   before_commit(committed_);
   CommitRequest request;
-  request.set_epoch(kEpoch);
+  request.set_epoch(options_.epoch);
   request.set_step(committed_);
   request.set_clip_factor(oracle_.clip_factor(committed_));
   request.set_learning_rate(plan_.LearningRate(committed_));
   ready_ = 0;
   ++committed_;
-  for (size_t i = 0; i < nodes_.size(); ++i) {
-    Turn turn;
-    EXPECT_TRUE(nodes_[i].core->OnCommit(request, turn).ok());
-    Handle(static_cast<int>(i), std::move(turn));
+  last_commit_ = request;
+  for (Node& node : nodes_) {
+    WS_CHECK(!node.to_hear);
+    node.to_hear = request;
   }
-  CommitAgain(request);
+}
+
+void ScriptedCluster::Hear(int process) {
+  Node& node = nodes_[process];
+  const CommitRequest request = *std::exchange(node.to_hear, std::nullopt);
+  Turn turn;
+  EXPECT_TRUE(node.core->OnCommit(request, turn).ok());
+  Handle(process, std::move(turn));
+  HearAgain(process, request);
 }
 
 // The same commit again changes nothing; one of another step is refused.
-void ScriptedCluster::CommitAgain(const CommitRequest& request) {
+void ScriptedCluster::HearAgain(int process, const CommitRequest& request) {
   CommitRequest later = request;
   later.set_step(request.step() + 2);
-  for (Node& node : nodes_) {
-    Turn turn;
-    EXPECT_TRUE(node.core->OnCommit(request, turn).ok());
-    EXPECT_EQ(node.core->OnCommit(later, turn).code(), absl::StatusCode::kFailedPrecondition);
-    EXPECT_TRUE(turn.actions.empty());
-  }
+  Turn turn;
+  EXPECT_TRUE(nodes_[process].core->OnCommit(request, turn).ok());
+  EXPECT_EQ(nodes_[process].core->OnCommit(later, turn).code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(turn.actions.empty());
 }
 
 void ScriptedCluster::Seal(uint64_t steps_done) {
   SealRequest request;
   request.set_steps_done(steps_done);
-  const auto reply = nodes_[0].role->Seal(request);
+  const auto reply = roles_[0]->Seal(request);
   ASSERT_TRUE(reply.ok()) << reply.status();
   sealed_[steps_done] = *reply;
 }
@@ -316,7 +467,28 @@ bool ScriptedCluster::done() const {
   const bool received = std::all_of(ports_.begin(), ports_.end(), [](const auto& port) {
     return port.second.received == port.second.tiles.size();
   });
-  return received && committed_ == plan_.job.training().steps();
+  return received && filled_.size() == copies_.size() && committed_ == plan_.job.training().steps();
+}
+
+void ExpectCheckpoint(Disk& disk, const Plan& plan, const EagerTrainer& oracle,
+                      const SealReply& sealed, uint64_t steps) {
+  const auto states = OptimizerStates(plan.job.training().optimizer());
+  const auto reader =
+      CheckpointReader::Open(disk, sealed.path(), plan.job.model(), plan.parameters, states);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  EXPECT_TRUE(reader->Verify().ok());
+  for (size_t t = 0; t < plan.tiles.size(); ++t) {
+    const Tile& tile = plan.tiles[t];
+    const RowSpan rows = {tile.first_row, tile.rows};
+    const EagerTrainer::TileState& expected = oracle.After(steps)[t];
+    std::vector<float> values(tile.elements);
+    ASSERT_TRUE(reader->ReadWeights(tile.parameter, rows, values.data()).ok());
+    EXPECT_EQ(values, expected.weights) << "tile " << t << " after " << steps;
+    for (size_t s = 0; s < states.size(); ++s) {
+      ASSERT_TRUE(reader->ReadState(tile.parameter, s, rows, values.data()).ok());
+      EXPECT_EQ(values, expected.states[s]) << "tile " << t << " after " << steps;
+    }
+  }
 }
 
 }  // namespace waferstream

@@ -1,5 +1,7 @@
 #include "memoryx/tile_loader.h"
 
+#include <algorithm>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,40 +14,54 @@
 namespace waferstream {
 namespace {
 
-void Initialise(const Plan& plan, Parallel& parallel, TileStore& store) {
+using Load = std::function<absl::Status(HeldTile&)>;
+
+std::vector<HeldTile*> OwnedTiles(const Plan& plan, int process, const TileStore& store) {
+  std::vector<HeldTile*> owned;
   for (size_t local = 0; local < store.tiles().size(); ++local) {
-    const Tile& tile = plan.tiles[store.tiles()[local]];
-    InitialiseRows(plan.parameters[tile.parameter], tile.parameter, plan.job.training().seed(),
-                   {tile.first_row, tile.rows}, parallel, store.weights(static_cast<int>(local)));
+    HeldTile& tile = store.tile(static_cast<int>(local));
+    const auto& owners = plan.shape.shards[plan.tiles[tile.tile()].shard].owners;
+    if (std::find(owners.begin(), owners.end(), process) != owners.end()) owned.push_back(&tile);
   }
+  return owned;
 }
 
-absl::Status ReadTile(const CheckpointReader& reader, const Tile& tile, bool with_states, int local,
-                      TileStore& store) {
+// Tiles are loaded beside each other, each on one thread.
+absl::Status LoadAll(const Plan& plan, const MemoryxPlace& place, const Load& load,
+                     Parallel& parallel, const TileStore& store) {
+  const std::vector<HeldTile*> owned = OwnedTiles(plan, place.process, store);
+  std::vector<absl::Status> results(owned.size());
+  parallel.For(static_cast<int>(owned.size()), [&](int i, int) {
+    Serial serial;
+    results[i] = load(*owned[i]);
+    if (results[i].ok()) owned[i]->Stamp(place.start_step, serial);
+  });
+  for (const absl::Status& result : results) RETURN_IF_ERROR(result);
+  return absl::OkStatus();
+}
+
+absl::Status Initialise(const Plan& plan, HeldTile& held) {
+  const Tile& tile = plan.tiles[held.tile()];
+  Serial serial;
+  InitialiseRows(plan.parameters[tile.parameter], tile.parameter, plan.job.training().seed(),
+                 {tile.first_row, tile.rows}, serial, held.weights());
+  return absl::OkStatus();
+}
+
+absl::Status ReadTile(const CheckpointReader& reader, const Tile& tile, bool with_states,
+                      HeldTile& held) {
   const RowSpan rows = {tile.first_row, tile.rows};
-  RETURN_IF_ERROR(reader.ReadWeights(tile.parameter, rows, store.weights(local)));
+  RETURN_IF_ERROR(reader.ReadWeights(tile.parameter, rows, held.weights()));
   if (!with_states) return absl::OkStatus();
-  const auto states = store.states(local);
+  const auto states = held.states();
   for (size_t s = 0; s < states.size(); ++s) {
     RETURN_IF_ERROR(reader.ReadState(tile.parameter, static_cast<int>(s), rows, states[s]));
   }
   return absl::OkStatus();
 }
 
-absl::Status ReadTiles(const Plan& plan, const CheckpointReader& reader, bool with_states,
-                       Parallel& parallel, TileStore& store) {
-  const int count = static_cast<int>(store.tiles().size());
-  std::vector<absl::Status> results(count);
-  parallel.For(count, [&](int local, int) {
-    results[local] = ReadTile(reader, plan.tiles[store.tiles()[local]], with_states, local, store);
-  });
-  for (const absl::Status& result : results) RETURN_IF_ERROR(result);
-  return absl::OkStatus();
-}
-
 absl::Status LoadCheckpoint(Disk& disk, const Plan& plan, const MemoryxPlace& place,
-                            Parallel& parallel, TileStore& store) {
-  const std::string& from = plan.job.checkpoint().from();
+                            const std::string& from, Parallel& parallel, const TileStore& store) {
   const bool resumes = !plan.is_generation() && place.start_step > 0;
   std::vector<std::string> states;
   if (resumes) states = OptimizerStates(plan.job.training().optimizer());
@@ -57,23 +73,27 @@ absl::Status LoadCheckpoint(Disk& disk, const Plan& plan, const MemoryxPlace& pl
                                                    place.start_step));
   }
   if (place.process == 0 && reader.manifest()) RETURN_IF_ERROR(reader.Verify());
-  return ReadTiles(plan, reader, resumes, parallel, store);
+  const auto read = [&](HeldTile& held) {
+    return ReadTile(reader, plan.tiles[held.tile()], resumes, held);
+  };
+  return LoadAll(plan, place, read, parallel, store);
 }
 
 }  // namespace
 
-absl::Status LoadTiles(Disk& disk, const Plan& plan, const MemoryxPlace& place, Parallel& parallel,
-                       TileStore& store) {
-  if (!plan.job.checkpoint().from().empty()) {
+absl::Status LoadTiles(Disk& disk, const Plan& plan, const MemoryxPlace& place,
+                       const std::string& restore, Parallel& parallel, const TileStore& store) {
+  const std::string& from = restore.empty() ? plan.job.checkpoint().from() : restore;
+  if (!from.empty()) {
     // Whatever is wrong with the checkpoint is the job's mistake, not this node's.
-    const absl::Status status = LoadCheckpoint(disk, plan, place, parallel, store);
+    const absl::Status status = LoadCheckpoint(disk, plan, place, from, parallel, store);
     return status.ok() ? status : absl::InvalidArgumentError(status.message());
   }
   if (plan.is_generation() || place.start_step > 0) {
     return absl::InvalidArgumentError("checkpoint.from: is needed to generate or to resume");
   }
-  Initialise(plan, parallel, store);
-  return absl::OkStatus();
+  return LoadAll(
+      plan, place, [&](HeldTile& held) { return Initialise(plan, held); }, parallel, store);
 }
 
 }  // namespace waferstream

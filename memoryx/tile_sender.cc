@@ -64,6 +64,10 @@ void TileSender::OnSent(uint64_t token) {
   outgoing_.erase(at);
 }
 
+bool TileSender::done() const {
+  return std::all_of(ports_.begin(), ports_.end(), [](const Port& p) { return p.next.done(); });
+}
+
 void TileSender::Pump(Turn& turn) {
   // One tile a channel in turn, so that the slots are shared out.
   for (bool progress = true; progress;) {
@@ -90,6 +94,7 @@ bool TileSender::TryStart(Port& port, Turn& turn) {
 
   port.credit.Spend(slot_class);
   port.next.Advance();
+  ++streamed_;
   Outgoing out = {port.channel, header, local, kInPlace, false};
   if (!in_place) {
     out.slot = free_slots_.back();
@@ -106,7 +111,7 @@ void TileSender::Prepare(Port& port, uint64_t token, Turn& turn) {
   Outgoing& out = outgoing_.at(token);
   const int local = out.local;
   const bool update_due = updates_.StateOf(local) == TileUpdates::State::kDue;
-  std::function<void(Parallel&)> update;
+  LaneQueue::Work update;
   if (update_due) update = updates_.Begin(local);
   if (out.slot == kInPlace) updates_.Pin(local);  // from here on: only after the update
   if (out.slot == kInPlace && !update_due) {
@@ -114,18 +119,19 @@ void TileSender::Prepare(Port& port, uint64_t token, Turn& turn) {
     return Flush(port, turn);
   }
   Bf16* const slot = out.slot == kInPlace ? nullptr : reinterpret_cast<Bf16*>(SlotBytes(out.slot));
-  const auto work = [update, slot, weights = store_.weights(local),
+  const auto work = [update, slot, weights = store_.tile(local).weights(),
                      n = plan_.tiles[out.header.tile].elements](Parallel& parallel) {
-    if (update) update(parallel);
+    if (update) RETURN_IF_ERROR(update(parallel));
     if (slot != nullptr) RoundTile(parallel, slot, weights, n);
     return absl::OkStatus();
   };
   const auto done = [this, token, local, update_due, channel = port.channel](
                         const absl::Status& status, Turn& turn) {
+    RETURN_IF_ERROR(status);
     if (update_due) updates_.End(local);
     outgoing_.at(token).ready = true;
     Flush(PortOf(channel), turn);
-    return status;
+    return absl::OkStatus();
   };
   lanes_.Run(Lane::kCompute, work, done, turn);
 }
@@ -135,9 +141,8 @@ void TileSender::Flush(Port& port, Turn& turn) {
     const uint64_t token = port.queue.front();
     port.queue.pop_front();
     const Outgoing& out = outgoing_.at(token);
-    const std::byte* payload = out.slot == kInPlace
-                                   ? reinterpret_cast<const std::byte*>(store_.weights(out.local))
-                                   : SlotBytes(out.slot);
+    const std::byte* payload =
+        out.slot == kInPlace ? store_.tile(out.local).bytes().data() : SlotBytes(out.slot);
     traffic_.set_weight_bytes_out(traffic_.weight_bytes_out() + out.header.length);
     turn.actions.push_back(SendAction{out.channel, out.header, payload, token});
   }

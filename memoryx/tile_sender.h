@@ -1,4 +1,5 @@
-// Streams the owned tiles, pass after pass, on the channels to the roots of the planes.
+// Streams the tiles whose primary this process is, pass after pass, on the channels to the roots of
+// the planes.
 //
 // Each channel has its own place in the stream and waits for nothing but its own credit, so planes
 // do not hold one another up; on a channel, tiles go in stream order. A tile whose update is due is
@@ -52,6 +53,10 @@ class TileSender {
   // Starts whatever credit, slots and commits allow.
   void Pump(Turn& turn);
 
+  // Tiles started so far, and whether those were all of the job.
+  uint64_t streamed() const { return streamed_; }
+  bool done() const;
+
   size_t bytes() const { return slot_memory_.size(); }
 
  private:
@@ -93,6 +98,7 @@ class TileSender {
   std::vector<Port> ports_;
   std::map<uint64_t, Outgoing> outgoing_;  // by token, from TryStart to OnSent
   uint64_t next_token_ = 0;
+  uint64_t streamed_ = 0;
 };
 
 }  // namespace waferstream

@@ -1,40 +1,44 @@
 #include "memoryx/tile_store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/status.h"
 
 namespace waferstream {
 
-absl::StatusOr<TileStore> TileStore::Create(const Plan& plan, int process, int states) {
-  TileStore store;
-  store.local_of_.assign(plan.tiles.size(), -1);
-  size_t elements = 0;
-  for (size_t i = 0; i < plan.tiles.size(); ++i) {
-    if (!plan.Holds(process, static_cast<int>(i))) continue;
-    store.local_of_[i] = static_cast<int>(store.tiles_.size());
-    store.tiles_.push_back(static_cast<int>(i));
-    elements += PaddedElements(plan.tiles[i]);
-  }
-  store.kinds_ = 1 + states;
-  store.at_.resize(store.tiles_.size() * store.kinds_);
-  for (size_t kind = 0; kind < store.kinds_; ++kind) {
-    ASSIGN_OR_RETURN(Arena arena, Arena::Create(elements * sizeof(float)));
-    size_t offset = 0;
-    for (size_t local = 0; local < store.tiles_.size(); ++local) {
-      const size_t bytes = PaddedElements(plan.tiles[store.tiles_[local]]) * sizeof(float);
-      store.at_[local * store.kinds_ + kind] =
-          reinterpret_cast<float*>(arena.Claim(offset, bytes).data());
-      offset += bytes;
+TileStore::TileStore(const Plan& plan, int process, Shards shards)
+    : shards_(std::move(shards)), local_of_(plan.tiles.size(), -1) {
+  for (const auto& shard : shards_) {
+    for (size_t i = 0; i < shard->tiles().size(); ++i) {
+      HeldTile& tile = shard->tiles()[i];
+      WS_CHECK(plan.Holds(process, tile.tile()));
+      held_.push_back({&tile, shard.get(), i, plan.Primary(tile.tile()) == process});
     }
-    store.arenas_.push_back(std::move(arena));
   }
-  return store;
+  std::sort(held_.begin(), held_.end(),
+            [](const Held& a, const Held& b) { return a.tile->tile() < b.tile->tile(); });
+  for (const Held& held : held_) {
+    local_of_[held.tile->tile()] = static_cast<int>(tiles_.size());
+    tiles_.push_back(held.tile->tile());
+  }
+}
+
+std::vector<int> TileStore::LocalsOf(int shard) const {
+  std::vector<int> locals;
+  for (size_t local = 0; local < held_.size(); ++local) {
+    if (held_[local].shard->shard() == shard) locals.push_back(static_cast<int>(local));
+  }
+  return locals;
+}
+
+float* TileStore::gradient_buffers(int local) const {
+  return held_[local].shard->gradient_buffers(held_[local].index);
 }
 
 size_t TileStore::bytes() const {
   size_t bytes = 0;
-  for (const Arena& arena : arenas_) bytes += arena.size();
+  for (const auto& shard : shards_) bytes += shard->bytes();
   return bytes;
 }
 

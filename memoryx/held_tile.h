@@ -1,0 +1,86 @@
+// One tile in a MemoryX process's DRAM: weights and optimizer state, and all that is known of them.
+//
+// The version, the checksums and the gradient's place are written by the lane work that makes them
+// true, as its last act. So they are true of the bytes whenever no lane works, also after an epoch
+// that was cut short between two pieces of work; that is what the next epoch builds on.
+//
+// Bytes at rest have a checksum for every piece of every array, taken when they were last written.
+// An update checks each piece just before it changes it, while it is in cache.
+//
+// Invariant: version() == v, HasGradient(v): the tile may be updated to v + 1, at any time.
+//
+// Threads: one lane at a time may write; who may is the core's business (TileUpdates). Checks only
+// read, and may run beside each other. Danger: a tile found damaged is torn or wrong for good.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/parallel.h"
+#include "memoryx/optimizer_rule.h"
+#include "plan/plan.h"
+
+namespace waferstream {
+
+class HeldTile {
+ public:
+  static constexpr uint64_t kAbsent = ~uint64_t{0};  // the version of a tile not yet filled
+
+  // Floats that a tile with `states` occupies, so that no two tiles share a cache line.
+  static size_t Floats(const Tile& tile, int states);
+
+  // `memory`: Floats() of them, zero; outlives the tile.
+  HeldTile(const Plan& plan, int tile, int states, float* memory);
+
+  int tile() const { return tile_; }
+  size_t elements() const { return elements_; }
+  float* weights() const { return arrays_[0]; }
+  // One array for each optimizer state.
+  std::span<float* const> states() const { return {arrays_.data() + 1, arrays_.size() - 1}; }
+  // Weights and states, one array right after the other.
+  std::span<std::byte> bytes() const;
+
+  // The number of steps whose update the bytes have, or kAbsent.
+  uint64_t version() const { return version_; }
+  bool damaged() const { return damaged_; }
+
+  // The bytes are right, at `version`: takes their checksums.
+  void Stamp(uint64_t version, Parallel& parallel);
+  // DATA_LOSS, carrying a NodeFault (node/fault.h): the bytes are not those that were written.
+  absl::Status Check(Parallel& parallel) { return CheckArrays(arrays_.size(), parallel); }
+  absl::Status CheckWeights(Parallel& parallel) { return CheckArrays(1, parallel); }
+
+  // `total`: the whole, unclipped gradient of `step`, until the next step's begins to land.
+  void SetGradient(uint64_t step, const float* total);
+  void DropGradient() { gradient_step_ = kAbsent; }
+  bool HasGradient(uint64_t step) const { return gradient_step_ == step; }
+  // From version update.step to the next, with the gradient of that step. Errors as Check().
+  absl::Status Update(const Optimizer& optimizer, const StepUpdate& update, Parallel& parallel);
+
+ private:
+  absl::Status CheckArrays(size_t arrays, Parallel& parallel);
+  // Of one piece, which begins at element `at`.
+  bool IsSound(size_t at, size_t count, size_t arrays) const;
+  void StampPiece(size_t at, size_t count);
+  void Reached(uint64_t version);
+  absl::Status Damaged();
+
+  const int tile_;
+  const int shard_;
+  const std::string parameter_;
+  const bool is_matrix_;
+  const size_t elements_;
+  std::vector<float*> arrays_;  // weights, then states
+  uint64_t version_ = kAbsent;
+  std::vector<uint64_t> checksums_;  // [piece][array]
+  const float* gradient_ = nullptr;
+  uint64_t gradient_step_ = kAbsent;
+  std::atomic<bool> damaged_{false};
+};
+
+}  // namespace waferstream

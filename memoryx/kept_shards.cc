@@ -1,0 +1,109 @@
+#include "memoryx/kept_shards.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/mark.h"
+#include "base/status.h"
+
+namespace waferstream {
+namespace {
+
+bool Contains(const std::vector<int>& processes, int process) {
+  return std::find(processes.begin(), processes.end(), process) != processes.end();
+}
+
+// Whether every tile is at `step`, or one update away from it.
+bool Reaches(ShardMemory& shard, uint64_t step) {
+  return std::all_of(shard.tiles().begin(), shard.tiles().end(), [&](const HeldTile& tile) {
+    const uint64_t version = tile.version();
+    return version == step || (version + 1 == step && tile.HasGradient(version));
+  });
+}
+
+// The update that may still be due to some tile of the shard. FAILED_PRECONDITION: it does not get
+// to start_step by one.
+absl::StatusOr<std::optional<StepUpdate>> UpdateFor(ShardMemory& shard, uint64_t start_step,
+                                                    const std::optional<StepUpdate>& last_commit) {
+  const bool heard = shard.committed() == start_step;
+  const bool adopts =
+      shard.committed() + 1 == start_step && last_commit && last_commit->step == shard.committed();
+  if ((heard || adopts) && Reaches(shard, start_step)) return heard ? shard.update() : last_commit;
+  return absl::FailedPreconditionError(absl::StrCat("shard ", shard.shard(), " is kept after ",
+                                                    shard.committed(), " steps, not after ",
+                                                    start_step));
+}
+
+// Tiles are updated beside each other, each on one thread.
+absl::Status Apply(const Plan& plan, ShardMemory& shard, const StepUpdate& update,
+                   Parallel& parallel) {
+  const int count = static_cast<int>(shard.tiles().size());
+  std::vector<absl::Status> results(count);
+  parallel.For(count, [&](int i, int) {
+    HeldTile& tile = shard.tiles()[i];
+    if (tile.version() != update.step) return;
+    WS_MARK("memoryx: an update that an epoch left due");
+    Serial serial;
+    results[i] = tile.Update(plan.job.training().optimizer(), update, serial);
+  });
+  for (const absl::Status& result : results) {
+    if (!result.ok()) return absl::FailedPreconditionError(result.message());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::shared_ptr<ShardMemory> KeptShards::Find(int shard) const {
+  const auto at = std::find_if(shards_.begin(), shards_.end(),
+                               [&](const auto& kept) { return kept->shard() == shard; });
+  return at == shards_.end() ? nullptr : *at;
+}
+
+absl::Status KeptShards::Settle(const Plan& plan, const MemoryxPlace& place,
+                                const std::optional<StepUpdate>& last_commit, Parallel& parallel) {
+  std::vector<std::pair<std::shared_ptr<ShardMemory>, std::optional<StepUpdate>>> due;
+  for (size_t s = 0; s < plan.shape.shards.size(); ++s) {
+    if (!Contains(plan.shape.shards[s].owners, place.process)) continue;
+    std::shared_ptr<ShardMemory> shard = Find(static_cast<int>(s));
+    if (shard == nullptr || !shard->IsWhole()) {
+      return absl::FailedPreconditionError(absl::StrCat("does not hold shard ", s));
+    }
+    ASSIGN_OR_RETURN(auto update, UpdateFor(*shard, place.start_step, last_commit));
+    due.emplace_back(std::move(shard), update);
+  }
+  for (const auto& [shard, update] : due) {
+    if (!update) continue;
+    if (shard->committed() < place.start_step) {
+      WS_MARK("memoryx: adopted an unannounced commit");
+      shard->Commit(*update);
+    }
+    RETURN_IF_ERROR(Apply(plan, *shard, *update, parallel));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TileStore::Shards> KeptShards::Allocate(const Plan& plan, const MemoryxPlace& place,
+                                                       int states) {
+  const auto& holders = plan.shape.shards;
+  std::erase_if(shards_, [&](const auto& kept) {
+    return !Contains(holders[kept->shard()].owners, place.process);
+  });
+  TileStore::Shards held;
+  for (size_t s = 0; s < holders.size(); ++s) {
+    const int shard = static_cast<int>(s);
+    const bool owns = Contains(holders[s].owners, place.process);
+    if (!owns && !Contains(holders[s].filling, place.process)) continue;
+    std::shared_ptr<ShardMemory> memory = Find(shard);
+    if (memory == nullptr) {
+      ASSIGN_OR_RETURN(memory, ShardMemory::Create(plan, shard, states));
+      memory->BeginAt(place.start_step);
+    }
+    held.push_back(std::move(memory));
+  }
+  shards_ = held;
+  return held;
+}
+
+}  // namespace waferstream

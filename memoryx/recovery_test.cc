@@ -1,0 +1,351 @@
+// What MemoryX keeps from one epoch to the next, whenever the first one ends.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "base/mark.h"
+#include "checkpoint/memory_disk.h"
+#include "memoryx/fault_hook.h"
+#include "memoryx/scripted_cluster.h"
+#include "plan/test_job.h"
+
+namespace waferstream {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr uint64_t kSteps = 3;
+
+JobSpec TinyJob(int processes) {
+  JobSpec job = TestJob();
+  ModelSpec* model = job.mutable_model();
+  model->set_layers(1);
+  model->set_hidden(16);
+  model->set_heads(2);
+  model->set_vocab(32);
+  model->set_context(8);
+  model->set_ffn(32);
+  job.mutable_training()->set_steps(kSteps);
+  job.mutable_training()->set_global_batch(2);
+  job.mutable_training()->set_tile_elements(300);  // the largest parameters get several tiles
+  job.mutable_cluster()->set_memoryx(processes);
+  job.mutable_data()->set_validation("validation.bin");
+  job.mutable_training()->set_validate_every(2);
+  job.mutable_checkpoint()->set_dir("/checkpoints");
+  return job;
+}
+
+Plan PlanOf(const JobSpec& job, std::vector<ShardHolders> shards) {
+  ClusterShape shape = RequestedShape(job);
+  shape.shards = std::move(shards);
+  auto plan = Compile(job, shape);
+  EXPECT_TRUE(plan.ok()) << plan.status();
+  return *std::move(plan);
+}
+
+// One job from epoch to epoch: same roles, same disk; the members may change.
+class Story {
+ public:
+  Story(const EagerTrainer& oracle, int processes)
+      : oracle_(oracle), roles_(ScriptedCluster::NewRoles(processes, disk_)) {}
+
+  // Lets an epoch begin, so many things happen, and the epoch end. False: it was over before, or a
+  // core failed.
+  bool Epoch(const Plan& plan, uint64_t seed, int events) {
+    ScriptedCluster cluster(plan, oracle_, roles_, Next(seed));
+    cluster.damaged = damaged;
+    cluster.slow_commits = seed % 2 == 0;
+    cluster.slow_copies = seed % 3 == 0;
+    const bool more = cluster.RunFor(events);
+    Remember(cluster);
+    cluster.Stop();
+    return more;
+  }
+  // The same to the job's end.
+  void Finish(const Plan& plan, uint64_t seed) {
+    ScriptedCluster cluster(plan, oracle_, roles_, Next(seed));
+    ASSERT_TRUE(cluster.Run());
+    Remember(cluster);
+    ASSERT_TRUE(sealed_.contains(kSteps));
+    ExpectCheckpoint(disk_, plan, oracle_, sealed_.at(kSteps), kSteps);
+  }
+  // The process dies; another one takes its place.
+  void Lose(int process) { roles_[process] = std::make_shared<MemoryxRole>(disk_); }
+
+  uint64_t committed() const { return committed_; }
+  const std::set<std::pair<int, int>>& filled() const { return filled_; }  // in the last epoch
+  // Of the last epoch.
+  const std::optional<ScriptedCluster::Failure>& failure() const { return failure_; }
+  MemoryxRole& role(int process) { return *roles_[process]; }
+
+  bool damaged = false;
+
+ private:
+  ScriptedCluster::Options Next(uint64_t seed) {
+    ++epoch_;
+    const bool unsealed = committed_ == kSteps && !sealed_.contains(kSteps);
+    return {.seed = seed,
+            .start_step = committed_,
+            .epoch = epoch_,
+            .keep = epoch_ > 1,
+            .last_commit = last_commit_,
+            .checkpoint_now = unsealed};
+  }
+  void Remember(const ScriptedCluster& cluster) {
+    committed_ = cluster.committed();
+    if (cluster.last_commit()) last_commit_ = cluster.last_commit();
+    sealed_.insert(cluster.sealed().begin(), cluster.sealed().end());
+    filled_ = cluster.filled();
+    failure_ = cluster.failure();
+  }
+
+  const EagerTrainer& oracle_;
+  MemoryDisk tree_{1};
+  MemoryDisk::View disk_{tree_};
+  ScriptedCluster::Roles roles_;
+  uint32_t epoch_ = 0;
+  uint64_t committed_ = 0;
+  std::optional<CommitRequest> last_commit_;
+  std::map<uint64_t, SealReply> sealed_;
+  std::set<std::pair<int, int>> filled_;
+  std::optional<ScriptedCluster::Failure> failure_;
+};
+
+// Whatever an epoch was doing when it ended, the next one goes on to the same bits; also when the
+// other owner of a shard is now the one that streams it. Process 1 streams nothing at first, so
+// that it can be the last to hear of a commit.
+class KillAtEveryEvent : public testing::TestWithParam<bool> {};
+
+TEST_P(KillAtEveryEvent, TheNextEpochGoesOn) {
+  const bool swap = GetParam();
+  const JobSpec job = TinyJob(2);
+  const Plan plan = PlanOf(job, {{{0, 1}, {}}, {{0, 1}, {}}});
+  const Plan swapped = PlanOf(job, {{{1, 0}, {}}, {{0, 1}, {}}});
+  const EagerTrainer oracle(plan);
+  const uint64_t adopted = Marks::Count("memoryx: adopted an unannounced commit");
+  const uint64_t left_due = Marks::Count("memoryx: an update that an epoch left due");
+  const uint64_t early = Marks::Count("memoryx: a gradient ahead of its commit");
+  bool more = true;
+  for (int events = 0; more; ++events) {
+    SCOPED_TRACE(absl::StrCat("killed after ", events, " events"));
+    Story story(oracle, 2);
+    more = story.Epoch(plan, events + 1, events);
+    story.Finish(swap ? swapped : plan, events + 1000000);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(Marks::Count("memoryx: adopted an unannounced commit"), adopted);
+  EXPECT_GT(Marks::Count("memoryx: an update that an epoch left due"), left_due);
+  EXPECT_GT(Marks::Count("memoryx: a gradient ahead of its commit"), early);
+}
+
+INSTANTIATE_TEST_SUITE_P(Owners, KillAtEveryEvent, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Swapped" : "TheSame"; });
+
+// Who owns which shard, as a controller would know it.
+class Membership {
+ public:
+  explicit Membership(int processes) : processes_(processes) {
+    for (int s = 0; s < processes; ++s) owners_.push_back({s});
+  }
+
+  void Filled(const std::set<std::pair<int, int>>& filled) {
+    for (const auto& [process, shard] : filled) owners_[shard].push_back(process);
+  }
+  // False, and nothing changes: it is the only owner of a shard.
+  bool Lose(int process) {
+    for (const auto& owners : owners_) {
+      if (owners == std::vector<int>{process}) return false;
+    }
+    for (auto& owners : owners_) std::erase(owners, process);
+    return true;
+  }
+  // Any owner is the primary; any other process may fill.
+  std::vector<ShardHolders> Draw(std::mt19937_64& random) {
+    std::vector<ShardHolders> shards;
+    for (auto& owners : owners_) {
+      std::shuffle(owners.begin(), owners.end(), random);
+      shards.push_back({owners, {}});
+      for (int p = 0; p < processes_; ++p) {
+        const bool owns = std::find(owners.begin(), owners.end(), p) != owners.end();
+        if (!owns && random() % 3 != 0) shards.back().filling.push_back(p);
+      }
+    }
+    return shards;
+  }
+
+ private:
+  const int processes_;
+  std::vector<std::vector<int>> owners_;  // by shard
+};
+
+// Members come and go at random moments: who is lost is replaced, and fills what it has lost; who
+// has filled a shard may be its primary next.
+TEST(Recovery, LossesAndFillsEndEqual) {
+  constexpr int kProcesses = 3, kStories = 60, kEpochs = 4;
+  const JobSpec job = TinyJob(kProcesses);
+  const Plan first = PlanOf(job, {});
+  const EagerTrainer oracle(first);
+  const char* const rare[] = {"memoryx: a copy whose update is due",
+                              "memoryx: a copy ahead of its commit"};
+  const uint64_t before[] = {Marks::Count(rare[0]), Marks::Count(rare[1])};
+  size_t fills = 0, losses = 0;
+  for (uint64_t seed = 1; seed <= kStories; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    std::mt19937_64 random(seed);
+    Story story(oracle, kProcesses);
+    Membership members(kProcesses);
+    for (int epoch = 0; epoch < kEpochs; ++epoch) {
+      story.Epoch(PlanOf(job, members.Draw(random)), random(), static_cast<int>(random() % 600));
+      if (HasFailure()) return;
+      fills += story.filled().size();
+      members.Filled(story.filled());
+      const int lost = static_cast<int>(random() % kProcesses);
+      if (!members.Lose(lost)) continue;
+      story.Lose(lost);
+      ++losses;
+    }
+    story.Finish(PlanOf(job, members.Draw(random)), random());
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(fills, 10u);
+  EXPECT_GT(losses, 10u);
+  for (int i = 0; i < 2; ++i) EXPECT_GT(Marks::Count(rare[i]), before[i]) << rare[i];
+}
+
+// -- what is refused ---------------------------------------------------------------------------
+
+class Keep : public testing::Test {
+ protected:
+  absl::Status Prepare(MemoryxRole& role, uint64_t start_step, const std::string& job_id = "job") {
+    PrepareRequest request =
+        ScriptedCluster::RequestFor(0, {.start_step = start_step, .epoch = 100, .keep = true});
+    request.set_job_id(job_id);
+    PrepareReply reply;
+    return role.Prepare(request, plan_, &reply).status();
+  }
+
+  const Plan plan_ = PlanOf(TinyJob(1), {});
+  const EagerTrainer oracle_{plan_};
+};
+
+TEST_F(Keep, NeedsShardsOfThisJob) {
+  Story story(oracle_, 1);
+  EXPECT_EQ(Prepare(story.role(0), 0).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Prepare(story.role(0), 0).message(), "does not hold shard 0");
+  story.Epoch(plan_, 1, 0);
+  EXPECT_TRUE(Prepare(story.role(0), 0).ok());
+  EXPECT_TRUE(Prepare(story.role(0), 0).ok()) << "again";
+  story.role(0).Release();
+  EXPECT_EQ(Prepare(story.role(0), 0).message(), "does not hold shard 0");
+  story.Lose(0);
+  EXPECT_EQ(Prepare(story.role(0), 0, "another").message(), "does not hold shard 0");
+}
+
+TEST_F(Keep, AnotherJobForgets) {
+  Story story(oracle_, 1);
+  story.Epoch(plan_, 1, 0);
+  EXPECT_EQ(Prepare(story.role(0), 0, "another").message(), "does not hold shard 0");
+  EXPECT_EQ(Prepare(story.role(0), 0).message(), "does not hold shard 0");
+}
+
+TEST_F(Keep, RefusesAStepItIsNotAtAndKeepsWhatItHas) {
+  Story story(oracle_, 1);
+  for (int events = 0; story.committed() < 2; events += 50) story.Epoch(plan_, 1, events);
+  const absl::Status ahead = Prepare(story.role(0), kSteps + 1);
+  EXPECT_EQ(ahead.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(ahead.message()), HasSubstr("steps, not after 4"));
+  EXPECT_THAT(std::string(Prepare(story.role(0), 0).message()), HasSubstr("steps, not after 0"));
+  story.Finish(plan_, 1);
+}
+
+TEST_F(Keep, AnUnfinishedFillIsNotAShard) {
+  const JobSpec job = TinyJob(2);
+  const Plan plan = PlanOf(job, {{{0}, {1}}, {{1}, {}}});
+  const EagerTrainer oracle(plan);
+  Story story(oracle, 2);
+  story.Epoch(plan, 1, 20);
+  ASSERT_TRUE(story.filled().empty());
+  const Plan promoted = PlanOf(job, {{{1}, {}}, {{1}, {}}});
+  PrepareReply reply;
+  const absl::Status status =
+      story.role(1)
+          .Prepare(ScriptedCluster::RequestFor(1, {.epoch = 100, .keep = true}), promoted, &reply)
+          .status();
+  EXPECT_EQ(status.message(), "does not hold shard 0");
+}
+
+// -- damage ------------------------------------------------------------------------------------
+
+// Flips one bit of one tile, once, when it gets to a version.
+struct Flip {
+  static void Hook(int tile, uint64_t version, std::span<std::byte> bytes) {
+    if (now.done || tile != now.tile || version != now.version) return;
+    bytes[now.in_states ? bytes.size() - 1 : 0] ^= std::byte{4};
+    now.done = true;
+  }
+  int tile;
+  uint64_t version;
+  bool in_states;
+  bool done = false;
+  static Flip now;
+};
+Flip Flip::now;
+
+class Damage : public testing::TestWithParam<std::tuple<uint64_t, bool>> {
+ protected:
+  Damage() { fault_hook = &Flip::Hook; }
+  ~Damage() override { fault_hook = nullptr; }
+
+  static void ExpectForgotten(Story& story, int process, int shard, const Plan& plan) {
+    PrepareReply reply;
+    const auto request = ScriptedCluster::RequestFor(
+        process, {.start_step = story.committed(), .epoch = 100, .keep = true});
+    const absl::Status status = story.role(process).Prepare(request, plan, &reply).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(status.message(), absl::StrCat("does not hold shard ", shard));
+  }
+};
+
+// A process with a damaged tile stops before what it did with it is history, forgets that shard and
+// no other; a copy of the shard elsewhere carries the job to the same bits.
+TEST_P(Damage, IsFoundAndTheOtherOwnerGoesOn) {
+  const auto [version, in_states] = GetParam();
+  const JobSpec job = TinyJob(2);
+  const Plan plan = PlanOf(job, {{{0, 1}, {}}, {{1, 0}, {}}});
+  const EagerTrainer oracle(plan);
+  for (int tile = 0; tile < static_cast<int>(plan.tiles.size()); tile += 3) {
+    SCOPED_TRACE(absl::StrCat("tile ", tile));
+    const int shard = plan.tiles[tile].shard;
+    Flip::now = {tile, version, in_states};
+    Story story(oracle, 2);
+    story.damaged = true;
+    EXPECT_FALSE(story.Epoch(plan, tile + 1, 1 << 20));
+    ASSERT_TRUE(story.failure());
+    const auto& [process, fault] = *story.failure();
+    EXPECT_THAT(fault.damaged_shards(), ElementsAre(shard));
+    const std::string& parameter = plan.parameters[plan.tiles[tile].parameter].name;
+    EXPECT_THAT(fault.message(), HasSubstr(absl::StrCat("tile ", tile, " (", parameter,
+                                                        ") of shard ", shard, " is damaged")));
+    // Weights are found before their step's commit, states before they are used.
+    EXPECT_EQ(story.committed(), in_states ? version + 1 : version);
+
+    ExpectForgotten(story, process, shard, plan);
+    std::vector<ShardHolders> holders = plan.shape.shards;
+    holders[shard] = {{1 - process}, {process}};
+    story.damaged = false;
+    story.Finish(PlanOf(job, holders), tile + 1);
+    EXPECT_EQ(story.filled().count({process, shard}), 1u);
+    if (HasFailure()) return;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Damage,
+                         testing::Combine(testing::Values(0u, 1u, 2u), testing::Bool()));
+
+}  // namespace
+}  // namespace waferstream
