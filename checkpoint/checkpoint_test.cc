@@ -259,6 +259,20 @@ TEST(Checkpoint, PruneKeepsTheNewestTheStartAndOtherRuns) {
   EXPECT_THAT(StepsIn(dir), ElementsAre(1, 3, 10, 90));
 }
 
+// The answer to a seal may be lost; the controller then goes back to the one it knows.
+TEST(Checkpoint, PruneKeepsTheOneOnRecord) {
+  JobSpec job = OddJob(FreshFolder());
+  job.mutable_checkpoint()->set_keep(1);
+  const std::string& dir = job.checkpoint().dir();
+  ASSERT_TRUE(WriteAndSeal(job, 1).ok());
+  ASSERT_TRUE(WriteTestTiles(PosixDisk(), FormatOf(job), PartialOf(job, 2, kEpoch), 64).ok());
+  ASSERT_TRUE(SealStep(PosixDisk(), job, 2, kEpoch, /*known_steps=*/1).ok());
+  EXPECT_THAT(StepsIn(dir), ElementsAre(1, 2));
+  ASSERT_TRUE(WriteTestTiles(PosixDisk(), FormatOf(job), PartialOf(job, 3, kEpoch), 64).ok());
+  ASSERT_TRUE(SealStep(PosixDisk(), job, 3, kEpoch, /*known_steps=*/2).ok());
+  EXPECT_THAT(StepsIn(dir), ElementsAre(2, 3));
+}
+
 TEST(Checkpoint, ResumingWithoutOptimizerStateIsRefused) {
   const JobSpec job = OddJob(FreshFolder());
   const auto sealed = WriteAndSeal(job, 1);

@@ -30,7 +30,8 @@ absl::StatusOr<TensorFileDigest> SealTensorFile(Disk& disk, const std::string& p
   return DigestTensorFile(disk, path);
 }
 
-absl::Status Prune(Disk& disk, const JobSpec& job, const WriterEpoch& epoch, uint64_t steps_done) {
+absl::Status Prune(Disk& disk, const JobSpec& job, const WriterEpoch& epoch, uint64_t steps_done,
+                   uint64_t known_steps) {
   const std::string& dir = job.checkpoint().dir();
   ASSIGN_OR_RETURN(std::vector<CheckpointEntry> entries, ListCheckpoints(disk, dir));
   std::erase_if(entries, [&](const CheckpointEntry& entry) {
@@ -39,6 +40,7 @@ absl::Status Prune(Disk& disk, const JobSpec& job, const WriterEpoch& epoch, uin
   });
   const size_t keep = std::max<size_t>(job.checkpoint().keep(), 1) - 1;
   for (size_t i = 0; i + keep < entries.size(); ++i) {
+    if (entries[i].manifest.steps_done == known_steps) continue;
     RETURN_IF_ERROR(RetireFolder(disk, entries[i].path, EpochFolder(dir, epoch)));
   }
   return absl::OkStatus();
@@ -79,7 +81,8 @@ absl::StatusOr<Manifest> SealFolder(Disk& disk, const CheckpointFormat& format,
 }
 
 absl::StatusOr<CheckpointEntry> SealCheckpoint(Disk& disk, const CheckpointFormat& format,
-                                               const WriterEpoch& epoch, Manifest manifest) {
+                                               const WriterEpoch& epoch, Manifest manifest,
+                                               uint64_t known_steps) {
   const JobSpec job = manifest.job;
   const std::string& dir = job.checkpoint().dir();
   const uint64_t steps_done = manifest.steps_done;
@@ -95,7 +98,7 @@ absl::StatusOr<CheckpointEntry> SealCheckpoint(Disk& disk, const CheckpointForma
     return CheckpointEntry{folder, *std::move(sealed)};
   }
   ASSIGN_OR_RETURN(manifest, SealFolder(disk, format, partial, folder, std::move(manifest)));
-  RETURN_IF_ERROR(Prune(disk, job, epoch, steps_done));
+  RETURN_IF_ERROR(Prune(disk, job, epoch, steps_done, known_steps));
   return CheckpointEntry{folder, std::move(manifest)};
 }
 

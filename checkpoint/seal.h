@@ -21,10 +21,11 @@ absl::StatusOr<Manifest> SealFolder(Disk& disk, const CheckpointFormat& format,
 
 // Seals what `epoch` wrote of step `manifest.steps_done` in the job's folder job.checkpoint.dir,
 // then removes the job's older checkpoints but the newest job.checkpoint.keep. Never removed: the
-// one just sealed, later ones (another run's), and the one the job started from. The same call
-// again, after success or error, goes on where the first one ended.
+// one just sealed, later ones (another run's), the one the job started from, and the one after
+// `known_steps`. The same call again, after success or error, goes on where the first one ended.
 // FAILED_PRECONDITION: nothing was written for this step. NOT_FOUND: a newer epoch has begun.
 absl::StatusOr<CheckpointEntry> SealCheckpoint(Disk& disk, const CheckpointFormat& format,
-                                               const WriterEpoch& epoch, Manifest manifest);
+                                               const WriterEpoch& epoch, Manifest manifest,
+                                               uint64_t known_steps);
 
 }  // namespace waferstream

@@ -96,12 +96,13 @@ inline std::string PartialOf(const JobSpec& job, uint64_t steps_done, const Writ
 }
 
 inline absl::StatusOr<CheckpointEntry> SealStep(Disk& disk, const JobSpec& job, uint64_t steps_done,
-                                                const WriterEpoch& epoch) {
+                                                const WriterEpoch& epoch,
+                                                uint64_t known_steps = 0) {
   Manifest manifest;
   manifest.steps_done = steps_done;
   manifest.loss = 2.5;
   manifest.job = job;
-  return SealCheckpoint(disk, FormatOf(job), epoch, manifest);
+  return SealCheckpoint(disk, FormatOf(job), epoch, manifest, known_steps);
 }
 
 // A whole checkpoint, by an epoch that has begun.

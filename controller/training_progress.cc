@@ -242,6 +242,7 @@ absl::Status TrainingProgress::OnCheckpoint(const PlacedProcess& from,
   request.set_epoch(status_.epoch());
   request.set_steps_done(steps_done);
   request.set_loss(pending->second.loss);
+  request.set_known_steps(status_.checkpoint_step());
   turn.calls.push_back({0, std::move(request)});
   return absl::OkStatus();
 }

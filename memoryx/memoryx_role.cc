@@ -87,7 +87,8 @@ absl::StatusOr<SealReply> MemoryxRole::Seal(const SealRequest& request) {
   manifest.loss = request.loss();
   manifest.job = sealing_->job;
   ASSIGN_OR_RETURN(const CheckpointEntry sealed,
-                   SealCheckpoint(disk_, sealing_->format, sealing_->epoch, std::move(manifest)));
+                   SealCheckpoint(disk_, sealing_->format, sealing_->epoch, std::move(manifest),
+                                  request.known_steps()));
   SealReply reply;
   reply.set_path(sealed.path);
   reply.set_weights_hash(sealed.manifest.weights_hash);
