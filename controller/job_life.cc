@@ -316,6 +316,7 @@ void JobLife::OnEpochEnd(const EpochEnd& end, RunTurn& turn) {
     case EpochEnd::Kind::kSwap:
       WS_MARK("controller: members changed between two steps");
       record_.status.set_state(PREPARING);
+      record_.status.set_reason(end.reason);
       turn.events.push_back(end.reason);
       return;
     case EpochEnd::Kind::kRedo:
