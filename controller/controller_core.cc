@@ -14,6 +14,10 @@
 namespace waferstream {
 namespace {
 
+// Of the jobs that are over when the controller starts, so many of the newest may not have been
+// released everywhere. A node that a job left long ago holds its memory until its next Prepare.
+constexpr size_t kRecentJobs = 8;
+
 void AddEvent(const std::string& job_id, std::string text, ControllerTurn& turn) {
   turn.records.push_back(EventRecord{job_id, turn.now.unix_s, std::move(text)});
 }
@@ -61,14 +65,16 @@ ControllerCore::ControllerCore(Options options, RestoredState restored, Controll
 
 NodeMemory ControllerCore::Remembered(const RestoredState& restored) {
   NodeMemory memory;
-  for (const RestoredJob& job : restored.jobs) {
-    const JobStatus& status = job.record.status;
-    if (status.state() == QUEUED) continue;
+  for (size_t i = 0; i < restored.jobs.size(); ++i) {
+    const JobRecord& record = restored.jobs[i].record;
+    const JobStatus& status = record.status;
     const bool live = !IsFinal(status.state());
-    const EpochRef epoch = RefOf(status.job_id(), status.epoch());
-    if (live) memory.leftovers.push_back(epoch);
-    for (const JobMemory::Member& member : job.record.memory.members()) {
-      memory.members[member.node_id()] = {epoch, member.incarnation(), live};
+    const bool recent = restored.jobs.size() - i <= kRecentJobs;
+    if (status.state() == QUEUED || !(live || recent)) continue;
+    memory.leftovers.push_back(RefOf(status.job_id(), status.epoch()));
+    if (!live) continue;
+    for (const JobMemory::Member& member : record.memory.members()) {
+      memory.members[member.node_id()] = {status.job_id(), member.incarnation()};
     }
   }
   for (const CordonRecord& cordon : restored.cordons) memory.cordons[cordon.node_id] = cordon;
@@ -120,10 +126,17 @@ absl::Status ControllerCore::OnRegister(const RegisterRequest& request, Controll
 }
 
 absl::Status ControllerCore::OnHeartbeat(const HeartbeatRequest& request, ControllerTurn& turn) {
-  now_s_ = turn.now.steady_s;
+  const bool due = MoveTime(turn);
   RETURN_IF_ERROR(nodes_.Heard(request.node_id(), request.incarnation(), now_s_));
   ReleaseIfQuiet(*nodes_.Find(request.node_id()), turn);
+  if (due) Schedule(turn);
   return absl::OkStatus();
+}
+
+bool ControllerCore::MoveTime(const ControllerTurn& turn) {
+  const std::optional<double> due_s = NextTimer();
+  now_s_ = turn.now.steady_s;
+  return due_s.has_value() && *due_s <= now_s_;
 }
 
 absl::Status ControllerCore::OnReport(const NodeReport& report, ControllerTurn& turn) {
@@ -234,7 +247,8 @@ void ControllerCore::ReleaseIfQuiet(KnownNode& node, ControllerTurn& turn) {
 void ControllerCore::OnCallDone(const NodeCallResult& result, ControllerTurn& turn) {
   const NodeCall& call = result.call;
   KnownNode* node = nodes_.Find(call.node_id);
-  if (node == nullptr || node->info.incarnation() != call.incarnation) return;
+  if (node == nullptr) return;
+  if (node->info.incarnation() != call.incarnation) return OnStaleCallDone(*node, result, turn);
   --node->calls_in_flight;
   // A Release that was not answered is sent again at the node's next heartbeat.
   const bool unreleased =
@@ -252,6 +266,16 @@ void ControllerCore::OnCallDone(const NodeCallResult& result, ControllerTurn& tu
   }
   if (!unreleased) ReleaseIfQuiet(*node, turn);
   Schedule(turn);
+}
+
+// The call was meant for the process before. The present one, at the same address, may have served
+// it, and then holds an epoch that nobody wants.
+void ControllerCore::OnStaleCallDone(KnownNode& node, const NodeCallResult& result,
+                                     ControllerTurn& turn) {
+  if (!std::holds_alternative<PrepareRequest>(result.call.request)) return;
+  if (!result.status.ok() && !IsSilence(result.status)) return;
+  node.release.push_back(RefOf(result.call.job_id, result.call.epoch));
+  ReleaseIfQuiet(node, turn);
 }
 
 // -- jobs
@@ -330,7 +354,7 @@ void ControllerCore::OnPersisted(uint64_t token, const absl::Status& stored, Con
 }
 
 void ControllerCore::OnStoreTrouble(const std::string& what, ControllerTurn& turn) {
-  now_s_ = turn.now.steady_s;
+  if (MoveTime(turn)) Schedule(turn);
   if (!store_trouble_.empty()) return;
   store_trouble_ = what;
   for (auto& [job_id, job] : jobs_) {
@@ -501,6 +525,7 @@ void ControllerCore::AddWait(const Wait& wait, ControllerTurn& turn) {
 void ControllerCore::Retire(const JobLife& job, ControllerTurn& turn) {
   const std::string job_id = job.status().job_id();
   LeaveNodes(job, turn, [](const KnownNode&) { return true; });
+  nodes_.EndJob(job_id);
   jobs_.erase(job_id);
 }
 

@@ -93,6 +93,9 @@ class ControllerCore {
     bool is_commit = false;
   };
 
+  // Time moves on to this event. True: the moment that a job waits for has come, and must not pass
+  // unnoticed: from here on NextTimer asks for no timer on its account.
+  bool MoveTime(const ControllerTurn& turn);
   void Restore(RestoredJob restored, ControllerTurn& turn);
   static NodeMemory Remembered(const RestoredState& restored);
   QueuedJob MakeJob(const std::string& request_id, AdmittedJob job, const Now& now);
@@ -126,6 +129,7 @@ class ControllerCore {
   void SetCordon(const CordonRecord& record, ControllerTurn& turn);
   void Call(KnownNode& node, const std::string& job_id, uint32_t epoch, NodeRequest request,
             ControllerTurn& turn);
+  void OnStaleCallDone(KnownNode& node, const NodeCallResult& result, ControllerTurn& turn);
   // Sends the Release that is due once nothing else is in flight to the node.
   void ReleaseIfQuiet(KnownNode& node, ControllerTurn& turn);
 

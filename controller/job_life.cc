@@ -481,6 +481,7 @@ void JobLife::End(JobState state, const std::string& reason, RunTurn& turn) {
   record_.status.set_reason(reason);
   record_.status.set_seconds_left(0);
   holdings_.Clear();
+  record_.memory.clear_members();
   const char* what = state == DONE ? "done" : state == FAILED ? "failed: " : "";
   turn.events.push_back(absl::StrCat(what, reason));
   turn.calls.clear();

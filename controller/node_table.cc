@@ -56,19 +56,20 @@ absl::StatusOr<bool> NodeTable::Register(const RegisterRequest& request, double 
 
 void NodeTable::Remember(const RegisterRequest& request, KnownNode& node) const {
   const auto member = memory_.members.find(request.node_id());
-  const bool remembered =
-      member != memory_.members.end() && member->second.incarnation == request.incarnation();
-  if (remembered && member->second.live) {
-    node.job_id = member->second.epoch.job_id();
+  if (member != memory_.members.end() && member->second.incarnation == request.incarnation()) {
+    node.job_id = member->second.job_id;
   } else {
     node.release = memory_.leftovers;
-    if (remembered) node.release.push_back(member->second.epoch);
   }
   const auto cordon = memory_.cordons.find(request.node_id());
   if (cordon == memory_.cordons.end()) return;
   node.cordoned = true;
   node.draining = cordon->second.draining;
   node.note = cordon->second.note;
+}
+
+void NodeTable::EndJob(const std::string& job_id) {
+  std::erase_if(memory_.members, [&](const auto& claim) { return claim.second.job_id == job_id; });
 }
 
 absl::Status NodeTable::SetCordon(const CordonRecord& record) {

@@ -45,12 +45,11 @@ struct KnownNode {
 // What is known of a node before it registers, from before this controller started.
 struct NodeMemory {
   struct Claim {
-    EpochRef epoch;
+    std::string job_id;
     uint64_t incarnation = 0;
-    bool live = false;  // false: the job is over, but the node's Release may not have been answered
   };
   std::vector<EpochRef> leftovers;              // epochs that any node may hold
-  std::map<std::string, Claim> members;         // by node_id: what the node worked for last
+  std::map<std::string, Claim> members;         // by node_id: the live job that it works for
   std::map<std::string, CordonRecord> cordons;  // by node_id
 };
 
@@ -70,6 +69,9 @@ class NodeTable {
 
   // This controller itself was away for so long: nobody could be heard of.
   void Excuse(double away_s);
+
+  // The job is over. Its nodes that have not registered yet are to be released when they do.
+  void EndJob(const std::string& job_id);
 
   // INVALID_ARGUMENT: no node_id. A node need not be known (any more).
   absl::Status SetCordon(const CordonRecord& record);
