@@ -14,10 +14,12 @@
 namespace waferstream {
 namespace {
 
-// Finds out before the first step, not at the first checkpoint, that the folder cannot be used.
+// Finds out before the first step, not at the first checkpoint, that the folder cannot be used. Once
+// a job has begun, the folder was good, and the disk is at fault: that may pass.
 absl::Status PrepareFolder(Disk& disk, const std::string& dir, const WriterEpoch& epoch) {
   const absl::Status status = BeginEpoch(disk, dir, epoch);
   if (status.ok()) return status;
+  if (epoch.epoch > 1) return absl::UnavailableError(status.message());
   return absl::InvalidArgumentError(absl::StrCat("checkpoint.dir: ", status.message()));
 }
 
