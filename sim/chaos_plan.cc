@@ -49,7 +49,7 @@ void DrawCluster(Dice& dice, ChaosPlan& plan) {
   cluster->set_wafers(dice.Between(1, 4));
   cluster->set_wafers_min(dice.Between(0, cluster->wafers()));
   cluster->set_memoryx(dice.Between(1, 3));
-  cluster->set_replicas(1);
+  cluster->set_replicas(dice.Between(1, std::min<int>(2, cluster->memoryx())));
   cluster->set_swarmx(dice.Between(1, 2));
   cluster->set_fanout(dice.Between(2, 4));
   cluster->set_planes(dice.Between(1, 2));
@@ -76,6 +76,7 @@ void DrawJob(Dice& dice, ChaosPlan& plan) {
   TrainingSpec* training = plan.job.mutable_training();
   training->set_recompute(
       dice.Pick<Recompute>({RECOMPUTE_AUTO, RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL}));
+  training->set_verify(dice.Pick<double>({0, 0, 0.3, 1}));
   plan.job.mutable_checkpoint()->set_every(dice.Between(0, 3));
   plan.job.mutable_checkpoint()->set_keep(dice.Between(1, 3));
   DrawSram(dice, plan.job);
@@ -128,8 +129,9 @@ std::string Describe(const ChaosPlan& plan) {
       cluster.wafers(), " of ", plan.wafer_nodes, " wafers (min ", cluster.wafers_min(), "), ",
       cluster.memoryx(), " of ", plan.memoryx_nodes, " MemoryX x", cluster.replicas(), ", ",
       cluster.swarmx(), " of ", plan.swarmx_nodes, " SwarmX, planes ", cluster.planes(),
-      ", checkpoint every ", plan.job.checkpoint().every(), ", lease ", plan.pace.lease_ns / kMs,
-      " ms, faults until ", plan.faults_end_ns / kMs, " ms:");
+      ", verify ", plan.job.training().verify(), ", checkpoint every ",
+      plan.job.checkpoint().every(), ", lease ", plan.pace.lease_ns / kMs, " ms, faults until ",
+      plan.faults_end_ns / kMs, " ms:");
   for (const FaultWorkload& workload : plan.workloads) {
     absl::StrAppend(&line, " ", Name(workload.kind), ",");
   }

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "controller/job_state.h"
 #include "sim/chaos_cluster.h"
@@ -15,9 +16,30 @@ namespace {
 constexpr char kRequest[] = "the job";
 constexpr uint64_t kEventsMax = 20'000'000;  // of the queue; far beyond any run that ends
 
+// Faults that a job may fail of, and the reason it then gives. Everything else, the loss of all
+// copies of the weights included, it outlives: there is always a checkpoint, or the beginning.
+struct AllowedFailure {
+  FaultKind fault;
+  const char* reason;
+};
+constexpr AllowedFailure kAllowed[] = {
+    // At the first Prepare a folder that cannot be used is the user's to put right.
+    {FaultKind::kSpoilDisk, "checkpoint.dir: "},
+};
+
+bool IsAllowed(const ChaosPlan& plan, const std::string& reason) {
+  for (const AllowedFailure& allowed : kAllowed) {
+    for (const FaultWorkload& workload : plan.workloads) {
+      if (workload.kind == allowed.fault && absl::StrContains(reason, allowed.reason)) return true;
+    }
+  }
+  return false;
+}
+
 // What must hold (and where else it is looked at):
 //   - the job ends, within the plan's deadline;
-//   - it is DONE, and its weights, optimizer state, losses and validation are those of the
+//   - it is DONE (or FAILED for a reason in kAllowed), and its weights, optimizer state, losses and
+//   validation are those of the
 //     fault-free run;
 //   - every gradient counts once, and no bound is exceeded (epoch_audit.h, wire_contract.h);
 //   - a commit is recorded once, or again with equal values (sim_controller_host.cc);
@@ -89,6 +111,7 @@ class Run {
 
   void Conclude() {
     over_ = true;
+    if (status_.state() == FAILED && IsAllowed(plan_, status_.reason())) return;
     if (status_.state() != DONE) {
       return world_.Violate(absl::StrCat(JobState_Name(status_.state()), ": ", status_.reason()));
     }

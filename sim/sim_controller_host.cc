@@ -130,6 +130,7 @@ void SimControllerHost::SetTimer() {
   const int64_t delay_ns = std::max<int64_t>(due_ns - world_.now_ns(), 1);
   process_.After(delay_ns, [this, timer = ++timer_] {
     if (timer != timer_) return;
+    world_.Note("controller", "timer");
     Handle([](ControllerCore& core, ControllerTurn& turn) { core.OnTimer(turn); });
   });
 }

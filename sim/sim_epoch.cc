@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "node/fault.h"
 
 namespace waferstream {
 
@@ -107,11 +108,14 @@ void SimEpoch::OnLaneDone(uint64_t id, const absl::Status& status) {
   Turn turn = NewTurn();
   const absl::Status taken = setup_.core->OnComputeDone(id, status, turn);
   if (taken.ok()) return Do(turn);
-  Fault(std::string(taken.message()), "");
+  Fault(FaultOf(taken));
 }
 
 void SimEpoch::OnBroken(ChannelId channel, const std::string& peer, const absl::Status& why) {
-  Fault(absl::StrCat("channel ", channel, " with node ", peer, ": ", why.message()), peer);
+  NodeFault fault;
+  fault.set_message(absl::StrCat("channel ", channel, " with node ", peer, ": ", why.message()));
+  fault.set_peer(peer);
+  Fault(std::move(fault));
 }
 
 void SimEpoch::Do(ReportAction& action) {
@@ -125,15 +129,13 @@ void SimEpoch::Do(ReportAction& action) {
 
 // -- the end -----------------------------------------------------------------------------------
 
-void SimEpoch::Fault(const std::string& message, const std::string& peer) {
+void SimEpoch::Fault(NodeFault fault) {
   if (stopping_) return;
-  world_.Note(process_.name(), "fault: ", message);
-  fault_ = message;
+  world_.Note(process_.name(), "fault: ", fault.message());
+  fault_ = fault.message();
+  fault.set_step(step_);
   ReportAction action;
-  NodeFault* fault = action.report.mutable_fault();
-  fault->set_message(message);
-  fault->set_step(step_);
-  fault->set_peer(peer);
+  *action.report.mutable_fault() = std::move(fault);
   Do(action);
   Stop([] {});
 }

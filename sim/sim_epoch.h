@@ -67,7 +67,7 @@ class SimEpoch final : public SimChannelEvents {
   }
   void Do(ReportAction& action);
 
-  void Fault(const std::string& message, const std::string& peer);
+  void Fault(NodeFault fault);
   absl::Status CheckAlive() const;
   bool Idle() const { return lanes_[0].idle() && lanes_[1].idle(); }
   void FinishIfIdle();

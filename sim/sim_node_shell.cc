@@ -125,15 +125,17 @@ absl::StatusOr<ControlReply> SimNodeShell::Seal(const SealRequest& request) {
 
 void SimNodeShell::Serve(const ReleaseCall& call, ControlAnswer answer) {
   Enqueue([this, ref = call.epoch, answer](const Next& next) {
-    const auto finish = [this, ref, answer, next] {
-      // A late Release of an older epoch must not take what a newer one keeps.
-      if (ref.job_id() == newest_.job_id() && ref.epoch() >= newest_.epoch()) role_.Release();
+    // A late Release of an older epoch must not take what a newer one keeps.
+    if (ref.job_id() != newest_.job_id() || ref.epoch() < newest_.epoch()) {
+      answer(ControlReply(Empty()));
+      return next();
+    }
+    StopCurrent([this, ref, answer, next] {
+      role_.Release();
       world_.Note(process_.name(), "released epoch ", ref.epoch());
       answer(ControlReply(Empty()));
       next();
-    };
-    if (Find(ref).ok()) return StopCurrent(finish);
-    finish();
+    });
   });
 }
 

@@ -57,6 +57,8 @@ void SimUplink::Beat() {
 }
 
 void SimUplink::OnBeat(const absl::StatusOr<ControlReply>& reply) {
+  world_.Note(process_.name(), registered_ ? "heartbeat: " : "registration: ",
+              absl::StatusCodeToString(reply.status().code()));
   int64_t pause_ns = std::min(heartbeat_ns_, world_.pace.retry_ns);
   if (IsSilence(reply.status())) {
     if (world_.now_ns() - heard_ns_ >= world_.pace.patience_ns) return lost_(reply.status());

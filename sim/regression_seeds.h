@@ -1,0 +1,25 @@
+// Seeds that found something, and what. They run with every test.
+#pragma once
+
+#include <cstdint>
+
+namespace waferstream {
+
+struct RegressionSeed {
+  uint64_t seed;
+  const char* found;
+};
+
+// A seed is a plan, and plans change when their drawing does: a line says what was found, so that
+// it can be found again, and the thousands of other seeds keep looking for it.
+inline constexpr RegressionSeed kRegressionSeeds[] = {
+    {21, "the record of a job's end was lost when the disk refused it once"},
+    {44, "a Release whose answer was lost was never sent again"},
+    {73, "a node that registered after its job had ended belonged to it for ever"},
+    {208, "a restarted node served its predecessor's Prepare and was never released"},
+    {238, "a heartbeat at the moment of a retry made the controller forget the retry"},
+    {258, "a disk that was read-only for a moment failed the job"},
+    {304, "a node that a job had left before a restart of the controller was not released"},
+};
+
+}  // namespace waferstream
