@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "proto/controller.grpc.pb.h"
 
 namespace waferstream {
@@ -93,7 +94,11 @@ bool MayComeBack(const absl::Status& status) {
 }
 
 struct ControllerClient::Impl {
-  std::unique_ptr<Controller::Stub> stub;
+  explicit Impl(std::shared_ptr<grpc::Channel> to)
+      : channel(std::move(to)), stub(Controller::NewStub(channel)) {}
+
+  const std::shared_ptr<grpc::Channel> channel;
+  const std::unique_ptr<Controller::Stub> stub;
 
   template <typename Request, typename Reply>
   absl::StatusOr<Reply> Call(grpc::Status (Controller::Stub::*method)(grpc::ClientContext*,
@@ -109,9 +114,13 @@ struct ControllerClient::Impl {
 };
 
 ControllerClient::ControllerClient(std::string address)
-    : address_(std::move(address)), impl_(new Impl{Controller::NewStub(OpenChannel(address_))}) {}
+    : address_(std::move(address)), impl_(std::make_unique<Impl>(OpenChannel(address_))) {}
 
 ControllerClient::~ControllerClient() = default;
+
+void ControllerClient::AwaitConnection(absl::Duration at_most) {
+  impl_->channel->WaitForConnected(absl::ToChronoTime(absl::Now() + at_most));
+}
 
 absl::StatusOr<JobStatus> ControllerClient::Submit(const SubmitRequest& request) {
   return impl_->Call(&Controller::Stub::Submit, request, address_);

@@ -45,6 +45,11 @@ class ControllerClient {
   };
   std::unique_ptr<WatchCall> Watch(const std::string& job_id);
 
+  // Waits until there is a connection, at most so long. Between two attempts of a call this is what
+  // to do rather than sleep: gRPC works on a connection only while a thread waits inside it, or
+  // else every five seconds.
+  void AwaitConnection(absl::Duration at_most);
+
   const std::string& address() const { return address_; }
 
  private:

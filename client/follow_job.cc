@@ -75,7 +75,8 @@ absl::StatusOr<JobStatus> SubmitJob(ControllerClient& client, const SubmitReques
     away.OnTick(job.status());
     RETURN_IF_ERROR(options.check());
     if (interrupts.count() > 0) return absl::CancelledError("interrupted before the job was taken");
-    absl::SleepFor(kTick);
+    client.AwaitConnection(kTick);
+    absl::SleepFor(kTick);  // it may be there, and yet not answer
   }
 }
 

@@ -141,6 +141,7 @@ absl::Status LocalCluster::AwaitRegistration(const InterruptCounter& interrupts)
     }
     if (missing.empty()) return absl::OkStatus();
     RETURN_IF_ERROR(CheckStartUp(interrupts, deadline));
+    client.AwaitConnection(kPoll);
     absl::SleepFor(kPoll);
   }
 }

@@ -145,6 +145,31 @@ TEST(RunE2eTest, KilledItLeavesNoProcess) {
   // The harness waits, up to a deadline, until no process is left.
 }
 
+// Whatever dies is started again, and the run ends as if nothing had been.
+TEST(RunE2eTest, TheDeathOfAnyProcessDoesNotChangeABit) {
+  CtlHarness harness("dead");
+  harness.WriteJob(150);
+  const std::vector<std::string> flags = {"--set", "checkpoint.every=100", "--set",
+                                          "training.validate_every=20"};
+  const json whole = RunToJson(harness, flags);
+  for (const std::string role : {"controller", "memoryx", "swarmx", "wafer_node"}) {
+    std::vector<std::string> args = {"run", "-f", "job.yaml", "-o", "json"};
+    args.insert(args.end(), flags.begin(), flags.end());
+    std::unique_ptr<CtlCall> call = harness.Start(args);
+    ASSERT_TRUE(WaitFor([&] { return absl::StrContains(call->err(), "val "); }, absl::Minutes(2)))
+        << call->err();
+    const pid_t pid = harness.ProcessOf(role);
+    ASSERT_GT(pid, 0) << role;
+    kill(pid, SIGKILL);
+    ASSERT_EQ(call->Wait(), 0) << call->err();
+    EXPECT_TRUE(absl::StrContains(call->err(), ": was ended by signal 9 (Killed)")) << call->err();
+    EXPECT_TRUE(absl::StrContains(call->err(), "starting it again")) << call->err();
+    EXPECT_EQ(call->json()["weights_hash"], whole["weights_hash"]) << role;
+    EXPECT_EQ(call->json()["optimizer_hash"], whole["optimizer_hash"]) << role;
+    EXPECT_EQ(call->json()["losses"], whole["losses"]) << role;
+  }
+}
+
 // A process that dies as often as it is started: the run ends and says why.
 TEST(RunE2eTest, AProcessThatNeverStaysUpEndsTheRun) {
   CtlHarness harness("never_up");
@@ -157,6 +182,15 @@ TEST(RunE2eTest, AProcessThatNeverStaysUpEndsTheRun) {
   ASSERT_TRUE(WaitFor(given_up, absl::Minutes(2))) << call->err();
   EXPECT_EQ(call->Wait(), 1) << call->err();
   EXPECT_TRUE(absl::StrContains(call->err(), "started again 20 times within 1m")) << call->err();
+}
+
+TEST(RunE2eTest, APausedRunEndsAndSaysHowToGoOn) {
+  CtlHarness harness("paused");
+  harness.WriteJob(50);
+  const auto call = harness.Run(
+      {"run", "-f", "job.yaml", "-o", "json", "--set", "training.optimizer.adamw.lr=1.0e+30"}, 1);
+  EXPECT_EQ(call->json()["state"], "PAUSED");
+  EXPECT_TRUE(absl::StrContains(call->err(), "--set training.optimizer.adamw.lr=X")) << call->err();
 }
 
 TEST(GenerateE2eTest, TheSameSeedGivesTheSameText) {

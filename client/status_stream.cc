@@ -9,7 +9,9 @@
 namespace waferstream {
 namespace {
 
-constexpr absl::Duration kBetweenAttempts = absl::Milliseconds(200);
+constexpr absl::Duration kConnectAttempt = absl::Milliseconds(200);
+// A controller that answers, but with an error, is not asked more often than this.
+constexpr absl::Duration kBetweenAttempts = absl::Milliseconds(50);
 
 }  // namespace
 
@@ -42,21 +44,28 @@ void StatusStream::Run() {
     bool heard = false;
     absl::Status status = WatchOnce(&heard);
     if (heard) silent_since = absl::Now();
+    if (!TryAgain(std::move(status), heard, silent_since)) return;
+    client_.AwaitConnection(kConnectAttempt);
     absl::MutexLock lock(&mutex_);
-    if (stop_ || final_) return;
-    // A stream that ends well before a final state is a controller that shuts down.
-    if (status.ok()) {
-      status = absl::UnavailableError(
-          absl::StrCat("controller ", client_.address(), ": ended the stream"));
-    }
-    if (!MayComeBack(status) || absl::Now() - silent_since > patience_) {
-      error_ = std::move(status);
-      return;
-    }
-    // A call that brought something and then reached its deadline is merely due for renewal.
-    if (!heard || absl::IsUnavailable(status)) away_ = std::move(status);
     mutex_.AwaitWithTimeout(absl::Condition(&stop_), kBetweenAttempts);
   }
+}
+
+bool StatusStream::TryAgain(absl::Status status, bool heard, absl::Time silent_since) {
+  absl::MutexLock lock(&mutex_);
+  if (stop_ || final_) return false;
+  // A stream that ends well before a final state is a controller that shuts down.
+  if (status.ok()) {
+    status = absl::UnavailableError(
+        absl::StrCat("controller ", client_.address(), ": ended the stream"));
+  }
+  if (!MayComeBack(status) || absl::Now() - silent_since > patience_) {
+    error_ = std::move(status);
+    return false;
+  }
+  // A call that brought something and then reached its deadline is merely due for renewal.
+  if (!heard || absl::IsUnavailable(status)) away_ = std::move(status);
+  return true;
 }
 
 absl::Status StatusStream::WatchOnce(bool* heard) {

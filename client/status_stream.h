@@ -37,6 +37,8 @@ class StatusStream {
   void Run();
   // One Watch call, from beginning to end; `heard` tells whether it brought a status.
   absl::Status WatchOnce(bool* heard);
+  // What follows from how a call ended: another one, or else the error is set, or nobody cares.
+  bool TryAgain(absl::Status status, bool heard, absl::Time silent_since);
   void Publish(JobStatus status);
   bool HasNews() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return latest_.has_value() || !error_.ok();
