@@ -1,0 +1,62 @@
+// A disk that is full: a small file system in memory, mounted where this test alone sees it. Needs
+// no root, but user and mount namespaces; else the test is skipped.
+#include <sched.h>
+#include <sys/mount.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "client/local_job.h"
+#include "fabric/test_network.h"
+#include "gtest/gtest.h"
+#include "tests/chaos/chaos_cluster.h"
+#include "tests/chaos/chaos_job.h"
+
+namespace waferstream {
+namespace {
+
+namespace fs = std::filesystem;
+
+absl::Status MountSmallDisk(const fs::path& dir, const std::string& size) {
+  const absl::Status own =
+      EnterOwnNetwork();  // and with it a user namespace, in which we may mount
+  if (!own.ok()) return own;
+  static const int entered = unshare(CLONE_NEWNS);
+  if (entered != 0) return absl::ErrnoToStatus(errno, "a mount namespace");
+  fs::create_directories(dir);
+  const std::string options = absl::StrCat("size=", size);
+  if (mount("small", dir.c_str(), "tmpfs", 0, options.c_str()) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, "mounting a tmpfs");
+}
+
+// Takes a mount away again, when the processes that use it are gone.
+struct Unmount {
+  fs::path dir;
+  ~Unmount() { umount2(dir.c_str(), MNT_DETACH); }
+};
+
+TEST(DiskTest, ACheckpointThatDoesNotFitWaitsForRoom) {
+  const fs::path disk = fs::path(testing::TempDir()) / "small_disk";
+  const absl::Status mounted = MountSmallDisk(disk, "600k");
+  if (!mounted.ok()) GTEST_SKIP() << mounted;
+  const Unmount unmount{disk};
+  ChaosCluster cluster("disk_full", {.shape = {.wafers = 2, .memoryx = 1, .swarmx = 1}});
+  const std::string job_id =
+      cluster.Submit(ChaosJob(cluster, {absl::StrCat("checkpoint.dir=", disk.string())}));
+  const JobStatus paused = cluster.AwaitEnd(job_id);
+  ASSERT_EQ(paused.state(), PAUSED) << paused.reason();
+  EXPECT_TRUE(absl::StrContains(paused.reason(), "No space left on device")) << paused.reason();
+
+  ASSERT_EQ(mount("small", disk.c_str(), "tmpfs", MS_REMOUNT, "size=64m"), 0);
+  ResumeRequest resume;
+  resume.set_request_id(NewRequestId());
+  resume.set_job_id(job_id);
+  ASSERT_TRUE(cluster.client().Resume(resume).ok());
+  ExpectSameResult(cluster.AwaitEnd(job_id));
+}
+
+}  // namespace
+}  // namespace waferstream
