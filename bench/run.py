@@ -108,6 +108,21 @@ def peak_fractions(results, step_flops):
     }
 
 
+def faults(count):
+    """Recovery time by role and goodput under faults; real processes, killed."""
+    results = json.loads(run(["bazel-bin/bench/faults", str(count)]))
+    pathlib.Path("bench/faults.json").write_text(json.dumps(results, indent=1) + "\n")
+    lines = ["| killed | faults | p50 s | p99 s |", "| --- | --- | --- | --- |"]
+    lines += [f"| {role} | {row['faults']} | {row['p50_s']:.2f} | {row['p99_s']:.2f} |"
+              for role, row in results["recovery"].items()]
+    goodput = results["goodput"]
+    share = goodput["steps_per_s"] / goodput["fault_free_steps_per_s"]
+    lines += ["", f"Goodput at one fault every {goodput['fault_every_s']} s: "
+              f"{goodput['steps_per_s']:.1f} of {goodput['fault_free_steps_per_s']:.1f} steps/s "
+              f"({100 * share:.0f} %)"]
+    print("\n".join(lines))
+
+
 def table(results):
     lines = ["| GPT-2 124M, context 1024, batch 8 | tokens/s | step s | exposed |",
              "| --- | --- | --- | --- |"]
@@ -123,7 +138,12 @@ def table(results):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=5, help="of each training run")
-    steps = parser.parse_args().steps
+    parser.add_argument("--faults", type=int, default=30, help="of each role (`faults`)")
+    parser.add_argument("what", nargs="?", choices=["faults"], help="default: training")
+    arguments = parser.parse_args()
+    if arguments.what == "faults":
+        return faults(arguments.faults)
+    steps = arguments.steps
     results = {"machine": {"cpu": platform.processor() or platform.machine(),
                            "cores": os.cpu_count()}, "training": {}}
     for line in open("/proc/cpuinfo"):
