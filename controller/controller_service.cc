@@ -163,7 +163,8 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Serve(ControllerService& service,
   grpc::ServerBuilder builder;
   // Otherwise two controllers could share one port, each getting half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  // Nodes and users ping every second or few; by default gRPC takes that for an attack and hangs up.
+  // Nodes and users ping every second or few; by default gRPC takes that for an attack and hangs
+  // up.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
   builder.SetMaxReceiveMessageSize(kMessageBytesMax);

@@ -14,8 +14,8 @@
 namespace waferstream {
 namespace {
 
-// Finds out before the first step, not at the first checkpoint, that the folder cannot be used. Once
-// a job has begun, the folder was good, and the disk is at fault: that may pass.
+// Finds out before the first step, not at the first checkpoint, that the folder cannot be used.
+// Once a job has begun, the folder was good, and the disk is at fault: that may pass.
 absl::Status PrepareFolder(Disk& disk, const std::string& dir, const WriterEpoch& epoch) {
   const absl::Status status = BeginEpoch(disk, dir, epoch);
   if (status.ok()) return status;
