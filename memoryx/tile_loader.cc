@@ -85,9 +85,12 @@ absl::Status LoadTiles(Disk& disk, const Plan& plan, const MemoryxPlace& place,
                        const std::string& restore, Parallel& parallel, const TileStore& store) {
   const std::string& from = restore.empty() ? plan.job.checkpoint().from() : restore;
   if (!from.empty()) {
-    // Whatever is wrong with the checkpoint is the job's mistake, not this node's.
     const absl::Status status = LoadCheckpoint(disk, plan, place, from, parallel, store);
-    return status.ok() ? status : absl::InvalidArgumentError(status.message());
+    if (status.ok()) return status;
+    // What is wrong with a checkpoint that the job names is the job's mistake. One that it has made
+    // itself was good: the disk fails, and that may pass.
+    if (!restore.empty()) return absl::UnavailableError(status.message());
+    return absl::InvalidArgumentError(status.message());
   }
   if (plan.is_generation() || place.start_step > 0) {
     return absl::InvalidArgumentError("checkpoint.from: is needed to generate or to resume");
