@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/hash.h"
+#include "base/philox.h"
 
 namespace waferstream {
 
@@ -16,7 +18,7 @@ FaultInjector::FaultInjector(ChaosWorld& world, const ChaosPlan& plan, ChaosClus
 }
 
 void FaultInjector::Begin() {
-  cluster_.disk_faults = [this](DiskOp op, const std::string&) { return OnDisk(op); };
+  cluster_.disk_faults = [this](DiskOp op, const std::string& path) { return OnDisk(op, path); };
   for (const FaultWorkload& workload : plan_.workloads) Schedule(workload);
   world_.queue.At(plan_.faults_end_ns, [this] {
     world_.faults_on = false;
@@ -140,17 +142,21 @@ void FaultInjector::SpoilDisk() {
   });
 }
 
-DiskFault FaultInjector::OnDisk(DiskOp op) {
+// Without a stream of draws: a role may read on several threads, whose order must not matter.
+DiskFault FaultInjector::OnDisk(DiskOp op, const std::string& path) const {
   const bool changes = op != DiskOp::kRead && op != DiskOp::kList;
   const bool grows = op == DiskOp::kWrite || op == DiskOp::kResize || op == DiskOp::kCreateFolder;
+  const auto bits = Philox(plan_.seed, Purpose::kFault, static_cast<uint64_t>(world_.now_ns()),
+                           Hash64(path.data(), path.size()) + static_cast<uint64_t>(op));
+  const size_t written_bytes = bits[0] % 64;
   if (disk_ == DiskState::kFull && grows) {
-    return {absl::ResourceExhaustedError("no space left"), static_cast<size_t>(dice_.Below(64))};
+    return {absl::ResourceExhaustedError("no space left"), written_bytes};
   }
   if (disk_ == DiskState::kReadOnly && changes && op != DiskOp::kOpen) {
     return {absl::FailedPreconditionError("read-only file system"), 0};
   }
-  if (disk_ == DiskState::kUnreliable && dice_.Chance(0.1)) {
-    return {absl::UnavailableError("input/output error"), static_cast<size_t>(dice_.Below(64))};
+  if (disk_ == DiskState::kUnreliable && bits[1] % 10 == 0) {
+    return {absl::UnavailableError("input/output error"), written_bytes};
   }
   return {};
 }

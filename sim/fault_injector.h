@@ -42,7 +42,7 @@ class FaultInjector {
 
   // A node that lives and is not frozen; null: none.
   SimNode* PickNode();
-  DiskFault OnDisk(DiskOp op);
+  DiskFault OnDisk(DiskOp op, const std::string& path) const;
   // A while that a lease may or may not outlast.
   int64_t AWhile();
 

@@ -20,6 +20,7 @@ inline constexpr RegressionSeed kRegressionSeeds[] = {
     {238, "a heartbeat at the moment of a retry made the controller forget the retry"},
     {258, "a disk that was read-only for a moment failed the job"},
     {304, "a node that a job had left before a restart of the controller was not released"},
+    {1252, "a checkpoint of its own that could not be read for a moment failed a job"},
 };
 
 }  // namespace waferstream
