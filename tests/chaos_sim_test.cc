@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <string>
 
+#include "base/mark.h"
 #include "sim/chaos_run.h"
 #include "sim/regression_seeds.h"
 
@@ -47,6 +49,29 @@ TEST(ChaosFaultFreeTest, EveryClusterComputesTheSame) {
     EXPECT_EQ(result.state, "DONE");
     EXPECT_EQ(result.redone_steps, 0u);
     EXPECT_TRUE(result.faults.empty());
+  }
+}
+
+// The rare branches of recovery are reached, or the seeds above prove less than they seem to.
+TEST(ChaosMarksTest, RareBranchesRun) {
+  for (uint64_t seed = 501; seed <= 650; ++seed) Expect(seed, true);
+  for (const char* mark : {
+           "verify: no wafer is left to check",
+           "memoryx: an update that an epoch left due",
+           "memoryx: adopted an unannounced commit",
+           "memoryx: a copy whose update is due",
+           "memoryx: a copy ahead of its commit",
+           "controller: went back to a checkpoint",
+           "controller: a commit outlived its epoch",
+           "controller: a missing copy was filled",
+           "controller: members changed between two steps",
+           "controller: a copy was damaged or denied",
+           "controller: a node was left out",
+           "controller: waited for a node that holds a shard",
+           "controller: a link was lost, and no node",
+           "controller: was away, and excused its nodes",
+       }) {
+    EXPECT_GT(Marks::Count(mark), 0u) << mark;
   }
 }
 
