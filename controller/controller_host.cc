@@ -12,7 +12,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "base/status.h"
 #include "checkpoint/posix_disk.h"
 #include "controller/admission.h"
@@ -25,8 +24,8 @@ namespace {
 constexpr double kPatienceLeases = 3;
 
 // A full disk may take somebody to notice; then jobs pause.
-constexpr absl::Duration kStorePatience = absl::Minutes(10);
-constexpr absl::Duration kStoreRetryPause = absl::Milliseconds(200);
+constexpr double kStorePatience_s = 600;
+constexpr double kStoreRetryPause_s = 0.2;
 
 Now ReadClocks() {
   Now now;
@@ -146,33 +145,43 @@ void ControllerHost::Persist(ControllerTurn& turn) {
       options_.log(absl::StrCat(event->job_id, ": ", event->text));
     }
   }
-  disk_.Post([this, must = turn.must_persist, tokens = std::move(turn.persist_tokens),
-              records = std::move(turn.records)] {
-    const absl::Status stored = must ? WriteStubbornly(records) : store_->Write(records);
+  disk_.Post([this, transaction = Transaction{.records = std::move(turn.records),
+                                              .tokens = std::move(turn.persist_tokens),
+                                              .must = turn.must_persist,
+                                              .give_up_s = 0}]() mutable {
+    backlog_.push_back(std::move(transaction));
+    WriteBacklog();
+  });
+}
+
+// Whatever comes behind a transaction that cannot be written waits, too: the order of records is
+// the order of events. The loop itself does not wait, so that jobs can still be looked at.
+void ControllerHost::WriteBacklog() {
+  while (!backlog_.empty()) {
+    Transaction& head = backlog_.front();
+    const absl::Status stored = store_->Write(head.records);
+    if (!stored.ok() && head.must && KeepTrying(head, stored)) {
+      disk_.SetTimer(SteadySeconds() + kStoreRetryPause_s, [this] { WriteBacklog(); });
+      return;
+    }
     if (!stored.ok()) options_.log(std::string(stored.message()));
-    for (const uint64_t token : tokens) {
+    for (const uint64_t token : head.tokens) {
       Event([token, stored](ControllerCore& core, ControllerTurn& next) {
         core.OnPersisted(token, stored, next);
       });
     }
-  });
+    backlog_.pop_front();
+  }
 }
 
-absl::Status ControllerHost::WriteStubbornly(const std::vector<StoreRecord>& records) {
-  const absl::Time give_up = absl::Now() + kStorePatience;
-  absl::Status stored = store_->Write(records);
-  if (!stored.ok()) {
-    options_.log(absl::StrCat(stored.message(), "; trying again"));
-    Event([what = std::string(stored.message())](ControllerCore& core, ControllerTurn& turn) {
-      core.OnStoreTrouble(what, turn);
-    });
-  }
-  // Whatever comes behind these records waits, too: the order of records is the order of events.
-  while (!stored.ok() && absl::Now() < give_up &&
-         !stop_disk_.WaitForNotificationWithTimeout(kStoreRetryPause)) {
-    stored = store_->Write(records);
-  }
-  return stored;
+bool ControllerHost::KeepTrying(Transaction& transaction, const absl::Status& failure) {
+  if (transaction.give_up_s > 0) return SteadySeconds() < transaction.give_up_s;
+  transaction.give_up_s = SteadySeconds() + kStorePatience_s;
+  options_.log(absl::StrCat(failure.message(), "; trying again"));
+  Event([what = std::string(failure.message())](ControllerCore& core, ControllerTurn& turn) {
+    core.OnStoreTrouble(what, turn);
+  });
+  return true;
 }
 
 absl::StatusOr<JobStatus> ControllerHost::StatusOf(const std::string& job_id) const {
@@ -281,8 +290,7 @@ void ControllerHost::ReadNodeLog(NodeLogRequest request, NodeClient::LogDone don
 
 void ControllerHost::BeginStop() {
   main_.Post([this] {
-    if (std::exchange(stopping_, true)) return;
-    stop_disk_.Notify();
+    stopping_ = true;
     nodes_.CancelAll();
   });
 }

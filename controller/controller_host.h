@@ -8,6 +8,7 @@
 // it.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,7 +17,6 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/notification.h"
 #include "controller/controller_core.h"
 #include "controller/event_loop.h"
 #include "controller/job_store.h"
@@ -73,8 +73,16 @@ class ControllerHost {
   absl::StatusOr<JobStatus> StatusOf(const std::string& job_id) const;
   void Perform(ControllerTurn turn);
   void Persist(ControllerTurn& turn);
-  // On the disk loop: until it is written, or for as long as a full disk may last.
-  absl::Status WriteStubbornly(const std::vector<StoreRecord>& records);
+  // One turn's records, to be written together.
+  struct Transaction {
+    std::vector<StoreRecord> records;
+    std::vector<uint64_t> tokens;
+    bool must = false;     // try again until it is written
+    double give_up_s = 0;  // but no longer; 0: it was not refused yet
+  };
+  // On the disk loop: writes what waits, in order, as far as the disk takes it.
+  void WriteBacklog();
+  bool KeepTrying(Transaction& transaction, const absl::Status& failure);
 
   const Options options_;
   const int lock_;  // file descriptor; the lock lasts as long as it is open
@@ -83,7 +91,7 @@ class ControllerHost {
   StatusBoard board_;                                   // main loop
   std::multimap<std::string, StatusCallback> submits_;  // by request_id; main loop
   bool stopping_ = false;                               // main loop
-  absl::Notification stop_disk_;
+  std::deque<Transaction> backlog_;                     // disk loop
   EventLoop main_;
   EventLoop disk_;
   EventLoop admission_;

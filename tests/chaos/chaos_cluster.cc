@@ -126,7 +126,7 @@ std::vector<std::string> ChaosCluster::Command(const std::string& id) {
             "--port",
             controller_address_.substr(controller_address_.find(':') + 1),
             "--state",
-            (dir_ / "state").string(),
+            (options_.state.empty() ? dir_ / "state" : options_.state).string(),
             "--lease-ms",
             absl::StrCat(options_.lease_ms)};
   }

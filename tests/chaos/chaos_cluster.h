@@ -27,6 +27,7 @@ struct ChaosOptions {
   std::set<std::string> proxied = {};  // nodes that others reach through a FaultProxy
   std::string faulty = "";             // this node is of the build that flips a bit,
   std::string flip = "";               // this one (base/fault_spec.h)
+  std::filesystem::path state = {};    // of the controller; empty: in the test's folder
 };
 
 // Controller "controller" and nodes "memoryx-0", "swarmx-0", "wafer-0", ..., each a process, on a

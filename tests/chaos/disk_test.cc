@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -32,6 +33,14 @@ absl::Status MountSmallDisk(const fs::path& dir, const std::string& size) {
   return absl::ErrnoToStatus(errno, "mounting a tmpfs");
 }
 
+// Writes until nothing more fits.
+void FillDisk(const fs::path& path) {
+  std::ofstream file(path, std::ios::binary);
+  const std::string block(4096, 'x');
+  while (file.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
+  }
+}
+
 // Takes a mount away again, when the processes that use it are gone.
 struct Unmount {
   fs::path dir;
@@ -56,6 +65,27 @@ TEST(DiskTest, ACheckpointThatDoesNotFitWaitsForRoom) {
   resume.set_job_id(job_id);
   ASSERT_TRUE(cluster.client().Resume(resume).ok());
   ExpectSameResult(cluster.AwaitEnd(job_id));
+}
+
+// The controller's own disk: the commit is held up until it can be recorded, and nothing is lost.
+TEST(DiskTest, ACommitWaitsUntilItCanBeRecorded) {
+  const fs::path disk = fs::path(testing::TempDir()) / "small_state_disk";
+  const absl::Status mounted = MountSmallDisk(disk, "16m");
+  if (!mounted.ok()) GTEST_SKIP() << mounted;
+  const Unmount unmount{disk};
+  ChaosCluster cluster("state_disk_full", {.shape = {.wafers = 2, .memoryx = 1, .swarmx = 1},
+                                           .state = disk / "state"});
+  const std::string job_id = cluster.Submit(ChaosJob(cluster));
+  cluster.Await(job_id, [](const JobStatus& job) { return job.step() >= 10; });
+  const fs::path filling = disk / "filling";
+  FillDisk(filling);
+  const JobStatus held = cluster.Await(job_id, [](const JobStatus& job) {
+    return absl::StartsWith(job.reason(), "waits to be recorded: ") || HasEnded(job);
+  });
+  EXPECT_EQ(held.state(), RUNNING) << held.reason();
+  fs::remove(filling);
+  ExpectSameResult(cluster.AwaitEnd(job_id));
+  EXPECT_TRUE(absl::StrContains(cluster.Events(job_id), "was held up")) << cluster.Events(job_id);
 }
 
 }  // namespace
