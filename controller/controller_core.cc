@@ -110,7 +110,7 @@ void ControllerCore::Restore(RestoredJob restored, ControllerTurn& turn) {
 // -----------------------------------------------------------------------------------------
 
 absl::Status ControllerCore::OnRegister(const RegisterRequest& request, ControllerTurn& turn) {
-  now_s_ = turn.now.steady_s;
+  Advance(turn);
   const absl::StatusOr<bool> replaced = nodes_.Register(request, now_s_);
   if (!replaced.ok()) return replaced.status();
   turn.log.push_back(absl::StrCat("node ", request.node_id(), " registered (",
@@ -126,21 +126,20 @@ absl::Status ControllerCore::OnRegister(const RegisterRequest& request, Controll
 }
 
 absl::Status ControllerCore::OnHeartbeat(const HeartbeatRequest& request, ControllerTurn& turn) {
-  const bool due = MoveTime(turn);
+  Advance(turn);
   RETURN_IF_ERROR(nodes_.Heard(request.node_id(), request.incarnation(), now_s_));
   ReleaseIfQuiet(*nodes_.Find(request.node_id()), turn);
-  if (due) Schedule(turn);
   return absl::OkStatus();
 }
 
-bool ControllerCore::MoveTime(const ControllerTurn& turn) {
+void ControllerCore::Advance(ControllerTurn& turn) {
   const std::optional<double> due_s = NextTimer();
   now_s_ = turn.now.steady_s;
-  return due_s.has_value() && *due_s <= now_s_;
+  if (due_s.has_value() && *due_s <= now_s_) Schedule(turn);
 }
 
 absl::Status ControllerCore::OnReport(const NodeReport& report, ControllerTurn& turn) {
-  now_s_ = turn.now.steady_s;
+  Advance(turn);
   RETURN_IF_ERROR(nodes_.Heard(report.node_id(), std::nullopt, now_s_));
   JobLife* job = FindEpoch(report.job_id(), report.epoch());
   if (job == nullptr) return absl::OkStatus();
@@ -148,7 +147,8 @@ absl::Status ControllerCore::OnReport(const NodeReport& report, ControllerTurn& 
   if (!from.has_value()) return absl::OkStatus();
   const uint64_t incarnation = nodes_.Find(report.node_id())->info.incarnation();
   Deliver(*job, turn, [&](RunTurn& t) { job->OnReport(*from, report, incarnation, t); });
-  Schedule(turn);
+  // Most reports end nothing, and then nobody waits for anything new.
+  if (FindEpoch(report.job_id(), report.epoch()) == nullptr) Schedule(turn);
   return absl::OkStatus();
 }
 
@@ -197,7 +197,7 @@ void ControllerCore::LoseNode(const std::string& node_id, const std::string& how
 
 absl::StatusOr<NodeStatus> ControllerCore::OnCordon(const CordonRequest& request,
                                                     ControllerTurn& turn) {
-  now_s_ = turn.now.steady_s;
+  Advance(turn);
   CordonRecord record;
   record.node_id = request.node_id();
   record.cordoned = request.action() != CordonRequest::UNCORDON;
@@ -334,7 +334,7 @@ QueuedJob ControllerCore::MakeJob(const std::string& request_id, AdmittedJob job
 }
 
 void ControllerCore::OnPersisted(uint64_t token, const absl::Status& stored, ControllerTurn& turn) {
-  now_s_ = turn.now.steady_s;
+  Advance(turn);
   if (stored.ok()) EndStoreTrouble(turn);
   if (auto submit = submits_.extract(token)) {
     return OnSubmitPersisted(std::move(submit.mapped()), stored, turn);
@@ -354,7 +354,7 @@ void ControllerCore::OnPersisted(uint64_t token, const absl::Status& stored, Con
 }
 
 void ControllerCore::OnStoreTrouble(const std::string& what, ControllerTurn& turn) {
-  if (MoveTime(turn)) Schedule(turn);
+  Advance(turn);
   if (!store_trouble_.empty()) return;
   store_trouble_ = what;
   for (auto& [job_id, job] : jobs_) {
@@ -403,7 +403,7 @@ void ControllerCore::OnCancel(const std::string& job_id, ControllerTurn& turn) {
 }
 
 absl::Status ControllerCore::OnResume(const ResumeRequest& request, ControllerTurn& turn) {
-  now_s_ = turn.now.steady_s;
+  Advance(turn);
   JobLife* job = FindJob(request.job_id());
   if (job == nullptr) {
     return absl::FailedPreconditionError(absl::StrCat("job ", request.job_id(), " is not PAUSED"));

@@ -93,9 +93,9 @@ class ControllerCore {
     bool is_commit = false;
   };
 
-  // Time moves on to this event. True: the moment that a job waits for has come, and must not pass
-  // unnoticed: from here on NextTimer asks for no timer on its account.
-  bool MoveTime(const ControllerTurn& turn);
+  // Time moves on to this event. If that passes the moment for which a job waits, its turn comes
+  // now: from here on NextTimer asks for no timer on its account.
+  void Advance(ControllerTurn& turn);
   void Restore(RestoredJob restored, ControllerTurn& turn);
   static NodeMemory Remembered(const RestoredState& restored);
   QueuedJob MakeJob(const std::string& request_id, AdmittedJob job, const Now& now);
