@@ -296,4 +296,25 @@ NodeStatus FakeCluster::Node(const std::string& id) const {
   WS_CHECK(false && "no such node");
 }
 
+bool AllIdle(const FakeCluster& cluster) {
+  constexpr const char* kNodes[] = {"m0", "m1", "s0", "w0", "w1"};
+  return std::all_of(std::begin(kNodes), std::end(kNodes),
+                     [&](const char* id) { return cluster.Node(id).state() == IDLE; });
+}
+
+ResumeRequest ResumeOf(const std::string& request_id) {
+  ResumeRequest request;
+  request.set_request_id(request_id);
+  request.set_job_id("j-000001");
+  return request;
+}
+
+std::vector<size_t> Where(const FakeCluster& cluster, const std::string& what) {
+  std::vector<size_t> where;
+  for (size_t i = 0; i < cluster.history.size(); ++i) {
+    if (cluster.history[i].rfind(what, 0) == 0) where.push_back(i);
+  }
+  return where;
+}
+
 }  // namespace waferstream

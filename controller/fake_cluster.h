@@ -93,4 +93,13 @@ class FakeCluster {
   uint64_t extra_sequence_ = 1000;                // of reports that a test makes
 };
 
+// Whether all nodes of AddNodes() are.
+bool AllIdle(const FakeCluster& cluster);
+
+// Positions in the history of what starts with `what`.
+std::vector<size_t> Where(const FakeCluster& cluster, const std::string& what);
+
+// Of the first job, as it is.
+ResumeRequest ResumeOf(const std::string& request_id);
+
 }  // namespace waferstream

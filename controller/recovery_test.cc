@@ -17,13 +17,6 @@ using ::testing::Not;
 
 const char* const kJob = "j-000001";
 
-ResumeRequest ResumeOf(const std::string& request_id) {
-  ResumeRequest request;
-  request.set_request_id(request_id);
-  request.set_job_id(kJob);
-  return request;
-}
-
 JobSpec Replicated() {
   JobSpec job = SmallJob();
   job.mutable_cluster()->set_replicas(2);

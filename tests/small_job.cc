@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/philox.h"
+#include "plan/test_job.h"
 
 namespace waferstream {
 namespace {
@@ -36,18 +37,14 @@ std::string EmptyFolder(const std::string& name) {
 }
 
 JobSpec SmallJob(int leaves) {
-  JobSpec job;
+  JobSpec job = TestJob();
   job.set_name("small");
   ModelSpec* model = job.mutable_model();
-  model->set_family("gpt2");
-  model->set_layers(2);
   model->set_hidden(24);
   model->set_heads(3);
   model->set_vocab(kVocab);
   model->set_context(kContext);
   model->set_ffn(96);
-  model->set_tied(true);
-  model->set_norm_eps(1e-5);
   job.mutable_data()->set_train(WriteTokens("train.bin", 40));
   job.mutable_data()->set_validation(WriteTokens("validation.bin", 6));
   job.mutable_data()->set_shuffle(SHUFFLE_EPOCH);
@@ -56,28 +53,13 @@ JobSpec SmallJob(int leaves) {
   training->set_global_batch(2 * leaves);
   training->set_micro_batch(2);
   training->set_seed(5);
-  training->set_clip(1.0);
   training->set_validate_every(2);
   training->set_tile_elements(500);
-  AdamW* adamw = training->mutable_optimizer()->mutable_adamw();
-  adamw->set_lr(1e-2);
-  adamw->set_beta1(0.9);
-  adamw->set_beta2(0.95);
-  adamw->set_eps(1e-8);
-  adamw->set_weight_decay(0.1);
+  training->mutable_optimizer()->mutable_adamw()->set_lr(1e-2);
   Cosine* cosine = training->mutable_schedule()->mutable_cosine();
   cosine->set_warmup(1);
   cosine->set_min_lr(1e-3);
-  ClusterSpec* cluster = job.mutable_cluster();
-  cluster->set_wafers(1);
-  cluster->set_memoryx(1);
-  cluster->set_swarmx(1);
-  cluster->set_fanout(4);
-  cluster->set_planes(1);
-  cluster->mutable_wafer()->set_profile("wse3");
-  cluster->mutable_wafer()->set_sram_bytes(8 << 20);
-  cluster->mutable_wafer()->set_kernel_threads(1);
-  job.mutable_checkpoint()->set_keep(1);
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(8 << 20);
   return job;
 }
 

@@ -75,6 +75,7 @@ class Timeline {
   void Run() {
     const absl::Time start = absl::Now();
     for (const auto& [at, action] : actions_) {
+      // The fault's moment is what the test is about; nothing is waited for here.
       absl::SleepFor(start + at - absl::Now());
       action();
     }
