@@ -15,14 +15,13 @@ namespace {
 constexpr uint64_t kSchemaVersion = 2;
 
 // A JobStatus is kept as its wire bytes: fields may be added without touching the tables.
-constexpr const char* kSchema = R"sql(
+constexpr const char* kLayout1 = R"sql(
   BEGIN IMMEDIATE;
   CREATE TABLE jobs (
     number INTEGER PRIMARY KEY,
     job_id TEXT NOT NULL UNIQUE,
     request_id TEXT NOT NULL UNIQUE,
-    status BLOB NOT NULL,
-    memory BLOB NOT NULL
+    status BLOB NOT NULL
   );
   CREATE TABLE commits (
     job_id TEXT NOT NULL,
@@ -40,17 +39,12 @@ constexpr const char* kSchema = R"sql(
     text TEXT NOT NULL
   );
   CREATE INDEX events_of_job ON events (job_id, number);
-  CREATE TABLE cordons (
-    node_id TEXT PRIMARY KEY,
-    draining INTEGER NOT NULL,
-    note TEXT NOT NULL
-  ) WITHOUT ROWID;
-  PRAGMA user_version = 2;
+  PRAGMA user_version = 1;
   COMMIT;
 )sql";
 
-// Layout 1 knew no recovery: its jobs have nothing to remember.
-constexpr const char* kFromLayout1 = R"sql(
+// Recovery: what a job remembers (nothing, if it is older), and nodes that are left out.
+constexpr const char* kLayout2 = R"sql(
   BEGIN IMMEDIATE;
   ALTER TABLE jobs ADD COLUMN memory BLOB NOT NULL DEFAULT x'';
   CREATE TABLE cordons (
@@ -93,9 +87,9 @@ absl::Status JobStore::CreateTables() {
   SqliteStatement version(database_, "PRAGMA user_version");
   RETURN_IF_ERROR(version.Run());
   const uint64_t found = version.Integer(0);
-  if (found == 0) return Execute(database_, kSchema);
-  if (found == 1) return Execute(database_, kFromLayout1);
-  if (found == kSchemaVersion) return absl::OkStatus();
+  if (found < 1) RETURN_IF_ERROR(Execute(database_, kLayout1));
+  if (found < 2) RETURN_IF_ERROR(Execute(database_, kLayout2));
+  if (found <= kSchemaVersion) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("has layout ", found, ", but this controller ", "knows ", kSchemaVersion));
 }
