@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds everything and runs every test. Closes with "N passed, N failed",
-# counted in test cases.
+# Installs what is missing, builds everything and runs every test, and says how long each part took.
+# Closes with "N passed, N failed" or "N passed, N failed, N skipped", counted in test cases.
 #   ./test.sh          what every change must pass
-#   ./test.sh --long   also the slow tests (tag "long"), the sanitizers, the fuzzers (a test each)
-#                      and clang-tidy
+#   ./test.sh --long   also clang-tidy, the slow tests (tag "long"), the unit tests under each
+#                      sanitizer, and the fuzzers (a test each)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -16,69 +16,83 @@ esac
 
 passed=0
 failed=0
+skipped=0
+notes=() # a line for each failure and each skipped case, for the end
+times=()
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
-# Adds one check that is not a Bazel test: check NAME COMMAND...
-check() {
-  local name=$1
-  shift
-  if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $name"; fi
+fail() {
+  failed=$((failed + 1))
+  notes+=("FAILED: $1")
 }
 
-# Adds the cases of one test.xml: of GoogleTest, or Bazel's own for a script (one case).
-count_xml() {
-  local tests failures
-  tests=$(grep -oE '<testsuites? [^>]*' "$1" | head -n 1 | grep -oE ' tests="[0-9]+"' | tr -dc 0-9)
-  failures=$(grep -cE '<(failure|error)[ >]' "$1")
-  [ "$failures" -gt "${tests:-0}" ] && tests=$failures
-  passed=$((passed + ${tests:-0} - failures))
-  failed=$((failed + failures))
+# Runs one part and says how long it took: part NAME COMMAND...
+part() {
+  local name=$1 start=$SECONDS status=0
+  shift
+  printf '\n== %s\n' "$name"
+  "$@" || status=$?
+  times+=("$(printf '%6d s  %s' $((SECONDS - start)) "$name")")
+  printf '== %s: %d s\n' "$name" $((SECONDS - start))
+  return $status
+}
+
+# A part that is one check: check NAME COMMAND...
+check() {
+  if part "$@"; then passed=$((passed + 1)); else fail "$1"; fi
 }
 
 # Runs the Bazel tests given by a query expression, with further flags: bazel_tests QUERY [FLAG...]
 bazel_tests() {
-  local query=$1 labels label xml xmls
+  local query=$1 labels label path logs good bad left
   shift
-  labels=$(bazel query --noshow_progress --ui_event_filters=-info "$query" 2>/dev/null)
-  if [ -z "$labels" ]; then failed=$((failed + 1)); echo "FAILED: no tests match $query"; return; fi
-  for label in $labels; do rm -rf "bazel-testlogs/$(label_path "$label")"; done
-  # shellcheck disable=SC2086  # labels hold no spaces
-  bazel test --keep_going "$@" $labels
-  for label in $labels; do
-    # A sharded test leaves one file a shard.
-    xmls=$(find "bazel-testlogs/$(label_path "$label")/" -name test.xml -size +0 2>/dev/null)
-    for xml in $xmls; do count_xml "$xml"; done
-    if [ -z "$xmls" ]; then failed=$((failed + 1)); echo "FAILED: $label did not run"; fi
-  done
+  mapfile -t labels < <(bazel query --noshow_progress --ui_event_filters=-info "$query" 2>/dev/null)
+  if [ ${#labels[@]} -eq 0 ]; then fail "no tests match $query"; return; fi
+  logs=$(bazel info --noshow_progress "$@" bazel-testlogs 2>/dev/null)
+  # What an earlier run left behind is not this one's.
+  for label in "${labels[@]}"; do path=${label#//}; rm -rf "${logs:?}/${path/:/\/}"; done
+  bazel test --keep_going "$@" "${labels[@]}" | tee "$work/summary"
+  {
+    read -r good bad left
+    mapfile -t -O ${#notes[@]} notes
+  } < <(scripts/count_tests.sh "$logs" "$work/summary" "${labels[@]}")
+  passed=$((passed + good))
+  failed=$((failed + bad))
+  skipped=$((skipped + left))
 }
 
 # A test each; scripts/fuzz.sh prints a line for each.
 fuzzers() {
-  local lines
-  lines=$(scripts/fuzz.sh)
-  echo "$lines"
-  if [ -z "$lines" ]; then failed=$((failed + 1)); echo "FAILED: the fuzzers did not run"; fi
-  passed=$((passed + $(grep -cE '_fuzz +ok ' <<<"$lines")))
-  failed=$((failed + $(grep -cE '_fuzz +FAILED ' <<<"$lines")))
+  local name outcome rest
+  scripts/fuzz.sh | tee "$work/fuzzers"
+  [ -s "$work/fuzzers" ] || fail "the fuzzers did not run"
+  while read -r name outcome rest; do
+    if [ "$outcome" = ok ]; then passed=$((passed + 1)); else fail "$name: $rest"; fi
+  done <"$work/fuzzers"
 }
 
-label_path() { local path=${1#//}; echo "${path/:/\/}"; }
-
 finish() {
-  echo "$passed passed, $failed failed"
+  printf '\n'
+  printf '%s\n' "${times[@]}" "${notes[@]}"
+  local skips=""
+  [ "$skipped" -eq 0 ] || skips=", $skipped skipped"
+  echo "$passed passed, $failed failed$skips"
   [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
   exit
 }
 
-if ! scripts/install.sh; then failed=1; finish; fi
-check "formatting (scripts/lint.sh)" scripts/lint.sh
-bazel build //... || { failed=$((failed + 1)); finish; }
-bazel_tests 'tests(//...) except attr(tags, "long", tests(//...))'
+part "install" scripts/install.sh || { fail "install"; finish; }
+check "formatting" scripts/lint.sh
+part "build" bazel build //... || { fail "build"; finish; }
+part "tests" bazel_tests 'tests(//...) except attr(tags, "long", tests(//...))'
 if $long; then
-  bazel_tests 'attr(tags, "long", tests(//...))'
-  unit='tests(//...) except attr(tags, "(long|processes)", tests(//...))'
-  bazel_tests "$unit" --config=asan
-  bazel_tests "$unit" --config=ubsan
-  fuzzers
   check "clang-tidy" scripts/lint.sh --tidy
+  part "long tests" bazel_tests 'attr(tags, "long", tests(//...))'
+  unit='tests(//...) except attr(tags, "(long|processes)", tests(//...))'
+  for sanitizer in asan ubsan tsan; do
+    part "unit tests, $sanitizer" bazel_tests "$unit" "--config=$sanitizer"
+  done
+  part "fuzzers" fuzzers
 fi
 finish
