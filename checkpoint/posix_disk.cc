@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +11,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/fd.h"
+#include "base/regular_file.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -27,8 +28,7 @@ absl::Status Error(int error, absl::string_view what, const std::string& path) {
 
 class PosixFile final : public File {
  public:
-  PosixFile(int fd, std::string path) : File(std::move(path)), fd_(fd) {}
-  ~PosixFile() override { close(fd_); }
+  PosixFile(Fd fd, std::string path) : File(std::move(path)), fd_(std::move(fd)) {}
 
   absl::StatusOr<uint64_t> Size() const override;
   absl::Status ReadAt(uint64_t offset, void* to, size_t bytes) const override;
@@ -37,19 +37,20 @@ class PosixFile final : public File {
   absl::Status Sync() override;
 
  private:
-  const int fd_;
+  const Fd fd_;
 };
 
 absl::StatusOr<uint64_t> PosixFile::Size() const {
   struct stat status;
-  if (fstat(fd_, &status) != 0) return Error(errno, "stat", path());
+  if (fstat(fd_.get(), &status) != 0) return Error(errno, "stat", path());
   return static_cast<uint64_t>(status.st_size);
 }
 
 absl::Status PosixFile::ReadAt(uint64_t offset, void* to, size_t bytes) const {
   auto* at = static_cast<char*>(to);
   while (bytes > 0) {
-    const ssize_t n = pread(fd_, at, std::min(bytes, kCallBytesMax), static_cast<off_t>(offset));
+    const ssize_t n =
+        pread(fd_.get(), at, std::min(bytes, kCallBytesMax), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Error(errno, "read", path());
     if (n == 0) return absl::DataLossError(absl::StrCat(path(), " ends at byte ", offset));
@@ -63,7 +64,8 @@ absl::Status PosixFile::ReadAt(uint64_t offset, void* to, size_t bytes) const {
 absl::Status PosixFile::WriteAt(uint64_t offset, const void* from, size_t bytes) {
   const auto* at = static_cast<const char*>(from);
   while (bytes > 0) {
-    const ssize_t n = pwrite(fd_, at, std::min(bytes, kCallBytesMax), static_cast<off_t>(offset));
+    const ssize_t n =
+        pwrite(fd_.get(), at, std::min(bytes, kCallBytesMax), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Error(errno, "write", path());
     at += n;
@@ -74,22 +76,24 @@ absl::Status PosixFile::WriteAt(uint64_t offset, const void* from, size_t bytes)
 }
 
 absl::Status PosixFile::Resize(uint64_t bytes) {
-  if (ftruncate(fd_, static_cast<off_t>(bytes)) != 0) return Error(errno, "resize", path());
+  if (ftruncate(fd_.get(), static_cast<off_t>(bytes)) != 0) return Error(errno, "resize", path());
   return absl::OkStatus();
 }
 
 absl::Status PosixFile::Sync() {
-  if (fsync(fd_) != 0) return Error(errno, "sync", path());
+  if (fsync(fd_.get()) != 0) return Error(errno, "sync", path());
   return absl::OkStatus();
 }
 
 class SystemDisk final : public Disk {
  public:
   absl::StatusOr<std::unique_ptr<File>> OpenForReading(const std::string& path) override {
-    return Open(path, O_RDONLY);
+    ASSIGN_OR_RETURN(Fd fd, OpenRegularFile(path));
+    return std::make_unique<PosixFile>(std::move(fd), path);
   }
   absl::StatusOr<std::unique_ptr<File>> OpenForWriting(const std::string& path) override {
-    return Open(path, O_WRONLY | O_CREAT);
+    // A FIFO of that name is an error, not something to wait at.
+    return Open(path, O_WRONLY | O_CREAT | O_NONBLOCK);
   }
 
   absl::Status CreateFolder(const std::string& path) override;
@@ -111,9 +115,9 @@ class SystemDisk final : public Disk {
 };
 
 absl::StatusOr<std::unique_ptr<File>> SystemDisk::Open(const std::string& path, int flags) {
-  const int fd = open(path.c_str(), flags | O_CLOEXEC, 0644);
-  if (fd < 0) return Error(errno, "open", path);
-  return std::make_unique<PosixFile>(fd, path);
+  Fd fd(open(path.c_str(), flags | O_CLOEXEC, 0644));
+  if (!fd.valid()) return Error(errno, "open", path);
+  return std::make_unique<PosixFile>(std::move(fd), path);
 }
 
 absl::Status SystemDisk::CreateFolder(const std::string& path) {
@@ -155,7 +159,7 @@ absl::Status SystemDisk::Rename(const std::string& from, const std::string& to, 
 }
 
 absl::Status SystemDisk::SyncFolder(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<File> folder, OpenForReading(path));
+  ASSIGN_OR_RETURN(const std::unique_ptr<File> folder, Open(path, O_RDONLY | O_DIRECTORY));
   return folder->Sync();
 }
 

@@ -10,8 +10,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/fd.h"
 #include "client/ctl_harness.h"
-#include "client/fd.h"
 #include "gtest/gtest.h"
 
 namespace waferstream {

@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/fd.h"
 #include "base/status.h"
-#include "client/fd.h"
 #include "client/pidfd.h"
 
 namespace waferstream {

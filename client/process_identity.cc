@@ -12,7 +12,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "client/fd.h"
+#include "base/fd.h"
 #include "client/pidfd.h"
 
 namespace waferstream {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "client/fd.h"
+#include "base/fd.h"
 
 namespace waferstream {
 

@@ -13,10 +13,10 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "base/fd.h"
 #include "base/status.h"
 #include "client/cluster_file.h"
 #include "client/command.h"
-#include "client/fd.h"
 #include "client/local_cluster.h"
 
 namespace waferstream {

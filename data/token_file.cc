@@ -1,9 +1,7 @@
 #include "data/token_file.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -14,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
+#include "base/regular_file.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -41,20 +40,15 @@ absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(const std::string& pa
   if (!absl::EndsWith(path, ".bin") && !absl::EndsWith(path, ".txt")) {
     return FileError(path, "a token file ends in .bin (uint16 tokens) or .txt (text)");
   }
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return FileError(path, strerror(errno));
+  const absl::StatusOr<Fd> fd = OpenRegularFile(path);
+  if (!fd.ok()) return absl::InvalidArgumentError(fd.status().message());
   struct stat info;
-  WS_CHECK(fstat(fd, &info) == 0);
+  WS_CHECK(fstat(fd->get(), &info) == 0);
   const size_t bytes = static_cast<size_t>(info.st_size);
-  if (!S_ISREG(info.st_mode) || bytes == 0) {
-    close(fd);
-    return FileError(path, S_ISREG(info.st_mode) ? "is empty" : "is not a regular file");
-  }
-  void* mapped = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
-  const int map_errno = errno;
-  close(fd);
+  if (bytes == 0) return FileError(path, "is empty");
+  void* mapped = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd->get(), 0);
   if (mapped == MAP_FAILED) {
-    return FileError(path, absl::StrCat("cannot be mapped: ", strerror(map_errno)));
+    return FileError(path, absl::StrCat("cannot be mapped: ", strerror(errno)));
   }
   std::unique_ptr<TokenFile> file(
       new TokenFile(path, static_cast<const std::byte*>(mapped), bytes));

@@ -1,6 +1,7 @@
 #include "data/token_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -81,10 +82,15 @@ TEST(TokenFileTest, RefusesWithOneLineThatNamesTheFile) {
   }
 }
 
-TEST(TokenFileTest, RefusesAFolder) {
-  const std::string path = testing::TempDir() + "/folder.bin";
-  std::filesystem::create_directory(path);
-  EXPECT_NE(OpenError(path).find("not a regular file"), std::string::npos);
+// What else a path can lead to: base/regular_file_test.
+TEST(TokenFileTest, RefusesWhatIsNoFile) {
+  const std::string folder = testing::TempDir() + "/folder.bin";
+  std::filesystem::create_directory(folder);
+  EXPECT_NE(OpenError(folder).find("is a folder"), std::string::npos);
+  const std::string fifo = testing::TempDir() + "/fifo.txt";
+  unlink(fifo.c_str());
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_NE(OpenError(fifo).find("is a FIFO"), std::string::npos);
 }
 
 TEST(TokenFileTest, NamesTheFirstTokenOutsideTheVocabulary) {

@@ -12,8 +12,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/fd.h"
 #include "base/status.h"
-#include "client/fd.h"
 #include "fabric/test_network.h"
 
 namespace waferstream {
