@@ -1,15 +1,14 @@
 #include "client/controller_client.h"
 
-#include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "proto/controller.grpc.pb.h"
+#include "rpc/channel.h"
 
 namespace waferstream {
 namespace {
@@ -26,7 +25,7 @@ void SetDeadline(grpc::ClientContext& context, std::chrono::seconds limit) {
   context.set_deadline(std::chrono::system_clock::now() + limit);
 }
 
-absl::Status ToAbsl(const grpc::Status& status, const std::string& address) {
+absl::Status Explain(const grpc::Status& status, const std::string& address) {
   if (status.ok()) return absl::OkStatus();
   const auto code = static_cast<absl::StatusCode>(status.error_code());
   const std::string who = absl::StrCat("controller ", address, ": ");
@@ -40,27 +39,6 @@ absl::Status ToAbsl(const grpc::Status& status, const std::string& address) {
     default:
       return absl::Status(code, status.error_message());
   }
-}
-
-// gRPC logs connection errors to stderr by itself; ours are one line, and say the same.
-void SilenceGrpc() {
-  if (!std::getenv("GRPC_VERBOSITY")) gpr_set_log_function([](gpr_log_func_args*) {});
-}
-
-std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
-  SilenceGrpc();
-  grpc::ChannelArguments arguments;
-  // A controller is inside the cluster; a proxy that the environment names is for the outside.
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  // A job of many steps has a long list of losses.
-  arguments.SetMaxReceiveMessageSize(-1);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  // A Watch sends nothing for as long as nothing changes; a controller that hangs, or a link that
-  // swallows packets, is told from that by its missing answer to a ping.
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 5000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5000);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
 JobRef RefTo(const std::string& job_id) {
@@ -79,7 +57,7 @@ class GrpcWatchCall : public ControllerClient::WatchCall {
 
   bool Read(JobStatus* status) override { return reader_->Read(status); }
   void Cancel() override { context_.TryCancel(); }
-  absl::Status Finish() override { return ToAbsl(reader_->Finish(), address_); }
+  absl::Status Finish() override { return Explain(reader_->Finish(), address_); }
 
  private:
   const std::string address_;
@@ -107,14 +85,15 @@ struct ControllerClient::Impl {
     grpc::ClientContext context;
     SetDeadline(context, kCallDeadline);
     Reply reply;
-    const absl::Status status = ToAbsl((stub.get()->*method)(&context, request, &reply), address);
+    const absl::Status status = Explain((stub.get()->*method)(&context, request, &reply), address);
     if (!status.ok()) return status;
     return reply;
   }
 };
 
 ControllerClient::ControllerClient(std::string address)
-    : address_(std::move(address)), impl_(std::make_unique<Impl>(OpenChannel(address_))) {}
+    : address_(std::move(address)),
+      impl_(std::make_unique<Impl>(OpenChannel(address_, kUserToController))) {}
 
 ControllerClient::~ControllerClient() = default;
 

@@ -6,9 +6,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status.h"
 #include "proto/controller.grpc.pb.h"
+#include "rpc/server.h"
 
 namespace waferstream {
 
@@ -16,11 +19,11 @@ class FakeController : public Controller::Service {
  public:
   // On a free port of this host, or on `port`.
   explicit FakeController(int port = 0) {
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort(absl::StrCat("127.0.0.1:", port), grpc::InsecureServerCredentials(),
-                             &port_);
-    builder.RegisterService(this);
-    server_ = builder.BuildAndStart();
+    absl::StatusOr<RunningServer> running =
+        StartServer(*this, "127.0.0.1", static_cast<uint16_t>(port));
+    WS_CHECK(running.ok());
+    server_ = std::move(running->server);
+    port_ = running->port;
   }
   ~FakeController() override { server_->Shutdown(std::chrono::system_clock::now()); }
 

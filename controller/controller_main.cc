@@ -3,7 +3,6 @@
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
-#include <stdlib.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -12,16 +11,19 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "base/host_port.h"
 #include "base/status.h"
 #include "base/version.h"
 #include "controller/controller_host.h"
 #include "controller/controller_service.h"
+#include "rpc/listen_flags.h"
+#include "rpc/server.h"
 
 namespace waferstream {
 namespace {
 
 struct Flags {
-  std::string host = "127.0.0.1";
+  ListenFlags listen;
   int port = 0;
   std::string state_dir;
   std::string port_file;
@@ -31,7 +33,7 @@ struct Flags {
 
 void Declare(CLI::App& app, Flags& flags) {
   app.set_version_flag("--version", kVersion);
-  app.add_option("--host", flags.host, "Address to listen on")->capture_default_str();
+  AddListenFlags(app, flags.listen);
   app.add_option("--port", flags.port, "Port to listen on; 0: any free one")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
@@ -76,7 +78,8 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
-absl::Status Run(const Flags& flags) {
+// `listen`: the address, a literal, to listen on.
+absl::Status Run(const Flags& flags, const std::string& listen) {
   const sigset_t stop_signals = BlockStopSignals();
   ASSIGN_OR_RETURN(const std::shared_ptr<spdlog::logger> log, OpenLog(flags.log_file));
   // Nodes and checkpoints may be elsewhere in the file system's eyes: give them absolute paths.
@@ -88,36 +91,43 @@ absl::Status Run(const Flags& flags) {
                    ControllerHost::Open(std::move(options)));
 
   ControllerService service(*host);
-  int port = flags.port;
-  ASSIGN_OR_RETURN(const std::unique_ptr<grpc::Server> server, Serve(service, flags.host, &port));
-  const std::string address = absl::StrCat(flags.host, ":", port);
-  log->info("listening on {}, state in {}", address, host->options().state_dir);
+  ASSIGN_OR_RETURN(const RunningServer running,
+                   StartServer(service, listen, static_cast<uint16_t>(flags.port)));
+  const std::string address = JoinHostPort(flags.listen.host, running.port);
+  log->info("listening on {}, reached at {}, state in {}", JoinHostPort(listen, running.port),
+            address, host->options().state_dir);
   if (!flags.port_file.empty()) RETURN_IF_ERROR(WritePortFile(flags.port_file, address));
 
   int signal = 0;
   sigwait(&stop_signals, &signal);
   log->info("stopping on signal {}", signal);
   host->BeginStop();
-  server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+  running.server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
   host->Stop();
   return absl::OkStatus();
 }
 
+// The documented exit codes (see `waferctl --help`).
+enum ExitCode { kStopped = 0, kRefused = 1, kUsage = 2 };
+
+int Fail(const absl::Status& why, ExitCode exit_code) {
+  std::fprintf(stderr, "controller: %s\n", std::string(why.message()).c_str());
+  return exit_code;
+}
+
 int Main(int argc, char** argv) {
-  // gRPC's own lines (a port in use, a peer that is no gRPC) would bury ours.
-  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   CLI::App app("WaferStream controller: jobs, membership, commits");
   Flags flags;
   Declare(app, flags);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return app.exit(error) == 0 ? kStopped : kUsage;
   }
-  const absl::Status status = Run(flags);
-  if (status.ok()) return 0;
-  std::fprintf(stderr, "controller: %s\n", std::string(status.message()).c_str());
-  return 1;
+  const absl::StatusOr<std::string> listen = ListenAddress(flags.listen);
+  if (!listen.ok()) return Fail(listen.status(), kUsage);
+  const absl::Status status = Run(flags, *listen);
+  return status.ok() ? kStopped : Fail(status, kRefused);
 }
 
 }  // namespace

@@ -5,15 +5,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/version.h"
-#include "controller/grpc_status.h"
 #include "controller/watch_stream.h"
 #include "fabric/frame.h"
+#include "rpc/status.h"
 
 namespace waferstream {
 namespace {
-
-// GradientsReady of a node that owns a million tiles has about 13 MB.
-constexpr int kMessageBytesMax = 64 << 20;
 
 // A node that misses two beats is still within its lease.
 constexpr int kBeatsALease = 5;
@@ -155,27 +152,6 @@ grpc::ServerUnaryReactor* ControllerService::Version(grpc::CallbackServerContext
   reply->set_protocol_version(kProtocolVersion);
   reactor->Finish(grpc::Status::OK);
   return reactor;
-}
-
-absl::StatusOr<std::unique_ptr<grpc::Server>> Serve(ControllerService& service,
-                                                    const std::string& host, int* port) {
-  const std::string address = absl::StrCat(host, ":", *port);
-  grpc::ServerBuilder builder;
-  // Otherwise two controllers could share one port, each getting half of the calls.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  // Nodes and users ping every second or few; by default gRPC takes that for an attack and hangs
-  // up.
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
-  builder.SetMaxReceiveMessageSize(kMessageBytesMax);
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), port);
-  builder.RegisterService(&service);
-  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr || *port == 0) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", address, ": in use, or not an address of this host"));
-  }
-  return server;
 }
 
 }  // namespace waferstream

@@ -47,9 +47,4 @@ class ControllerService final : public Controller::CallbackService {
   ControllerHost& host_;
 };
 
-// Listens on host:port (port 0: any free one) and serves until it is destroyed. `port` gets the
-// port. UNAVAILABLE: the address cannot be had.
-absl::StatusOr<std::unique_ptr<grpc::Server>> Serve(ControllerService& service,
-                                                    const std::string& host, int* port);
-
 }  // namespace waferstream

@@ -9,12 +9,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "controller/grpc_status.h"
 #include "fabric/frame.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plan/test_job.h"
 #include "proto/node.grpc.pb.h"
+#include "rpc/channel.h"
+#include "rpc/server.h"
+#include "rpc/status.h"
 
 namespace waferstream {
 namespace {
@@ -65,10 +67,10 @@ class ControllerServiceTest : public ::testing::Test {
   void SetUp() override {
     dir_ = ::testing::TempDir() + "/controller_XXXXXX";
     ASSERT_NE(mkdtemp(dir_.data()), nullptr);
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &node_port_);
-    builder.RegisterService(&nodes_);
-    node_server_ = builder.BuildAndStart();
+    auto nodes = StartServer(nodes_, "127.0.0.1", 0);
+    ASSERT_TRUE(nodes.ok()) << nodes.status();
+    node_server_ = std::move(nodes->server);
+    node_port_ = nodes->port;
     StartController();
   }
   void TearDown() override {
@@ -87,13 +89,11 @@ class ControllerServiceTest : public ::testing::Test {
     ASSERT_TRUE(host.ok()) << host.status();
     host_ = *std::move(host);
     service_ = std::make_unique<ControllerService>(*host_);
-    int port = 0;
-    auto server = Serve(*service_, "127.0.0.1", &port);
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-    port_ = port;
-    stub_ = Controller::NewStub(
-        grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials()));
+    auto running = StartServer(*service_, "127.0.0.1", 0);
+    ASSERT_TRUE(running.ok()) << running.status();
+    server_ = std::move(running->server);
+    port_ = running->port;
+    stub_ = Controller::NewStub(OpenChannel(absl::StrCat("127.0.0.1:", port_), kUserToController));
   }
   void StopController() {
     host_->BeginStop();
@@ -394,8 +394,7 @@ TEST_F(ControllerServiceTest, ASecondControllerIsRefused) {
   const auto second = OpenHost();
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(second.status().message(), HasSubstr("in use by another controller"));
-  int port = port_;
-  EXPECT_THAT(Serve(*service_, "127.0.0.1", &port).status().message(),
+  EXPECT_THAT(StartServer(*service_, "127.0.0.1", port_).status().message(),
               HasSubstr("cannot listen on 127.0.0.1"));
 }
 

@@ -5,8 +5,9 @@
 #include <chrono>
 #include <utility>
 
-#include "controller/grpc_status.h"
 #include "proto/node.grpc.pb.h"
+#include "rpc/channel.h"
+#include "rpc/status.h"
 
 namespace waferstream {
 namespace {
@@ -15,18 +16,6 @@ constexpr std::chrono::minutes kCheckpointDeadline{10};
 constexpr std::chrono::seconds kDeadline{30};
 constexpr int kAttempts = 3;
 constexpr size_t kStubsMax = 4096;
-
-std::shared_ptr<Node::Stub> MakeStub(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  // A restarted node is back in a moment; gRPC's own patience would outlast its deadline.
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  // Prepare may take minutes; a node whose host vanished under it would cost all of its deadline.
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 1000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 2000);
-  return Node::NewStub(
-      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
-}
 
 }  // namespace
 
@@ -38,7 +27,7 @@ class NodeClient::Stubs {
     // Nodes come and go under new ports; starting over is cheap.
     if (by_address_.size() >= kStubsMax) by_address_.clear();
     std::shared_ptr<Node::Stub>& stub = by_address_[address];
-    if (stub == nullptr) stub = MakeStub(address);
+    if (stub == nullptr) stub = Node::NewStub(OpenChannel(address, kControllerToNode));
     return stub;
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "base/host_port.h"
 
 namespace waferstream {
 namespace {
@@ -34,7 +35,7 @@ const char* RoleName(Role role) {
 }
 
 std::string KnownNode::address() const {
-  return absl::StrCat(info.host(), ":", info.control_port());
+  return JoinHostPort(info.host(), static_cast<int>(info.control_port()));
 }
 
 absl::StatusOr<bool> NodeTable::Register(const RegisterRequest& request, double now_s) {

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "controller/grpc_status.h"
 #include "controller/job_state.h"
+#include "rpc/status.h"
 
 namespace waferstream {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/connect.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -15,6 +16,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/host_port.h"
 #include "fabric/tcp_channel.h"
 #include "fabric/tcp_hello.h"
 #include "fabric/tcp_socket.h"
@@ -28,6 +30,7 @@ using boost::system::error_code;
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using Addresses = tcp::resolver::results_type;
 
 constexpr auto kFirstPause = std::chrono::milliseconds(20);
 constexpr auto kPauseMax = std::chrono::milliseconds(500);
@@ -61,7 +64,7 @@ class Dial final : public TcpDial, public std::enable_shared_from_this<Dial> {
  private:
   asio::awaitable<void> TryUntilDeadline();
   asio::awaitable<absl::Status> Attempt();
-  asio::awaitable<absl::Status> ConnectAndGreet(tcp::endpoint peer);
+  asio::awaitable<absl::Status> ConnectAndGreet(const Addresses& addresses);
   absl::Status Agrees(const Hello& answer) const;
   void Finish(absl::Status status);
 
@@ -94,20 +97,21 @@ asio::awaitable<void> Dial::TryUntilDeadline() {
 
 asio::awaitable<absl::Status> Dial::Attempt() {
   error_code error;
-  const tcp::resolver::results_type found =
-      co_await resolver_.async_resolve(tcp::v4(), target_.host, absl::StrCat(target_.port),
-                                       asio::redirect_error(asio::use_awaitable, error));
+  const Addresses found = co_await resolver_.async_resolve(
+      target_.host, absl::StrCat(target_.port), asio::redirect_error(asio::use_awaitable, error));
   if (error || cancelled_) co_return SocketError(error);
   socket_.close(error);
   SocketDeadline deadline(socket_, std::min(deadline_, Clock::now() + kAttempt));
-  absl::Status status = co_await ConnectAndGreet(found.begin()->endpoint());
+  absl::Status status = co_await ConnectAndGreet(found);
   if (deadline.expired()) status = absl::UnavailableError("the peer did not answer");
   co_return status;
 }
 
-asio::awaitable<absl::Status> Dial::ConnectAndGreet(tcp::endpoint peer) {
+// A name may stand for several addresses; the first that answers is the peer.
+asio::awaitable<absl::Status> Dial::ConnectAndGreet(const Addresses& addresses) {
   error_code error;
-  co_await socket_.async_connect(peer, asio::redirect_error(asio::use_awaitable, error));
+  co_await asio::async_connect(socket_, addresses,
+                               asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return SocketError(error);
   SetOptions(socket_, target_.dead_after);
   absl::Status status = co_await WriteHello(socket_, target_.hello);
@@ -131,8 +135,9 @@ void Dial::Finish(absl::Status status) {
   if (status.ok()) {
     done_(std::make_shared<TcpChannel>(std::move(socket_), target_.terms));
   } else {
-    done_(absl::Status(status.code(), absl::StrCat("dialling ", target_.host, ":", target_.port,
-                                                   ": ", status.message())));
+    done_(absl::Status(status.code(),
+                       absl::StrCat("dialling ", JoinHostPort(target_.host, target_.port), ": ",
+                                    status.message())));
   }
   done_ = nullptr;
 }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/host_port.h"
 #include "fabric/tcp_channel.h"
 #include "fabric/tcp_hello.h"
 #include "fabric/tcp_socket.h"
@@ -48,15 +49,16 @@ class TcpListener::Acceptor : public std::enable_shared_from_this<Acceptor> {
 };
 
 absl::Status TcpListener::Acceptor::Listen() {
-  const tcp::endpoint endpoint(tcp::v4(), options_.port);
   error_code error;
-  acceptor_.open(endpoint.protocol(), error);
+  const tcp::endpoint endpoint(asio::ip::make_address(options_.listen, error), options_.port);
+  if (!error) acceptor_.open(endpoint.protocol(), error);
   if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
   if (!error) acceptor_.bind(endpoint, error);
   if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
   if (error) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on fabric port ", options_.port, ": ", error.message()));
+    return absl::UnavailableError(absl::StrCat("fabric port ", options_.port, ": cannot listen on ",
+                                               JoinHostPort(options_.listen, options_.port), ": ",
+                                               error.message()));
   }
   port_ = acceptor_.local_endpoint().port();
   return absl::OkStatus();

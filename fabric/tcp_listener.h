@@ -33,8 +33,9 @@ class AcceptHandler {
 };
 
 struct TcpListenerOptions {
-  uint16_t port = 0;         // 0: any free one
-  std::string node_id = "";  // this node, for its Hello
+  std::string listen = "127.0.0.1";  // address of this host, a literal
+  uint16_t port = 0;                 // 0: any free one
+  std::string node_id = "";          // this node, for its Hello
   absl::Duration hello_timeout = absl::Seconds(5);
   int half_open_max = 256;  // connections without Hello; one more is closed at once
   absl::Duration dead_after = kTcpDeadAfter;
@@ -45,7 +46,7 @@ struct TcpListenerOptions {
 // until then.
 class TcpListener {
  public:
-  // UNAVAILABLE, naming the port, when it is in use.
+  // UNAVAILABLE, naming the port, when it cannot be had.
   static absl::StatusOr<std::unique_ptr<TcpListener>> Create(boost::asio::io_context& io,
                                                              const TcpListenerOptions& options,
                                                              AcceptHandler& handler);

@@ -6,7 +6,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/socket_base.hpp>
 
-#include "absl/strings/str_cat.h"
+#include "base/host_port.h"
 
 namespace waferstream {
 
@@ -48,7 +48,7 @@ std::string PeerName(const tcp::socket& socket) {
   error_code error;
   const tcp::endpoint peer = socket.remote_endpoint(error);
   if (error) return "unknown peer";
-  return absl::StrCat(peer.address().to_string(), ":", peer.port());
+  return JoinHostPort(peer.address().to_string(), peer.port());
 }
 
 SocketDeadline::SocketDeadline(tcp::socket& socket, std::chrono::steady_clock::time_point when)

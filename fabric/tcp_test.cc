@@ -144,8 +144,9 @@ class TcpTest : public ::testing::Test, public AcceptHandler {
 
   // -- the dialling node
   std::shared_ptr<TcpDial> StartDial(uint16_t port, const Hello& hello,
-                                     absl::Duration timeout = absl::Seconds(10)) {
-    DialTarget target{.host = "127.0.0.1",
+                                     absl::Duration timeout = absl::Seconds(10),
+                                     const std::string& host = "127.0.0.1") {
+    DialTarget target{.host = host,
                       .port = port,
                       .hello = hello,
                       .terms = {.epoch = kEpoch, .peer_slots = slots_},
@@ -418,8 +419,29 @@ TEST_F(TcpTest, CancelledDialEndsAtOnce) {
 TEST_F(TcpTest, PortInUseIsOneLineWithThePort) {
   Listen();
   const auto second = TcpListener::Create(io_, {.port = listener_->port()}, *this);
-  EXPECT_EQ(second.status().message(), absl::StrCat("cannot listen on fabric port ",
-                                                    listener_->port(), ": Address already in use"));
+  EXPECT_EQ(second.status().message(),
+            absl::StrCat("fabric port ", listener_->port(), ": cannot listen on 127.0.0.1:",
+                         listener_->port(), ": Address already in use"));
+}
+
+TEST_F(TcpTest, AnAddressThatIsNotOfThisHostIsNamed) {
+  // 192.0.2.1 is set aside for documentation.
+  const auto listener = TcpListener::Create(io_, {.listen = "192.0.2.1"}, *this);
+  EXPECT_THAT(std::string(listener.status().message()),
+              HasSubstr("cannot listen on 192.0.2.1:0: "));
+}
+
+// On most hosts localhost stands for an address of each family, and nobody listens on the first.
+TEST_F(TcpTest, EitherFamilyAndANameAreReached) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"127.0.0.1", "127.0.0.1"}, {"127.0.0.1", "localhost"}, {"::1", "::1"}};
+  for (const auto& [listen, host] : cases) {
+    Listen({.listen = listen});
+    auto dial = StartDial(listener_->port(), SomeHello(), absl::Seconds(10), host);
+    ASSERT_TRUE(RunUntil(io_, [&] { return down_.channel && up_.channel; }))
+        << host << ": " << dialled_.value_or(absl::OkStatus());
+    down_.channel = up_.channel = nullptr;
+  }
 }
 
 // Connects, sends `bytes` and waits until the other end closes.

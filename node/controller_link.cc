@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "rpc/channel.h"
+#include "rpc/status.h"
 
 namespace waferstream {
 namespace {
@@ -15,20 +17,6 @@ namespace {
 // Destruction waits for a call that runs, so this must stay below the 5 s that a node has to stop.
 constexpr absl::Duration kCallTimeout = absl::Seconds(3);
 constexpr absl::Duration kRetryPause = absl::Milliseconds(200);
-
-std::shared_ptr<grpc::Channel> Dial(const std::string& address) {
-  // A restarted controller must be found again at once; gRPC's own pauses grow to two minutes.
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  // A link that swallowed packets for ten seconds makes TCP wait another ten before it tries again;
-  // a connection that is given up is opened anew within one. Heartbeats are calls, so pings need no
-  // permission without them.
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 1000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 2000);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
-}
 
 // Nobody answered: the controller may be restarting.
 bool IsSilence(const absl::Status& status) {
@@ -40,7 +28,7 @@ bool IsSilence(const absl::Status& status) {
 ControllerLink::ControllerLink(ControllerLinkOptions options, Lost lost)
     : options_(std::move(options)),
       lost_(std::move(lost)),
-      stub_(Controller::NewStub(Dial(options_.address))) {}
+      stub_(Controller::NewStub(OpenChannel(options_.address, kNodeToController))) {}
 
 ControllerLink::~ControllerLink() {
   {
@@ -181,10 +169,7 @@ absl::Status ControllerLink::Call(grpc::Status (Controller::Stub::*method)(grpc:
                                   const Request& request, Reply* reply) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoSeconds(kCallTimeout));
-  const grpc::Status called = ((*stub_).*method)(&context, request, reply);
-  // The codes of gRPC and Abseil are the same numbers.
-  const absl::Status status(static_cast<absl::StatusCode>(called.error_code()),
-                            called.error_message());
+  const absl::Status status = ToAbsl(((*stub_).*method)(&context, request, reply));
   if (IsSilence(status)) return status;
   absl::MutexLock lock(&mutex_);
   last_heard_ = absl::Now();

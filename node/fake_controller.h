@@ -6,11 +6,14 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/status.h"
 #include "proto/controller.grpc.pb.h"
+#include "rpc/server.h"
 
 namespace waferstream {
 
@@ -18,11 +21,11 @@ class FakeController final : public Controller::Service {
  public:
   // Serves on `port`; 0: any free one.
   void Serve(int port = 0) {
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort(absl::StrCat("127.0.0.1:", port), grpc::InsecureServerCredentials(),
-                             &port_);
-    builder.RegisterService(this);
-    server_ = builder.BuildAndStart();
+    absl::StatusOr<RunningServer> running =
+        StartServer(*this, "127.0.0.1", static_cast<uint16_t>(port));
+    WS_CHECK(running.ok());
+    server_ = std::move(running->server);
+    port_ = running->port;
   }
   void StopServing() { server_->Shutdown(); }
   int port() const { return port_; }

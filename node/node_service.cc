@@ -8,14 +8,11 @@
 #include "absl/strings/str_cat.h"
 #include "node/log_tail.h"
 #include "proto/node.grpc.pb.h"
+#include "rpc/server.h"
+#include "rpc/status.h"
 
 namespace waferstream {
 namespace {
-
-// The codes of gRPC and Abseil are the same numbers.
-grpc::Status ToGrpc(const absl::Status& status) {
-  return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
-}
 
 template <typename Reply>
 grpc::Status Answer(absl::StatusOr<Reply> result, Reply* reply) {
@@ -62,28 +59,17 @@ class NodeService final : public Node::Service {
   const std::string log_path_;
 };
 
-absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(uint16_t control_port,
-                                                              std::string log_path,
+absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(const NodeServerOptions& options,
                                                               NodeShell& shell) {
-  auto service = std::make_unique<NodeService>(shell, std::move(log_path));
-  int bound = 0;
-  grpc::ServerBuilder builder;
-  // With it, gRPC's default, two nodes given the same port would share it without a word.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  // The controller pings every second while a call is under way; by default gRPC takes that for an
-  // attack and hangs up.
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
-  builder.AddListeningPort(absl::StrCat("0.0.0.0:", control_port),
-                           grpc::InsecureServerCredentials(), &bound);
-  builder.RegisterService(service.get());
-  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr || bound == 0) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on control port ", control_port, ": is it in use?"));
+  auto service = std::make_unique<NodeService>(shell, options.log_path);
+  absl::StatusOr<RunningServer> running =
+      StartServer(*service, options.listen, options.control_port);
+  if (!running.ok()) {
+    return absl::Status(running.status().code(), absl::StrCat("control port ", options.control_port,
+                                                              ": ", running.status().message()));
   }
   return std::unique_ptr<NodeServer>(
-      new NodeServer(std::move(service), std::move(server), static_cast<uint16_t>(bound)));
+      new NodeServer(std::move(service), std::move(running->server), running->port));
 }
 
 NodeServer::NodeServer(std::unique_ptr<NodeService> service, std::unique_ptr<grpc::Server> server,

@@ -16,14 +16,19 @@ namespace waferstream {
 
 class NodeService;
 
+struct NodeServerOptions {
+  std::string listen = "127.0.0.1";  // address of this host, a literal
+  uint16_t control_port = 0;         // 0: any free one
+  std::string log_path = "";         // empty: ReadLog answers with nothing
+};
+
 // Serves until destroyed; calls still running then are cancelled after a grace of one second. Calls
 // run on gRPC's threads and wait there for the shell.
 class NodeServer {
  public:
-  // `control_port` 0: any free one. `log_path` empty: ReadLog answers with nothing. UNAVAILABLE,
-  // naming the port, when it is in use.
-  static absl::StatusOr<std::unique_ptr<NodeServer>> Start(uint16_t control_port,
-                                                           std::string log_path, NodeShell& shell);
+  // UNAVAILABLE, naming the port, when it cannot be had.
+  static absl::StatusOr<std::unique_ptr<NodeServer>> Start(const NodeServerOptions& options,
+                                                           NodeShell& shell);
   ~NodeServer();
 
   uint16_t port() const { return port_; }

@@ -50,10 +50,11 @@ NodeShell::~NodeShell() {
 
 absl::Status NodeShell::Listen() {
   return executor_.Call([this]() -> absl::Status {
-    ASSIGN_OR_RETURN(
-        listener_,
-        TcpListener::Create(executor_.io(),
-                            {.port = options_.fabric_port, .node_id = options_.node_id}, *this));
+    ASSIGN_OR_RETURN(listener_, TcpListener::Create(executor_.io(),
+                                                    {.listen = options_.listen,
+                                                     .port = options_.fabric_port,
+                                                     .node_id = options_.node_id},
+                                                    *this));
     return absl::OkStatus();
   });
 }

@@ -21,7 +21,8 @@ namespace waferstream {
 
 struct NodeShellOptions {
   std::string node_id;
-  uint16_t fabric_port = 0;  // 0: any free one
+  std::string listen = "127.0.0.1";  // address of this host, a literal
+  uint16_t fabric_port = 0;          // 0: any free one
   // Every peer is prepared before any is told to connect, so a peer that cannot be reached for so
   // long is not slow: it, or the link, is gone.
   absl::Duration connect_timeout = absl::Seconds(5);
@@ -39,7 +40,7 @@ class NodeShell final : public AcceptHandler {
   NodeShell(NodeShellOptions options, NodeRole& role, Epoch::Report report);
   ~NodeShell() override;
 
-  // Opens the fabric port. UNAVAILABLE, naming the port, when it is in use.
+  // Opens the fabric port. UNAVAILABLE, naming the port, when it cannot be had.
   absl::Status Listen();
   uint16_t fabric_port() const { return listener_->port(); }
 

@@ -13,10 +13,13 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/host_port.h"
 #include "node/controller_link.h"
 #include "node/node_service.h"
 #include "node/node_shell.h"
+#include "rpc/listen_flags.h"
 
 namespace waferstream {
 namespace {
@@ -29,7 +32,7 @@ constexpr unsigned kStopSecondsMax = 5;
 struct Flags {
   std::string id;
   std::string controller;
-  std::string host = "127.0.0.1";
+  ListenFlags listen;
   uint16_t fabric_port = 0;
   uint16_t advertise_fabric_port = 0;
   uint16_t control_port = 0;
@@ -42,8 +45,7 @@ bool ParseFlags(int argc, char** argv, Flags* flags, int* exit_code) {
   CLI::App app("A WaferStream node. It registers with a controller and then does what it is told.");
   app.add_option("--id", flags->id, "name of this node, unique in the cluster")->required();
   app.add_option("--controller", flags->controller, "host:port of the controller")->required();
-  app.add_option("--host", flags->host, "address at which others reach this node")
-      ->capture_default_str();
+  AddListenFlags(app, flags->listen);
   app.add_option("--fabric-port", flags->fabric_port, "0: any free port")->capture_default_str();
   app.add_option("--advertise-fabric-port", flags->advertise_fabric_port,
                  "where others reach the fabric port, if a proxy, NAT or a NodePort stands before "
@@ -76,6 +78,18 @@ bool OpenLog(const Flags& flags) {
   return true;
 }
 
+// What the flags name: the address to listen on. INVALID_ARGUMENT, naming the flag.
+absl::StatusOr<std::string> CheckAddresses(const Flags& flags) {
+  const absl::Status controller = SplitHostPort(flags.controller).status();
+  if (controller.ok()) return ListenAddress(flags.listen);
+  return absl::InvalidArgumentError(absl::StrCat("--controller: ", controller.message()));
+}
+
+int FailUsage(const Flags& flags, const absl::Status& why) {
+  std::fprintf(stderr, "%s: %s\n", flags.id.c_str(), std::string(why.message()).c_str());
+  return kUsage;
+}
+
 // One line for whoever started the process, and in the log if that is another place.
 int Fail(const Flags& flags, const absl::Status& why, int exit_code) {
   const std::string line(why.message());
@@ -103,7 +117,7 @@ RegisterRequest Registration(const Flags& flags, const NodeRole& role, uint16_t 
   RegisterRequest me;
   me.set_node_id(flags.id);
   me.set_role(role.kind());
-  me.set_host(flags.host);
+  me.set_host(flags.listen.host);
   me.set_control_port(control_port);
   me.set_fabric_port(flags.advertise_fabric_port ? flags.advertise_fabric_port : fabric_port);
   me.set_protocol_version(kProtocolVersion);
@@ -115,24 +129,28 @@ RegisterRequest Registration(const Flags& flags, const NodeRole& role, uint16_t 
 // The part of a node's life in which it has ports and threads.
 class RunningNode {
  public:
-  RunningNode(const Flags& flags, NodeRole& role)
+  // `listen`: the address, a literal, to listen on.
+  RunningNode(const Flags& flags, const std::string& listen, NodeRole& role)
       : flags_(flags),
+        listen_(listen),
         role_(role),
         main_thread_(pthread_self()),
         link_({.node_id = flags.id, .address = flags.controller},
               [this](const absl::Status& why) { OnLost(why); }),
-        shell_({.node_id = flags.id, .fabric_port = flags.fabric_port}, role,
+        shell_({.node_id = flags.id, .listen = listen, .fabric_port = flags.fabric_port}, role,
                [this](NodeReport report) { link_.Report(std::move(report)); }) {}
 
   // Serves until a stop signal, or until the controller is lost; the exit code.
   int Run() {
     const absl::Status listening = shell_.Listen();
     if (!listening.ok()) return Fail(flags_, listening, kRefused);
-    const auto server = NodeServer::Start(flags_.control_port, flags_.log, shell_);
+    const auto server = NodeServer::Start(
+        {.listen = listen_, .control_port = flags_.control_port, .log_path = flags_.log}, shell_);
     if (!server.ok()) return Fail(flags_, server.status(), kRefused);
     const uint16_t control_port = (*server)->port();
-    spdlog::info("node {} ({}): control port {}, fabric port {}, controller {}", flags_.id,
-                 Role_Name(role_.kind()), control_port, shell_.fabric_port(), flags_.controller);
+    spdlog::info("node {} ({}): control port {}, fabric port {} on {}, controller {}", flags_.id,
+                 Role_Name(role_.kind()), control_port, shell_.fabric_port(), listen_,
+                 flags_.controller);
     link_.Start(Registration(flags_, role_, control_port, shell_.fabric_port()));
     const sigset_t signals = StopSignals();
     int signal = 0;
@@ -150,6 +168,7 @@ class RunningNode {
   }
 
   const Flags& flags_;
+  const std::string listen_;
   NodeRole& role_;
   const pthread_t main_thread_;
   std::atomic<int> exit_code_{kStopped};
@@ -163,11 +182,13 @@ int RunNode(int argc, char** argv, NodeRole& role) {
   Flags flags;
   int exit_code = kStopped;
   if (!ParseFlags(argc, argv, &flags, &exit_code)) return exit_code;
+  const absl::StatusOr<std::string> listen = CheckAddresses(flags);
+  if (!listen.ok()) return FailUsage(flags, listen.status());
   if (!OpenLog(flags)) return kRefused;
   // Blocked here, before any thread is made, so that only Run's sigwait sees them.
   const sigset_t signals = StopSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return RunningNode(flags, role).Run();
+  return RunningNode(flags, *listen, role).Run();
 }
 
 }  // namespace waferstream

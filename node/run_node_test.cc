@@ -16,9 +16,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/host_port.h"
 #include "node/fake_controller.h"
 #include "node/toy_role.h"
 #include "proto/node.grpc.pb.h"
+#include "rpc/channel.h"
 
 namespace waferstream {
 namespace {
@@ -81,8 +83,8 @@ TEST_F(RunNodeTest, RegistersServesAndStopsOnSigterm) {
   EXPECT_EQ(me.role(), WAFER);
   EXPECT_NE(me.incarnation(), 0u);
 
-  auto stub = Node::NewStub(grpc::CreateChannel(absl::StrCat(me.host(), ":", me.control_port()),
-                                                grpc::InsecureChannelCredentials()));
+  auto stub = Node::NewStub(
+      OpenChannel(JoinHostPort(me.host(), static_cast<int>(me.control_port())), kControllerToNode));
   grpc::ClientContext context;
   ReadLogRequest request;
   ReadLogReply reply;
@@ -90,7 +92,7 @@ TEST_F(RunNodeTest, RegistersServesAndStopsOnSigterm) {
   ASSERT_TRUE(read.ok()) << read.error_message();
   EXPECT_THAT(reply.text(),
               HasSubstr(absl::StrCat("node w0 (WAFER): control port ", me.control_port(),
-                                     ", fabric port ", me.fabric_port())));
+                                     ", fabric port ", me.fabric_port(), " on 127.0.0.1")));
   kill(pid, SIGTERM);
   EXPECT_EQ(Wait(pid), 0);
   EXPECT_EQ(Slurp(err_), "") << "the log has a file of its own";
@@ -115,6 +117,12 @@ TEST_F(RunNodeTest, APortInUseIsOneLineWithThePort) {
 
 TEST_F(RunNodeTest, WrongFlagsAreExitCode2) {
   EXPECT_EQ(Wait(SpawnNode({"--fabric-port", "many"})), 2);
+  EXPECT_EQ(Wait(SpawnNode({"--host", "0.0.0.0"})), 2);
+  EXPECT_THAT(Slurp(err_), HasSubstr("w0: --host: nobody reaches a process at 0.0.0.0"));
+  EXPECT_EQ(Wait(SpawnNode({"--listen", "no.such.host.invalid"})), 2);
+  EXPECT_THAT(Slurp(err_), HasSubstr("w0: --listen: 'no.such.host.invalid' is not a host"));
+  EXPECT_EQ(Wait(Spawn({"--id", "w0", "--controller", "nonsense"}, err_)), 2);
+  EXPECT_EQ(Slurp(err_), "w0: --controller: 'nonsense' is not host:port\n");
   EXPECT_EQ(Wait(Spawn({"--id", "w0"}, err_)), 2);
   EXPECT_THAT(Slurp(err_), HasSubstr("--controller is required"));
 }

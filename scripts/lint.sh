@@ -11,6 +11,13 @@ case "${1:-}" in
       clang-tidy-14 --quiet "$@" -- -std=c++20 -I. -Ibazel-bin \
         -DSPDLOG_COMPILED_LIB -DSPDLOG_SHARED_LIB -DSPDLOG_FMT_EXTERNAL 2>/dev/null' tidy
     ;;
-  "") clang-format-14 --dry-run --Werror "${sources[@]}" ;;
+  "")
+    clang-format-14 --dry-run --Werror "${sources[@]}"
+    if git grep -nE 'Create(Custom)?Channel|ServerBuilder|Insecure(Channel|Server)Cred' -- \
+      '*.cc' '*.h' ':!rpc/'; then
+      echo "lint.sh: gRPC channels and servers are made in rpc/ alone" >&2
+      exit 1
+    fi
+    ;;
   *) echo "usage: lint.sh [--fix|--tidy]" >&2; exit 2 ;;
 esac

@@ -1,0 +1,43 @@
+// Where every gRPC channel of the system is made.
+#pragma once
+
+#include <grpcpp/channel.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/time/time.h"
+
+namespace waferstream {
+
+// How soon a connection that fails is noticed and given up.
+struct ChannelPatience {
+  absl::Duration ping_every;      // while a call is under way
+  absl::Duration answer_within;   // of a ping, or the connection is broken
+  absl::Duration connect_within;  // of one attempt at the least; the next comes at once
+};
+
+// From a node to its controller. A link that swallowed packets for ten seconds makes TCP wait
+// another ten before it tries again; a connection that is given up is opened anew within one.
+inline constexpr ChannelPatience kNodeToController = {absl::Seconds(1), absl::Seconds(2),
+                                                      absl::Milliseconds(100)};
+// From the controller to a node. Prepare may take minutes; a node whose host vanished under it
+// would cost all of its deadline.
+inline constexpr ChannelPatience kControllerToNode = {absl::Seconds(1), absl::Seconds(2),
+                                                      absl::Seconds(20)};
+// From a user. A Watch sends nothing for as long as nothing changes; a controller that hangs is
+// told from that by its missing answer to a ping.
+inline constexpr ChannelPatience kUserToController = {absl::Seconds(5), absl::Seconds(5),
+                                                      absl::Seconds(20)};
+
+// To `address`, host:port. Never through a proxy, whatever the environment says: whom a cluster
+// talks to is inside it. Messages of any size are received (a job of many steps has a long list of
+// losses). An address that is none gives a channel that is never connected.
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
+                                           const ChannelPatience& patience);
+
+// How `address` is written for gRPC: a literal as what it is, so that nobody is asked what it
+// stands for, and a name as a name, even if it is also one of gRPC's schemes ("unix:80").
+std::string TargetOf(const std::string& address);
+
+}  // namespace waferstream

@@ -1,0 +1,48 @@
+#include "rpc/server.h"
+
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/host_port.h"
+#include "rpc/quiet.h"
+
+namespace waferstream {
+namespace {
+
+// GradientsReady of a node that owns a million tiles has about 13 MB.
+constexpr int kMessageBytesMax = 64 << 20;
+
+void Configure(grpc::ServerBuilder& builder) {
+  // With it, gRPC's default, two processes given the same port would share it without a word, each
+  // getting half of the calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // Peers ping every second or few (rpc/channel.h); by default gRPC takes that for an attack and
+  // hangs up.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+  builder.SetMaxReceiveMessageSize(kMessageBytesMax);
+}
+
+}  // namespace
+
+absl::StatusOr<RunningServer> StartServer(grpc::Service& service, const std::string& listen,
+                                          uint16_t port) {
+  QuietGrpc();
+  const std::string address = JoinHostPort(listen, port);
+  grpc::ServerBuilder builder;
+  Configure(builder);
+  int bound = 0;
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &bound);
+  builder.RegisterService(&service);
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr || bound == 0) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", address, ": in use, or not an address of this host"));
+  }
+  return RunningServer{.server = std::move(server), .port = static_cast<uint16_t>(bound)};
+}
+
+}  // namespace waferstream
