@@ -16,7 +16,7 @@ constexpr size_t RoundUp(size_t value, size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// Gemm() works on blocks of C. For bf16 it packs a block's rows of A, and the columns of B of
+// Gemm() works on blocks of C. On AMX tiles it packs a block's rows of A, and the columns of B of
 // several blocks, over the whole summed dimension, and sums into one fp32 block: together what a
 // core's L2 cache holds.
 constexpr size_t kGemmBlockRows = 256;
@@ -37,12 +37,43 @@ constexpr size_t GemmPackedDepth(size_t k) {
   return RoundUp(std::max<size_t>(k, 1), kGemmDepthStep);
 }
 
-constexpr size_t GemmWorkspaceBytes(Dtype dtype, size_t n, size_t k) {
-  if (dtype == Dtype::kF32) return 0;
-  const size_t depth = GemmPackedDepth(k);
-  const size_t columns = GemmPackedColumns(n, k);
-  const size_t packed = (kGemmBlockRows + columns) * depth * BytesOf(Dtype::kBf16);
+// Without AMX both operands go into panels of entries of 4 bytes, one or two values each: of A a
+// block's rows, of B some columns at a time, of both at most so many steps of the summed dimension;
+// and a lot of columns has fp32 sums. These are bounds: panels are as wide as the CPU's registers.
+constexpr size_t kGemmPanelRowsMax = 8;
+constexpr size_t kGemmPanelColumnsMax = 32;
+constexpr size_t kGemmPanelSteps = 256;
+constexpr size_t kGemmPanelEntryBytes = 4;
+constexpr size_t kGemmPanelColumnsAtOnce = 128;
+
+// Columns of a lot: all of them in lots of nearly one size, as A is packed anew for each.
+constexpr size_t GemmLotColumns(size_t n) {
+  constexpr size_t kMost = 768;
+  const size_t lots = std::max<size_t>((n + kMost - 1) / kMost, 1);
+  return RoundUp(std::max<size_t>((n + lots - 1) / lots, 1), kGemmPanelColumnsMax);
+}
+
+constexpr size_t GemmPanelBytes(size_t n, size_t k) {
+  const size_t rows = kGemmBlockRows + kGemmPanelRowsMax;
+  const size_t packed = (kGemmPanelColumnsAtOnce + rows) * std::min(k, kGemmPanelSteps);
+  const size_t sums = rows * (GemmLotColumns(n) + kGemmSumsPadding);
+  return packed * kGemmPanelEntryBytes + sums * sizeof(float);
+}
+
+constexpr size_t GemmTileBytes(size_t n, size_t k) {
+  const size_t packed =
+      (kGemmBlockRows + GemmPackedColumns(n, k)) * GemmPackedDepth(k) * BytesOf(Dtype::kBf16);
   return packed + kGemmBlockRows * (kGemmBlockColumns + kGemmSumsPadding) * sizeof(float);
+}
+
+// Enough for every way, because the plan knows no machine.
+constexpr size_t GemmWorkspaceBytes(Dtype dtype, size_t n, size_t k) {
+  return dtype == Dtype::kF32 ? 0 : std::max(GemmPanelBytes(n, k), GemmTileBytes(n, k));
+}
+
+// The whole of a right operand [k, n] in panels, packed once for many products.
+constexpr size_t GemmPackedBytes(size_t n, size_t k) {
+  return RoundUp(n, kGemmPanelColumnsMax) * k * kGemmPanelEntryBytes;
 }
 
 // Queries that attention works on at a time.

@@ -2,8 +2,9 @@
 
 #include "base/status.h"
 #include "plan/kernel_workspace.h"
-#include "wafer_node/kernels/gemm_bf16.h"
+#include "wafer_node/kernels/gemm_amx.h"
 #include "wafer_node/kernels/gemm_f32.h"
+#include "wafer_node/kernels/gemm_panels.h"
 #include "wafer_node/kernels/gemm_write.h"
 
 namespace waferstream {
@@ -19,6 +20,8 @@ void GemmF32(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, c
   WriteGemmBlock(add_bias, {.rows = options.m, .columns = options.n}, out, c.stride, c);
 }
 
+PanelEntry BestEntry() { return HasPairProducts() ? PanelEntry::kPair : PanelEntry::kFloat; }
+
 }  // namespace
 
 void Gemm(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, const MatrixOut& c,
@@ -32,8 +35,16 @@ void Gemm(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, cons
   } else if (HasAmx()) {
     GemmBf16Amx(options, a, b, c, workspace);
   } else {
-    GemmBf16Portable(options, a, b, c, workspace);
+    GemmBf16Panels(BestEntry(), options, a, b, c, workspace);
   }
+}
+
+bool PacksRight(Dtype dtype) { return dtype == Dtype::kBf16 && !HasAmx(); }
+
+void PackRight(const MatrixIn& b, int64_t k, int64_t first, int64_t count,
+               std::span<std::byte> packed) {
+  WS_CHECK(PacksRight(Dtype::kBf16));
+  PackPanels(BestEntry(), b, k, first, count, packed);
 }
 
 }  // namespace waferstream

@@ -20,6 +20,7 @@ struct MatrixIn {
   const void* data;
   int64_t stride;
   bool transposed = false;
+  const void* packed = nullptr;  // right operands: the same, as PackRight made it; or nullptr
 };
 
 // A row-major matrix to write.
@@ -44,5 +45,16 @@ struct GemmOptions {
 // to kWorkspaceAlignment. C overlaps nothing.
 void Gemm(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, const MatrixOut& c,
           std::span<std::byte> workspace);
+
+// Whether products of this dtype gain by a right operand that is packed once for many of them. The
+// bits are the same either way.
+bool PacksRight(Dtype dtype);
+
+// Packs columns [first, first + count) of op(B) [k, n] to their place in `packed`, which has
+// GemmPackedBytes(n, k) and kWorkspaceAlignment. `first` is a multiple of kGemmPanelColumnsMax, and
+// so is `count` unless these are the last columns. Several threads may pack parts of one operand.
+// Requires PacksRight(bf16).
+void PackRight(const MatrixIn& b, int64_t k, int64_t first, int64_t count,
+               std::span<std::byte> packed);
 
 }  // namespace waferstream

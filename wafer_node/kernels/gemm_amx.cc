@@ -1,3 +1,5 @@
+#include "wafer_node/kernels/gemm_amx.h"
+
 #include <asm/prctl.h>
 #include <immintrin.h>
 #include <sys/syscall.h>
@@ -9,7 +11,6 @@
 #include "oneapi/dnnl/dnnl.h"
 #include "plan/kernel_workspace.h"
 #include "wafer_node/kernels/gemm_amx_pack.h"
-#include "wafer_node/kernels/gemm_bf16.h"
 #include "wafer_node/kernels/gemm_write.h"
 
 namespace waferstream {

@@ -3,14 +3,23 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
 #include <thread>
 #include <tuple>
 #include <vector>
 
+#include "hwy/targets.h"
 #include "plan/kernel_workspace.h"
-#include "wafer_node/kernels/gemm_bf16.h"
+#include "wafer_node/kernels/gemm_amx.h"
+#include "wafer_node/kernels/gemm_panels.h"
 #include "wafer_node/kernels/reference.h"
 
 namespace waferstream {
@@ -49,8 +58,51 @@ Typed Widen(const Typed& dense, int64_t rows, int64_t cols, int64_t stride) {
   return wide;
 }
 
-using Implementation = void (*)(const GemmOptions&, const MatrixIn&, const MatrixIn&,
-                                const MatrixOut&, std::span<std::byte>);
+using Implementation = std::function<void(const GemmOptions&, const MatrixIn&, const MatrixIn&,
+                                          const MatrixOut&, std::span<std::byte>)>;
+
+// A way to multiply bf16 by panels; with `packed`, the right operand whole and beforehand, in
+// parts.
+Implementation Panels(PanelEntry entry, bool packed) {
+  return [=](const GemmOptions& o, const MatrixIn& a, const MatrixIn& b, const MatrixOut& c,
+             std::span<std::byte> workspace) {
+    if (!packed || o.m == 0 || o.n == 0) return GemmBf16Panels(entry, o, a, b, c, workspace);
+    const size_t bytes = RoundUp(GemmPackedBytes(o.n, o.k) + 1, kWorkspaceAlignment);
+    const std::unique_ptr<std::byte, decltype(&std::free)> space(
+        static_cast<std::byte*>(std::aligned_alloc(kWorkspaceAlignment, bytes)), std::free);
+    std::memset(space.get(), 0xff, bytes);
+    const int64_t part = 2 * kGemmPanelColumnsMax;
+    for (int64_t first = (o.n - 1) / part * part; first >= 0; first -= part) {
+      PackPanels(entry, b, o.k, first, std::min(part, o.n - first), {space.get(), bytes});
+    }
+    MatrixIn right = b;
+    right.packed = space.get();
+    GemmBf16Panels(entry, o, a, right, c, workspace);
+  };
+}
+
+// Every way to multiply bf16 that this machine has, by name. What it lacks is said, not passed
+// over.
+std::map<std::string, Implementation> Bf16Ways() {
+  std::map<std::string, Implementation> ways;
+  const auto add = [&](const std::string& name, PanelEntry entry) {
+    ways[name] = Panels(entry, false);
+    ways[name + ", packed before"] = Panels(entry, true);
+  };
+  add("floats", PanelEntry::kFloat);
+  add("pairs, twin", PanelEntry::kPairTwin);
+  if (HasPairProducts()) {
+    add("pairs", PanelEntry::kPair);
+  } else {
+    std::printf("SKIPPED: vdpbf16ps, which this machine lacks or was forbidden\n");
+  }
+  if (HasAmx()) {
+    ways["AMX"] = GemmBf16Amx;
+  } else {
+    std::printf("SKIPPED: AMX, which this machine lacks or was forbidden\n");
+  }
+  return ways;
+}
 
 struct Case {
   int64_t m, n, k;
@@ -59,7 +111,7 @@ struct Case {
   bool has_bias;
 };
 
-void Check(const Case& t, Implementation implementation) {
+void Check(const Case& t, const Implementation& implementation) {
   constexpr int64_t kPad = 5;
   const Typed a = reference::Random(t.dtype, t.m * t.k, 1),
               b = reference::Random(t.dtype, t.k * t.n, 2);
@@ -102,7 +154,7 @@ const std::vector<std::tuple<int64_t, int64_t, int64_t>> kShapes = {
     {31, 33, 32}, {33, 31, 65}, {129, 40, 15}, {64, 64, 64}, {40, 97, 130}, {15, 200, 700},
 };
 
-void CheckShapes(Dtype dtype, Dtype out, Implementation implementation) {
+void CheckShapes(Dtype dtype, Dtype out, const Implementation& implementation) {
   for (const auto& [m, n, k] : kShapes) {
     for (int flags = 0; flags < 16; ++flags) {
       const bool accumulate = (flags & 4) && out == Dtype::kF32;
@@ -117,22 +169,81 @@ void CheckShapes(Dtype dtype, Dtype out, Implementation implementation) {
 TEST(GemmTest, F32MatchesTheReference) { CheckShapes(Dtype::kF32, Dtype::kF32, Gemm); }
 TEST(GemmTest, Bf16MatchesTheReference) { CheckShapes(Dtype::kBf16, Dtype::kF32, Gemm); }
 TEST(GemmTest, Bf16ToBf16MatchesTheReference) { CheckShapes(Dtype::kBf16, Dtype::kBf16, Gemm); }
-TEST(GemmTest, PortableMatchesTheReference) {
-  CheckShapes(Dtype::kBf16, Dtype::kF32, GemmBf16Portable);
-  CheckShapes(Dtype::kBf16, Dtype::kBf16, GemmBf16Portable);
+TEST(GemmTest, EveryBf16WayMatchesTheReference) {
+  for (const auto& [name, way] : Bf16Ways()) {
+    SCOPED_TRACE(name);
+    CheckShapes(Dtype::kBf16, Dtype::kF32, way);
+    CheckShapes(Dtype::kBf16, Dtype::kBf16, way);
+  }
 }
 
 // Several blocks in every dimension.
+void CheckLarge(Dtype dtype, const Implementation& way) {
+  for (int flags = 0; flags < 4; ++flags) {
+    const bool a_transposed = flags & 1, b_transposed = flags & 2;
+    Check(
+        {300, 1100, 70, a_transposed, b_transposed, false, dtype, Dtype::kF32, Dtype::kF32, false},
+        way);
+    Check({140, 150, 1500, a_transposed, b_transposed, true, dtype, Dtype::kF32, Dtype::kF32, true},
+          way);
+  }
+}
+
 TEST(GemmTest, LargeMatchesTheReference) {
-  for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
-    for (int flags = 0; flags < 4; ++flags) {
-      Check({300, 1100, 70, bool(flags & 1), bool(flags & 2), false, dtype, Dtype::kF32,
-             Dtype::kF32, false},
-            Gemm);
-      Check({140, 150, 1500, bool(flags & 1), bool(flags & 2), true, dtype, Dtype::kF32,
-             Dtype::kF32, true},
-            Gemm);
+  CheckLarge(Dtype::kF32, Gemm);
+  for (const auto& [name, way] : Bf16Ways()) {
+    SCOPED_TRACE(name);
+    CheckLarge(Dtype::kBf16, way);
+  }
+}
+
+std::vector<float> Multiplied(const Implementation& way, int64_t m, int64_t n, int64_t k,
+                              int64_t first_row, int64_t rows) {
+  Typed a = reference::Random(Dtype::kBf16, m * k, 1),
+        b = reference::Random(Dtype::kBf16, k * n, 2);
+  std::vector<float> c(rows * n);
+  const GemmOptions options{.dtype = Dtype::kBf16, .m = rows, .n = n, .k = k};
+  Workspace workspace(options);
+  way(options, {a.narrow.data() + first_row * k, k}, {b.data(), k, true}, {c.data(), n},
+      workspace.span());
+  return c;
+}
+
+// One chain a sum, in the order of k: so says gemm_panels.h, and so no block's size can be seen.
+TEST(GemmTest, PanelsSumInOrder) {
+  constexpr int64_t kM = 7, kN = 37, kK = 1201;
+  const std::vector<float> a = reference::Random(Dtype::kBf16, kM * kK, 1).floats(),
+                           b = reference::Random(Dtype::kBf16, kK * kN, 2).floats();
+  std::vector<float> chain(kM * kN), pairs(kM * kN);
+  for (int64_t i = 0; i < kM; ++i) {
+    for (int64_t j = 0; j < kN; ++j) {
+      const auto at = [&](int64_t l) { return l < kK ? a[i * kK + l] : 0.0f; };
+      const auto bt = [&](int64_t l) { return l < kK ? b[j * kK + l] : 0.0f; };
+      float& one = chain[i * kN + j];
+      float& two = pairs[i * kN + j];
+      for (int64_t l = 0; l < kK; ++l) one = std::fma(at(l), bt(l), one);
+      for (int64_t l = 0; l < kK; l += 2) {
+        two = std::fma(at(l), bt(l), std::fma(at(l + 1), bt(l + 1), two));
+      }
     }
+  }
+  if ((hwy::SupportedTargets() & (HWY_AVX2 | HWY_AVX3)) == 0) {
+    std::printf("SKIPPED: this machine's multiply-add is not fused\n");
+    return;
+  }
+  EXPECT_EQ(Multiplied(Panels(PanelEntry::kFloat, false), kM, kN, kK, 0, kM), chain);
+  EXPECT_EQ(Multiplied(Panels(PanelEntry::kPairTwin, false), kM, kN, kK, 0, kM), pairs);
+}
+
+// A row's bits depend neither on the rows beside it (units, micro-batches) nor on who packed.
+TEST(GemmTest, SameBitsAloneAndPackedBefore) {
+  constexpr int64_t kM = 300, kN = 901, kK = 333, kFirst = 271, kRows = 5;
+  for (const PanelEntry entry : {PanelEntry::kFloat, PanelEntry::kPair, PanelEntry::kPairTwin}) {
+    if (entry == PanelEntry::kPair && !HasPairProducts()) continue;  // Bf16Ways() says so
+    const std::vector<float> all = Multiplied(Panels(entry, false), kM, kN, kK, 0, kM);
+    EXPECT_EQ(Multiplied(Panels(entry, true), kM, kN, kK, 0, kM), all);
+    const std::vector<float> some = Multiplied(Panels(entry, true), kM, kN, kK, kFirst, kRows);
+    EXPECT_TRUE(std::equal(some.begin(), some.end(), all.begin() + kFirst * kN));
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "wafer_node/kernels/gemm_bf16.h"
+#include "wafer_node/kernels/gemm_amx.h"
 
 namespace waferstream {
 namespace {

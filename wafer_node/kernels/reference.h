@@ -23,6 +23,11 @@ struct Typed {
   void* data() { return dtype == Dtype::kF32 ? static_cast<void*>(wide.data()) : narrow.data(); }
   double at(size_t i) const { return dtype == Dtype::kF32 ? wide[i] : ToFloat(narrow[i]); }
   size_t size() const { return dtype == Dtype::kF32 ? wide.size() : narrow.size(); }
+  std::vector<float> floats() const {
+    std::vector<float> all(size());
+    for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<float>(at(i));
+    return all;
+  }
   Array values() const {
     Array all(size());
     for (size_t i = 0; i < all.size(); ++i) all[i] = at(i);
