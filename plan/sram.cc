@@ -15,12 +15,12 @@ namespace {
 
 // Names for people, by SramBuffer.
 constexpr const char* kNames[] = {
-    "token ids",     "targets",       "residual",        "norm 1",        "qkv",
-    "attention lse", "attention out", "middle residual", "norm 2",        "up",
-    "gelu",          "final norm",    "row loss",        "head lse",      "token loss",
-    "delta",         "output delta",  "input delta",     "qkv delta",     "norm gradients",
-    "logits",        "probabilities", "workspace",       "receive small", "receive large",
-    "staging small", "staging large",
+    "token ids",     "targets",       "residual",        "norm 1",      "qkv",
+    "attention lse", "attention out", "middle residual", "norm 2",      "up",
+    "gelu",          "final norm",    "row loss",        "head lse",    "token loss",
+    "delta",         "output delta",  "input delta",     "qkv delta",   "norm gradients",
+    "logits",        "probabilities", "workspace",       "packed tile", "receive small",
+    "receive large", "staging small", "staging large",
 };
 static_assert(std::size(kNames) == static_cast<size_t>(SramBuffer::kStagingLarge) + 1);
 
@@ -151,14 +151,17 @@ class LayoutBuilder {
   }
 
   void AddWorkspace() {
-    size_t bytes = AttentionWorkspace();
+    size_t bytes = AttentionWorkspace(), packed = 0;
     for (const Tile& tile : plan_.tiles) {
       const Parameter& p = plan_.parameters[tile.parameter];
       if (!p.is_matrix) continue;
       const bool head = &p == &Head();
       bytes = std::max(bytes, head ? HeadWorkspace(tile.rows) : TileWorkspace(tile.rows, p.cols));
+      packed = std::max(
+          {packed, GemmPackedBytes(tile.rows, p.cols), GemmPackedBytes(p.cols, tile.rows)});
     }
     Add(SramBuffer::kWorkspace, bytes, plan_.job.cluster().wafer().kernel_threads());
+    if (c_ == 2) Add(SramBuffer::kPackedTile, packed, plan_.is_generation() ? 1 : 2);
   }
 
   void AddReceiveSlots() {

@@ -10,7 +10,7 @@
 //               full       nothing, and once what `none` holds for a layer
 //
 // Beside them: the receive slots of every plane, the gradient staging slots, the workspace of every
-// kernel thread, and one block of logits.
+// kernel thread, one block of logits and, in bf16, one tile in packed form for each way it is used.
 #pragma once
 
 #include <cstddef>
@@ -49,6 +49,7 @@ enum class SramBuffer : uint8_t {
   kLogits,  // f32 [min(N, kHeadRows), rows of the largest vocabulary tile]; generation: one row
   kProbabilities,  // bf16, the same shape; bf16 training only
   kWorkspace,      // a part for every kernel thread
+  kPackedTile,     // the tile as forward's right operand, and as backward's; bf16 only
   kReceiveSmall,   // receive slots of a plane
   kReceiveLarge,
   kStagingSmall,  // gradient staging slots

@@ -8,6 +8,7 @@
 #include "wafer_node/kernels/norm.h"
 #include "wafer_node/kernels/reduce.h"
 #include "wafer_node/ops.h"
+#include "wafer_node/right_operand.h"
 #include "wafer_node/sites.h"
 
 namespace waferstream {
@@ -47,8 +48,8 @@ void BiasGradient(const OpContext& c, const ProjectionSite& site, RowSpan column
 }
 
 // The tile's part of the gradient of the input: output_delta W, in plan order of the tiles.
-void AddInputDelta(const OpContext& c, const ProjectionSite& site, int resident, RowSpan rows,
-                   int thread) {
+void AddInputDelta(const OpContext& c, const ProjectionSite& site, const MatrixIn& weights,
+                   int resident, RowSpan rows, int thread) {
   const Tile& tile = c.tile();
   const int64_t width = site.input.width;
   Gemm({.dtype = c.dtype(),
@@ -57,8 +58,7 @@ void AddInputDelta(const OpContext& c, const ProjectionSite& site, int resident,
         .k = tile.rows,
         .accumulate = tile.first_row > 0},
        {site.output_delta.Of(c, resident, rows.first, tile.first_row), site.output_delta.width},
-       {c.weights(), width}, {InputDelta(width).Of(c, resident, rows.first), width},
-       c.Workspace(thread));
+       weights, {InputDelta(width).Of(c, resident, rows.first), width}, c.Workspace(thread));
 }
 
 void NormBackwardOf(const OpContext& c, const NormSite& site, int resident) {
@@ -100,12 +100,14 @@ void RunMatmulBackward(const OpContext& c) {
   const bool has_bias = c.op().gradients.size() > 1;
   const int bias_chunks = has_bias ? static_cast<int>(SpanCount(outputs, kGradientRows)) : 0;
   const int spans = static_cast<int>(SpanCount(tokens, kUnitRows));
+  const MatrixIn weights = RightOperand(c, TileUse::kBackward);
   // The largest units first, so that no thread is left with one at the end.
   c.parallel.For(chunks + c.wave.resident() * spans + bias_chunks, [&](int i, int thread) {
     if (i < chunks) return TileGradient(c, site, SpanAt(tile.rows, kGradientRows, i), thread);
     i -= chunks;
     if (i < c.wave.resident() * spans) {
-      return AddInputDelta(c, site, i / spans, SpanAt(tokens, kUnitRows, i % spans), thread);
+      return AddInputDelta(c, site, weights, i / spans, SpanAt(tokens, kUnitRows, i % spans),
+                           thread);
     }
     BiasGradient(c, site, SpanAt(outputs, kGradientRows, i - c.wave.resident() * spans));
   });

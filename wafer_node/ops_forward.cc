@@ -6,6 +6,7 @@
 #include "wafer_node/kernels/gemm.h"
 #include "wafer_node/kernels/norm.h"
 #include "wafer_node/ops.h"
+#include "wafer_node/right_operand.h"
 #include "wafer_node/sites.h"
 
 namespace waferstream {
@@ -57,6 +58,7 @@ void RunNorm(const OpContext& c) {
 void RunMatmul(const OpContext& c) {
   const ProjectionSite site = ProjectionAt(c);
   const Tile& tile = c.tile();
+  const MatrixIn weights = RightOperand(c, TileUse::kForward);
   c.ForRows([&](int r, RowSpan rows, int thread) {
     if (site.has_residual) CopyColumns(c, site, r, rows);
     const GemmOptions options{.dtype = c.dtype(),
@@ -66,8 +68,7 @@ void RunMatmul(const OpContext& c) {
                               .accumulate = site.has_residual,
                               .bias = ElementAt(c.in.tiles[0], c.dtype(), tile.first_row),
                               .bias_dtype = c.dtype()};
-    Gemm(options, {site.input.Of(c, r, rows.first), site.input.width},
-         {c.weights(), site.input.width, true},
+    Gemm(options, {site.input.Of(c, r, rows.first), site.input.width}, weights,
          {site.output.Of(c, r, rows.first, tile.first_row), site.output.width, site.output.dtype},
          c.Workspace(thread));
   });

@@ -3,6 +3,7 @@
 #include "wafer_node/kernels/gemm.h"
 #include "wafer_node/kernels/loss.h"
 #include "wafer_node/ops.h"
+#include "wafer_node/right_operand.h"
 #include "wafer_node/sites.h"
 
 namespace waferstream {
@@ -14,14 +15,14 @@ Activation FinalNorm(const OpContext& c) {
   return {SramBuffer::kFinalNorm, 0, c.hidden(), c.dtype()};
 }
 
-// logits [rows, columns] of the tile's ids `columns`, `stride` elements a row.
-void MakeLogits(const OpContext& c, int resident, RowSpan rows, RowSpan columns, float* logits,
-                int64_t stride, std::span<std::byte> workspace) {
+// logits [rows, columns] of the tile's ids `columns`, `stride` elements a row; `weights` is the
+// tile as forward takes it.
+void MakeLogits(const OpContext& c, const MatrixIn& weights, int resident, RowSpan rows,
+                RowSpan columns, float* logits, int64_t stride, std::span<std::byte> workspace) {
   const int64_t hidden = c.hidden();
   Gemm({.dtype = c.dtype(), .m = rows.count, .n = columns.count, .k = hidden},
-       {FinalNorm(c).Of(c, resident, rows.first), hidden},
-       {ElementAt(c.weights(), c.dtype(), columns.first * hidden), hidden, true}, {logits, stride},
-       workspace);
+       {FinalNorm(c).Of(c, resident, rows.first), hidden}, ColumnsFrom(c, weights, columns.first),
+       {logits, stride}, workspace);
 }
 
 const int32_t* Targets(const OpContext& c, int resident, int64_t row) {
@@ -29,7 +30,8 @@ const int32_t* Targets(const OpContext& c, int resident, int64_t row) {
 }
 
 // The tile's ids, a few columns at a time, into the online log-sum-exp of some rows.
-void UpdateRows(const OpContext& c, int resident, RowSpan rows, int thread) {
+void UpdateRows(const OpContext& c, const MatrixIn& weights, int resident, RowSpan rows,
+                int thread) {
   const Tile& tile = c.tile();
   RowLoss* state = c.at.As<RowLoss>(SramBuffer::kRowLoss, resident) + rows.first;
   if (tile.first_row == 0) StartLoss(rows.count, state);
@@ -38,7 +40,7 @@ void UpdateRows(const OpContext& c, int resident, RowSpan rows, int thread) {
   float* logits = reinterpret_cast<float*>(workspace.data());
   for (int64_t i = 0; i < SpanCount(tile.rows, kHeadColumns); ++i) {
     const RowSpan columns = SpanAt(tile.rows, kHeadColumns, i);
-    MakeLogits(c, resident, rows, columns, logits, stride,
+    MakeLogits(c, weights, resident, rows, columns, logits, stride,
                workspace.subspan(kUnitRows * stride * sizeof(float)));
     UpdateLoss({.rows = rows.count,
                 .ids = columns.count,
@@ -54,8 +56,13 @@ void UpdateRows(const OpContext& c, int resident, RowSpan rows, int thread) {
 // tokens).
 class HeadBlock {
  public:
-  HeadBlock(const OpContext& c, int resident, RowSpan rows)
-      : c_(c), resident_(resident), rows_(rows), ids_(c.tile().rows) {}
+  // The tile as either pass takes it.
+  struct Weights {
+    MatrixIn forward, backward;
+  };
+
+  HeadBlock(const OpContext& c, const Weights& weights, int resident, RowSpan rows)
+      : c_(c), weights_(weights), resident_(resident), rows_(rows), ids_(c.tile().rows) {}
 
   void Run() {
     const int spans = static_cast<int>(SpanCount(rows_.count, kUnitRows));
@@ -83,7 +90,8 @@ class HeadBlock {
     const RowSpan of_batch{rows_.first + rows.first, rows.count};
     float* logits = reinterpret_cast<float*>(c_.at.Part(SramBuffer::kLogits, 0).data()) +
                     rows.first * ids_ + columns.first;
-    MakeLogits(c_, resident_, of_batch, columns, logits, ids_, c_.Workspace(thread));
+    MakeLogits(c_, weights_.forward, resident_, of_batch, columns, logits, ids_,
+               c_.Workspace(thread));
     const double tokens =
         double{1} * c_.plan.job.training().global_batch() * c_.plan.job.model().context();
     LossBackward({.rows = rows.count,
@@ -104,7 +112,7 @@ class HeadBlock {
           .n = hidden,
           .k = ids_,
           .accumulate = c_.tile().first_row > 0},
-         {DeltaLogits(rows.first, 0), ids_}, {c_.weights(), hidden},
+         {DeltaLogits(rows.first, 0), ids_}, weights_.backward,
          {InputDelta(hidden).Of(c_, resident_, rows_.first + rows.first), hidden},
          c_.Workspace(thread));
   }
@@ -124,6 +132,7 @@ class HeadBlock {
   }
 
   const OpContext& c_;
+  const Weights& weights_;
   const int resident_;
   const RowSpan rows_;
   const int64_t ids_;
@@ -132,7 +141,8 @@ class HeadBlock {
 }  // namespace
 
 void RunLogits(const OpContext& c) {
-  c.ForRows([&](int r, RowSpan rows, int thread) { UpdateRows(c, r, rows, thread); });
+  const MatrixIn weights = RightOperand(c, TileUse::kForward);
+  c.ForRows([&](int r, RowSpan rows, int thread) { UpdateRows(c, weights, r, rows, thread); });
 }
 
 void RunLoss(const OpContext& c) {
@@ -149,9 +159,11 @@ void RunLoss(const OpContext& c) {
 
 void RunLogitsBackward(const OpContext& c) {
   const int64_t tokens = c.wave.tokens();
+  const HeadBlock::Weights weights = {RightOperand(c, TileUse::kForward),
+                                      RightOperand(c, TileUse::kBackward)};
   for (int r = 0; r < c.wave.resident(); ++r) {
     for (int64_t i = 0; i < SpanCount(tokens, kHeadRows); ++i) {
-      HeadBlock(c, r, SpanAt(tokens, kHeadRows, i)).Run();
+      HeadBlock(c, weights, r, SpanAt(tokens, kHeadRows, i)).Run();
     }
   }
 }
@@ -161,9 +173,10 @@ void RunLastLogits(const OpContext& c) {
   float* logits = reinterpret_cast<float*>(c.at.Part(SramBuffer::kLogits, 0).data());
   const RowSpan row{c.wave.tokens() - 1, 1};
   const int chunks = static_cast<int>(SpanCount(tile.rows, kHeadColumns));
+  const MatrixIn weights = {c.weights(), c.hidden(), true};  // of one use: not worth packing
   c.parallel.For(chunks, [&](int i, int thread) {
     const RowSpan columns = SpanAt(tile.rows, kHeadColumns, i);
-    MakeLogits(c, 0, row, columns, logits + columns.first, tile.rows, c.Workspace(thread));
+    MakeLogits(c, weights, 0, row, columns, logits + columns.first, tile.rows, c.Workspace(thread));
   });
   if (tile.first_row == 0) c.results.picker->Start(c.wave.pass.step);
   c.results.picker->Add(tile.first_row, logits, tile.rows);

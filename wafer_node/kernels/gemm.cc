@@ -47,4 +47,8 @@ void PackRight(const MatrixIn& b, int64_t k, int64_t first, int64_t count,
   PackPanels(BestEntry(), b, k, first, count, packed);
 }
 
+const void* PackedColumns(const void* packed, int64_t k, int64_t first) {
+  return static_cast<const std::byte*>(packed) + PanelOffsetBytes(BestEntry(), k, first);
+}
+
 }  // namespace waferstream

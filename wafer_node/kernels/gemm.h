@@ -57,4 +57,7 @@ bool PacksRight(Dtype dtype);
 void PackRight(const MatrixIn& b, int64_t k, int64_t first, int64_t count,
                std::span<std::byte> packed);
 
+// Where columns [first, ..) are within what PackRight() made; `first` as there.
+const void* PackedColumns(const void* packed, int64_t k, int64_t first);
+
 }  // namespace waferstream

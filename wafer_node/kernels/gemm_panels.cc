@@ -256,13 +256,10 @@ void MultiplyPairTwins(const GemmOptions& options, const MatrixIn& a, const Matr
   Product<PairTwinEntry>(options, a, b, c, workspace).Run();
 }
 
-void PackWhole(bool pairs, const MatrixIn& b, int64_t k, int64_t first, int64_t count,
-               float* packed) {
-  if (pairs) {
-    PackRight<PairTwinEntry>(b, first, count, 0, k, packed + first * StepsOf(k, kPairValues));
-  } else {
-    PackRight<FloatEntry>(b, first, count, 0, k, packed + first * k);
-  }
+void PackColumns(bool pairs, const MatrixIn& b, int64_t k, int64_t first, int64_t count,
+                 float* to) {
+  pairs ? PackRight<PairTwinEntry>(b, first, count, 0, k, to)
+        : PackRight<FloatEntry>(b, first, count, 0, k, to);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -275,7 +272,7 @@ namespace waferstream {
 HWY_EXPORT(MultiplyFloats);
 HWY_EXPORT(MultiplyPairs);
 HWY_EXPORT(MultiplyPairTwins);
-HWY_EXPORT(PackWhole);
+HWY_EXPORT(PackColumns);
 
 bool HasPairProducts() {
   // oneDNN's choice, so that its environment variable for a lower instruction set holds here too.
@@ -297,12 +294,17 @@ void GemmBf16Panels(PanelEntry entry, const GemmOptions& options, const MatrixIn
   }
 }
 
+size_t PanelOffsetBytes(PanelEntry entry, int64_t k, int64_t first) {
+  WS_CHECK(first % kGemmPanelColumnsMax == 0);
+  const int64_t steps = entry == PanelEntry::kFloat ? k : (k + 1) / 2;
+  return first * steps * kGemmPanelEntryBytes;
+}
+
 void PackPanels(PanelEntry entry, const MatrixIn& b, int64_t k, int64_t first, int64_t count,
                 std::span<std::byte> packed) {
-  WS_CHECK(first % kGemmPanelColumnsMax == 0);
   WS_CHECK(packed.size() >= GemmPackedBytes(first + count, k));
-  HWY_DYNAMIC_DISPATCH(PackWhole)
-  (entry != PanelEntry::kFloat, b, k, first, count, reinterpret_cast<float*>(packed.data()));
+  float* const to = reinterpret_cast<float*>(packed.data() + PanelOffsetBytes(entry, k, first));
+  HWY_DYNAMIC_DISPATCH(PackColumns)(entry != PanelEntry::kFloat, b, k, first, count, to);
 }
 
 }  // namespace waferstream

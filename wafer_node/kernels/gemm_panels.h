@@ -29,6 +29,9 @@ bool HasPairProducts();
 void GemmBf16Panels(PanelEntry entry, const GemmOptions& options, const MatrixIn& a,
                     const MatrixIn& b, const MatrixOut& c, std::span<std::byte> workspace);
 
+// Where column `first` of packed columns begins.
+size_t PanelOffsetBytes(PanelEntry entry, int64_t k, int64_t first);
+
 // Puts columns [first, first + count) of op(B) [k, n] to their place in `packed`, which has
 // GemmPackedBytes(n, k); first is a multiple of kGemmPanelColumnsMax, and so is count unless these
 // are the last. Parts may be packed by several threads at once.

@@ -209,6 +209,27 @@ std::vector<float> Multiplied(const Implementation& way, int64_t m, int64_t n, i
   return c;
 }
 
+// As the head uses a tile: columns of it, from one packing of the whole.
+TEST(GemmTest, PartOfAPackedOperand) {
+  constexpr int64_t kM = 9, kN = 200, kK = 77, kFirst = 3 * kGemmPanelColumnsMax;
+  if (!PacksRight(Dtype::kBf16)) {
+    std::printf("SKIPPED: this machine's products take right operands as they are\n");
+    return;
+  }
+  Typed a = reference::Random(Dtype::kBf16, kM * kK, 1),
+        b = reference::Random(Dtype::kBf16, kN * kK, 2);
+  alignas(kWorkspaceAlignment) static std::byte packed[GemmPackedBytes(kN, kK)];
+  PackRight({b.data(), kK, true}, kK, 0, kN, packed);
+  const GemmOptions options{.dtype = Dtype::kBf16, .m = kM, .n = kN - kFirst, .k = kK};
+  Workspace workspace(options);
+  std::vector<float> plain(kM * options.n), from_packed(plain);
+  MatrixIn part = {b.narrow.data() + kFirst * kK, kK, true};
+  Gemm(options, {a.data(), kK}, part, {plain.data(), options.n}, workspace.span());
+  part.packed = PackedColumns(packed, kK, kFirst);
+  Gemm(options, {a.data(), kK}, part, {from_packed.data(), options.n}, workspace.span());
+  EXPECT_EQ(plain, from_packed);
+}
+
 // One chain a sum, in the order of k: so says gemm_panels.h, and so no block's size can be seen.
 TEST(GemmTest, PanelsSumInOrder) {
   constexpr int64_t kM = 7, kN = 37, kK = 1201;
