@@ -23,6 +23,7 @@ absl::StatusOr<uint64_t> StepsOf(Disk& disk, const std::string& checkpoint) {
 absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job) {
   AdmittedJob admitted;
   ASSIGN_OR_RETURN(admitted.plan, Compile(job, RequestedShape(job)));
+  admitted.submitted = job;
   if (job.checkpoint().from().empty()) return admitted;
   ASSIGN_OR_RETURN(const uint64_t steps_done, StepsOf(disk, job.checkpoint().from()));
   if (job.has_generate()) return admitted;  // its steps are tokens

@@ -115,7 +115,10 @@ void FakeCluster::Pass(double seconds, const std::vector<std::string>& alive) {
 void FakeCluster::Submit(const JobSpec& job, const std::string& request_id) {
   AdmittedJob admitted;
   admitted.plan = CompileOrDie(job);
-  Do([&](ControllerTurn& turn) { core_->OnSubmit(request_id, std::move(admitted), turn); });
+  admitted.submitted = job;
+  Do([&](ControllerTurn& turn) {
+    core_->OnSubmit(request_id, core_->NewIdentity("t"), std::move(admitted), turn);
+  });
 }
 
 void FakeCluster::Cancel(const std::string& job_id) {
@@ -305,7 +308,7 @@ bool AllIdle(const FakeCluster& cluster) {
 ResumeRequest ResumeOf(const std::string& request_id) {
   ResumeRequest request;
   request.set_request_id(request_id);
-  request.set_job_id("j-000001");
+  request.set_job_id("job-1-t");
   return request;
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/unique_id.h"
 #include "controller/admission.h"
 #include "controller/job_state.h"
 
@@ -271,7 +272,8 @@ void SimControllerHost::Submit(const std::string& request_id, const JobSpec& job
   absl::StatusOr<AdmittedJob> admitted = Admit(disk_, job);
   if (!admitted.ok()) return world_.Violate(std::string(admitted.status().message()));
   Handle([&](ControllerCore& core, ControllerTurn& turn) {
-    core.OnSubmit(request_id, *std::move(admitted), turn);
+    core.OnSubmit(request_id, core.NewIdentity(Base32(world_.identities.Bits64())),
+                  *std::move(admitted), turn);
   });
 }
 
