@@ -69,8 +69,8 @@ class ControllerCore {
   absl::StatusOr<std::string> AddressOf(const std::string& node_id);
 
   // -- jobs --------------------------------------------------------------------------------------
-  // The id of the job that was submitted with this request_id before, if any. ALREADY_EXISTS: it was
-  // another job than `job`.
+  // The id of the job that was submitted with this request_id before, if any. ALREADY_EXISTS: it
+  // was another job than `job`.
   absl::StatusOr<std::optional<std::string>> FindRequest(const std::string& request_id,
                                                          const JobSpec& job) const;
   // Of the next job. `tag`: random, from the shell; never given before.
@@ -153,9 +153,9 @@ class ControllerCore {
   // Live ones, by job_id.
   std::map<std::string, std::unique_ptr<JobLife>, OlderJobFirst> jobs_;
   std::map<std::string, Submission> submissions_;  // by request_id, of durable jobs
-  std::map<uint64_t, QueuedJob> submits_;                 // by persist token: being recorded
-  std::map<uint64_t, Wait> waits_;                        // by persist token
-  std::string store_trouble_;                             // empty: none
+  std::map<uint64_t, QueuedJob> submits_;          // by persist token: being recorded
+  std::map<uint64_t, Wait> waits_;                 // by persist token
+  std::string store_trouble_;                      // empty: none
   uint64_t next_number_ = 1;
   uint64_t next_token_ = 1;
   double now_s_ = 0;  // of the last event

@@ -98,11 +98,11 @@ class ControllerHost {
   const Options options_;
   const int lock_;  // file descriptor; the lock lasts as long as it is open
   const std::unique_ptr<JobStore> store_;
-  std::unique_ptr<ControllerCore> core_;                // main loop
-  StatusBoard board_;                                   // main loop
-  std::map<std::string, PendingSubmit> submits_;        // by request_id; main loop
-  bool stopping_ = false;                               // main loop
-  std::deque<Transaction> backlog_;                     // disk loop
+  std::unique_ptr<ControllerCore> core_;          // main loop
+  StatusBoard board_;                             // main loop
+  std::map<std::string, PendingSubmit> submits_;  // by request_id; main loop
+  bool stopping_ = false;                         // main loop
+  std::deque<Transaction> backlog_;               // disk loop
   EventLoop main_;
   EventLoop disk_;
   EventLoop admission_;

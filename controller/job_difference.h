@@ -8,8 +8,8 @@
 
 namespace waferstream {
 
-// ALREADY_EXISTS, naming what differs: a request_id that stands for job `job_id`, which was handed in
-// as `before`, comes again with another job.
+// ALREADY_EXISTS, naming what differs: a request_id that stands for job `job_id`, which was handed
+// in as `before`, comes again with another job.
 absl::Status CheckSameRequest(const std::string& request_id, const std::string& job_id,
                               const JobSpec& before, const JobSpec& after);
 

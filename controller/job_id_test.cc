@@ -27,7 +27,8 @@ TEST(JobId, ThoseOfOlderStoresAreMeantAsAWhole) {
 
 TEST(JobId, NumbersCountNotLetters) {
   std::map<std::string, int, OlderJobFirst> jobs;
-  for (const char* id : {"job-10-a", "job-2-z", "j-000001", "job-9-b", "job-10-b", "odd", "-", ""}) {
+  for (const char* id :
+       {"job-10-a", "job-2-z", "j-000001", "job-9-b", "job-10-b", "odd", "-", ""}) {
     jobs[id] = 0;
   }
   std::vector<std::string> order;

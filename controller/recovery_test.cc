@@ -236,6 +236,11 @@ TEST(Recovery, NumbersThatAreNotFiniteAreLookedForAndPauseTheJob) {
     resume.set_skip_batch(true);
     ASSERT_TRUE(cluster.Resume(resume).ok());
     ASSERT_TRUE(cluster.Resume(resume).ok());  // asked twice: once
+    ResumeRequest changed = resume;
+    changed.set_lr(1e-3);
+    EXPECT_EQ(cluster.Resume(changed).code(), absl::StatusCode::kAlreadyExists);
+    EXPECT_THAT(cluster.Resume(changed).message(),
+                HasSubstr("r1 resumed job-1-t with learning rate 0.0001 without the batch before"));
     cluster.Settle();
     EXPECT_EQ(cluster.Job().state(), DONE);
     ASSERT_EQ(cluster.Job().job().training().amendments_size(), 1);
@@ -286,8 +291,14 @@ TEST(Recovery, TwoWafersCannotSettleALastingDispute) {
   EXPECT_EQ(cluster.Job().state(), PAUSED);
   EXPECT_THAT(cluster.Job().reason(), HasSubstr("came out different on every wafer"));
   EXPECT_EQ(cluster.Job().step(), 1u);
-  ASSERT_TRUE(cluster.Cordon("w1", CordonRequest::DRAIN).ok());
   ASSERT_TRUE(cluster.Resume(ResumeOf("r1")).ok());
+  cluster.Settle();
+  ASSERT_EQ(cluster.Job().state(), PAUSED);
+  ASSERT_TRUE(cluster.Cordon("w1", CordonRequest::DRAIN).ok());
+  ASSERT_TRUE(cluster.Resume(ResumeOf("r1")).ok());  // of the first pause, and late
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), PAUSED);
+  ASSERT_TRUE(cluster.Resume(ResumeOf("r2")).ok());
   cluster.Settle();
   EXPECT_EQ(cluster.Job().state(), DONE);
 }
