@@ -11,8 +11,8 @@ absl::StatusOr<std::optional<Manifest>> ReadOrigin(Disk& disk, const std::string
   if (manifest.ok()) return std::optional<Manifest>(*std::move(manifest));
   if (!absl::IsNotFound(manifest.status())) return manifest.status();
   if (!disk.Exists(absl::StrCat(folder, "/", kOptimizerFile))) return std::nullopt;
-  return absl::DataLossError(absl::StrCat(folder, " is damaged: it has ", kOptimizerFile,
-                                          ", but no ", kManifestFile));
+  return absl::DataLossError(
+      absl::StrCat(folder, " is damaged: it has ", kOptimizerFile, ", but no ", kManifestFile));
 }
 
 std::vector<std::string> AncestorsBy(const std::optional<Manifest>& origin) {
@@ -29,8 +29,8 @@ std::string DescribeOrigin(const JobSpec& job, const std::optional<Manifest>& or
                         ": another system's, or an export); the optimizer starts empty");
   }
   if (origin->steps_done == 0) {
-    return absl::StrCat("starts at step 0 from the weights in ", from,
-                        ", after 0 steps of job ", WriterOf(*origin), "; the optimizer starts empty");
+    return absl::StrCat("starts at step 0 from the weights in ", from, ", after 0 steps of job ",
+                        WriterOf(*origin), "; the optimizer starts empty");
   }
   const bool keeps = !OptimizerStates(job.training().optimizer()).empty();
   return absl::StrCat("goes on from ", from, ": step ", origin->steps_done, " of job ",

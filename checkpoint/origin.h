@@ -12,12 +12,13 @@
 
 namespace waferstream {
 
-// The checkpoint that `folder` is. Without a manifest: another system's, or an export; a job starts at
-// step 0 from its weights. DATA_LOSS: its manifest is damaged, or is missing beside optimizer state,
-// which only this system writes.
+// The checkpoint that `folder` is. Without a manifest: another system's, or an export; a job starts
+// at step 0 from its weights. DATA_LOSS: its manifest is damaged, or is missing beside optimizer
+// state, which only this system writes.
 absl::StatusOr<std::optional<Manifest>> ReadOrigin(Disk& disk, const std::string& folder);
 
-// The jobs that a job goes on from when it starts there: whoever wrote it, and what that went on from.
+// The jobs that a job goes on from when it starts there: whoever wrote it, and what that went on
+// from.
 std::vector<std::string> AncestorsBy(const std::optional<Manifest>& origin);
 
 // "goes on from DIR: step 6 of job moss (job-1-...), optimizer state included", one line.

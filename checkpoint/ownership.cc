@@ -28,14 +28,16 @@ struct Owner {
   std::string text() const { return absl::StrCat(name, " (", job_id, ")"); }
 };
 
-Owner ReadOwner(Disk& disk, const std::string& dir) {
+// Nobody when there is no such file, or a crash has left half of it.
+absl::StatusOr<Owner> ReadOwner(Disk& disk, const std::string& dir) {
   const auto text = ReadSmallFile(disk, OwnerFile(dir), kOwnerBytesMax);
-  if (!text.ok()) return {};
+  if (absl::IsNotFound(text.status())) return Owner();
+  RETURN_IF_ERROR(text.status());
   const Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
   const Json job = json.is_object() ? json.value("job", Json()) : Json();
   const Json name = json.is_object() ? json.value("name", Json()) : Json();
-  if (!job.is_string() || !name.is_string()) return {};
-  return {job, name};
+  if (!job.is_string() || !name.is_string()) return Owner();
+  return Owner{job, name};
 }
 
 absl::Status WriteOwner(Disk& disk, const std::string& dir, const FolderUser& user) {
@@ -55,6 +57,13 @@ absl::Status InUse(const std::string& dir, const Owner& owner) {
 
 bool IsAncestor(const FolderUser& user, const std::string& job_id) {
   return std::find(user.ancestors.begin(), user.ancestors.end(), job_id) != user.ancestors.end();
+}
+
+// Without locks nobody can tell whether the job that is named there is over.
+absl::Status CheckNamedOwner(const std::string& dir, const FolderUser& user, const Owner& owner) {
+  if (owner.job_id.empty() || IsAncestor(user, owner.job_id)) return absl::OkStatus();
+  return Refuse(dir, absl::StrCat("is that of job ", owner.text(), ": ", kOtherFolder,
+                                  "; if that job is over, remove ", OwnerFile(dir)));
 }
 
 // What one checkpoint in the folder is to the job.
@@ -90,8 +99,8 @@ absl::Status CheckContents(Disk& disk, const std::string& dir, const FolderUser&
                            const Owner& owner) {
   ASSIGN_OR_RETURN(const auto found, FindCheckpoints(disk, dir, Depth::kSizes));
   const FoundCheckpoint* damaged = nullptr;
-  bool family = !owner.job_id.empty() &&
-                (owner.job_id == user.job_id || IsAncestor(user, owner.job_id));
+  bool family =
+      !owner.job_id.empty() && (owner.job_id == user.job_id || IsAncestor(user, owner.job_id));
   for (const FoundCheckpoint& checkpoint : found) {
     const Kin kin = KinOf(disk, checkpoint, user);
     if (kin == Kin::kForeign) return RefuseForeign(dir, checkpoint);
@@ -109,7 +118,8 @@ absl::Status CheckContents(Disk& disk, const std::string& dir, const FolderUser&
 }  // namespace
 
 absl::Status CheckFolder(Disk& disk, const std::string& dir, const FolderUser& user) {
-  const Owner owner = ReadOwner(disk, dir);
+  ASSIGN_OR_RETURN(const Owner owner, ReadOwner(disk, dir));
+  if (!owner.job_id.empty() && owner.job_id == user.job_id) return absl::OkStatus();
   if (disk.IsLocked(OwnerFile(dir))) return InUse(dir, owner);
   return CheckContents(disk, dir, user, owner);
 }
@@ -117,45 +127,39 @@ absl::Status CheckFolder(Disk& disk, const std::string& dir, const FolderUser& u
 absl::StatusOr<std::unique_ptr<FolderClaim>> ClaimFolder(Disk& disk, const std::string& dir,
                                                          const FolderUser& user) {
   WS_CHECK(!user.job_id.empty());
-  const auto claim = [&](std::unique_ptr<FileLock> lock) {
-    return std::make_unique<FolderClaim>(disk, dir, user.job_id, std::move(lock));
-  };
+  RETURN_IF_ERROR(CheckFolder(disk, dir, user));  // a folder that is refused is not written to
   RETURN_IF_ERROR(CreateFolders(disk, dir));
   auto lock = disk.Lock(OwnerFile(dir));
-  const Owner owner = ReadOwner(disk, dir);
+  ASSIGN_OR_RETURN(const Owner owner, ReadOwner(disk, dir));
   const bool has_it = owner.job_id == user.job_id;
-  if (absl::IsUnavailable(lock.status())) {
-    if (has_it) return claim(nullptr);
-    return InUse(dir, owner);
-  }
-  const bool without_locks = absl::IsUnimplemented(lock.status());
-  if (!lock.ok() && !without_locks) return lock.status();
-  if (without_locks && !has_it && !owner.job_id.empty() && !IsAncestor(user, owner.job_id)) {
-    return Refuse(dir, absl::StrCat("is job ", owner.text(), "'s: ", kOtherFolder,
-                                    "; if that job is over, remove ", OwnerFile(dir)));
-  }
+  const bool held = absl::IsUnavailable(lock.status());
+  if (held && !has_it) return InUse(dir, owner);
+  if (!lock.ok() && !held && !absl::IsUnimplemented(lock.status())) return lock.status();
   if (!has_it) {
+    if (!lock.ok()) RETURN_IF_ERROR(CheckNamedOwner(dir, user, owner));
     RETURN_IF_ERROR(CheckContents(disk, dir, user, owner));
     RETURN_IF_ERROR(WriteOwner(disk, dir, user));
   }
-  return claim(lock.ok() ? *std::move(lock) : nullptr);
+  return std::make_unique<FolderClaim>(disk, dir, user.job_id, !held,
+                                       lock.ok() ? *std::move(lock) : nullptr);
 }
 
 void FolderClaim::Release() {
-  if (lock_ == nullptr) return;
+  if (!first_) return;
   const auto found = FindCheckpoints(disk_, dir_, Depth::kSizes);
   const bool sealed = !found.ok() || std::any_of(found->begin(), found->end(), [&](const auto& c) {
     return c.manifest.ok() && c.manifest->written_by.job_id == job_id_;
   });
   // Best effort: what stays names a job that is over, and holds no lock.
-  if (!sealed && ReadOwner(disk_, dir_).job_id == job_id_) {
+  const auto owner = ReadOwner(disk_, dir_);
+  if (!sealed && owner.ok() && owner->job_id == job_id_) {
     disk_.Remove(OwnerFile(dir_)).IgnoreError();
   }
   lock_.reset();
 }
 
 absl::Status CheckOwner(Disk& disk, const std::string& dir, const std::string& job_id) {
-  const Owner owner = ReadOwner(disk, dir);
+  ASSIGN_OR_RETURN(const Owner owner, ReadOwner(disk, dir));
   if (owner.job_id == job_id) return absl::OkStatus();
   if (owner.job_id.empty()) return Refuse(dir, absl::StrCat("is no longer that of job ", job_id));
   return Refuse(dir, absl::StrCat("is now that of job ", owner.text()));

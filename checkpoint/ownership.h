@@ -1,20 +1,23 @@
 // Whose a folder of checkpoints is. A job and those it goes on from share one; nobody else does.
 //
-//   <dir>/.owner     JSON: the job that writes here, or did last. The controller of a live job holds
+//   <dir>/.owner     JSON: the job that writes here, or did last. The controller of a live job
+//   holds
 //                    its lock; where it does not see the folder, the first MemoryX process does.
 //
 // A job may take a folder when
-//   1. nobody holds the lock, or the job has the folder already: then a process of its own holds it;
+//   1. nobody holds the lock, or the job has the folder already: then a process of its own holds
+//   it;
 //   2. every checkpoint in it is its own, of a job that it goes on from (its ancestors), or the one
 //      that it starts from;
-//   3. none of its ancestors' that is whole is later than the step that it starts from: it would come
+//   3. none of its ancestors' that is whole is later than the step that it starts from: it would
+//   come
 //      to that step with other bits, or the same ones again, and replace it.
-// The owner that is named does not count when nobody holds the lock: a job that ended, or was killed,
-// before it sealed anything locks nobody out. On a file system without locks it does count, since
-// nobody can tell whether that job is over; the refusal says which file to remove.
+// The owner that is named does not count when nobody holds the lock: a job that ended, or was
+// killed, before it sealed anything locks nobody out. On a file system without locks it does count,
+// since nobody can tell whether that job is over; the refusal says which file to remove.
 //
-// What keeps two jobs apart whatever happens to locks is the name in the file: a checkpoint gets its
-// own only while .owner names the job that wrote it (seal.h).
+// What keeps two jobs apart whatever happens to locks is the name in the file: a checkpoint gets
+// its own only while .owner names the job that wrote it (seal.h).
 #pragma once
 
 #include <memory>
@@ -31,19 +34,25 @@ namespace waferstream {
 struct FolderUser {
   std::string job_id;  // empty: it has none yet, and can only look
   std::string name;
-  std::vector<std::string> ancestors;  // ids
-  std::string from;                    // job.checkpoint.from
+  std::vector<std::string> ancestors = {};  // ids
+  std::string from = {};                    // job.checkpoint.from
   uint64_t start_step = 0;
 };
 
-// What a process holds of a folder that its job has taken. Its end, or the process's, frees the lock
-// and changes nothing else, so that the job can go on from there. Not thread-safe.
+// What a process holds of a folder that its job has taken. Its end, or the process's, frees the
+// lock and changes nothing else, so that the job can go on from there. Not thread-safe.
 class FolderClaim {
  public:
-  FolderClaim(Disk& disk, std::string dir, std::string job_id, std::unique_ptr<FileLock> lock)
-      : disk_(disk), dir_(std::move(dir)), job_id_(std::move(job_id)), lock_(std::move(lock)) {}
+  // `first`: no other process of the job had it before, and `lock` is its lock, if there are any.
+  FolderClaim(Disk& disk, std::string dir, std::string job_id, bool first,
+              std::unique_ptr<FileLock> lock)
+      : disk_(disk),
+        dir_(std::move(dir)),
+        job_id_(std::move(job_id)),
+        first_(first),
+        lock_(std::move(lock)) {}
 
-  const std::string& dir() const { return dir_; }
+  bool first() const { return first_; }
 
   // The job is over: if it sealed nothing, the folder is nobody's again.
   void Release();
@@ -52,15 +61,17 @@ class FolderClaim {
   Disk& disk_;
   const std::string dir_;
   const std::string job_id_;
-  std::unique_ptr<FileLock> lock_;  // null: another process of the job has it
+  const bool first_;
+  std::unique_ptr<FileLock> lock_;
 };
 
-// Whether the job could take the folder; changes nothing. FAILED_PRECONDITION: not, one line that names
-// the folder, the other job and what to do.
+// Whether the job could take the folder; changes nothing. FAILED_PRECONDITION: not, one line that
+// names the folder, the other job and what to do.
 absl::Status CheckFolder(Disk& disk, const std::string& dir, const FolderUser& user);
 
-// Takes the folder, creating it if need be. Two jobs that do so at once: one of them gets it. Again by
-// the same job: OK. FAILED_PRECONDITION: as CheckFolder, and nothing was written; others: the disk's.
+// Takes the folder, creating it if need be. Two jobs that do so at once: one of them gets it. Again
+// by the same job: OK. FAILED_PRECONDITION: as CheckFolder, and nothing was written; others: the
+// disk's.
 absl::StatusOr<std::unique_ptr<FolderClaim>> ClaimFolder(Disk& disk, const std::string& dir,
                                                          const FolderUser& user);
 

@@ -316,9 +316,10 @@ void ControllerCore::OnSubmit(const std::string& request_id, const JobIdentity& 
                          absl::StrCat("the queue is full (", JobQueue::kCapacity, " jobs)"))});
     return;
   }
+  const std::string origin = job.origin.empty() ? "" : absl::StrCat("; ", job.origin);
   QueuedJob queued = MakeJob(request_id, identity, std::move(job), turn.now);
   turn.records.push_back(queued.record);
-  AddEvent(queued.record.status.job_id(), "submitted", turn);
+  AddEvent(queued.record.status.job_id(), absl::StrCat("submitted", origin), turn);
   turn.persist_tokens.push_back(next_token_);
   submits_.emplace(next_token_++, std::move(queued));
 }

@@ -90,6 +90,7 @@ absl::Status ControllerHost::Restore() {
     RestoredJob job{.record = {}, .job = absl::UnknownError("not queued"), .commits = {}};
     if (status.state() == QUEUED) job.job = Admit(PosixDisk(), status.job());
     if (!IsFinal(status.state())) {
+      if (auto claim = ClaimAgain(PosixDisk(), record)) claims_[status.job_id()] = std::move(claim);
       const uint64_t last_checkpoint = std::max<uint64_t>(status.checkpoint_step(), 1);
       ASSIGN_OR_RETURN(job.commits, store_->LoadCommits(status.job_id(), last_checkpoint - 1));
     }
@@ -132,7 +133,10 @@ void ControllerHost::Perform(ControllerTurn turn) {
       });
     });
   }
-  for (JobStatus& status : turn.published) board_.Publish(std::move(status));
+  for (JobStatus& status : turn.published) {
+    if (IsFinal(status.state())) ReleaseClaim(status.job_id());
+    board_.Publish(std::move(status));
+  }
   for (const auto& answer : turn.submit_answers) AnswerSubmit(answer.request_id, answer.job_id);
   if (const std::optional<double> due_s = core_->NextTimer(); due_s.has_value() && !stopping_) {
     main_.SetTimer(*due_s, [this] {
@@ -219,15 +223,26 @@ void ControllerHost::JoinSubmit(PendingSubmit& first, const SubmitRequest& reque
 void ControllerHost::BeginAdmission(const JobIdentity& identity, SubmitRequest request) {
   admission_.Post([this, identity, request = std::move(request)] {
     absl::StatusOr<AdmittedJob> job = Admit(PosixDisk(), request.job());
-    main_.Post([this, identity, request_id = request.request_id(), job = std::move(job)]() mutable {
-      Admitted(request_id, identity, std::move(job));
+    std::unique_ptr<FolderClaim> claim;
+    if (job.ok()) {
+      auto claimed = ClaimFor(PosixDisk(), identity.job_id, *job);
+      if (claimed.ok()) {
+        claim = *std::move(claimed);
+      } else {
+        job = claimed.status();
+      }
+    }
+    main_.Post([this, identity, request_id = request.request_id(), job = std::move(job),
+                claim = std::move(claim)]() mutable {
+      Admitted(request_id, identity, std::move(job), std::move(claim));
     });
   });
 }
 
 void ControllerHost::Admitted(const std::string& request_id, const JobIdentity& identity,
-                              absl::StatusOr<AdmittedJob> job) {
+                              absl::StatusOr<AdmittedJob> job, std::unique_ptr<FolderClaim> claim) {
   if (!job.ok()) return AnswerSubmit(request_id, job.status());
+  if (claim != nullptr) claims_[identity.job_id] = std::move(claim);
   ControllerTurn turn;
   turn.now = ReadClocks();
   core_->OnSubmit(request_id, identity, *std::move(job), turn);
@@ -238,9 +253,17 @@ void ControllerHost::AnswerSubmit(const std::string& request_id,
                                   const absl::StatusOr<std::string>& job_id) {
   const auto pending = submits_.extract(request_id);
   if (pending.empty()) return;
+  if (!job_id.ok()) ReleaseClaim(pending.mapped().identity.job_id);
   for (const StatusCallback& done : pending.mapped().waiting) {
     done(job_id.ok() ? StatusOf(*job_id) : absl::StatusOr<JobStatus>(job_id.status()));
   }
+}
+
+// The job is over, or was never recorded.
+void ControllerHost::ReleaseClaim(const std::string& job_id) {
+  auto claim = claims_.extract(job_id);
+  if (claim.empty()) return;
+  disk_.Post([claim = std::move(claim.mapped())] { claim->Release(); });
 }
 
 void ControllerHost::Cancel(std::string name, StatusCallback done) {

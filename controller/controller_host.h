@@ -18,6 +18,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "checkpoint/ownership.h"
 #include "controller/controller_core.h"
 #include "controller/event_loop.h"
 #include "controller/job_store.h"
@@ -79,7 +80,8 @@ class ControllerHost {
   static void JoinSubmit(PendingSubmit& first, const SubmitRequest& request, StatusCallback done);
   void BeginAdmission(const JobIdentity& identity, SubmitRequest request);
   void Admitted(const std::string& request_id, const JobIdentity& identity,
-                absl::StatusOr<AdmittedJob> job);
+                absl::StatusOr<AdmittedJob> job, std::unique_ptr<FolderClaim> claim);
+  void ReleaseClaim(const std::string& job_id);
   void AnswerSubmit(const std::string& request_id, const absl::StatusOr<std::string>& job_id);
   absl::StatusOr<JobStatus> StatusOf(const std::string& name) const;
   void Perform(ControllerTurn turn);
@@ -101,8 +103,10 @@ class ControllerHost {
   std::unique_ptr<ControllerCore> core_;          // main loop
   StatusBoard board_;                             // main loop
   std::map<std::string, PendingSubmit> submits_;  // by request_id; main loop
-  bool stopping_ = false;                         // main loop
-  std::deque<Transaction> backlog_;               // disk loop
+  // By job_id, of jobs that are not final: the folders that they write to. Main loop.
+  std::map<std::string, std::unique_ptr<FolderClaim>> claims_;
+  bool stopping_ = false;            // main loop
+  std::deque<Transaction> backlog_;  // disk loop
   EventLoop main_;
   EventLoop disk_;
   EventLoop admission_;
