@@ -39,6 +39,10 @@ absl::StatusOr<Manifest> InspectCheckpoint(Disk& disk, const std::string& folder
   return manifest;
 }
 
+bool IsDamage(const absl::Status& status) {
+  return absl::IsDataLoss(status) || absl::IsNotFound(status);
+}
+
 absl::Status VerifyFiles(Disk& disk, const std::string& folder, const Manifest& manifest) {
   for (const auto& [name, expected] : manifest.files) {
     ASSIGN_OR_RETURN(const FileDigest digest, DigestFile(disk, absl::StrCat(folder, "/", name)));

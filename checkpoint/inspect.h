@@ -19,7 +19,11 @@ enum class Depth {
 
 // The manifest of a checkpoint that is whole. Else one line that names the file: NOT_FOUND: it has
 // no manifest; DATA_LOSS: a file is missing, too short or long, or differs.
+// Other errors are the disk's, which may pass.
 absl::StatusOr<Manifest> InspectCheckpoint(Disk& disk, const std::string& folder, Depth depth);
+
+// Whether such an error is about the checkpoint, not the disk.
+bool IsDamage(const absl::Status& status);
 
 // Recomputes the hashes of the manifest's files; reads every byte. DATA_LOSS names the one that
 // differs.

@@ -102,15 +102,19 @@ absl::Status CheckContents(Disk& disk, const std::string& dir, const FolderUser&
   bool family =
       !owner.job_id.empty() && (owner.job_id == user.job_id || IsAncestor(user, owner.job_id));
   for (const FoundCheckpoint& checkpoint : found) {
+    if (!checkpoint.manifest.ok() && !IsDamage(checkpoint.manifest.status())) {
+      return checkpoint.manifest.status();
+    }
     const Kin kin = KinOf(disk, checkpoint, user);
     if (kin == Kin::kForeign) return RefuseForeign(dir, checkpoint);
     family = family || kin == Kin::kOwn || kin == Kin::kAncestors;
     if (kin == Kin::kDamaged) damaged = &checkpoint;
     const bool later = kin == Kin::kAncestors && checkpoint.manifest->steps_done > user.start_step;
+    if (!later) continue;
+    const absl::Status whole = VerifyFiles(disk, checkpoint.path, *checkpoint.manifest);
+    if (whole.ok()) return RefuseLater(dir, checkpoint, user);
     // One that is damaged is no loss: it is moved aside when the job gets there.
-    if (later && VerifyFiles(disk, checkpoint.path, *checkpoint.manifest).ok()) {
-      return RefuseLater(dir, checkpoint, user);
-    }
+    if (!IsDamage(whole)) return whole;
   }
   return damaged == nullptr || family ? absl::OkStatus() : RefuseForeign(dir, *damaged);
 }
@@ -126,7 +130,7 @@ absl::Status CheckFolder(Disk& disk, const std::string& dir, const FolderUser& u
 
 absl::StatusOr<std::unique_ptr<FolderClaim>> ClaimFolder(Disk& disk, const std::string& dir,
                                                          const FolderUser& user) {
-  WS_CHECK(!user.job_id.empty());
+  if (user.job_id.empty()) return absl::InvalidArgumentError("job_id is empty");
   RETURN_IF_ERROR(CheckFolder(disk, dir, user));  // a folder that is refused is not written to
   RETURN_IF_ERROR(CreateFolders(disk, dir));
   auto lock = disk.Lock(OwnerFile(dir));

@@ -68,7 +68,7 @@ absl::Status ClearTheName(Disk& disk, const std::string& folder, const std::stri
     return absl::FailedPreconditionError(
         absl::StrCat(folder, " is a checkpoint of job ", WriterOf(*manifest)));
   }
-  if (!absl::IsDataLoss(damage) && !absl::IsNotFound(damage)) return damage;  // the disk's
+  if (!IsDamage(damage)) return damage;
   ASSIGN_OR_RETURN(const std::string aside, MoveAside(disk, folder));
   notes.push_back(absl::StrCat(folder, " was there already, and damaged: moved to ", aside, " (",
                                damage.message(), ")"));

@@ -72,7 +72,7 @@ absl::StatusOr<std::string> CreateNewRunFolder(const std::string& dir) {
 
 void RemoveRunFolder(const std::string& dir) {
   std::error_code ignored;
-  fs::remove_all(dir, ignored);
+  if (!fs::exists(fs::path(dir) / "checkpoints", ignored)) fs::remove_all(dir, ignored);
 }
 
 }  // namespace waferstream

@@ -19,8 +19,8 @@ absl::StatusOr<std::string> CreateRunFolder(const std::string& flag, const std::
 // The same for a name that nobody chose: if it is taken, NAME-2, NAME-3, ...
 absl::StatusOr<std::string> CreateNewRunFolder(const std::string& dir);
 
-// Takes away what CreateRunFolder made, and all that came into it; not the folders on the way to
-// it.
+// Takes away what CreateRunFolder made, and the logs and state that came into it; not the folders
+// on the way to it. One with checkpoints stays.
 void RemoveRunFolder(const std::string& dir);
 
 }  // namespace waferstream

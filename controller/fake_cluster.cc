@@ -116,8 +116,11 @@ void FakeCluster::Submit(const JobSpec& job, const std::string& request_id) {
   AdmittedJob admitted;
   admitted.plan = CompileOrDie(job);
   admitted.submitted = job;
+  const auto known = core_->FindRequest(request_id, job);
+  const bool is_new = known.ok() && !known->has_value();
   Do([&](ControllerTurn& turn) {
-    core_->OnSubmit(request_id, core_->NewIdentity("t"), std::move(admitted), turn);
+    core_->OnSubmit(request_id, is_new ? core_->NewIdentity("t") : JobIdentity(),
+                    std::move(admitted), turn);
   });
 }
 

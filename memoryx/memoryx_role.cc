@@ -29,10 +29,14 @@ std::optional<StepUpdate> LastCommitOf(const PrepareRequest& request) {
 
 }  // namespace
 
-MemoryxRole::~MemoryxRole() {
-  // Best effort: the process is ending, and the job's next Prepare does it again.
+MemoryxRole::~MemoryxRole() { LeaveFolder(); }
+
+// Nobody but this job, and those that go on from it, would take away what it never sealed. Best
+// effort.
+void MemoryxRole::LeaveFolder() {
   if (!sealing_) return;
   RemovePartialFolders(disk_, sealing_->job.checkpoint().dir(), sealing_->epoch).IgnoreError();
+  sealing_.reset();
 }
 
 absl::Status MemoryxRole::TakeFolder(const PrepareRequest& request, const WriterEpoch& epoch) {
@@ -58,6 +62,7 @@ absl::Status MemoryxRole::TakeFolder(const PrepareRequest& request, const Writer
 absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequest& request,
                                                                const Plan& plan,
                                                                PrepareReply* reply) {
+  if (request.job_id() != job_id_) LeaveFolder();
   sealing_.reset();
   if (request.job_id() != job_id_ || request.index() != 0) claim_.reset();
   const MemoryxPlace place = {static_cast<int>(request.index()), request.epoch(),
@@ -75,9 +80,13 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
       sealing_->ancestors.assign(request.ancestors().begin(), request.ancestors().end());
     }
   }
-  ASSIGN_OR_RETURN(TileStore store, HoldShards(request, plan, place, states));
+  absl::StatusOr<TileStore> store = HoldShards(request, plan, place, states);
+  if (!store.ok()) {
+    claim_.reset();  // there is no epoch whose Release would
+    return store.status();
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<MemoryxCore> core,
-                   MemoryxCore::Create(plan, place, std::move(store), std::move(sink)));
+                   MemoryxCore::Create(plan, place, *std::move(store), std::move(sink)));
   reply->set_resident_bytes(core->resident_bytes());
   return core;
 }
@@ -100,6 +109,7 @@ absl::StatusOr<TileStore> MemoryxRole::HoldShards(const PrepareRequest& request,
 
 void MemoryxRole::Release() {
   kept_.Forget();
+  LeaveFolder();
   if (claim_ != nullptr) claim_->Release();
   claim_.reset();
 }

@@ -47,6 +47,9 @@ class MemoryxRole final : public NodeRole {
   // cannot be used at all; UNAVAILABLE: the disk fails, which may pass.
   absl::Status TakeFolder(const PrepareRequest& request, const WriterEpoch& epoch);
 
+  // The job is over here, or at least this process's part in its folder.
+  void LeaveFolder();
+
   // What this process holds in the epoch, at its start_step.
   absl::StatusOr<TileStore> HoldShards(const PrepareRequest& request, const Plan& plan,
                                        const MemoryxPlace& place, int states);
