@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "base/version.h"
 #include "checkpoint/config.h"
 
 namespace waferstream {
@@ -66,6 +67,7 @@ absl::StatusOr<Manifest> SealFolder(Disk& disk, const CheckpointFormat& format,
                    SealTensorFile(disk, in_partial(kModelFile),
                                   FileLayout::OfModel(format.parameters, format.dtype)));
   manifest.files[kModelFile] = model.file;
+  manifest.build = kVersion;
   manifest.weights_hash = model.data_hash;
   manifest.optimizer_hash = Hash128().Hex();
   if (!format.states.empty()) {

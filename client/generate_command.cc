@@ -94,9 +94,10 @@ Json GenerationJson(const JobStatus& status) {
 Outcome Generate(GenerateFlags flags) {
   ASSIGN_OR_RETURN(flags.request.checkpoint,
                    ResolveCheckpoint("--checkpoint", flags.request.checkpoint));
-  const absl::StatusOr<JobSpec> job = GenerationJob(flags.request);
+  absl::StatusOr<JobSpec> job = GenerationJob(flags.request);
   if (!job.ok()) return absl::InvalidArgumentError(job.status().message());
-  RETURN_IF_ERROR(CheckJob(*job));
+  std::vector<std::string> notes;
+  RETURN_IF_ERROR(CheckJob(*job, notes));
   // Quiet: the text itself is the progress.
   Progress progress(stderr, Progress::Style::kQuiet);
   TokenPrinter printer(job->model());

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -30,13 +31,13 @@ struct RunFlags {
 };
 
 // The job as it will be submitted. Nothing exists on the disk yet.
-absl::StatusOr<JobSpec> PrepareJob(const RunFlags& flags) {
+absl::StatusOr<JobSpec> PrepareJob(const RunFlags& flags, std::vector<std::string>& notes) {
   ASSIGN_OR_RETURN(JobSpec job, LoadJob(flags.job));
   if (!flags.resume.empty()) {
     ASSIGN_OR_RETURN(std::string from, ResolveCheckpoint("--resume", flags.resume));
     job.mutable_checkpoint()->set_from(std::move(from));
   }
-  RETURN_IF_ERROR(CheckJob(job));
+  RETURN_IF_ERROR(CheckJob(job, notes));
   return job;
 }
 
@@ -44,14 +45,16 @@ absl::StatusOr<JobSpec> PrepareJob(const RunFlags& flags) {
 // a new run.
 std::string HowToGoOn(const JobStatus& status, const RunFlags& flags, const std::string& run_dir) {
   const bool sgd = status.job().training().optimizer().has_sgd();
-  return absl::StrCat("`waferctl run -f ", flags.job.file,
-                      status.checkpoint().empty() ? "" : absl::StrCat(" --resume ", run_dir),
-                      " --set training.optimizer.", sgd ? "sgd" : "adamw",
-                      ".lr=X` goes on with another learning rate");
+  const char* lr = sgd ? "training.optimizer.sgd.lr" : "training.optimizer.adamw.lr";
+  return absl::StrCat(
+      "`waferctl run -f ", flags.job.file,
+      status.checkpoint().empty() ? "" : absl::StrCat(" --resume ", run_dir, " --accept ", lr),
+      " --set ", lr, "=X` goes on with another learning rate");
 }
 
 Outcome Run(const RunFlags& flags) {
-  ASSIGN_OR_RETURN(JobSpec job, PrepareJob(flags));
+  std::vector<std::string> notes;
+  ASSIGN_OR_RETURN(JobSpec job, PrepareJob(flags, notes));
   const std::string dir =
       flags.run_dir.empty() ? DefaultRunFolder(job.name(), absl::Now(), getpid()) : flags.run_dir;
   ASSIGN_OR_RETURN(const std::string run_dir, CreateRunFolder("--run-dir", dir));
@@ -63,6 +66,7 @@ Outcome Run(const RunFlags& flags) {
     progress.Note(absl::StrCat("run folder: ", run_dir,
                                " (logs/, state/); checkpoints: ", job.checkpoint().dir()));
   }
+  for (const std::string& note : notes) progress.Note(note);
   LocalJobOptions options;
   options.dir = run_dir;
   ASSIGN_OR_RETURN(const JobStatus status, RunLocalJob(job, options, progress));
@@ -77,6 +81,7 @@ void AddRunCommand(CLI::App& app, Outcome& outcome) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* command = app.add_subcommand("run", "Run one job on a local cluster made for it");
   AddJobFlags(*command, flags->job);
+  AddAcceptFlag(*command, flags->job);
   command->add_option("--run-dir", flags->run_dir,
                       "Folder for logs, state and checkpoints [runs/NAME-TIME-PID]");
   command->add_option("--resume", flags->resume,

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -31,7 +32,9 @@ Outcome Submit(const SubmitFlags& flags) {
   ASSIGN_OR_RETURN(const std::string address, ResolveController(flags.controller));
   SubmitRequest request;
   ASSIGN_OR_RETURN(*request.mutable_job(), LoadJob(flags.job));
-  RETURN_IF_ERROR(CheckJob(request.job()));
+  std::vector<std::string> notes;
+  RETURN_IF_ERROR(CheckJob(*request.mutable_job(), notes));
+  for (const std::string& note : notes) std::fprintf(stderr, "%s\n", note.c_str());
   request.set_request_id(flags.request_id.empty() ? NewRequestId() : flags.request_id);
   ControllerClient client(address);
   if (flags.wait) {
@@ -53,6 +56,7 @@ void AddSubmitCommand(CLI::App& app, Outcome& outcome) {
   auto flags = std::make_shared<SubmitFlags>();
   CLI::App* command = app.add_subcommand("submit", "Queue a job on a cluster that is up");
   AddJobFlags(*command, flags->job);
+  AddAcceptFlag(*command, flags->job);
   command->add_flag("--wait", flags->wait, "Watch it to its end and print its result");
   command->add_option("--request-id", flags->request_id,
                       "The same id again answers with the same job [random]");

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "plan/plan.h"
 
@@ -12,6 +14,8 @@ namespace waferstream {
 struct AdmittedJob {
   Plan plan;
   uint64_t start_step = 0;
+  std::string kernel_isa = {};          // that its wafers must have; empty: any
+  std::vector<std::string> notes = {};  // what the user should know of how it goes on
 };
 
 }  // namespace waferstream

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/version.h"
 #include "fabric/frame.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -104,7 +105,8 @@ class ControllerServiceTest : public ::testing::Test {
     host_.reset();
   }
 
-  absl::Status Register(const std::string& id, Role role, uint32_t version = kProtocolVersion) {
+  absl::Status Register(const std::string& id, Role role, uint32_t version = kProtocolVersion,
+                        const std::string& build = kVersion) {
     RegisterRequest request;
     request.set_node_id(id);
     request.set_role(role);
@@ -112,6 +114,7 @@ class ControllerServiceTest : public ::testing::Test {
     request.set_control_port(node_port_);
     request.set_fabric_port(1);
     request.set_protocol_version(version);
+    request.set_build(build);
     request.set_incarnation(1);
     grpc::ClientContext context;
     RegisterReply reply;
@@ -323,6 +326,15 @@ TEST_F(ControllerServiceTest, RefusesWhatCannotRunWithTheReason) {
   EXPECT_THAT(Submit(job, "from").status().message(), HasSubstr("checkpoint.from"));
   EXPECT_THAT(Submit(TestJob(), "").status().message(), HasSubstr("request_id"));
   EXPECT_TRUE(absl::IsNotFound(Get("j-000001").status()));
+}
+
+TEST_F(ControllerServiceTest, RefusesNodesOfAnotherBuild) {
+  for (const char* build : {"", "0.0.1"}) {
+    const absl::Status status = Register("w0", WAFER, kProtocolVersion, build);
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(status.message(), HasSubstr(absl::StrCat("node w0 is version \"", build, "\"")));
+    EXPECT_THAT(status.message(), HasSubstr(kVersion));
+  }
 }
 
 TEST_F(ControllerServiceTest, RefusesNodesOfAnotherProtocolVersion) {

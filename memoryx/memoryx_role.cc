@@ -52,7 +52,7 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
     sink = std::make_unique<PartialCheckpoint>(disk_, plan, epoch);
     if (place.process == 0) {
       RETURN_IF_ERROR(PrepareFolder(disk_, plan.job.checkpoint().dir(), epoch));
-      sealing_ = SealingJob{plan.job, epoch, std::move(format)};
+      sealing_ = SealingJob{plan.job, epoch, std::move(format), request.kernel_isa()};
     }
   }
   ASSIGN_OR_RETURN(TileStore store, HoldShards(request, plan, place, states));
@@ -87,6 +87,7 @@ absl::StatusOr<SealReply> MemoryxRole::Seal(const SealRequest& request) {
   Manifest manifest;
   manifest.steps_done = request.steps_done();
   manifest.loss = request.loss();
+  manifest.kernel_isa = sealing_->kernel_isa;
   manifest.job = sealing_->job;
   ASSIGN_OR_RETURN(const CheckpointEntry sealed,
                    SealCheckpoint(disk_, sealing_->format, sealing_->epoch, std::move(manifest),

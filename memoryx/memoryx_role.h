@@ -38,6 +38,7 @@ class MemoryxRole final : public NodeRole {
     JobSpec job;
     WriterEpoch epoch;
     CheckpointFormat format;
+    std::string kernel_isa;
   };
 
   // What this process holds in the epoch, at its start_step.
