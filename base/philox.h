@@ -15,6 +15,7 @@ enum class Purpose : uint32_t {
   kSample = 3,
   kFault = 4,
   kVerify = 5,
+  kValidation = 6,
 };
 
 // Four independent 32-bit values.

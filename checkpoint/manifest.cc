@@ -85,8 +85,15 @@ absl::Status ReadFields(const Json& json, Manifest& manifest) {
   manifest.steps_done = json["steps_done"];
   const Json loss = json.value("loss", Json());
   manifest.loss = loss.is_number() ? loss.get<double>() : std::nan("");
-  if (!ReadWriter(json.value("written_by", Json()), manifest))
+  if (!ReadWriter(json.value("written_by", Json()), manifest)) {
     return bad("has a malformed written_by");
+  }
+  const auto text = [&](const char* key) {
+    const Json value = json.value(key, Json());
+    return value.is_string() ? value.get<std::string>() : "";
+  };
+  manifest.kernel_isa = text("kernel_isa");
+  manifest.build = text("build");
   manifest.weights_hash = json["weights_hash"];
   manifest.optimizer_hash = json["optimizer_hash"];
   for (const auto& [name, file] : json["files"].items()) {
@@ -134,6 +141,8 @@ std::string ManifestJson(const Manifest& manifest) {
                      {"steps_done", manifest.steps_done},
                      {"loss", manifest.loss},  // not a number becomes null
                      {"written_by", WriterJson(manifest)},
+                     {"kernel_isa", manifest.kernel_isa},
+                     {"build", manifest.build},
                      {"weights_hash", manifest.weights_hash},
                      {"optimizer_hash", manifest.optimizer_hash},
                      {"files", files},

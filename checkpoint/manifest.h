@@ -37,6 +37,10 @@ struct Manifest {
   std::string weights_hash;    // XXH3-128 over the tensors of model.safetensors in order of name
   std::string optimizer_hash;  // the same over optimizer.safetensors; without one: of no bytes
   std::map<std::string, FileDigest> files;  // by name; every file but the manifest
+  // What the weights depend on beside the job (plan/dependencies.h); empty: not known. SealFolder
+  // sets the build.
+  std::string kernel_isa;
+  std::string build;
   JobSpec job;
 };
 

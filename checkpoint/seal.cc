@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "base/version.h"
 #include "checkpoint/config.h"
 #include "checkpoint/inspect.h"
 #include "checkpoint/origin.h"
@@ -87,6 +88,7 @@ absl::StatusOr<Manifest> CompleteFolder(Disk& disk, const CheckpointFormat& form
                    SealTensorFile(disk, in_partial(kModelFile),
                                   FileLayout::OfModel(format.parameters, format.dtype)));
   manifest.files[kModelFile] = model.file;
+  manifest.build = kVersion;
   manifest.weights_hash = model.data_hash;
   manifest.optimizer_hash = Hash128().Hex();
   if (!format.states.empty()) {

@@ -93,7 +93,11 @@ absl::StatusOr<JobStatus> FollowJob(ControllerClient& client, const std::string&
       last = std::move(status);
       options.on_status(*last);
       if (IsFinal(last->state())) return *last;
-      if (last->state() == PAUSED && options.stop_when_paused) return *last;
+      if (last->state() == PAUSED && options.stop_when_paused) {
+        // Unlike the last status of a job that has ended, that of a pause comes without losses.
+        ASSIGN_OR_RETURN(JobStatus paused, client.Get(job_id));
+        if (paused.state() == PAUSED) return paused;
+      }
     }
     away.OnTick(stream.Away());
     if (last) progress.Update(*last, absl::Now());

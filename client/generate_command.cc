@@ -95,9 +95,10 @@ Outcome Generate(GenerateFlags flags) {
   ASSIGN_OR_RETURN(NamedCheckpoint from,
                    ResolveCheckpoint("--checkpoint", flags.request.checkpoint));
   flags.request.checkpoint = std::move(from.path);
-  const absl::StatusOr<JobSpec> job = GenerationJob(flags.request);
+  absl::StatusOr<JobSpec> job = GenerationJob(flags.request);
   if (!job.ok()) return absl::InvalidArgumentError(job.status().message());
-  RETURN_IF_ERROR(CheckJob(*job).status());
+  std::vector<std::string> ignored;
+  RETURN_IF_ERROR(CheckJob(*job, ignored));
   // Quiet: the text itself is the progress.
   Progress progress(stderr, Progress::Style::kQuiet);
   for (const std::string& note : from.notes) progress.Note(note);

@@ -9,12 +9,14 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/go_on.h"
 #include "checkpoint/inspect.h"
 #include "checkpoint/layout.h"
 #include "checkpoint/origin.h"
 #include "checkpoint/ownership.h"
 #include "checkpoint/posix_disk.h"
-#include "data/token_file.h"
+#include "data/job_data.h"
+#include "plan/dependencies.h"
 #include "plan/job_yaml.h"
 #include "plan/plan.h"
 
@@ -42,23 +44,6 @@ bool IsCheckpoint(const fs::path& dir) {
   return fs::exists(dir / kConfigFile, ignored) || fs::exists(dir / kManifestFile, ignored);
 }
 
-absl::Status CheckTokens(const char* field, const std::string& path, const ModelSpec& model) {
-  auto check = [&]() -> absl::Status {
-    ASSIGN_OR_RETURN(const std::unique_ptr<TokenFile> file, TokenFile::Open(path));
-    RETURN_IF_ERROR(file->Samples(model.context()).status());
-    return file->CheckVocabulary(model.vocab());
-  };
-  const absl::Status status = check();
-  if (status.ok()) return status;
-  return absl::InvalidArgumentError(absl::StrCat(field, ": ", status.message()));
-}
-
-absl::Status CheckData(const JobSpec& job) {
-  RETURN_IF_ERROR(CheckTokens("data.train", job.data().train(), job.model()));
-  if (job.data().validation().empty()) return absl::OkStatus();
-  return CheckTokens("data.validation", job.data().validation(), job.model());
-}
-
 absl::Status CheckSteps(const JobSpec& job, const Manifest& manifest) {
   if (job.has_generate() || manifest.steps_done < job.training().steps()) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -66,8 +51,9 @@ absl::Status CheckSteps(const JobSpec& job, const Manifest& manifest) {
                    " steps, and training.steps is ", job.training().steps()));
 }
 
-// What the job starts from, if it is a checkpoint of this system.
-absl::StatusOr<std::optional<Manifest>> CheckCheckpoint(const JobSpec& job, const Plan& plan) {
+// What the job starts from, if it is a checkpoint of this system. `notes`: see CheckJob.
+absl::StatusOr<std::optional<Manifest>> CheckCheckpoint(const JobSpec& job, const Plan& plan,
+                                                        std::vector<std::string>& notes) {
   const std::string& from = job.checkpoint().from();
   ASSIGN_OR_RETURN(const CheckpointReader weights,
                    CheckpointReader::Open(PosixDisk(), from, job.model(), plan.parameters, {}));
@@ -75,6 +61,8 @@ absl::StatusOr<std::optional<Manifest>> CheckCheckpoint(const JobSpec& job, cons
   if (!weights.manifest()) return ReadOrigin(PosixDisk(), from);
   RETURN_IF_ERROR(CheckSteps(job, *weights.manifest()));
   if (!job.has_generate() && weights.manifest()->steps_done > 0) {
+    ASSIGN_OR_RETURN(const GoingOn going_on, GoOnFrom(job, *weights.manifest()));
+    notes.insert(notes.end(), going_on.notes.begin(), going_on.notes.end());
     RETURN_IF_ERROR(CheckpointReader::Open(PosixDisk(), from, job.model(), plan.parameters,
                                            OptimizerStates(job.training().optimizer()))
                         .status());
@@ -124,13 +112,23 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
   command.add_option("--swarmx", flags.swarmx, "SwarmX nodes, instead of the job file's");
 }
 
+void AddAcceptFlag(CLI::App& command, JobFlags& flags) {
+  command
+      .add_option("--accept", flags.accept,
+                  "Goes on from a checkpoint although this is not what it was; may be repeated")
+      ->type_name("KEY")
+      ->allow_extra_args(false);
+}
+
 absl::StatusOr<JobSpec> LoadJob(const JobFlags& flags) {
+  RETURN_IF_ERROR(CheckAccept("--accept", flags.accept));
   std::vector<std::string> overrides = flags.set;
   AddCount(overrides, "wafers", flags.wafers);
   AddCount(overrides, "memoryx", flags.memoryx);
   AddCount(overrides, "swarmx", flags.swarmx);
   absl::StatusOr<JobSpec> job = ReadJobFile(flags.file, overrides);
   if (!job.ok()) return AsUsersMistake(job.status());
+  job->mutable_checkpoint()->mutable_accept()->Add(flags.accept.begin(), flags.accept.end());
   MakeAbsolute(job->mutable_checkpoint()->mutable_dir());
   MakeAbsolute(job->mutable_checkpoint()->mutable_from());
   return job;
@@ -172,17 +170,26 @@ absl::StatusOr<NamedCheckpoint> ResolveContinuation(const std::string& flag,
       "` starts at step 0 from its weights"));
 }
 
-absl::StatusOr<std::string> CheckJob(const JobSpec& job) {
-  ASSIGN_OR_RETURN(const Plan plan, Compile(job, RequestedShape(job)));
-  if (!job.has_generate()) RETURN_IF_ERROR(CheckData(job));
+absl::Status CheckJob(JobSpec& job, std::vector<std::string>& notes) {
+  RETURN_IF_ERROR(CheckAccept(
+      "checkpoint.accept", {job.checkpoint().accept().begin(), job.checkpoint().accept().end()}));
+  ASSIGN_OR_RETURN(Plan plan, Compile(job, RequestedShape(job)));
+  if (!job.has_generate()) {
+    RETURN_IF_ERROR(RecordContent(job));
+    // How much there is to validate is known only now.
+    ASSIGN_OR_RETURN(plan, Compile(job, RequestedShape(job)));
+  }
   std::optional<Manifest> origin;
+  std::vector<std::string> going_on;
   if (!job.checkpoint().from().empty()) {
-    auto checked = CheckCheckpoint(job, plan);
+    auto checked = CheckCheckpoint(job, plan, going_on);
     if (!checked.ok()) return AsUsersMistake(checked.status());
     origin = *std::move(checked);
   }
   RETURN_IF_ERROR(CheckOutput(job, origin));
-  return job.checkpoint().from().empty() ? "" : DescribeOrigin(job, origin);
+  if (!job.checkpoint().from().empty()) notes.push_back(DescribeOrigin(job, origin));
+  notes.insert(notes.end(), going_on.begin(), going_on.end());
+  return absl::OkStatus();
 }
 
 }  // namespace waferstream

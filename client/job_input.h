@@ -21,9 +21,12 @@ struct JobFlags {
   std::optional<int> wafers;
   std::optional<int> memoryx;
   std::optional<int> swarmx;
+  std::vector<std::string> accept;  // beside those of checkpoint.accept
 };
 
 void AddJobFlags(CLI::App& command, JobFlags& flags);
+// --accept, of commands that run the job.
+void AddAcceptFlag(CLI::App& command, JobFlags& flags);
 
 // Reads the job file with the flags applied. checkpoint.dir and checkpoint.from become absolute,
 // relative to the current folder. INVALID_ARGUMENT: one line that names file, line and key.
@@ -46,9 +49,11 @@ absl::StatusOr<NamedCheckpoint> ResolveContinuation(const std::string& flag,
 
 // Everything that can be known to be wrong with a job from here: that it compiles, that its data
 // has enough tokens within the vocabulary, that its checkpoint is whole and fits, that the folder
-// for its checkpoints is no other job's. Reads all of the data and the checkpoint once. Returns
-// what it starts from, one line (checkpoint/origin.h); empty: from nothing. INVALID_ARGUMENT, or
-// RESOURCE_EXHAUSTED when the job does not fit its wafers; one line, naming field or file.
-absl::StatusOr<std::string> CheckJob(const JobSpec& job);
+// for its checkpoints is no other job's. Reads all of the data and the checkpoint once, and records
+// in the job what is in its data files. Appends to `notes` what it starts from
+// (checkpoint/origin.h), and what else the user should know of how it goes on from there.
+// INVALID_ARGUMENT, or RESOURCE_EXHAUSTED when the job does not fit its wafers; one line, naming
+// field or file.
+absl::Status CheckJob(JobSpec& job, std::vector<std::string>& notes);
 
 }  // namespace waferstream

@@ -1,11 +1,13 @@
 #include "client/job_view.h"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/job_facts.h"
 #include "client/table.h"
 #include "client/units.h"
 
@@ -26,22 +28,25 @@ Json TrafficJson(const NodeTraffic& node) {
               {"busy_seconds", c.busy_seconds()}};
 }
 
-Json NumberOrNull(bool present, double value) { return present ? Json(value) : Json(nullptr); }
+Json NumberOrNull(const std::optional<double>& value) {
+  return value.has_value() ? Json(*value) : Json(nullptr);
+}
 
 // Facts that every view of a job has.
 Json HeadJson(const JobStatus& job) {
+  const JobFacts facts = FactsOf(job);
   return Json{{"job", job.job_id()},
               {"name", job.name()},
               {"state", JobState_Name(job.state())},
               {"reason", job.reason()},
               {"step", job.step()},
               {"steps", job.steps()},
-              {"loss", NumberOrNull(job.step() > 0, job.loss())},
-              {"val_loss", NumberOrNull(job.has_val_loss(), job.val_loss())}};
+              {"loss", NumberOrNull(facts.loss)},
+              {"val_loss", NumberOrNull(facts.val_loss)}};
 }
 
-std::string LossText(bool present, double loss) {
-  return present ? absl::StrFormat("%.4f", loss) : "-";
+std::string LossText(const std::optional<double>& loss) {
+  return loss.has_value() ? absl::StrFormat("%.4f", *loss) : "-";
 }
 
 // "BUSY", "BUSY, draining", "IDLE, cordoned".
@@ -56,21 +61,23 @@ std::string StepText(const JobStatus& job) { return absl::StrCat(job.step(), "/"
 
 Json JobJson(const JobStatus& job) {
   Json out = HeadJson(job);
+  const JobFacts facts = FactsOf(job);
   out.update(
       {{"weights_hash", job.weights_hash()},
        {"optimizer_hash", job.optimizer_hash()},
-       {"tokens_per_second", job.tokens_per_second()},
-       {"step_seconds", job.step_seconds()},
-       {"exposed_stream_fraction", job.exposed_stream_fraction()},
+       {"tokens_per_second", NumberOrNull(facts.tokens_per_second)},
+       {"step_seconds", NumberOrNull(facts.step_seconds)},
+       {"exposed_stream_fraction", NumberOrNull(facts.exposed_stream_fraction)},
        {"profile_step_seconds", job.profile_step_seconds()},
        {"sram_planned_bytes", job.sram_planned_bytes()},
        {"sram_peak_bytes", job.sram_peak_bytes()},
        {"parameters", job.parameters()},
        {"seconds", job.seconds()},
-       {"seconds_left", job.seconds_left()},
+       {"seconds_left", NumberOrNull(facts.seconds_left)},
        {"checkpoint", job.checkpoint()},
        {"checkpoint_step", job.checkpoint_step()},
        {"kernel_isa", job.kernel_isa()},
+       {"build", job.build()},
        {"epoch", job.epoch()},
        {"wafers", job.wafers()},
        {"redone_steps", job.redone_steps()},
@@ -78,6 +85,7 @@ Json JobJson(const JobStatus& job) {
        {"micro_batch", job.job().training().micro_batch()},
        {"tile_elements", job.job().training().tile_elements()},
        {"precision", absl::AsciiStrToLower(Precision_Name(job.job().training().precision()))},
+       {"first_step", job.first_step()},
        {"losses", job.losses()}});
   if (!job.generated().empty()) out["generated"] = job.generated();
   out["ancestors"] = Json::array();
@@ -95,14 +103,15 @@ std::string JobTable(const JobStatus& job) {
   auto add = [&rows](bool present, const char* name, std::string value) {
     if (present) rows.emplace_back(name, std::move(value));
   };
-  const bool measured = job.step_seconds() > 0;
+  const JobFacts facts = FactsOf(job);
+  const bool measured = facts.step_seconds.has_value();
   add(!job.reason().empty(), "reason", job.reason());
   add(true, "step", StepText(job));
   add(job.wafers() > 0, "wafers", absl::StrCat(job.wafers()));
   add(job.epoch() > 1, "epoch",
       absl::StrCat(job.epoch(), ", ", job.redone_steps(), " steps redone"));
-  add(job.step() > 0, "loss", LossText(true, job.loss()));
-  add(job.has_val_loss(), "validation loss", LossText(true, job.val_loss()));
+  add(facts.loss.has_value(), "loss", LossText(facts.loss));
+  add(facts.val_loss.has_value(), "validation loss", LossText(facts.val_loss));
   add(job.parameters() > 0, "parameters", HumanCount(job.parameters()));
   add(measured, "speed",
       absl::StrFormat("%s tokens/s, %s a step", HumanCount(job.tokens_per_second()),
@@ -137,9 +146,10 @@ std::string JobListTable(const JobList& jobs) {
                {"SUBMITTED"},
                {"REASON"}});
   for (const JobStatus& job : jobs.jobs()) {
+    const JobFacts facts = FactsOf(job);
     table.Add({job.job_id(), job.name(), JobState_Name(job.state()), StepText(job),
-               LossText(job.step() > 0, job.loss()), LossText(job.has_val_loss(), job.val_loss()),
-               HumanTime(job.submitted_unix_s()), job.reason()});
+               LossText(facts.loss), LossText(facts.val_loss), HumanTime(job.submitted_unix_s()),
+               job.reason()});
   }
   return table.Render();
 }

@@ -1,5 +1,6 @@
 #include "client/job_view.h"
 
+#include "client/progress.h"
 #include "gtest/gtest.h"
 
 namespace waferstream {
@@ -36,9 +37,66 @@ TEST(JobViewTest, JsonHasEveryPromisedField) {
   EXPECT_TRUE(json["val_loss"].is_null()) << "not validated yet is not 0";
 }
 
-TEST(JobViewTest, NoLossBeforeTheFirstStep) {
-  EXPECT_TRUE(JobJson(JobStatus())["loss"].is_null());
-  EXPECT_EQ(JobTable(JobStatus()).find("loss"), std::string::npos);
+// docs/CLI.md's table of what is known in which state: JSON, table and progress say the same.
+TEST(JobViewTest, WhatIsNotKnownIsNullInEveryState) {
+  JobStatus queued;
+  queued.set_steps(10);
+  JobStatus resumed = queued;  // at step 5, where its checkpoint is
+  resumed.set_first_step(5);
+  resumed.set_step(5);
+  JobStatus stepped = Running();
+  stepped.set_seconds_left(4);
+  struct Case {
+    const char* what;
+    JobStatus job;
+    JobState state;
+    Json loss, rate, left;
+  };
+  const Json null = nullptr;
+  const Case cases[] = {
+      {"before it began", queued, QUEUED, null, null, null},
+      {"before its first step", queued, PREPARING, null, null, null},
+      {"before its first step", queued, RUNNING, null, null, null},
+      {"before its first step", queued, PAUSED, null, null, null},
+      {"before its first step", queued, FAILED, null, null, 0.0},
+      {"before its first step", queued, CANCELLED, null, null, 0.0},
+      {"before its first step after a resume", resumed, PREPARING, null, null, null},
+      {"before its first step after a resume", resumed, RUNNING, null, null, null},
+      {"after a loss", stepped, PREPARING, 5.25, 12345.0, 4.0},
+      {"under way", stepped, RUNNING, 5.25, 12345.0, 4.0},
+      {"under way", stepped, PAUSED, 5.25, 12345.0, 4.0},
+      {"at its end", stepped, DONE, 5.25, 12345.0, 0.0},
+      {"at its end", stepped, FAILED, 5.25, 12345.0, 0.0},
+      {"at its end", stepped, CANCELLED, 5.25, 12345.0, 0.0},
+  };
+  for (Case c : cases) {
+    c.job.set_state(c.state);
+    SCOPED_TRACE(testing::Message() << JobState_Name(c.state) << " " << c.what);
+    const Json json = JobJson(c.job);
+    EXPECT_EQ(json["loss"], c.loss);
+    EXPECT_EQ(json["tokens_per_second"], c.rate);
+    EXPECT_EQ(json["step_seconds"].is_null(), c.rate.is_null());
+    EXPECT_EQ(json["exposed_stream_fraction"].is_null(), c.rate.is_null());
+    EXPECT_EQ(json["seconds_left"], c.left);
+    EXPECT_EQ(json["first_step"], c.job.first_step());
+    const auto says = [](const std::string& text, const char* what) {
+      return text.find(what) != std::string::npos;
+    };
+    EXPECT_EQ(says(JobTable(c.job), "5.2500"), !c.loss.is_null());
+    EXPECT_EQ(says(JobTable(c.job), "tokens/s"), !c.rate.is_null());
+    if (c.state != RUNNING) continue;
+    EXPECT_EQ(says(FormatProgress(c.job), "5.2500"), !c.loss.is_null());
+    EXPECT_EQ(says(FormatProgress(c.job), "tok/s"), !c.rate.is_null());
+    EXPECT_EQ(says(FormatProgress(c.job), "left"), !c.left.is_null());
+  }
+}
+
+TEST(JobViewTest, AGenerationHasNoLoss) {
+  JobStatus job;
+  job.mutable_job()->mutable_generate()->set_tokens(3);
+  job.set_step(2);
+  EXPECT_TRUE(JobJson(job)["loss"].is_null());
+  EXPECT_EQ(JobTable(job).find("loss"), std::string::npos);
 }
 
 TEST(JobViewTest, TableSaysWhatIsKnownOnly) {

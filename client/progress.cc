@@ -10,6 +10,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/job_facts.h"
 #include "client/units.h"
 
 namespace waferstream {
@@ -41,15 +42,17 @@ std::string FormatProgress(const JobStatus& job) {
   }
   if (job.job().has_generate()) return FormatGeneration(job);
   std::string line = absl::StrCat("step ", job.step(), "/", job.steps());
-  if (job.step() > 0) absl::StrAppendFormat(&line, "  loss %.4f", job.loss());
-  if (job.has_val_loss()) absl::StrAppendFormat(&line, "  val %.4f", job.val_loss());
-  if (job.tokens_per_second() > 0) {
-    absl::StrAppendFormat(&line, "  %s tok/s  waiting %.0f%%", HumanCount(job.tokens_per_second()),
-                          100 * job.exposed_stream_fraction());
+  const JobFacts facts = FactsOf(job);
+  if (facts.loss.has_value()) absl::StrAppendFormat(&line, "  loss %.4f", *facts.loss);
+  if (facts.val_loss.has_value()) absl::StrAppendFormat(&line, "  val %.4f", *facts.val_loss);
+  if (facts.tokens_per_second.has_value()) {
+    absl::StrAppendFormat(&line, "  %s tok/s  waiting %.0f%%", HumanCount(*facts.tokens_per_second),
+                          100 * *facts.exposed_stream_fraction);
   }
   if (job.redone_steps() > 0) absl::StrAppend(&line, "  redone ", job.redone_steps());
-  if (job.seconds_left() > 0)
-    absl::StrAppend(&line, "  ", HumanSeconds(job.seconds_left()), " left");
+  if (facts.seconds_left.value_or(0) > 0) {
+    absl::StrAppend(&line, "  ", HumanSeconds(*facts.seconds_left), " left");
+  }
   return line;
 }
 

@@ -13,6 +13,7 @@ JobStatus AtStep(uint64_t step) {
   job.set_step(step);
   job.set_steps(300);
   job.set_loss(3.21449);
+  job.set_step_seconds(0.5);
   job.set_tokens_per_second(45200);
   job.set_exposed_stream_fraction(0.12);
   job.set_seconds_left(83);

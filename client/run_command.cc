@@ -40,8 +40,7 @@ absl::StatusOr<JobSpec> PrepareJob(const RunFlags& flags, std::vector<std::strin
     job.mutable_checkpoint()->set_from(std::move(from.path));
     notes = std::move(from.notes);
   }
-  ASSIGN_OR_RETURN(std::string origin, CheckJob(job));
-  if (!origin.empty()) notes.push_back(std::move(origin));
+  RETURN_IF_ERROR(CheckJob(job, notes));
   return job;
 }
 
@@ -55,10 +54,11 @@ absl::StatusOr<std::string> MakeRunFolder(const RunFlags& flags, const JobSpec& 
 // a new run.
 std::string HowToGoOn(const JobStatus& status, const RunFlags& flags, const std::string& run_dir) {
   const bool sgd = status.job().training().optimizer().has_sgd();
-  return absl::StrCat("`waferctl run -f ", flags.job.file,
-                      status.checkpoint().empty() ? "" : absl::StrCat(" --resume ", run_dir),
-                      " --set training.optimizer.", sgd ? "sgd" : "adamw",
-                      ".lr=X` goes on with another learning rate");
+  const char* lr = sgd ? "training.optimizer.sgd.lr" : "training.optimizer.adamw.lr";
+  return absl::StrCat(
+      "`waferctl run -f ", flags.job.file,
+      status.checkpoint().empty() ? "" : absl::StrCat(" --resume ", run_dir, " --accept ", lr),
+      " --set ", lr, "=X` goes on with another learning rate");
 }
 
 Outcome Run(const RunFlags& flags) {
@@ -74,6 +74,7 @@ Outcome Run(const RunFlags& flags) {
     progress.Note(absl::StrCat("run folder: ", run_dir,
                                " (logs/, state/); checkpoints: ", job.checkpoint().dir()));
   }
+  for (const std::string& note : notes) progress.Note(note);
   LocalJobOptions options;
   options.dir = run_dir;
   const absl::StatusOr<JobStatus> ended = RunLocalJob(job, options, progress);
@@ -92,6 +93,7 @@ void AddRunCommand(CLI::App& app, Outcome& outcome) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* command = app.add_subcommand("run", "Run one job on a local cluster made for it");
   AddJobFlags(*command, flags->job);
+  AddAcceptFlag(*command, flags->job);
   command->add_option("--run-dir", flags->run_dir,
                       "Folder for logs, state and checkpoints [runs/NAME-TIME-PID]");
   command->add_option("--resume", flags->resume,

@@ -80,6 +80,7 @@ TEST(RunE2eTest, ResumingIsEqualToNotHavingStopped) {
   const json rest = RunToJson(harness, {"--resume", "whole/checkpoints/step-000002"});
   EXPECT_EQ(rest["weights_hash"], whole["weights_hash"]);
   EXPECT_EQ(rest["optimizer_hash"], whole["optimizer_hash"]);
+  EXPECT_EQ(rest["first_step"], 2);
   EXPECT_EQ(rest["losses"].size(), 2u);
   EXPECT_EQ(rest["losses"][1], whole["losses"][3]);
 }
@@ -158,6 +159,33 @@ TEST(RunE2eTest, TwoRunsAtOnceDoNotShareAFolder) {
   harness.Run({"checkpoint", "list", "nest", "--verify"});
 }
 
+TEST(RunE2eTest, WhatDiffersAtAResumeIsRefusedByNameUnlessAccepted) {
+  CtlHarness harness("differs");
+  harness.WriteJob(4);
+  harness.Run({"run", "-f", "job.yaml", "--run-dir", "whole"});
+  const std::vector<std::string> from = {"--resume", "whole/checkpoints/step-000002"};
+  std::vector<std::string> args = {"run", "-f", "job.yaml", "--set", "training.clip=0.25"};
+  args.insert(args.end(), from.begin(), from.end());
+  EXPECT_TRUE(absl::StrContains(harness.Run(args, 2)->err(), "training.clip was 1 and is 0.25"));
+  args.insert(args.end(), {"--accept", "training.clip", "--run-dir", "clipped"});
+  EXPECT_TRUE(absl::StrContains(harness.Run(args)->err(), "accepted: training.clip was 1"));
+  std::ifstream manifest(harness.dir() / "clipped/checkpoints/step-000004/waferstream.json");
+  const json record = json::parse(manifest);
+  EXPECT_EQ(record["job"]["checkpoint"]["accepted"][0]["key"], "training.clip");
+  EXPECT_NE(record["kernel_isa"], "");
+  EXPECT_NE(record["build"], "");
+  EXPECT_EQ(record["job"]["data"]["train_content"]["tokens"], "4000");
+
+  // The file is the same by name and size, and another by what is in it.
+  std::fstream train(harness.dir() / "train.bin", std::ios::binary | std::ios::in | std::ios::out);
+  train.seekp(100);
+  train.write("\1\0\1\0\1\0\1\0", 8);
+  train.close();
+  const auto other = harness.Run({"run", "-f", "job.yaml", from[0], from[1]}, 2);
+  EXPECT_TRUE(absl::StrContains(other->err(), "data.train was ")) << other->err();
+  EXPECT_TRUE(absl::StrContains(other->err(), "--accept data.train")) << other->err();
+}
+
 TEST(RunE2eTest, CheckpointInitWritesTheWeightsThatRunStartsFrom) {
   CtlHarness harness("init");
   harness.WriteJob(2);
@@ -202,6 +230,17 @@ TEST(RunE2eTest, InterruptCancels) {
     EXPECT_EQ(call->json()["state"], "CANCELLED");
     EXPECT_TRUE(harness.Processes().empty()) << "waferctl waits for its processes";
   }
+}
+
+TEST(RunE2eTest, DataThatChangesUnderARunFailsItByName) {
+  CtlHarness harness("changed");
+  std::unique_ptr<CtlCall> call = StartEndlessRun(harness);
+  std::filesystem::resize_file(harness.dir() / "train.bin", 100);
+  EXPECT_EQ(call->Wait(), 1) << call->err();
+  EXPECT_EQ(call->json()["state"], "FAILED");
+  EXPECT_TRUE(absl::StrContains(call->err(), "data.train: ")) << call->err();
+  EXPECT_TRUE(absl::StrContains(call->err(), "train.bin is another file than the job's"))
+      << call->err();
 }
 
 // A stopped wafer makes the tidy end wait for its lease; the second interrupt does not.
@@ -269,6 +308,8 @@ TEST(RunE2eTest, APausedRunEndsAndSaysHowToGoOn) {
   const auto call = harness.Run(
       {"run", "-f", "job.yaml", "-o", "json", "--set", "training.optimizer.adamw.lr=1.0e+30"}, 1);
   EXPECT_EQ(call->json()["state"], "PAUSED");
+  EXPECT_EQ(call->json()["losses"].size(), call->json()["step"]);
+  EXPECT_EQ(call->json()["losses"].back(), call->json()["loss"]);
   EXPECT_TRUE(absl::StrContains(call->err(), "--set training.optimizer.adamw.lr=X")) << call->err();
 }
 

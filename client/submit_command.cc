@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -32,8 +33,9 @@ Outcome Submit(const SubmitFlags& flags) {
   ASSIGN_OR_RETURN(const std::string address, ResolveController(flags.controller));
   SubmitRequest request;
   ASSIGN_OR_RETURN(*request.mutable_job(), LoadJob(flags.job));
-  ASSIGN_OR_RETURN(const std::string origin, CheckJob(request.job()));
-  if (!origin.empty()) std::fprintf(stderr, "%s\n", origin.c_str());
+  std::vector<std::string> notes;
+  RETURN_IF_ERROR(CheckJob(*request.mutable_job(), notes));
+  for (const std::string& note : notes) std::fprintf(stderr, "%s\n", note.c_str());
   if (flags.request_id == "") return absl::InvalidArgumentError("--request-id: is empty");
   request.set_request_id(flags.request_id.value_or(NewRequestId()));
   ControllerClient client(address);
@@ -56,6 +58,7 @@ void AddSubmitCommand(CLI::App& app, Outcome& outcome) {
   auto flags = std::make_shared<SubmitFlags>();
   CLI::App* command = app.add_subcommand("submit", "Queue a job on a cluster that is up");
   AddJobFlags(*command, flags->job);
+  AddAcceptFlag(*command, flags->job);
   command->add_flag("--wait", flags->wait, "Watch it to its end and print its result");
   command->add_option("--request-id", flags->request_id,
                       "The same id again answers with the same job [random]");

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "checkpoint/go_on.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/origin.h"
 
@@ -40,12 +41,19 @@ absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job) {
   ASSIGN_OR_RETURN(const auto origin, OriginOf(disk, job.checkpoint().from()));
   if (job.has_generate()) return admitted;  // its steps are tokens
   admitted.start_step = origin.has_value() ? origin->steps_done : 0;
+  if (admitted.start_step >= job.training().steps()) {
+    return absl::InvalidArgumentError(absl::StrCat("training.steps: ", job.training().steps(),
+                                                   ", but the checkpoint ", job.checkpoint().from(),
+                                                   " already has ", admitted.start_step));
+  }
   admitted.ancestors = AncestorsBy(origin);
-  admitted.origin = DescribeOrigin(job, origin);
-  if (admitted.start_step < job.training().steps()) return admitted;
-  return absl::InvalidArgumentError(absl::StrCat("training.steps: ", job.training().steps(),
-                                                 ", but the checkpoint ", job.checkpoint().from(),
-                                                 " already has ", admitted.start_step));
+  admitted.notes.push_back(DescribeOrigin(job, origin));
+  if (!origin.has_value()) return admitted;
+  ASSIGN_OR_RETURN(GoingOn going_on, GoOnFrom(job, *origin));
+  ASSIGN_OR_RETURN(admitted.plan, Compile(going_on.job, RequestedShape(job)));
+  admitted.kernel_isa = std::move(going_on.kernel_isa);
+  admitted.notes.insert(admitted.notes.end(), going_on.notes.begin(), going_on.notes.end());
+  return admitted;
 }
 
 absl::StatusOr<std::unique_ptr<FolderClaim>> ClaimFor(Disk& disk, const std::string& job_id,

@@ -15,8 +15,9 @@ namespace waferstream {
 
 // Compiles the job for the cluster it asks for, and finds out at which step it starts: that of
 // the checkpoint it comes from, 0 when that is another system's or there is none. Reads that
-// checkpoint's manifest, so it may block on the disk; thread-safe.
-// INVALID_ARGUMENT, RESOURCE_EXHAUSTED: why not, one line (plan.h).
+// checkpoint's manifest, so it may block on the disk; thread-safe. A job that goes on takes over
+// what its weights depend on (checkpoint/go_on.h).
+// INVALID_ARGUMENT, RESOURCE_EXHAUSTED: why not, one line (plan.h, go_on.h).
 absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job);
 
 // Takes the folder that the job names for its checkpoints, so that the user is told at once when it

@@ -15,7 +15,9 @@ struct AdmittedJob {
   JobSpec submitted = {};   // as the user handed it in
   // The jobs that it goes on from (JobStatus.ancestors).
   std::vector<std::string> ancestors = {};
-  std::string origin = {};  // what it starts from, one line; empty: from nothing
+  std::string kernel_isa = {};  // that its wafers must have; empty: any
+  // What it starts from, and what else the user should know of how it goes on; one line each.
+  std::vector<std::string> notes = {};
 };
 
 }  // namespace waferstream

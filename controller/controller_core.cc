@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "base/mark.h"
 #include "base/status.h"
+#include "base/version.h"
 #include "controller/job_difference.h"
 #include "controller/job_state.h"
 
@@ -103,7 +104,8 @@ void ControllerCore::Restore(RestoredJob restored, ControllerTurn& turn) {
   } else if (!IsFinal(status.state())) {
     const std::string job_id = status.job_id();
     jobs_[job_id] = std::make_unique<JobLife>(std::move(record), std::move(restored.commits),
-                                              options_.patience_s, now_s_);
+                                              options_.patience_s, turn.now);
+    turn.published.back() = jobs_[job_id]->status();
   }
 }
 
@@ -316,10 +318,12 @@ void ControllerCore::OnSubmit(const std::string& request_id, const JobIdentity& 
                          absl::StrCat("the queue is full (", JobQueue::kCapacity, " jobs)"))});
     return;
   }
-  const std::string origin = job.origin.empty() ? "" : absl::StrCat("; ", job.origin);
   QueuedJob queued = MakeJob(request_id, identity, std::move(job), turn.now);
   turn.records.push_back(queued.record);
-  AddEvent(queued.record.status.job_id(), absl::StrCat("submitted", origin), turn);
+  AddEvent(queued.record.status.job_id(), "submitted", turn);
+  for (const std::string& note : queued.job.notes) {
+    AddEvent(queued.record.status.job_id(), note, turn);
+  }
   turn.persist_tokens.push_back(next_token_);
   submits_.emplace(next_token_++, std::move(queued));
 }
@@ -345,6 +349,9 @@ QueuedJob ControllerCore::MakeJob(const std::string& request_id, const JobIdenti
   status.set_parameters(job.plan.parameter_elements);
   status.set_sram_planned_bytes(job.plan.sram.bytes);
   status.set_submitted_unix_s(now.unix_s);
+  status.set_first_step(status.step());
+  status.set_kernel_isa(job.kernel_isa);
+  status.set_build(kVersion);
   queued.record.memory.set_first_step(status.step());
   *status.mutable_job() = spec;
   queued.job = std::move(job);
@@ -443,15 +450,19 @@ void ControllerCore::Schedule(ControllerTurn& turn) {
   while (!queue_.empty()) {
     const JobRecord& head = queue_.head().record;
     auto job =
-        std::make_unique<JobLife>(head, std::vector<CommitRecord>(), options_.patience_s, now_s_);
+        std::make_unique<JobLife>(head, std::vector<CommitRecord>(), options_.patience_s, turn.now);
     const absl::StatusOr<Membership> members = ChooseMembers(job->Needs(now_s_), nodes_);
-    if (!members.ok()) {
+    if (absl::IsUnavailable(members.status())) {
       reason = std::string(members.status().message());
       break;
     }
     queue_.Pop();
     JobLife& started = *jobs_.emplace(job->status().job_id(), std::move(job)).first->second;
-    StartEpoch(started, *members, turn);
+    if (members.ok()) {
+      StartEpoch(started, *members, turn);
+    } else {
+      Refuse(started, members.status(), turn);
+    }
   }
   for (JobStatus& status : queue_.Explain(reason)) turn.published.push_back(std::move(status));
 }
@@ -462,7 +473,12 @@ void ControllerCore::TryEpoch(const std::string& job_id, ControllerTurn& turn) {
   const absl::StatusOr<Membership> members = ChooseMembers(job->Needs(now_s_), nodes_);
   if (members.ok()) return StartEpoch(*job, *members, turn);
   const std::string reason(members.status().message());
+  if (!absl::IsUnavailable(members.status())) return Refuse(*job, members.status(), turn);
   Deliver(*job, turn, [&](RunTurn& t) { job->Wait(reason, t); });
+}
+
+void ControllerCore::Refuse(JobLife& job, const absl::Status& why, ControllerTurn& turn) {
+  Deliver(job, turn, [&](RunTurn& t) { job.Refuse(std::string(why.message()), t); });
 }
 
 void ControllerCore::StartEpoch(JobLife& job, const Membership& members, ControllerTurn& turn) {

@@ -119,6 +119,8 @@ class ControllerCore {
   // and says why the rest waits.
   void Schedule(ControllerTurn& turn);
   void TryEpoch(const std::string& job_id, ControllerTurn& turn);
+  // No membership will do, unless somebody decides otherwise (ChooseMembers).
+  void Refuse(JobLife& job, const absl::Status& why, ControllerTurn& turn);
   void StartEpoch(JobLife& job, const Membership& members, ControllerTurn& turn);
   // Gives the job the nodes of its new epoch; those that it had beside them are released.
   void Reassign(const JobLife& job, const Membership& members, ControllerTurn& turn);

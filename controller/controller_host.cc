@@ -91,8 +91,8 @@ absl::Status ControllerHost::Restore() {
     if (status.state() == QUEUED) job.job = Admit(PosixDisk(), status.job());
     if (!IsFinal(status.state())) {
       if (auto claim = ClaimAgain(PosixDisk(), record)) claims_[status.job_id()] = std::move(claim);
-      const uint64_t last_checkpoint = std::max<uint64_t>(status.checkpoint_step(), 1);
-      ASSIGN_OR_RETURN(job.commits, store_->LoadCommits(status.job_id(), last_checkpoint - 1));
+      ASSIGN_OR_RETURN(job.commits,
+                       store_->LoadCommits(status.job_id(), JobLife::FirstCommitOf(status)));
     }
     job.record = std::move(record);
     restored.jobs.push_back(std::move(job));

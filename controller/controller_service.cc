@@ -24,11 +24,17 @@ auto Answer(grpc::ServerUnaryReactor* reactor, Reply* reply) {
   };
 }
 
-absl::Status CheckProtocol(const RegisterRequest& request) {
-  if (request.protocol_version() == kProtocolVersion) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("node ", request.node_id(), " speaks protocol version ",
-                   request.protocol_version(), ", this controller ", kProtocolVersion));
+// One build computes a job: its numbers depend on it.
+absl::Status CheckBuild(const RegisterRequest& request) {
+  if (request.protocol_version() != kProtocolVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("node ", request.node_id(), " speaks protocol version ",
+                     request.protocol_version(), ", this controller ", kProtocolVersion));
+  }
+  if (request.build() == kVersion) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("node ", request.node_id(), " is version \"",
+                                                    request.build(), "\", this controller ",
+                                                    kVersion));
 }
 
 }  // namespace
@@ -37,7 +43,7 @@ grpc::ServerUnaryReactor* ControllerService::Register(grpc::CallbackServerContex
                                                       const RegisterRequest* request,
                                                       RegisterReply* reply) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  if (const absl::Status status = CheckProtocol(*request); !status.ok()) {
+  if (const absl::Status status = CheckBuild(*request); !status.ok()) {
     reactor->Finish(ToGrpc(status));
     return reactor;
   }

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/version.h"
 #include "fabric/frame.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -106,7 +107,8 @@ class ControllerServiceTest : public ::testing::Test {
     host_.reset();
   }
 
-  absl::Status Register(const std::string& id, Role role, uint32_t version = kProtocolVersion) {
+  absl::Status Register(const std::string& id, Role role, uint32_t version = kProtocolVersion,
+                        const std::string& build = kVersion) {
     RegisterRequest request;
     request.set_node_id(id);
     request.set_role(role);
@@ -114,6 +116,7 @@ class ControllerServiceTest : public ::testing::Test {
     request.set_control_port(node_port_);
     request.set_fabric_port(1);
     request.set_protocol_version(version);
+    request.set_build(build);
     request.set_incarnation(1);
     grpc::ClientContext context;
     RegisterReply reply;
@@ -402,6 +405,15 @@ TEST_F(ControllerServiceTest, AJobIsMeantByTheBeginningOfItsId) {
   ASSERT_TRUE(stub_->List(&list, {}, &jobs).ok());
   ASSERT_EQ(jobs.jobs_size(), 11);
   for (int i = 0; i < 11; ++i) EXPECT_EQ(jobs.jobs(i).job_id(), ids[10 - i]);
+}
+
+TEST_F(ControllerServiceTest, RefusesNodesOfAnotherBuild) {
+  for (const char* build : {"", "0.0.1"}) {
+    const absl::Status status = Register("w0", WAFER, kProtocolVersion, build);
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(status.message(), HasSubstr(absl::StrCat("node w0 is version \"", build, "\"")));
+    EXPECT_THAT(status.message(), HasSubstr(kVersion));
+  }
 }
 
 TEST_F(ControllerServiceTest, RefusesNodesOfAnotherProtocolVersion) {

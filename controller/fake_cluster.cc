@@ -30,7 +30,7 @@ std::string KindOf(const NodeRequest& request) {
   return kNames[request.index()];
 }
 
-FakeCluster::FakeCluster(RestoredState restored) {
+FakeCluster::FakeCluster(RestoredState restored, double now) : now_s(now) {
   Do([&](ControllerTurn& turn) {
     core_ = std::make_unique<ControllerCore>(
         ControllerCore::Options{.state_dir = "/state", .lease_s = 3, .patience_s = 9},
@@ -63,6 +63,7 @@ void FakeCluster::Keep(const StoreRecord& record) {
   if (const auto* commit = std::get_if<CommitRecord>(&record)) {
     history.push_back(absl::StrCat("commit ", commit->step));
     losses[commit->job_id].push_back(commit->loss);
+    commits.push_back(*commit);
   } else if (const auto* event = std::get_if<EventRecord>(&record)) {
     events.push_back(absl::StrCat(event->job_id, ": ", event->text));
   } else if (const auto* rewind = std::get_if<RewindRecord>(&record)) {
@@ -112,8 +113,7 @@ void FakeCluster::Pass(double seconds, const std::vector<std::string>& alive) {
   }
 }
 
-void FakeCluster::Submit(const JobSpec& job, const std::string& request_id) {
-  AdmittedJob admitted;
+void FakeCluster::Submit(const JobSpec& job, const std::string& request_id, AdmittedJob admitted) {
   admitted.plan = CompileOrDie(job);
   admitted.submitted = job;
   const auto known = core_->FindRequest(request_id, job);

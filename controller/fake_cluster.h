@@ -22,7 +22,7 @@ std::string KindOf(const NodeRequest& request);
 
 class FakeCluster {
  public:
-  explicit FakeCluster(RestoredState restored = {});
+  explicit FakeCluster(RestoredState restored = {}, double now = 100);
 
   // -- the outside world -------------------------------------------------------------------------
   absl::Status AddNode(const std::string& id, Role role, const std::string& isa = "avx2",
@@ -32,7 +32,9 @@ class FakeCluster {
   // The clock moves; nodes in `alive` (all: empty) are heard of first.
   void Pass(double seconds, const std::vector<std::string>& alive = {});
   // Hands the job in; Settle or StepOnce makes it durable. Returns its id when it has one already.
-  void Submit(const JobSpec& job, const std::string& request_id = "request");
+  // `admitted`: what admission found out beside the plan.
+  void Submit(const JobSpec& job, const std::string& request_id = "request",
+              AdmittedJob admitted = {});
   void Cancel(const std::string& job_id);
   absl::Status Resume(const ResumeRequest& request);
   absl::Status Cordon(const std::string& node_id, CordonRequest::Action action);
@@ -74,7 +76,8 @@ class FakeCluster {
   std::vector<std::string> events;   // "job-1-t: running"
   std::map<std::string, std::vector<double>> losses;
   std::vector<JobRecord> records;
-  double now_s = 100;
+  std::vector<CommitRecord> commits;  // of all jobs; those that a rewind forgets stay
+  double now_s;
 
  private:
   void Do(const std::function<void(ControllerTurn&)>& event);

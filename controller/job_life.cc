@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "base/mark.h"
 #include "base/status.h"
+#include "base/version.h"
 #include "controller/job_state.h"
 
 namespace waferstream {
@@ -55,20 +56,33 @@ std::string HowResumed(double lr, bool skip_batch) {
 }  // namespace
 
 JobLife::JobLife(JobRecord record, std::vector<CommitRecord> commits, double patience_s,
-                 double now_s)
+                 const Now& now)
     : record_(std::move(record)),
       holdings_(record_.memory.holdings()),
       patience_s_(patience_s),
       statistics_(TokensPerStep(record_.status.job())),
-      ended_s_(now_s),
+      clock_(record_.memory, now),
+      ended_s_(now.steady_s),
       recorded_(record_.memory.members_size() > 0) {
-  for (CommitRecord& commit : commits) commits_[commit.step] = std::move(commit);
+  for (CommitRecord& commit : commits) {
+    if (commit.times.step_seconds > 0) statistics_.AddStep(commit.times);
+    commits_[commit.step] = std::move(commit);
+  }
+  record_.status.set_seconds(clock_.Seconds(now));
+  if (!statistics_.empty()) statistics_.Fill(status().steps() - status().step(), record_.status);
+}
+
+uint64_t JobLife::FirstCommitOf(const JobStatus& status) {
+  const uint64_t redoable = std::max<uint64_t>(status.checkpoint_step(), 1) - 1;
+  const uint64_t recent = std::max<uint64_t>(status.step(), RecentMedian::kCapacity);
+  return std::min(redoable, recent - RecentMedian::kCapacity);
 }
 
 JobRecord JobLife::Record() const {
   JobRecord record = record_;
   record.status.clear_traffic();  // only worth knowing while the job runs
   holdings_.CopyTo(record.memory.mutable_holdings());
+  clock_.CopyTo(record.memory);
   return record;
 }
 
@@ -172,6 +186,16 @@ void JobLife::Rewind(uint64_t step, RunTurn& turn) {
       status().checkpoint_step() > 0 ? status().checkpoint() : "where the job began"));
   turn.rewind = RewindRecord{status().job_id(), step};
   record_.status.set_step(step);
+  const auto last = commits_.find(step - 1);
+  if (last != commits_.end() && step > record_.memory.first_step()) {
+    record_.status.set_loss(last->second.loss);
+  } else {
+    record_.status.clear_loss();
+  }
+}
+
+void JobLife::Refuse(const std::string& reason, RunTurn& turn) {
+  status().epoch() > 0 ? Pause(reason, turn) : End(FAILED, reason, turn);
 }
 
 void JobLife::MakeEpoch(const Membership& members, const NodeTable& nodes, double lease_s,
@@ -179,6 +203,11 @@ void JobLife::MakeEpoch(const Membership& members, const NodeTable& nodes, doubl
   turn.record = turn.publish = true;
   recorded_ = false;
   if (complete()) return End(DONE, "", turn);
+  if (!status().build().empty() && status().build() != kVersion) {
+    return Refuse(absl::StrCat("build: the job was computed by version ", status().build(),
+                               ", and this is ", kVersion, "; resume goes on with that"),
+                  turn);
+  }
   if (trains() && !members.keep && status().epoch() > 0) {
     Rewind(std::max(status().checkpoint_step(), record_.memory.first_step()), turn);
   }
@@ -187,7 +216,7 @@ void JobLife::MakeEpoch(const Membership& members, const NodeTable& nodes, doubl
   if (!plan.ok()) {
     const std::string why(plan.status().message());
     // Fewer wafers may need more SRAM each; more nodes may come.
-    return status().epoch() > 0 ? Pause(why, turn) : End(FAILED, why, turn);
+    return Refuse(why, turn);
   }
   record_.status.set_epoch(status().epoch() + 1);
   record_.status.set_state(PREPARING);
@@ -195,7 +224,7 @@ void JobLife::MakeEpoch(const Membership& members, const NodeTable& nodes, doubl
   record_.status.set_wafers(members.shape.wafers);
   record_.status.set_sram_planned_bytes(plan->sram.bytes);
   RememberMembers(members, nodes);
-  if (!started_s_.has_value()) started_s_ = turn.now.steady_s;
+  clock_.Run(turn.now);
   noted_steps_ = status().step();
   turn.events.push_back(absl::StrFormat(
       "epoch %d: preparing %d MemoryX, %d SwarmX and %d wafer nodes", status().epoch(),
@@ -278,7 +307,7 @@ bool JobLife::MayChangeMembers() const {
 
 void JobLife::Follow(RunTurn& turn) {
   NoteCommit(turn);
-  if (started_s_.has_value()) record_.status.set_seconds(turn.now.steady_s - *started_s_);
+  record_.status.set_seconds(clock_.Seconds(turn.now));
   if (run_ == nullptr || !run_->end().has_value()) return;
   const EpochEnd end = *run_->end();
   run_.reset();
@@ -441,6 +470,8 @@ void JobLife::OnStoreWell(const std::string& what, RunTurn& turn) {
 void JobLife::Pause(const std::string& reason, RunTurn& turn) {
   record_.status.set_state(PAUSED);
   record_.status.set_reason(reason);
+  clock_.Stop(turn.now);
+  record_.status.set_seconds(clock_.Seconds(turn.now));
   turn.events.push_back(absl::StrCat("paused: ", reason));
   turn.publish = turn.record = true;
 }
@@ -483,6 +514,8 @@ absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
   strikes_.clear();
   not_before_s_ = 0;
   ended_s_ = turn.now.steady_s;
+  clock_.Run(turn.now);
+  GoOnWithThisBuild();
   record_.status.set_state(PREPARING);
   record_.status.clear_reason();
   std::string how = absl::StrCat("resumed", HowResumed(request.lr(), request.skip_batch()));
@@ -490,6 +523,18 @@ absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
   turn.events.push_back(how);
   turn.publish = turn.record = true;
   return absl::OkStatus();
+}
+
+// Whoever resumes a job that was paused for it has been told.
+void JobLife::GoOnWithThisBuild() {
+  JobStatus& job = record_.status;
+  if (job.build().empty() || job.build() == kVersion) return;
+  AcceptedDifference* accepted = job.mutable_job()->mutable_checkpoint()->add_accepted();
+  accepted->set_from_step(job.step());
+  accepted->set_key("build");
+  accepted->set_was(job.build());
+  accepted->set_is(kVersion);
+  job.set_build(kVersion);
 }
 
 void JobLife::Cancel(RunTurn& turn) {
@@ -501,6 +546,8 @@ void JobLife::End(JobState state, const std::string& reason, RunTurn& turn) {
   record_.status.set_state(state);
   record_.status.set_reason(reason);
   record_.status.set_seconds_left(0);
+  clock_.Stop(turn.now);
+  record_.status.set_seconds(clock_.Seconds(turn.now));
   holdings_.Clear();
   record_.memory.clear_members();
   const char* what = state == DONE ? "done" : state == FAILED ? "failed: " : "";

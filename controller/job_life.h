@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "controller/job_clock.h"
 #include "controller/job_record.h"
 #include "controller/job_run.h"
 #include "controller/membership.h"
@@ -37,10 +38,13 @@ class JobLife {
   static constexpr int kAttemptsMax = 20;
   static constexpr int kStrikesMax = 3;
 
-  // `record`: as of the queue, or as recorded. `commits`: those since its last checkpoint.
-  // `patience_s`: how long the job waits for lost holders of its shards before it goes back to a
-  // checkpoint, and, as recorded, for its last members to register.
-  JobLife(JobRecord record, std::vector<CommitRecord> commits, double patience_s, double now_s);
+  // `record`: as of the queue, or as recorded. `commits`: those since its last checkpoint, and
+  // those before that tell its speed; in order of step. `patience_s`: how long the job waits for
+  // lost holders of its shards before it goes back to a checkpoint, and, as recorded, for its last
+  // members to register.
+  JobLife(JobRecord record, std::vector<CommitRecord> commits, double patience_s, const Now& now);
+  // The first step whose commit, if there is one, is among those.
+  static uint64_t FirstCommitOf(const JobStatus& status);
   JobLife(const JobLife&) = delete;
   JobLife& operator=(const JobLife&) = delete;
 
@@ -59,6 +63,9 @@ class JobLife {
   MemberNeeds Needs(double now_s) const;
   // The nodes are not there: why.
   void Wait(const std::string& reason, RunTurn& turn);
+  // Those that are there compute with another instruction set than the job has so far: a job that
+  // has begun pauses, another one has failed.
+  void Refuse(const std::string& reason, RunTurn& turn);
   // Makes the next epoch; it begins with BeginEpoch when its record is durable. Without a run
   // afterwards the job is final: nothing was left to do, or it cannot run like this.
   void MakeEpoch(const Membership& members, const NodeTable& nodes, double lease_s, RunTurn& turn);
@@ -95,6 +102,7 @@ class JobLife {
   void RememberMembers(const Membership& members, const NodeTable& nodes);
   void Rewind(uint64_t step, RunTurn& turn);
   void ResetGeneration();
+  void GoOnWithThisBuild();
 
   // Takes over what the run has done, then what its end means.
   void Follow(RunTurn& turn);
@@ -113,6 +121,7 @@ class JobLife {
   std::map<uint64_t, CommitRecord> commits_;  // since the last checkpoint, those undone included
   const double patience_s_;
   RunStatistics statistics_;
+  JobClock clock_;
   std::unique_ptr<JobRun> run_;
   std::optional<CommitRecord> pending_;  // being made durable
   uint64_t noted_steps_ = 0;             // commits of the run that have been taken over
@@ -124,9 +133,8 @@ class JobLife {
   double ended_s_ = 0;     // when the last epoch ended
   bool recorded_ = false;  // no epoch of this controller yet, but one of an earlier
   double not_before_s_ = 0;
-  std::optional<double> started_s_;  // the first epoch of this controller
-  std::optional<BadNumbers> bad_;    // to be diagnosed by the next epoch
-  std::optional<Dispute> dispute_;   // to be settled by the next epoch
+  std::optional<BadNumbers> bad_;   // to be diagnosed by the next epoch
+  std::optional<Dispute> dispute_;  // to be settled by the next epoch
 };
 
 }  // namespace waferstream

@@ -19,6 +19,13 @@ struct JobRecord {
   JobMemory memory = {};
 };
 
+// How long a step took, of its slowest wafer.
+struct StepTimes {
+  double step_seconds = 0;
+  double exposed_fraction = 0;  // waited for a tile
+  double profile_seconds = 0;   // on the wafer profile; 0: unknown
+};
+
 // One committed step. Durable before any node is told.
 struct CommitRecord {
   std::string job_id;
@@ -27,6 +34,7 @@ struct CommitRecord {
   double norm = 0;
   double clip_factor = 1;
   double learning_rate = 0;
+  StepTimes times = {};  // measured: not the same when the step is done again
 };
 
 // The job goes back to a checkpoint: its commits from this step on are forgotten, to be made again.

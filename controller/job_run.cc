@@ -107,6 +107,7 @@ PrepareRequest JobRun::Prepare(int process) const {
   request.mutable_disputed()->Add(terms.disputed.begin(), terms.disputed.end());
   request.set_diagnose(terms.diagnose);
   *request.mutable_ancestors() = status_.ancestors();
+  request.set_kernel_isa(status_.kernel_isa());
   return request;
 }
 

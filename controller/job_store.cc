@@ -12,7 +12,7 @@
 namespace waferstream {
 namespace {
 
-constexpr uint64_t kSchemaVersion = 2;
+constexpr uint64_t kSchemaVersion = 3;
 
 // A JobStatus is kept as its wire bytes: fields may be added without touching the tables.
 constexpr const char* kLayout1 = R"sql(
@@ -56,6 +56,16 @@ constexpr const char* kLayout2 = R"sql(
   COMMIT;
 )sql";
 
+// How long steps took (0: not known), so that a job's speed is known after a restart.
+constexpr const char* kLayout3 = R"sql(
+  BEGIN IMMEDIATE;
+  ALTER TABLE commits ADD COLUMN step_seconds REAL NOT NULL DEFAULT 0;
+  ALTER TABLE commits ADD COLUMN exposed_fraction REAL NOT NULL DEFAULT 0;
+  ALTER TABLE commits ADD COLUMN profile_seconds REAL NOT NULL DEFAULT 0;
+  PRAGMA user_version = 3;
+  COMMIT;
+)sql";
+
 absl::Status Execute(sqlite3* database, const char* sql) {
   if (sqlite3_exec(database, sql, nullptr, nullptr, nullptr) == SQLITE_OK) return absl::OkStatus();
   return absl::UnavailableError(sqlite3_errmsg(database));
@@ -89,6 +99,7 @@ absl::Status JobStore::CreateTables() {
   const uint64_t found = version.Integer(0);
   if (found < 1) RETURN_IF_ERROR(Execute(database_, kLayout1));
   if (found < 2) RETURN_IF_ERROR(Execute(database_, kLayout2));
+  if (found < 3) RETURN_IF_ERROR(Execute(database_, kLayout3));
   if (found <= kSchemaVersion) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("has layout ", found, ", but this controller ", "knows ", kSchemaVersion));
@@ -124,13 +135,17 @@ absl::Status JobStore::Insert(const JobRecord& record) {
 }
 
 absl::Status JobStore::Insert(const CommitRecord& record) {
-  return SqliteStatement(database_, "INSERT OR REPLACE INTO commits VALUES (?, ?, ?, ?, ?, ?)")
+  return SqliteStatement(database_,
+                         "INSERT OR REPLACE INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
       .Bind(record.job_id)
       .Bind(record.step)
       .Bind(record.loss)
       .Bind(record.norm)
       .Bind(record.clip_factor)
       .Bind(record.learning_rate)
+      .Bind(record.times.step_seconds)
+      .Bind(record.times.exposed_fraction)
+      .Bind(record.times.profile_seconds)
       .Run();
 }
 
@@ -197,15 +212,21 @@ absl::StatusOr<std::vector<CommitRecord>> JobStore::LoadCommits(const std::strin
   absl::MutexLock lock(&mutex_);
   std::vector<CommitRecord> commits;
   SqliteStatement rows(database_,
-                       "SELECT step, loss, norm, clip_factor, learning_rate FROM commits "
-                       "WHERE job_id = ? AND step >= ? ORDER BY step");
+                       "SELECT step, loss, norm, clip_factor, learning_rate, step_seconds, "
+                       "exposed_fraction, profile_seconds FROM commits WHERE job_id = ? AND step "
+                       ">= ? ORDER BY step");
   rows.Bind(job_id).Bind(step_begin);
   while (true) {
     const absl::StatusOr<bool> more = rows.Step();
     if (!more.ok()) return At(path_, more.status());
     if (!*more) return commits;
-    commits.push_back(
-        {job_id, rows.Integer(0), rows.Real(1), rows.Real(2), rows.Real(3), rows.Real(4)});
+    commits.push_back({job_id,
+                       rows.Integer(0),
+                       rows.Real(1),
+                       rows.Real(2),
+                       rows.Real(3),
+                       rows.Real(4),
+                       {rows.Real(5), rows.Real(6), rows.Real(7)}});
   }
 }
 

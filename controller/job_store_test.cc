@@ -118,25 +118,33 @@ TEST_F(JobStoreTest, RefusesTheLayoutOfANewerController) {
   store_.reset();
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(path().c_str(), &database), SQLITE_OK);
-  sqlite3_exec(database, "PRAGMA user_version = 3", nullptr, nullptr, nullptr);
+  sqlite3_exec(database, "PRAGMA user_version = 4", nullptr, nullptr, nullptr);
   sqlite3_close(database);
   EXPECT_EQ(JobStore::Open(path()).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
-TEST_F(JobStoreTest, TakesUpTheLayoutBeforeIt) {
-  ASSERT_TRUE(store_->Write({Job(1, QUEUED)}).ok());
-  store_.reset();
-  sqlite3* database = nullptr;
-  ASSERT_EQ(sqlite3_open(path().c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database,
-                         "ALTER TABLE jobs DROP COLUMN memory; DROP TABLE cordons; "
-                         "PRAGMA user_version = 1",
-                         nullptr, nullptr, nullptr),
-            SQLITE_OK);
-  sqlite3_close(database);
-  Reopen();
-  EXPECT_EQ(store_->LoadJobs()->at(0).memory.members_size(), 0);
-  EXPECT_TRUE(store_->Write({CordonRecord{"a", true, true, "why"}}).ok());
+TEST_F(JobStoreTest, TakesUpTheLayoutsBeforeIt) {
+  const std::string to_layout_2 =
+      "ALTER TABLE commits DROP COLUMN step_seconds; "
+      "ALTER TABLE commits DROP COLUMN exposed_fraction; "
+      "ALTER TABLE commits DROP COLUMN profile_seconds; PRAGMA user_version = 2;";
+  const std::string to_layout_1 =
+      to_layout_2 +
+      "ALTER TABLE jobs DROP COLUMN memory; DROP TABLE cordons; PRAGMA user_version = 1";
+  for (const std::string& back : {to_layout_2, to_layout_1}) {
+    ASSERT_TRUE(store_->Write({Job(1, QUEUED), CommitRecord{"j-1", 0, 5.5, 1, 1, 1}}).ok());
+    store_.reset();
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(path().c_str(), &database), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(database, back.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+        << sqlite3_errmsg(database);
+    sqlite3_close(database);
+    Reopen();
+    EXPECT_EQ(store_->LoadJobs()->at(0).memory.members_size(), 0);
+    EXPECT_EQ(store_->LoadCommits("j-1", 0)->at(0).loss, 5.5);
+    EXPECT_EQ(store_->LoadCommits("j-1", 0)->at(0).times.step_seconds, 0);
+    EXPECT_TRUE(store_->Write({CordonRecord{"a", true, true, "why"}}).ok());
+  }
 }
 
 TEST_F(JobStoreTest, KeepsWhatRecoveryNeeds) {
@@ -144,7 +152,8 @@ TEST_F(JobStoreTest, KeepsWhatRecoveryNeeds) {
   job.memory.add_members()->set_node_id("m0");
   ASSERT_TRUE(store_->Write({job}).ok());
   for (uint64_t step = 0; step < 4; ++step) {
-    ASSERT_TRUE(store_->Write({CommitRecord{"j-1", step, 2.0 + step, 3, 0.5, 0.25}}).ok());
+    const StepTimes times = {.step_seconds = 4.0 + step, .exposed_fraction = 0.125};
+    ASSERT_TRUE(store_->Write({CommitRecord{"j-1", step, 2.0 + step, 3, 0.5, 0.25, times}}).ok());
   }
   ASSERT_TRUE(store_->Write({CordonRecord{"a", true, true, "why"}, CordonRecord{"b", true}}).ok());
   ASSERT_TRUE(store_->Write({CordonRecord{"b", false}}).ok());
@@ -156,6 +165,8 @@ TEST_F(JobStoreTest, KeepsWhatRecoveryNeeds) {
   EXPECT_EQ(commits[1].step, 3u);
   EXPECT_EQ(commits[1].loss, 5);
   EXPECT_EQ(commits[1].clip_factor, 0.5);
+  EXPECT_EQ(commits[1].times.step_seconds, 7);
+  EXPECT_EQ(commits[1].times.exposed_fraction, 0.125);
   const auto cordons = *store_->LoadCordons();
   ASSERT_EQ(cordons.size(), 1u);
   EXPECT_TRUE(cordons[0].node_id == "a" && cordons[0].draining && cordons[0].note == "why");

@@ -65,6 +65,24 @@ const Ids& WafersOfOneIsa(const MemberNeeds& needs, const Candidates& candidates
   return *best;
 }
 
+// Wafers of another kind than the job's that could do the work, if it were not for that.
+int Unlike(const MemberNeeds& needs, const Candidates& candidates, std::string& isa) {
+  size_t most = 0;
+  for (const auto& [other, ids] : candidates.wafers) {
+    if (other == needs.kernel_isa || ids.size() <= most) continue;
+    most = ids.size();
+    isa = other;
+  }
+  return static_cast<int>(most);
+}
+
+bool HasWafer(const NodeTable& table, const std::string& isa) {
+  return std::any_of(table.nodes().begin(), table.nodes().end(), [&](const auto& entry) {
+    const KnownNode& node = entry.second;
+    return node.info.role() == WAFER && !node.lost && node.info.kernel_isa() == isa;
+  });
+}
+
 struct Bounds {
   int least;
   int most;
@@ -281,6 +299,16 @@ absl::StatusOr<Membership> Choose(const MemberNeeds& needs, const NodeTable& nod
   Require(next.placed.size(), BoundsOf(MEMORYX, needs).least, MEMORYX, missing);
   Require(candidates.swarmx.size(), swarmx.least, SWARMX, missing);
   Require(wafers.size(), of_wafers.least, WAFER, missing);
+  std::string other;
+  if (!needs.kernel_isa.empty() && static_cast<int>(wafers.size()) < of_wafers.least &&
+      Unlike(needs, candidates, other) >= of_wafers.least && (needs.may_load || !needs.begun) &&
+      !HasWafer(nodes, needs.kernel_isa)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("kernel_isa: the job was computed with ", needs.kernel_isa,
+                     ", and the wafer nodes here compute with ", other,
+                     "; `--accept kernel_isa` of run and submit goes on from a checkpoint with "
+                     "those"));
+  }
   if (!missing.empty()) {
     const bool mixed =
         candidates.wafers.size() > 1 && static_cast<int>(wafers.size()) < of_wafers.least;

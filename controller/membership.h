@@ -44,7 +44,8 @@ struct MemberNeeds {
 
 // Deterministic in its arguments. All wafers compute with one kernel_isa, because the job's numbers
 // depend on it; of several that would do, the one with the most nodes is taken.
-// UNAVAILABLE: the reason to wait, e.g. "waiting for 2 more wafer nodes".
+// UNAVAILABLE: the reason to wait, e.g. "waiting for 2 more wafer nodes". FAILED_PRECONDITION,
+// naming both: there are wafers enough, but none that computes with the job's kernel_isa.
 absl::StatusOr<Membership> ChooseMembers(const MemberNeeds& needs, const NodeTable& nodes);
 
 // Whether an epoch with `next` instead of `now` would be worth its price: it has nodes that `now`

@@ -1,6 +1,7 @@
 #include "controller/run_statistics.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace waferstream {
 
@@ -40,16 +41,21 @@ void RunStatistics::AddTraffic(const std::string& node_id, Role role,
   *traffic.mutable_counters() = totals;
 }
 
-void RunStatistics::EndStep() {
-  step_seconds_.Add(step_.step_seconds);
-  profile_seconds_.Add(step_.profile_seconds);
+StepTimes RunStatistics::EndStep() {
+  const StepTimes times = std::exchange(step_, StepTimes());
+  AddStep(times);
+  return times;
+}
+
+void RunStatistics::AddStep(const StepTimes& times) {
+  step_seconds_.Add(times.step_seconds);
+  profile_seconds_.Add(times.profile_seconds);
   if (steps_ended_ == 0) {
-    first_exposed_ = step_.exposed_fraction;
+    first_exposed_ = times.exposed_fraction;
   } else {
-    exposed_fraction_.Add(step_.exposed_fraction);
+    exposed_fraction_.Add(times.exposed_fraction);
   }
   ++steps_ended_;
-  step_ = Slowest();
 }
 
 void RunStatistics::Fill(uint64_t steps_left, JobStatus& status) const {

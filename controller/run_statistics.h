@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "controller/job_record.h"
 #include "proto/controller.pb.h"
 #include "proto/node.pb.h"
 
@@ -35,22 +36,20 @@ class RunStatistics {
   void AddWafer(const WaferStep& report);
   void AddTraffic(const std::string& node_id, Role role, const TrafficCounters& totals);
 
-  // All wafers have reported the step.
-  void EndStep();
+  // All wafers have reported the step: what it took.
+  StepTimes EndStep();
+
+  // A step that was committed before, under another controller perhaps. In order of step, and
+  // before any EndStep.
+  void AddStep(const StepTimes& times);
+  bool empty() const { return steps_ended_ == 0; }
 
   // Sets the fields of JobStatus that are measured. `steps_left` is for the time left.
   void Fill(uint64_t steps_left, JobStatus& status) const;
 
  private:
-  // The largest of any wafer: a step lasts as long as its slowest one.
-  struct Slowest {
-    double step_seconds = 0;
-    double exposed_fraction = 0;
-    double profile_seconds = 0;
-  };
-
   double tokens_per_step_;
-  Slowest step_;
+  StepTimes step_;            // so far: a step lasts as long as its slowest wafer
   double first_exposed_ = 0;  // exposed fraction of the first step
   RecentMedian step_seconds_;
   RecentMedian exposed_fraction_;  // without the run's first step, in which nothing is read ahead

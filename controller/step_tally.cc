@@ -112,8 +112,7 @@ absl::StatusOr<StepResult> StepTally::Result() const {
 
 ValidationTally::ValidationTally(const Plan& plan, uint64_t step)
     : step_(step),
-      tokens_(static_cast<double>(plan.validation_leaves) * plan.job.training().micro_batch() *
-              plan.job.model().context()),
+      tokens_(static_cast<double>(plan.validation_sequences) * plan.job.model().context()),
       losses_("micro-batch", plan.shape.wafers, plan.validation_leaves) {}
 
 absl::Status ValidationTally::Name(const absl::Status& status) const {

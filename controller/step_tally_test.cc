@@ -28,6 +28,7 @@ Plan SmallPlan() {
   plan.shape = {.wafers = 2, .memoryx = 2, .swarmx = 1};
   plan.leaves = 4;
   plan.validation_leaves = 3;
+  plan.validation_sequences = 5;
   plan.tiles.resize(6);
   return plan;
 }
@@ -192,7 +193,7 @@ TEST(ValidationTally, IsTheMeanOverTheValidationTokens) {
   EXPECT_FALSE(tally.complete());
   ASSERT_TRUE(tally.Add(0, Losses<WaferValidation>(9, {{0, 16}, {1, 32}})).ok());
   ASSERT_TRUE(tally.complete());
-  EXPECT_EQ(*tally.Result(), 96.0 / 48);
+  EXPECT_EQ(*tally.Result(), 96.0 / (5 * 8)) << "the last micro-batch has one sequence";
 }
 
 TEST(ValidationTally, NamesTheFirstPlaceThatIsNotFinite) {

@@ -137,13 +137,14 @@ absl::Status TrainingProgress::CommitIfComplete(RunTurn& turn) {
     bad_.what = std::string(result.status().message());
     return result.status();
   }
-  statistics_.EndStep();
+  const StepTimes times = statistics_.EndStep();
   committing_ = CommitRecord{.job_id = status_.job_id(),
                              .step = step_,
                              .loss = result->loss,
                              .norm = result->norm,
                              .clip_factor = result->clip_factor,
-                             .learning_rate = plan_.LearningRate(step_)};
+                             .learning_rate = plan_.LearningRate(step_),
+                             .times = times};
   turn.commit = committing_;
   return absl::OkStatus();
 }

@@ -1,6 +1,5 @@
 #include "data/sample_order.h"
 
-#include "base/philox.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -10,8 +9,8 @@ constexpr int kFeistelRounds = 6;
 
 }  // namespace
 
-SampleOrder::SampleOrder(Shuffle shuffle, uint64_t seed, int64_t samples)
-    : shuffle_(shuffle), seed_(seed), samples_(static_cast<uint64_t>(samples)) {
+SampleOrder::SampleOrder(Shuffle shuffle, uint64_t seed, int64_t samples, Purpose purpose)
+    : shuffle_(shuffle), seed_(seed), samples_(static_cast<uint64_t>(samples)), purpose_(purpose) {
   WS_CHECK(samples >= 1);
   while (samples_ > uint64_t{1} << (2 * half_bits_)) ++half_bits_;
 }
@@ -33,7 +32,7 @@ uint64_t SampleOrder::Permute(uint64_t position, uint64_t epoch) const {
   uint64_t left = position >> half_bits_;
   uint64_t right = position & mask;
   for (uint64_t round = 0; round < kFeistelRounds; ++round) {
-    const auto bits = Philox(seed_, Purpose::kShuffle, epoch, round << 32 | right);
+    const auto bits = Philox(seed_, purpose_, epoch, round << 32 | right);
     const uint64_t next = (left ^ bits[0]) & mask;
     left = right;
     right = next;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "base/philox.h"
 #include "proto/job.pb.h"
 
 namespace waferstream {
@@ -11,8 +12,8 @@ namespace waferstream {
 // Immutable; any thread.
 class SampleOrder {
  public:
-  // `samples` >= 1, as TokenFile::Samples counted them.
-  SampleOrder(Shuffle shuffle, uint64_t seed, int64_t samples);
+  // `samples` >= 1, as TokenFile::Samples counted them. Two purposes shuffle differently.
+  SampleOrder(Shuffle shuffle, uint64_t seed, int64_t samples, Purpose purpose = Purpose::kShuffle);
 
   // The sample, in [0, samples), that is the n-th of the job: n = step * global_batch + i.
   // SHUFFLE_NONE: n modulo samples. SHUFFLE_EPOCH: every run of `samples` consecutive n is a
@@ -25,6 +26,7 @@ class SampleOrder {
   const Shuffle shuffle_;
   const uint64_t seed_;
   const uint64_t samples_;
+  const Purpose purpose_;
   int half_bits_ = 1;  // of the Feistel network: 4^half_bits_ >= samples_
 };
 

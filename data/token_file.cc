@@ -1,13 +1,12 @@
 #include "data/token_file.h"
 
-#include <sys/mman.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
-#include <vector>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -23,6 +22,8 @@ static_assert(std::endian::native == std::endian::little, "tokens are read in pl
 constexpr int32_t kLlmcMagic = 20240520;
 constexpr int32_t kLlmcVersion = 1;  // later versions hold other token types
 constexpr size_t kLlmcHeaderBytes = 1024;
+// The header is in one chunk, and no token in two.
+static_assert(TokenFile::kChunkBytes >= kLlmcHeaderBytes && TokenFile::kChunkBytes % 2 == 0);
 
 int32_t ReadInt32(const std::byte* at) {
   int32_t value;
@@ -34,39 +35,104 @@ absl::Status FileError(const std::string& path, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
 }
 
+bool SameTime(const timespec& a, const timespec& b) {
+  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+bool Unwritten(const struct stat& a, const struct stat& b) {
+  return a.st_size == b.st_size && SameTime(a.st_mtim, b.st_mtim);
+}
+
+// The time of the last change of the inode is what nobody can set back.
+bool SameFile(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino && Unwritten(a, b) &&
+         SameTime(a.st_ctim, b.st_ctim);
+}
+
+// Bytes read, less than asked for only at the file's end; -1: errno.
+ssize_t ReadAt(int fd, size_t offset, std::span<std::byte> out) {
+  size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t n =
+        pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return n;
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+  }
+  return static_cast<ssize_t>(done);
+}
+
+uint32_t LargestOf(std::span<const std::byte> bytes, int token_bytes) {
+  uint32_t largest = 0;
+  if (token_bytes == 1) {
+    for (const std::byte b : bytes) largest = std::max(largest, static_cast<uint32_t>(b));
+    return largest;
+  }
+  for (size_t i = 0; i + 1 < bytes.size(); i += 2) {
+    uint16_t token;
+    std::memcpy(&token, &bytes[i], sizeof(token));
+    largest = std::max<uint32_t>(largest, token);
+  }
+  return largest;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(const std::string& path) {
   if (!absl::EndsWith(path, ".bin") && !absl::EndsWith(path, ".txt")) {
     return FileError(path, "a token file ends in .bin (uint16 tokens) or .txt (text)");
   }
-  const absl::StatusOr<Fd> fd = OpenRegularFile(path);
+  absl::StatusOr<Fd> fd = OpenRegularFile(path);
   if (!fd.ok()) return absl::InvalidArgumentError(fd.status().message());
   struct stat info;
   WS_CHECK(fstat(fd->get(), &info) == 0);
-  const size_t bytes = static_cast<size_t>(info.st_size);
-  if (bytes == 0) return FileError(path, "is empty");
-  void* mapped = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd->get(), 0);
-  if (mapped == MAP_FAILED) {
-    return FileError(path, absl::StrCat("cannot be mapped: ", strerror(errno)));
-  }
-  std::unique_ptr<TokenFile> file(
-      new TokenFile(path, static_cast<const std::byte*>(mapped), bytes));
-  RETURN_IF_ERROR(file->ReadFormat());
+  if (info.st_size == 0) return FileError(path, "is empty");
+  std::unique_ptr<TokenFile> file(new TokenFile(path, *std::move(fd), info));
+  RETURN_IF_ERROR(file->Scan());
   return file;
 }
 
-TokenFile::~TokenFile() { munmap(const_cast<std::byte*>(mapped_), bytes_); }
+TokenFile::TokenFile(std::string path, Fd fd, const struct stat& opened)
+    : path_(std::move(path)),
+      fd_(std::move(fd)),
+      opened_(opened),
+      bytes_(static_cast<size_t>(opened.st_size)) {}
 
 absl::Status TokenFile::Error(const std::string& what) const { return FileError(path_, what); }
 
-absl::Status TokenFile::ReadFormat() {
+absl::Status TokenFile::Scan() {
+  const size_t chunks = (bytes_ + kChunkBytes - 1) / kChunkBytes;
+  chunk_hashes_.reserve(chunks);
+  Hash128 whole;
+  std::vector<std::byte> chunk;
+  for (size_t i = 0; i < chunks; ++i) {
+    const absl::Status read = ReadChunk(i, chunk);
+    if (!read.ok()) return absl::InvalidArgumentError(read.message());
+    if (i == 0) RETURN_IF_ERROR(ReadFormat(chunk));
+    const std::span<const std::byte> tokens = std::span(chunk).subspan(i == 0 ? data_offset_ : 0);
+    largest_token_ = std::max(largest_token_, LargestOf(tokens, token_bytes_));
+    chunk_hashes_.push_back(Hash64(chunk.data(), chunk.size()));
+    whole.Update(chunk.data(), chunk.size());
+  }
+  struct stat now;
+  WS_CHECK(fstat(fd_.get(), &now) == 0);
+  if (!Unwritten(now, opened_)) return Error("was written to while it was read");
+  content_.set_bytes(bytes_);
+  content_.set_tokens(static_cast<uint64_t>(tokens_));
+  content_.set_xxh3_128(whole.Hex());
+  return absl::OkStatus();
+}
+
+absl::Status TokenFile::ReadFormat(std::span<const std::byte> head) {
   if (absl::EndsWith(path_, ".txt")) {
     token_bytes_ = 1;
     tokens_ = static_cast<int64_t>(bytes_);
     return absl::OkStatus();
   }
-  if (bytes_ >= sizeof(int32_t) && ReadInt32(mapped_) == kLlmcMagic) return ReadLlmcHeader();
+  if (bytes_ >= sizeof(int32_t) && ReadInt32(head.data()) == kLlmcMagic) {
+    return ReadLlmcHeader(head);
+  }
   if (bytes_ % 2 != 0) {
     return Error(absl::StrCat(bytes_, " bytes are an odd number; tokens are uint16"));
   }
@@ -74,13 +140,13 @@ absl::Status TokenFile::ReadFormat() {
   return absl::OkStatus();
 }
 
-absl::Status TokenFile::ReadLlmcHeader() {
+absl::Status TokenFile::ReadLlmcHeader(std::span<const std::byte> head) {
   if (bytes_ < kLlmcHeaderBytes) {
     return Error(absl::StrCat("is cut off inside its llm.c header: ", bytes_, " of ",
                               kLlmcHeaderBytes, " bytes"));
   }
-  const int32_t version = ReadInt32(mapped_ + 4);
-  const int32_t count = ReadInt32(mapped_ + 8);
+  const int32_t version = ReadInt32(head.data() + 4);
+  const int32_t count = ReadInt32(head.data() + 8);
   if (version != kLlmcVersion) {
     return Error(absl::StrCat("llm.c version ", version, "; only version 1 (uint16) is known"));
   }
@@ -94,31 +160,70 @@ absl::Status TokenFile::ReadLlmcHeader() {
   return absl::OkStatus();
 }
 
-void TokenFile::CopyTokens(int64_t first, std::span<uint16_t> out) const {
+bool TokenFile::IsAsOpened() const {
+  struct stat now;
+  return !disagreed_ && stat(path_.c_str(), &now) == 0 && SameFile(now, opened_);
+}
+
+absl::Status TokenFile::ReadChunk(size_t index, std::vector<std::byte>& chunk) const {
+  const size_t offset = index * kChunkBytes;
+  chunk.resize(std::min(kChunkBytes, bytes_ - offset));
+  const ssize_t n = ReadAt(fd_.get(), offset, chunk);
+  if (n < 0) {
+    return absl::DataLossError(
+        absl::StrCat(path_, ": cannot be read at byte ", offset, ": ", strerror(errno)));
+  }
+  if (static_cast<size_t>(n) == chunk.size()) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(path_, ": is shorter than the ", bytes_,
+                                          " bytes that it had when it was opened: byte ",
+                                          offset + static_cast<size_t>(n), " is missing"));
+}
+
+absl::Status TokenFile::ReadVerified(size_t index, std::vector<std::byte>& chunk) const {
+  absl::Status read = ReadChunk(index, chunk);
+  if (read.ok() && Hash64(chunk.data(), chunk.size()) != chunk_hashes_[index]) {
+    const size_t offset = index * kChunkBytes;
+    read = absl::DataLossError(absl::StrCat(path_, ": was changed while the job reads it: bytes ",
+                                            offset, " to ", offset + chunk.size(),
+                                            " are not those that it was opened with"));
+  }
+  if (!read.ok()) disagreed_ = true;
+  return read;
+}
+
+absl::Status TokenFile::CopyTokens(int64_t first, std::span<uint16_t> out) const {
   const int64_t count = static_cast<int64_t>(out.size());
   WS_CHECK(first >= 0 && first <= tokens_ && count <= tokens_ - first);
-  const std::byte* from = mapped_ + data_offset_ + first * token_bytes_;
-  if (token_bytes_ == 2) {
-    std::memcpy(out.data(), from, out.size_bytes());
-    return;
+  std::vector<std::byte> chunk;
+  size_t at = data_offset_ + static_cast<size_t>(first) * token_bytes_;
+  for (size_t done = 0; done < out.size();) {
+    RETURN_IF_ERROR(ReadVerified(at / kChunkBytes, chunk));
+    const std::span<const std::byte> here = std::span(chunk).subspan(at % kChunkBytes);
+    const size_t tokens = std::min(here.size() / token_bytes_, out.size() - done);
+    if (token_bytes_ == 2) {
+      std::memcpy(&out[done], here.data(), tokens * 2);
+    } else {
+      for (size_t i = 0; i < tokens; ++i) out[done + i] = static_cast<uint16_t>(here[i]);
+    }
+    done += tokens;
+    at += tokens * token_bytes_;
   }
-  for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<uint16_t>(from[i]);
+  return absl::OkStatus();
 }
 
 absl::Status TokenFile::CheckVocabulary(uint32_t vocab) const {
-  const uint32_t id_max = token_bytes_ == 1 ? 0xFF : 0xFFFF;
-  if (vocab > id_max) return absl::OkStatus();  // no token of this width can offend
-  std::vector<uint16_t> chunk(1 << 16);
-  for (int64_t first = 0; first < tokens_; first += static_cast<int64_t>(chunk.size())) {
-    chunk.resize(std::min<int64_t>(static_cast<int64_t>(chunk.size()), tokens_ - first));
-    CopyTokens(first, chunk);
-    for (size_t i = 0; i < chunk.size(); ++i) {
-      if (chunk[i] < vocab) continue;
-      return Error(absl::StrCat("token ", first + static_cast<int64_t>(i), " is ", chunk[i],
+  if (largest_token_ < vocab) return absl::OkStatus();
+  std::vector<uint16_t> some(kChunkBytes / 2);
+  for (int64_t first = 0; first < tokens_; first += static_cast<int64_t>(some.size())) {
+    some.resize(std::min<int64_t>(static_cast<int64_t>(some.size()), tokens_ - first));
+    RETURN_IF_ERROR(CopyTokens(first, some));
+    for (size_t i = 0; i < some.size(); ++i) {
+      if (some[i] < vocab) continue;
+      return Error(absl::StrCat("token ", first + static_cast<int64_t>(i), " is ", some[i],
                                 "; the model's vocab is ", vocab));
     }
   }
-  return absl::OkStatus();
+  WS_CHECK(false && "the largest token is somewhere");
 }
 
 absl::StatusOr<int64_t> TokenFile::Samples(uint32_t context) const {
@@ -129,14 +234,6 @@ absl::StatusOr<int64_t> TokenFile::Samples(uint32_t context) const {
         absl::StrCat(tokens_, " tokens are too few for one sample of context ", context, " + 1"));
   }
   return samples;
-}
-
-uint64_t TokenFile::Fingerprint() const {
-  constexpr size_t half = kFingerprintBytesMax / 2;
-  const size_t head = std::min(bytes_, half);
-  const size_t tail = std::min(bytes_ - head, half);
-  const uint64_t parts[] = {bytes_, Hash64(mapped_, head), Hash64(mapped_ + bytes_ - tail, tail)};
-  return Hash64(parts, sizeof(parts));
 }
 
 }  // namespace waferstream

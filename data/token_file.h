@@ -1,41 +1,62 @@
-// A file of tokens, mapped into memory and read at random.
+// A file of tokens, read at random.
 //
 //   name.bin   little-endian uint16 tokens; with llm.c's 1024-byte header (int32 magic 20240520,
 //              version 1, token count) or, when the first four bytes are not that magic, without
 //   name.txt   bytes; every byte is a token (the byte tokenizer, vocabulary 256)
 //
-// Opened once, then read-only: all methods may be called from any thread. The file must not be
-// shortened while it is open; touching a page that is gone is a bus error.
+// Open reads the file through once and keeps a hash of every kChunkBytes; from then on no byte is
+// handed out that is not the one that was there then. A file that is changed, shortened or taken
+// away meanwhile is an error of the read that meets it: never other tokens, never a signal.
+//
+// Opened once, then read-only: all methods may be called from any thread. Danger: reads block on
+// the disk.
 #pragma once
 
+#include <sys/stat.h>
+
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
-#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/fd.h"
+#include "proto/job.pb.h"
 
 namespace waferstream {
 
 class TokenFile {
  public:
-  // INVALID_ARGUMENT, one line naming the file: missing, unreadable, empty, an odd number of bytes,
-  // a token count that is not the header's, an ending that is neither .bin nor .txt.
+  // What is read and checked together. A sample touches one or two; the table of hashes takes
+  // sizeof(uint64_t) / kChunkBytes of the file's size.
+  static constexpr size_t kChunkBytes = size_t{16} << 10;
+
+  // INVALID_ARGUMENT, one line naming the file: missing, unreadable, empty, no regular file, an odd
+  // number of bytes, a token count that is not the header's, an ending that is neither .bin nor
+  // .txt, or written to while it was read.
   static absl::StatusOr<std::unique_ptr<TokenFile>> Open(const std::string& path);
-  ~TokenFile();
   TokenFile(const TokenFile&) = delete;
   TokenFile& operator=(const TokenFile&) = delete;
 
+  const std::string& path() const { return path_; }
   // Tokens in the file.
   int64_t size() const { return tokens_; }
+  // Names what was in the file when it was opened.
+  const DataContent& content() const { return content_; }
 
-  // Copies tokens [first, first + out.size()), which must exist.
-  void CopyTokens(int64_t first, std::span<uint16_t> out) const;
+  // Whether the path still leads to the file as it was when it was opened: by its identity, size
+  // and times, without reading it. False for good once a read met something else.
+  bool IsAsOpened() const;
 
-  // Reads every token once. INVALID_ARGUMENT: one is not below `vocab`; names the first.
+  // Copies tokens [first, first + out.size()), which must exist. DATA_LOSS, one line naming file
+  // and place: they cannot be read, or are no longer those that were there.
+  absl::Status CopyTokens(int64_t first, std::span<uint16_t> out) const;
+
+  // INVALID_ARGUMENT: some token is not below `vocab`; names the first. DATA_LOSS: as CopyTokens.
   absl::Status CheckVocabulary(uint32_t vocab) const;
 
   // Samples of `context` tokens, floor((size - 1) / context): sample k is the tokens
@@ -43,25 +64,28 @@ class TokenFile {
   // INVALID_ARGUMENT: there is not one.
   absl::StatusOr<int64_t> Samples(uint32_t context) const;
 
-  // Names the content: XXH3-64 over the file's size and the hashes of its head and tail of
-  // kFingerprintBytesMax / 2 each. That is every byte of a file up to kFingerprintBytesMax; a
-  // larger one is named by its size and ends, so that naming it takes no longer.
-  uint64_t Fingerprint() const;
-  static constexpr size_t kFingerprintBytesMax = size_t{64} << 20;
-
  private:
-  TokenFile(std::string path, const std::byte* mapped, size_t bytes)
-      : path_(std::move(path)), mapped_(mapped), bytes_(bytes) {}
-  absl::Status ReadFormat();
-  absl::Status ReadLlmcHeader();
+  TokenFile(std::string path, Fd fd, const struct stat& opened);
+  // Reads everything once: the format, the hashes, the largest token.
+  absl::Status Scan();
+  absl::Status ReadFormat(std::span<const std::byte> head);
+  absl::Status ReadLlmcHeader(std::span<const std::byte> head);
+  // Chunk `index` as it is now, and checked against the table.
+  absl::Status ReadChunk(size_t index, std::vector<std::byte>& chunk) const;
+  absl::Status ReadVerified(size_t index, std::vector<std::byte>& chunk) const;
   absl::Status Error(const std::string& what) const;
 
   const std::string path_;
-  const std::byte* const mapped_;
+  const Fd fd_;
+  const struct stat opened_;
   const size_t bytes_;
   size_t data_offset_ = 0;  // of the first token
   int token_bytes_ = 2;
   int64_t tokens_ = 0;
+  uint32_t largest_token_ = 0;
+  std::vector<uint64_t> chunk_hashes_;
+  DataContent content_;
+  mutable std::atomic<bool> disagreed_ = false;
 };
 
 }  // namespace waferstream

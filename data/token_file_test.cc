@@ -4,9 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -32,7 +34,7 @@ std::string LlmcHeader(int32_t version, int32_t count) {
 
 std::vector<uint16_t> ReadAll(const TokenFile& file) {
   std::vector<uint16_t> ids(file.size());
-  file.CopyTokens(0, ids);
+  EXPECT_TRUE(file.CopyTokens(0, ids).ok());
   return ids;
 }
 
@@ -51,9 +53,9 @@ TEST(TokenFileTest, ReadsTheThreeFormats) {
 TEST(TokenFileTest, CopiesFromTheMiddle) {
   const auto file = *TokenFile::Open(Write("middle.bin", Tokens({1, 2, 3, 4, 5})));
   std::vector<uint16_t> two(2);
-  file->CopyTokens(3, two);
+  EXPECT_TRUE(file->CopyTokens(3, two).ok());
   EXPECT_EQ(two, (std::vector<uint16_t>{4, 5}));
-  EXPECT_DEATH(file->CopyTokens(4, two), "count <= tokens_ - first");
+  EXPECT_DEATH(file->CopyTokens(4, two).IgnoreError(), "count <= tokens_ - first");
 }
 
 TEST(TokenFileTest, RefusesWithOneLineThatNamesTheFile) {
@@ -80,6 +82,87 @@ TEST(TokenFileTest, RefusesWithOneLineThatNamesTheFile) {
     EXPECT_EQ(error.find(c.path), 0u) << error;
     EXPECT_EQ(error.find('\n'), std::string::npos) << error;
   }
+}
+
+// Three chunks and a bit, in each format: every place where one begins or ends.
+TEST(TokenFileTest, CopiesAcrossChunks) {
+  std::vector<uint16_t> ids(3 * TokenFile::kChunkBytes / 2 + 5);
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<uint16_t>(i * 7919);
+  std::string text(3 * TokenFile::kChunkBytes + 5, '\0');
+  for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 31);
+  for (const std::string& path :
+       {Write("chunks.bin", Tokens(ids)),
+        Write("chunks_llmc.bin", LlmcHeader(1, static_cast<int32_t>(ids.size())) + Tokens(ids)),
+        Write("chunks.txt", text)}) {
+    const auto file = *TokenFile::Open(path);
+    const std::vector<uint16_t> all = ReadAll(*file);
+    if (path.back() == 'n') {
+      EXPECT_EQ(all, ids);
+    }
+    std::vector<uint16_t> some(TokenFile::kChunkBytes / 2 + 3);
+    for (int64_t first = 0; first + static_cast<int64_t>(some.size()) <= file->size();
+         first += 509) {
+      ASSERT_TRUE(file->CopyTokens(first, some).ok());
+      ASSERT_TRUE(std::equal(some.begin(), some.end(), all.begin() + first)) << path << first;
+    }
+  }
+}
+
+TEST(TokenFileTest, AFileThatIsNoLongerWhatItWasIsAnErrorOfTheReadThatMeetsIt) {
+  struct Case {
+    const char* how;
+    std::function<void(const std::string& path)> spoil;
+    const char* what;
+  };
+  const size_t second = TokenFile::kChunkBytes + 100;
+  const auto overwrite = [](const std::string& path, size_t at) {
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put('\x55');
+  };
+  const std::vector<Case> cases = {
+      {"a byte", [&](auto& path) { overwrite(path, second); },
+       "was changed while the job reads it: bytes 16384 to 32768"},
+      {"the end", [&](auto& path) { std::filesystem::resize_file(path, second); },
+       "is shorter than the 49152 bytes that it had when it was opened: byte 16484 is"},
+      {"all", [&](auto& path) { std::filesystem::resize_file(path, 0); }, "byte 16384 is missing"},
+      {"all, and longer",
+       [&](auto& path) { std::ofstream(path, std::ios::binary) << std::string(100'000, 'x'); },
+       "was changed while the job reads it"},
+  };
+  for (const Case& c : cases) {
+    const std::string path = Write("spoilt.bin", std::string(3 * TokenFile::kChunkBytes, '\1'));
+    const auto file = *TokenFile::Open(path);
+    EXPECT_TRUE(file->IsAsOpened());
+    c.spoil(path);
+    EXPECT_FALSE(file->IsAsOpened()) << c.how;
+    std::vector<uint16_t> tokens(10);
+    const absl::Status read = file->CopyTokens(TokenFile::kChunkBytes / 2 + 50, tokens);
+    EXPECT_EQ(read.code(), absl::StatusCode::kDataLoss) << c.how;
+    EXPECT_NE(read.message().find(c.what), std::string::npos) << c.how << ": " << read.message();
+    EXPECT_EQ(read.message().find(path), 0u) << read.message();
+  }
+}
+
+// An editor writes a new file and renames it: who has the old one open goes on with that.
+TEST(TokenFileTest, AFileThatIsReplacedStaysReadable) {
+  const std::string path = Write("replaced.txt", "old");
+  const auto file = *TokenFile::Open(path);
+  std::filesystem::rename(Write("new.txt", "new"), path);
+  EXPECT_FALSE(file->IsAsOpened());
+  EXPECT_EQ(ReadAll(*file), (std::vector<uint16_t>{'o', 'l', 'd'}));
+}
+
+TEST(TokenFileTest, OnceAReadHasDisagreedItIsNotAsOpened) {
+  const std::string path = Write("healed.txt", "abc");
+  const auto file = *TokenFile::Open(path);
+  const auto times = std::filesystem::last_write_time(path);
+  Write("healed.txt", "abd");
+  std::vector<uint16_t> three(3);
+  EXPECT_FALSE(file->CopyTokens(0, three).ok());
+  Write("healed.txt", "abc");
+  std::filesystem::last_write_time(path, times);
+  EXPECT_FALSE(file->IsAsOpened());
 }
 
 // What else a path can lead to: base/regular_file_test.
@@ -113,13 +196,24 @@ TEST(TokenFileTest, CountsSamplesWithTheirLastTarget) {
       << error;
 }
 
-TEST(TokenFileTest, FingerprintNamesTheContent) {
-  const auto print = [](const std::string& bytes) {
-    return (*TokenFile::Open(Write("print.txt", bytes)))->Fingerprint();
+TEST(TokenFileTest, TheContentIsTheBytes) {
+  const auto content = [](const std::string& bytes) {
+    return (*TokenFile::Open(Write("content.txt", bytes)))->content();
   };
-  EXPECT_EQ(print("abc"), print("abc"));
-  EXPECT_NE(print("abc"), print("abd"));
-  EXPECT_NE(print("abc"), print("abcd"));
+  const DataContent abc = content("abc");
+  EXPECT_EQ(abc.bytes(), 3u);
+  EXPECT_EQ(abc.tokens(), 3u);
+  EXPECT_EQ(abc.xxh3_128(), "06b05ab6733a618578af5f94892f3950");  // of xxhsum -H2
+  EXPECT_EQ(content("abc").xxh3_128(), abc.xxh3_128());
+  EXPECT_NE(content("abd").xxh3_128(), abc.xxh3_128());
+  // Every byte counts, wherever it is in a file of many chunks.
+  std::string large(5 * TokenFile::kChunkBytes + 3, 'a');
+  const std::string before = content(large).xxh3_128();
+  for (size_t at = 7; at < large.size(); at += TokenFile::kChunkBytes) {
+    large[at] = 'b';
+    EXPECT_NE(content(large).xxh3_128(), before) << at;
+    large[at] = 'a';
+  }
 }
 
 }  // namespace

@@ -76,7 +76,7 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
     sink = std::make_unique<PartialCheckpoint>(disk_, plan, epoch);
     if (place.process == 0) {
       RETURN_IF_ERROR(TakeFolder(request, epoch));
-      sealing_ = SealingJob{plan.job, epoch, {}, std::move(format)};
+      sealing_ = SealingJob{plan.job, epoch, {}, std::move(format), request.kernel_isa()};
       sealing_->ancestors.assign(request.ancestors().begin(), request.ancestors().end());
     }
   }
@@ -121,6 +121,7 @@ absl::StatusOr<SealReply> MemoryxRole::Seal(const SealRequest& request) {
   Manifest manifest;
   manifest.steps_done = request.steps_done();
   manifest.loss = request.loss();
+  manifest.kernel_isa = sealing_->kernel_isa;
   manifest.job = sealing_->job;
   manifest.ancestors = sealing_->ancestors;
   ASSIGN_OR_RETURN(const SealedCheckpoint sealed,

@@ -41,6 +41,7 @@ class MemoryxRole final : public NodeRole {
     WriterEpoch epoch;
     std::vector<std::string> ancestors;
     CheckpointFormat format;
+    std::string kernel_isa;
   };
 
   // Makes checkpoint.dir the job's and the epoch's. INVALID_ARGUMENT: it is another job's, or

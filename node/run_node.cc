@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/host_port.h"
+#include "base/version.h"
 #include "node/controller_link.h"
 #include "node/node_service.h"
 #include "node/node_shell.h"
@@ -121,6 +122,7 @@ RegisterRequest Registration(const Flags& flags, const NodeRole& role, uint16_t 
   me.set_control_port(control_port);
   me.set_fabric_port(flags.advertise_fabric_port ? flags.advertise_fabric_port : fabric_port);
   me.set_protocol_version(kProtocolVersion);
+  me.set_build(kVersion);
   me.set_kernel_isa(role.kernel_isa());
   me.set_incarnation(static_cast<uint64_t>(absl::GetCurrentTimeNanos()));
   return me;

@@ -302,9 +302,38 @@ TEST(Due, TheLastStepAlwaysIs) {
     EXPECT_EQ(plan.ValidationDue(done), done == 3 || done == 6 || done == 7) << done;
     EXPECT_EQ(plan.CheckpointDue(done), done == 7) << done;
   }
-  EXPECT_EQ(plan.validation_leaves, 8 * plan.leaves);
   job.mutable_training()->set_validate_every(0);
   EXPECT_FALSE(MustCompile(job, {}).ValidationDue(7));
+}
+
+// How large the validation is follows from the file and from what is asked, not from the batch.
+TEST(Validation, EverySequenceOnce) {
+  JobSpec job = TestJob();
+  job.mutable_training()->set_validate_every(3);
+  job.mutable_training()->set_micro_batch(4);
+  job.mutable_data()->set_validation("v.bin");
+  const auto sizes = [&](uint64_t tokens, uint64_t asked) {
+    job.mutable_data()->mutable_validation_content()->set_tokens(tokens);
+    job.mutable_data()->set_validation_sequences(asked);
+    const Plan plan = MustCompile(job, {});
+    return std::pair<int64_t, int>(plan.validation_sequences, plan.validation_leaves);
+  };
+  const uint64_t context = job.model().context();
+  for (const uint32_t global_batch : {4u, 8u, 64u}) {
+    job.mutable_training()->set_global_batch(global_batch);
+    EXPECT_EQ(sizes(9 * context + 1, 0), std::pair(int64_t{9}, 3));
+    EXPECT_EQ(sizes(9 * context, 0), std::pair(int64_t{8}, 2));
+    EXPECT_EQ(sizes(9 * context + 1, 9), std::pair(int64_t{9}, 3));
+    EXPECT_EQ(sizes(9 * context + 1, 1), std::pair(int64_t{1}, 1));
+  }
+  job.mutable_data()->set_validation_sequences(10);
+  const absl::Status refused = Compile(job, {}).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refused.message(),
+            "data.validation_sequences: 10, but v.bin has 9 sequences of context 16");
+  job.mutable_data()->set_validation_sequences(0);
+  job.mutable_data()->mutable_validation_content()->set_tokens(uint64_t{1} << 40);
+  EXPECT_TRUE(absl::StrContains(Compile(job, {}).status().message(), "more than 262144"));
 }
 
 // A trillion parameters in a million tiles on a thousand wafers.

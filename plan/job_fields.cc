@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
+#include "google/protobuf/reflection.h"
 
 namespace waferstream {
 namespace {
@@ -92,6 +93,14 @@ std::string TextIn(const JobSpec& job, absl::string_view field) {
   return holder.GetReflection()->GetString(holder, FieldOf(holder, names.back()));
 }
 
+std::vector<std::string> TextsIn(const JobSpec& job, absl::string_view field) {
+  const std::vector<std::string> names = Names(field);
+  const Message& holder = HolderOf(job, names);
+  const auto texts = holder.GetReflection()->GetRepeatedFieldRef<std::string>(
+      holder, FieldOf(holder, names.back()));
+  return {texts.begin(), texts.end()};
+}
+
 void SetReal(JobSpec& job, absl::string_view field, double value) {
   const std::vector<std::string> names = Names(field);
   Message& holder = MutableHolderOf(job, names);
@@ -121,6 +130,15 @@ void SetText(JobSpec& job, absl::string_view field, std::string value) {
   const std::vector<std::string> names = Names(field);
   Message& holder = MutableHolderOf(job, names);
   holder.GetReflection()->SetString(&holder, FieldOf(holder, names.back()), std::move(value));
+}
+
+void SetTexts(JobSpec& job, absl::string_view field, const std::vector<std::string>& values) {
+  const std::vector<std::string> names = Names(field);
+  Message& holder = MutableHolderOf(job, names);
+  const auto texts = holder.GetReflection()->GetMutableRepeatedFieldRef<std::string>(
+      &holder, FieldOf(holder, names.back()));
+  texts.Clear();
+  for (const std::string& value : values) texts.Add(value);
 }
 
 }  // namespace waferstream

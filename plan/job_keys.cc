@@ -35,6 +35,7 @@ constexpr JobKey kKeys[] = {
 
     {.path = "data.train", .kind = kPath, .required = true},
     {.path = "data.validation", .kind = kPath},
+    {.path = "data.validation_sequences", .kind = kWhole, .fallback = "0", .high = kCountMax},
     {.path = "data.shuffle", .kind = kWord, .fallback = "none", .words = "none|epoch"},
 
     {.path = "training.steps", .kind = kWhole, .required = true, .low = 1, .high = kCountMax},
@@ -116,6 +117,8 @@ constexpr JobKey kKeys[] = {
     {.path = "checkpoint.keep", .kind = kWhole, .fallback = "3", .low = 1, .high = kCountMax},
     {.path = "checkpoint.dir"},
     {.path = "checkpoint.from"},
+    // Which keys there are to accept is known in plan/dependencies.cc.
+    {.path = "checkpoint.accept", .kind = kTextList},
 };
 
 constexpr absl::string_view kOptionalSections[] = {

@@ -23,6 +23,7 @@ enum class KeyKind {
   kBytes,     // a whole number with B, KiB, MiB, GiB, KB, MB, GB
   kReal,
   kRealPair,  // [a, b], into the fields `field`1 and `field`2
+  kTextList,  // [a, b, ...], or one text
 };
 
 struct JobKey {

@@ -149,10 +149,27 @@ bool IsUtf8(absl::string_view text) {
   return true;
 }
 
-absl::Status SetTextFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& job) {
-  ASSIGN_OR_RETURN(const std::string text, Scalar(key, value, true));
+absl::StatusOr<std::string> Utf8Scalar(const JobKey& key, const YAML::Node& value) {
+  ASSIGN_OR_RETURN(std::string text, Scalar(key, value, true));
   // A message with other bytes in it would be refused by whoever receives it.
-  if (!IsUtf8(text)) return absl::InvalidArgumentError(absl::StrCat(key.path, ": is not UTF-8"));
+  if (IsUtf8(text)) return text;
+  return absl::InvalidArgumentError(absl::StrCat(key.path, ": is not UTF-8"));
+}
+
+absl::Status SetTextListFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& job) {
+  std::vector<std::string> texts;
+  if (!value.IsSequence()) {
+    ASSIGN_OR_RETURN(texts.emplace_back(), Utf8Scalar(key, value));
+  }
+  for (size_t i = 0; value.IsSequence() && i < value.size(); ++i) {
+    ASSIGN_OR_RETURN(texts.emplace_back(), Utf8Scalar(key, value[i]));
+  }
+  SetTexts(job, key.Field(), texts);
+  return absl::OkStatus();
+}
+
+absl::Status SetTextFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& job) {
+  ASSIGN_OR_RETURN(const std::string text, Utf8Scalar(key, value));
   if (text.empty() && key.required) {
     return absl::InvalidArgumentError(absl::StrCat(key.path, ": has no value"));
   }
@@ -184,6 +201,8 @@ absl::Status SetFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& jo
       return SetWholeFromYaml(key, value, job);
     case KeyKind::kRealPair:
       return SetPairFromYaml(key, value, job);
+    case KeyKind::kTextList:
+      return SetTextListFromYaml(key, value, job);
     case KeyKind::kReal: {
       ASSIGN_OR_RETURN(const double number, RealFromYaml(key, value));
       SetReal(job, key.Field(), number);
@@ -219,6 +238,12 @@ YAML::Node AsYaml(const JobKey& key, const JobSpec& job) {
       }
       pair.SetStyle(YAML::EmitterStyle::Flow);
       return pair;
+    }
+    case KeyKind::kTextList: {
+      YAML::Node list(YAML::NodeType::Sequence);
+      for (const std::string& text : TextsIn(job, key.Field())) list.push_back(text);
+      list.SetStyle(YAML::EmitterStyle::Flow);
+      return list;
     }
   }
   WS_CHECK(false && "unknown KeyKind");

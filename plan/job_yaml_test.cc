@@ -75,6 +75,7 @@ TEST(JobYaml, WhatIsWrittenReadsBackEqual) {
            {"training.schedule=constant", "training.recompute=full", "model.tied=false"},
            {"name=\"yes: a, b # c\"", "checkpoint.dir='null'",
             "training.seed=18446744073709551615"},
+           {"checkpoint.accept=[training.clip, build]", "data.validation_sequences=5"},
        }) {
     const JobSpec job = MustParse(kAusten, overrides);
     const JobSpec again = MustParse(ToYaml(job));
@@ -93,6 +94,18 @@ TEST(JobYaml, OverridesReplaceWhatTheFileSays) {
   EXPECT_TRUE(job.training().optimizer().has_sgd());
   EXPECT_FALSE(job.training().schedule().has_cosine());
   EXPECT_EQ(job.data().validation(), "");
+}
+
+TEST(JobYaml, AListMayBeOneText) {
+  EXPECT_EQ(MustParse(kAusten).checkpoint().accept_size(), 0);
+  const JobSpec one = MustParse(kAusten, {"checkpoint.accept=build"});
+  ASSERT_EQ(one.checkpoint().accept_size(), 1);
+  EXPECT_EQ(one.checkpoint().accept(0), "build");
+  const JobSpec two = MustParse(kAusten, {"checkpoint.accept=[build, training.clip]"});
+  ASSERT_EQ(two.checkpoint().accept_size(), 2);
+  EXPECT_EQ(two.checkpoint().accept(1), "training.clip");
+  EXPECT_EQ(RefusalOf(kAusten, {"checkpoint.accept=[{a: b}]"}),
+            "--set: checkpoint.accept: must be a single value");
 }
 
 TEST(JobYaml, ABareOverrideCanAddASection) {

@@ -92,6 +92,8 @@ struct Plan {
   int resident_max = 0;  // micro-batches of one wafer in one wave, at the most
   int verify_slots = 0;  // further ones, of other wafers, that it may check (plan/verify.h): 0 or 1
   int waves = 0;         // of a training step
+  int64_t validation_sequences =
+      0;  // of a validation; the last of its micro-batches may have fewer
   int validation_leaves = 0;
   int validation_waves = 0;
 

@@ -152,6 +152,7 @@ uint64_t Plan::Hash() const {
   for (int n : {leaves, resident_max, verify_slots, waves, validation_leaves, validation_waves}) {
     bytes.Add(n);
   }
+  bytes.Add(validation_sequences);
   bytes.AddList(tree_nodes);
   bytes.AddList(channels);
   for (size_t slot_bytes : tile_slot_bytes) bytes.Add(slot_bytes);

@@ -15,8 +15,6 @@
 namespace waferstream {
 namespace {
 
-// A validation takes this many global batches; the same sequences every time.
-constexpr int kValidationBatches = 8;
 constexpr uint64_t kDefaultTileElements = uint64_t{1} << 20;
 // A trillion parameters in tiles of a million take half of it. With the next ones: what a job
 // may make its plan allocate and try, whoever sent it.
@@ -76,6 +74,38 @@ absl::Status CheckBatch(const TrainingSpec& training) {
   return absl::InvalidArgumentError(
       absl::StrCat("training.micro_batch: ", training.micro_batch(), " makes ", leaves,
                    " micro-batches of a global batch, more than ", kLeavesMax));
+}
+
+bool Validates(const JobSpec& job) {
+  return !job.has_generate() && !job.data().validation().empty() &&
+         job.training().validate_every() > 0;
+}
+
+// Sequences of the job's validation: those that it asks for, or all that its file has. While nobody
+// has looked into the file (`waferctl plan`), as many as a global batch stand for all.
+absl::StatusOr<int64_t> ValidationSequences(const JobSpec& job) {
+  if (!Validates(job)) return 0;
+  const uint64_t tokens = job.data().validation_content().tokens();
+  const uint64_t asked = job.data().validation_sequences();
+  if (tokens == 0) return asked > 0 ? asked : job.training().global_batch();
+  const uint64_t all = (tokens - 1) / job.model().context();
+  if (asked <= all) return asked > 0 ? asked : all;
+  return absl::InvalidArgumentError(absl::StrCat("data.validation_sequences: ", asked, ", but ",
+                                                 job.data().validation(), " has ", all,
+                                                 " sequences of context ", job.model().context()));
+}
+
+absl::Status SizeValidation(Plan& plan) {
+  ASSIGN_OR_RETURN(plan.validation_sequences, ValidationSequences(plan.job));
+  const int64_t micro = plan.job.training().micro_batch();
+  const int64_t leaves = (plan.validation_sequences + micro - 1) / micro;
+  if (leaves > kValidationLeavesMax) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "data.validation_sequences: ", plan.validation_sequences, " sequences (0 means all) make ",
+        leaves, " micro-batches of ", micro, ", more than ", kValidationLeavesMax));
+  }
+  plan.validation_leaves = static_cast<int>(leaves);
+  return absl::OkStatus();
 }
 
 absl::Status CheckOptimizer(const TrainingSpec& training) {
@@ -191,9 +221,7 @@ absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) 
   plan.leaves = static_cast<int>(training.global_batch() / training.micro_batch());
   const bool verifies = !plan.is_generation() && training.verify() > 0 && shape.wafers > 1;
   plan.verify_slots = verifies ? 1 : 0;
-  const bool validates =
-      !plan.is_generation() && !job.data().validation().empty() && training.validate_every() > 0;
-  plan.validation_leaves = validates ? kValidationBatches * plan.leaves : 0;
+  RETURN_IF_ERROR(SizeValidation(plan));
   return plan;
 }
 

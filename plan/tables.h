@@ -10,6 +10,8 @@ namespace waferstream {
 
 // Micro-batches of a global batch. Planning takes time in their number.
 inline constexpr uint32_t kLeavesMax = 1 << 16;
+// The same of a validation. A wafer reports a dozen bytes of each, in one message.
+inline constexpr int64_t kValidationLeavesMax = 1 << 18;
 
 // A plan with job, shape, wire, parameters, tiles (shard and plane included), slot bytes, leaves
 // and validation_leaves. A generation gets the training section that its one leaf of one sequence

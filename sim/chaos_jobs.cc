@@ -14,6 +14,7 @@
 #include "base/philox.h"
 #include "base/status.h"
 #include "checkpoint/memory_disk.h"
+#include "data/job_data.h"
 #include "sim/inproc_cluster.h"
 
 namespace waferstream {
@@ -21,6 +22,7 @@ namespace {
 
 constexpr uint32_t kVocab = 24;
 constexpr uint32_t kContext = 8;
+constexpr uint32_t kValidationSequences = 128;  // eight of the largest global batches
 
 // A folder that goes with the process.
 class DataFolder {
@@ -30,7 +32,7 @@ class DataFolder {
     WS_CHECK(mkdtemp(name.data()) != nullptr);
     path_ = name;
     Write("train.bin", 60);
-    Write("validation.bin", 4);
+    Write("validation.bin", kValidationSequences);
   }
   ~DataFolder() {
     std::error_code ignored;
@@ -107,6 +109,7 @@ JobSpec ChaosJob(int variant) {
   training->set_steps(3 + static_cast<uint64_t>(variant) % 4);
   training->set_micro_batch(1 + static_cast<uint32_t>(variant) / 12);
   training->set_global_batch(training->micro_batch() * kMicroBatches[variant % 6]);
+  job.mutable_data()->set_validation_sequences(8 * training->global_batch());
   training->set_precision(variant % 5 < 3 ? F32 : BF16);
   training->set_seed(static_cast<uint64_t>(variant) + 1);
   training->set_clip(variant % 3 == 0 ? 0.0 : 1.0);
@@ -123,6 +126,7 @@ JobSpec ChaosJob(int variant) {
   cluster->mutable_wafer()->set_sram_bytes(1 << 20);
   cluster->mutable_wafer()->set_kernel_threads(1);
   job.mutable_checkpoint()->set_keep(1);
+  WS_CHECK(RecordContent(job).ok());
   return job;
 }
 

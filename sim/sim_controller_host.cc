@@ -79,8 +79,7 @@ RestoredState SimControllerHost::Restore() {
     if (status.state() == QUEUED) job.job = Admit(disk_, status.job());
     if (!IsFinal(status.state())) {
       if (auto claim = ClaimAgain(disk_, record)) claims_[status.job_id()] = std::move(claim);
-      const uint64_t last_checkpoint = std::max<uint64_t>(status.checkpoint_step(), 1);
-      auto commits = store_->LoadCommits(status.job_id(), last_checkpoint - 1);
+      auto commits = store_->LoadCommits(status.job_id(), JobLife::FirstCommitOf(status));
       WS_CHECK(commits.ok());
       job.commits = *std::move(commits);
     }

@@ -8,6 +8,7 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/layout.h"
 #include "checkpoint/posix_disk.h"
+#include "data/job_data.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "plan/job_yaml.h"
@@ -26,6 +27,7 @@ JobSpec GoldenJob(const std::string& name, Precision precision) {
   auto job = ReadJobFile(CaseFolder(name) + "job.yaml", {});
   EXPECT_TRUE(job.ok()) << job.status();
   job->mutable_training()->set_precision(precision);
+  EXPECT_TRUE(RecordContent(*job).ok());
   return *job;
 }
 

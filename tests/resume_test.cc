@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/go_on.h"
+#include "checkpoint/posix_disk.h"
 #include "tests/small_job.h"
 
 namespace waferstream {
@@ -44,6 +46,34 @@ TEST_P(ResumeTest, FromEveryStepOnEveryCluster) {
                 std::vector<double>(losses.begin() + static_cast<long>(step), losses.end()));
       EXPECT_EQ(resumed->outcome.validation_losses.back(), whole->outcome.validation_losses.back());
     }
+  }
+}
+
+// What a pause changed is in the checkpoints after it, and whoever goes on from one takes it over.
+TEST_P(ResumeTest, WithWhatAPauseHadChanged) {
+  JobSpec job = Job(EmptyFolder("amended"));
+  job.mutable_training()->set_precision(GetParam());
+  const JobSpec as_the_file_says = job;
+  Amendment* amendment = job.mutable_training()->add_amendments();
+  amendment->set_from_step(1);
+  amendment->set_lr(3e-3);
+  amendment->set_skip_batch(true);
+  const absl::StatusOr<InprocResult> whole = RunInproc(job, {.shape = {2, 2, 1}, .seed = 1});
+  ASSERT_TRUE(whole.ok()) << whole.status().message();
+  for (const uint64_t step : {2, 4}) {
+    const std::string from = job.checkpoint().dir() + "/step-00000" + std::to_string(step);
+    JobSpec rest = as_the_file_says;
+    rest.mutable_checkpoint()->set_dir(EmptyFolder("rest"));
+    rest.mutable_checkpoint()->set_from(from);
+    const auto run = [&](const JobSpec& spec) {
+      const auto result = RunInproc(spec, {.shape = {3, 1, 2}, .seed = 1, .start_step = step});
+      EXPECT_TRUE(result.ok()) << result.status();
+      return result->outcome.weights_hash;
+    };
+    const absl::StatusOr<GoingOn> going_on = GoOnFrom(rest, *ReadManifest(PosixDisk(), from));
+    ASSERT_TRUE(going_on.ok()) << going_on.status();
+    EXPECT_EQ(run(going_on->job), whole->outcome.weights_hash);
+    EXPECT_NE(run(rest), whole->outcome.weights_hash) << "the amendment matters";
   }
 }
 

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/philox.h"
+#include "data/job_data.h"
 #include "plan/test_job.h"
 
 namespace waferstream {
@@ -46,7 +47,8 @@ JobSpec SmallJob(int leaves) {
   model->set_context(kContext);
   model->set_ffn(96);
   job.mutable_data()->set_train(WriteTokens("train.bin", 40));
-  job.mutable_data()->set_validation(WriteTokens("validation.bin", 6));
+  // The last micro-batch of a validation has one sequence.
+  job.mutable_data()->set_validation(WriteTokens("validation.bin", 7));
   job.mutable_data()->set_shuffle(SHUFFLE_EPOCH);
   TrainingSpec* training = job.mutable_training();
   training->set_steps(3);
@@ -60,6 +62,7 @@ JobSpec SmallJob(int leaves) {
   cosine->set_warmup(1);
   cosine->set_min_lr(1e-3);
   job.mutable_cluster()->mutable_wafer()->set_sram_bytes(8 << 20);
+  EXPECT_TRUE(RecordContent(job).ok());
   return job;
 }
 

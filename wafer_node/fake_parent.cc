@@ -19,21 +19,26 @@ constexpr uint32_t kEpoch = 3;
 
 class TestTokens final : public TokenSource {
  public:
-  explicit TestTokens(const Plan& plan) : plan_(plan) {}
-  void CopyTraining(uint64_t n, int64_t context, int32_t* ids, int32_t* targets) override {
-    Copy(TestSequence(plan_, n, false), context, ids, targets);
+  TestTokens(const Plan& plan, uint64_t readable) : plan_(plan), readable_(readable) {}
+  absl::Status CopyTraining(uint64_t n, int64_t context, int32_t* ids, int32_t* targets) override {
+    return Copy(TestSequence(plan_, n, false), context, ids, targets);
   }
-  void CopyValidation(uint64_t n, int64_t context, int32_t* ids, int32_t* targets) override {
-    Copy(TestSequence(plan_, n, true), context, ids, targets);
+  absl::Status CopyValidation(uint64_t n, int64_t context, int32_t* ids,
+                              int32_t* targets) override {
+    return Copy(TestSequence(plan_, n, true), context, ids, targets);
   }
 
  private:
-  static void Copy(const std::vector<int32_t>& sequence, int64_t context, int32_t* ids,
-                   int32_t* targets) {
+  absl::Status Copy(const std::vector<int32_t>& sequence, int64_t context, int32_t* ids,
+                    int32_t* targets) {
+    if (readable_ == 0) return absl::DataLossError("train.bin: was changed");
+    --readable_;
     std::copy_n(sequence.begin(), context, ids);
     std::copy_n(sequence.begin() + 1, context, targets);
+    return absl::OkStatus();
   }
   const Plan& plan_;
+  uint64_t readable_;
 };
 
 }  // namespace
@@ -61,8 +66,8 @@ std::vector<int32_t> TestSequence(const Plan& plan, uint64_t n, bool validation)
   return tokens;
 }
 
-std::unique_ptr<TokenSource> MakeTestTokens(const Plan& plan) {
-  return std::make_unique<TestTokens>(plan);
+std::unique_ptr<TokenSource> MakeTestTokens(const Plan& plan, uint64_t readable) {
+  return std::make_unique<TestTokens>(plan, readable);
 }
 
 FakeParent::FakeParent(const Plan& plan, const TestWeights& weights, const Options& options)
@@ -79,7 +84,8 @@ FakeParent::FakeParent(const Plan& plan, const TestWeights& weights, const Optio
                               .diagnose = options.diagnose};
   std::unique_ptr<ComputeFaults> faults;
   if (options.flip.has_value()) faults = std::make_unique<BitFlips>(*options.flip);
-  core_ = std::make_unique<WaferCore>(plan, core, *std::move(arena), MakeTestTokens(plan),
+  core_ = std::make_unique<WaferCore>(plan, core, *std::move(arena),
+                                      MakeTestTokens(plan, options.readable_sequences),
                                       std::move(faults));
   for (const Channel& channel : plan.channels) {
     if (channel.down.role != WAFER || channel.down.process != options.wafer) continue;

@@ -29,7 +29,8 @@ TestWeights MakeWeights(const Plan& plan, uint64_t seed);
 
 // Sequence n has tokens (7 n^2 + 3 t n + 5 t + t^2) mod vocab; validation is shifted by one.
 std::vector<int32_t> TestSequence(const Plan& plan, uint64_t n, bool validation);
-std::unique_ptr<TokenSource> MakeTestTokens(const Plan& plan);
+// Fails after `readable` sequences, with "train.bin: was changed".
+std::unique_ptr<TokenSource> MakeTestTokens(const Plan& plan, uint64_t readable = UINT64_MAX);
 
 // Names one block that a wafer sent.
 struct BlockKey {
@@ -53,6 +54,8 @@ class FakeParent {
     std::optional<FaultSpec> flip = std::nullopt;  // what the machine does wrong
     // What every computation ends with, when not OK, in place of computing.
     absl::Status compute_status = {};
+    // After so many sequences the tokens cannot be read any more.
+    uint64_t readable_sequences = UINT64_MAX;
   };
   FakeParent(const Plan& plan, const TestWeights& weights, const Options& options);
 

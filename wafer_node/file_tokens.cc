@@ -4,26 +4,26 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 
 namespace waferstream {
 
-absl::StatusOr<FileTokens::Split> FileTokens::OpenSplit(const JobSpec& job, const std::string& path,
-                                                        Shuffle shuffle) {
-  Split split;
-  ASSIGN_OR_RETURN(split.file, TokenFile::Open(path));
-  RETURN_IF_ERROR(split.file->CheckVocabulary(job.model().vocab()));
-  ASSIGN_OR_RETURN(const int64_t samples, split.file->Samples(job.model().context()));
-  split.order = std::make_unique<SampleOrder>(shuffle, job.training().seed(), samples);
-  return split;
-}
-
-absl::StatusOr<std::unique_ptr<FileTokens>> FileTokens::Open(const JobSpec& job) {
-  ASSIGN_OR_RETURN(Split training, OpenSplit(job, job.data().train(), job.data().shuffle()));
-  Split validation;
-  if (!job.data().validation().empty()) {
-    // Validation is a measurement: always the same sequences, in the order of the file.
-    ASSIGN_OR_RETURN(validation, OpenSplit(job, job.data().validation(), SHUFFLE_NONE));
+absl::StatusOr<std::unique_ptr<FileTokens>> FileTokens::Open(const Plan& plan,
+                                                             OpenTokenFiles& files) {
+  ASSIGN_OR_RETURN(const JobData data, OpenRecorded(plan.job, files));
+  const uint64_t seed = plan.job.training().seed();
+  Split training, validation;
+  ASSIGN_OR_RETURN(const int64_t samples, data.train->Samples(plan.job.model().context()));
+  training.file = data.train;
+  training.order = std::make_unique<SampleOrder>(plan.job.data().shuffle(), seed, samples);
+  if (data.validation != nullptr) {
+    ASSIGN_OR_RETURN(const int64_t all, data.validation->Samples(plan.job.model().context()));
+    // Validation is a measurement: always the same sequences. All are taken in the file's order, a
+    // few from all over the file.
+    const Shuffle shuffle = plan.validation_sequences < all ? SHUFFLE_EPOCH : SHUFFLE_NONE;
+    validation.file = data.validation;
+    validation.order = std::make_unique<SampleOrder>(shuffle, seed, all, Purpose::kValidation);
   }
   return std::unique_ptr<FileTokens>(new FileTokens(std::move(training), std::move(validation)));
 }
@@ -31,20 +31,23 @@ absl::StatusOr<std::unique_ptr<FileTokens>> FileTokens::Open(const JobSpec& job)
 FileTokens::FileTokens(Split training, Split validation)
     : training_(std::move(training)), validation_(std::move(validation)) {}
 
-void FileTokens::CopyTraining(uint64_t n, int64_t context, int32_t* ids, int32_t* targets) {
-  Copy(training_, n, context, ids, targets);
+absl::Status FileTokens::CopyTraining(uint64_t n, int64_t context, int32_t* ids, int32_t* targets) {
+  return Copy("data.train", training_, n, context, ids, targets);
 }
 
-void FileTokens::CopyValidation(uint64_t n, int64_t context, int32_t* ids, int32_t* targets) {
-  Copy(validation_, n, context, ids, targets);
+absl::Status FileTokens::CopyValidation(uint64_t n, int64_t context, int32_t* ids,
+                                        int32_t* targets) {
+  return Copy("data.validation", validation_, n, context, ids, targets);
 }
 
-void FileTokens::Copy(const Split& split, uint64_t n, int64_t context, int32_t* ids,
-                      int32_t* targets) {
+absl::Status FileTokens::Copy(const char* field, const Split& split, uint64_t n, int64_t context,
+                              int32_t* ids, int32_t* targets) {
   sample_.resize(context + 1);
-  split.file->CopyTokens(split.order->At(n) * context, sample_);
+  const absl::Status read = split.file->CopyTokens(split.order->At(n) * context, sample_);
+  if (!read.ok()) return absl::Status(read.code(), absl::StrCat(field, ": ", read.message()));
   std::copy_n(sample_.begin(), context, ids);
   std::copy_n(sample_.begin() + 1, context, targets);
+  return absl::OkStatus();
 }
 
 }  // namespace waferstream

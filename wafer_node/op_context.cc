@@ -1,5 +1,7 @@
 #include "wafer_node/op_context.h"
 
+#include <algorithm>
+
 #include "base/status.h"
 #include "base/vector_math.h"
 #include "wafer_node/compute_faults.h"
@@ -10,6 +12,12 @@ namespace waferstream {
 const Tile& OpContext::tile() const {
   WS_CHECK(op().item >= 0);
   return plan.tiles[StreamOf(plan, wave.pass.kind)[op().item]];
+}
+
+int64_t OpContext::MeasuredTokens(int resident) const {
+  if (wave.pass.kind != PassKind::kValidation) return wave.tokens();
+  const int64_t before = int64_t{wave.LeafOf(resident)} * wave.sequences;
+  return std::min(wave.sequences, plan.validation_sequences - before) * wave.sequence_tokens;
 }
 
 void OpContext::ForRows(const RowUnit& unit) const {

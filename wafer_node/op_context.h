@@ -60,6 +60,10 @@ struct OpContext {
   int64_t ffn() const { return plan.job.model().ffn(); }
   int64_t heads() const { return plan.job.model().heads(); }
 
+  // Tokens of a micro-batch whose loss counts: all, but for the last one of a validation, which is
+  // filled up.
+  int64_t MeasuredTokens(int resident) const;
+
   // The tile that a streamed op works on, and its weights.
   const Tile& tile() const;
   const std::byte* weights() const { return in.tiles.back(); }

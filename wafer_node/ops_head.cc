@@ -152,7 +152,7 @@ void RunLoss(const OpContext& c) {
     FinishLoss(c.wave.tokens(), c.at.As<RowLoss>(SramBuffer::kRowLoss, r),
                c.at.As<float>(SramBuffer::kHeadLse, r), losses);
     double sum = 0;
-    for (int64_t t = 0; t < c.wave.tokens(); ++t) sum += losses[t];
+    for (int64_t t = 0; t < c.MeasuredTokens(r); ++t) sum += losses[t];
     c.results.loss_sums[r] = sum;
   });
 }

@@ -82,7 +82,7 @@ void WaferCore::BeginPass() {
   const bool first_step = pass_->step == options_.start_step;
   wave_ = MakeWave(plan_, *pass_, options_.wafer,
                    first_step ? options_.disputed : std::vector<uint32_t>{});
-  feeder_.Feed(wave_);
+  fed_ = feeder_.Feed(wave_);
   if (pass_->kind == PassKind::kBackward) wave_hashes_.Restart();
 }
 
@@ -117,6 +117,8 @@ void WaferCore::StartOp(const Op& op, Turn& turn) {
   clock_.ComputeBegins(turn.now_s);
   turn.actions.push_back(
       ComputeAction{Lane::kCompute, *running_, [this](Parallel& parallel) {
+                      // A wave without tokens ends with its first op, as an op that fails.
+                      RETURN_IF_ERROR(fed_);
                       WS_CHECK(parallel.threads() <= at_.Parts(SramBuffer::kWorkspace));
                       RunOp({plan_, at_, wave_, inputs_, results_, watchers_, parallel});
                       return absl::OkStatus();

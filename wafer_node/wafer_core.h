@@ -96,6 +96,7 @@ class WaferCore final : public RoleCore {
   std::optional<Pass> pass_;
   size_t op_ = 0;
   Wave wave_;
+  absl::Status fed_;                 // an error: the wave has no tokens
   std::optional<uint64_t> running_;  // id of the running computation
 
   OpInputs inputs_;  // of the running op

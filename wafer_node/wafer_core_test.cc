@@ -234,6 +234,48 @@ TEST(WaferCore, ValidationReportsTheLossOfEveryMicroBatch) {
   }
 }
 
+// Seven sequences in micro-batches of three: what fills the last one up does not count, and a wave
+// more or less changes no bit.
+TEST(WaferCore, AValidationCountsEverySequenceOnce) {
+  JobSpec job = Job();
+  job.mutable_data()->set_validation("validation.bin");
+  job.mutable_data()->set_validation_sequences(7);
+  job.mutable_training()->set_validate_every(1);
+  job.mutable_training()->set_micro_batch(3);
+  std::vector<double> first;
+  for (const uint32_t global_batch : {3u, 9u}) {
+    job.mutable_training()->set_global_batch(global_batch);
+    Rig rig(MustCompile(job));
+    rig.parent.Run();
+    const auto& sums = rig.parent.reports()[1].wafer_validation().loss_sum();
+    ASSERT_EQ(sums.size(), 3);
+    NaiveWeights naive;
+    for (size_t i = 0; i < rig.weights.size(); ++i) {
+      naive[rig.plan.parameters[i].name] = {rig.weights[i].begin(), rig.weights[i].end()};
+    }
+    const auto tokens = TestSequence(rig.plan, 6, /*validation=*/true);
+    EXPECT_NEAR(sums[2],
+                NaiveLoss(rig.plan.job.model(), naive, {tokens.begin(), tokens.end() - 1},
+                          {tokens.begin() + 1, tokens.end()}),
+                1e-4);
+    if (first.empty()) first.assign(sums.begin(), sums.end());
+    EXPECT_EQ(std::vector<double>(sums.begin(), sums.end()), first);
+  }
+}
+
+TEST(WaferCore, TokensThatCannotBeReadEndTheEpochWithTheirLine) {
+  for (const bool validation : {false, true}) {
+    JobSpec job = Job(2);
+    job.mutable_data()->set_validation("validation.bin");
+    job.mutable_training()->set_validate_every(1);
+    // 8 sequences of the first step, and 8 of the validation after it, can be read.
+    Rig rig(MustCompile(job), {.readable_sequences = validation ? 12u : 4u});
+    rig.parent.Run();
+    EXPECT_EQ(rig.parent.failure().message(), "train.bin: was changed");
+    EXPECT_EQ(rig.parent.reports().size(), validation ? 1u : 0u);
+  }
+}
+
 TEST(WaferCore, AnErrorOfTheComputationIsPassedOn) {
   const absl::Status lost = absl::InternalError("a kernel thread died");
   Rig rig(MustCompile(Job()), {.compute_status = lost});

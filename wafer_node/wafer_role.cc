@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/arena.h"
 #include "base/status.h"
 #include "wafer_node/file_tokens.h"
@@ -15,9 +16,16 @@ std::string WaferRole::kernel_isa() const { return KernelIsa(); }
 absl::StatusOr<std::unique_ptr<RoleCore>> WaferRole::Prepare(const PrepareRequest& request,
                                                              const Plan& plan,
                                                              PrepareReply* reply) {
+  if (!request.kernel_isa().empty() && request.kernel_isa() != kernel_isa()) {
+    return absl::FailedPreconditionError(absl::StrCat("kernel_isa: this node computes with ",
+                                                      kernel_isa(), ", the job with ",
+                                                      request.kernel_isa()));
+  }
+  if (request.job_id() != job_id_) files_.Forget();
+  job_id_ = request.job_id();
   std::unique_ptr<TokenSource> tokens;
   if (!plan.is_generation()) {
-    ASSIGN_OR_RETURN(tokens, FileTokens::Open(plan.job));
+    ASSIGN_OR_RETURN(tokens, FileTokens::Open(plan, files_));
   } else if (request.start_step() != 0) {
     // The tokens so far are nowhere but in the wafer that made them.
     return absl::FailedPreconditionError("a generation cannot start at a later token than 0");

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "data/job_data.h"
 #include "node/role.h"
 #include "wafer_node/compute_faults.h"
 
@@ -22,11 +23,14 @@ class WaferRole final : public NodeRole {
   Role kind() const override { return WAFER; }
   std::string kernel_isa() const override;
 
-  // Reserves the arena, opens and checks the data.
+  // Reserves the arena, opens and checks the data. The files stay open for the job's next epoch.
   absl::StatusOr<std::unique_ptr<RoleCore>> Prepare(const PrepareRequest& request, const Plan& plan,
                                                     PrepareReply* reply) override;
+  void Release() override { files_.Forget(); }
 
  private:
+  std::string job_id_;    // whose epoch was prepared last
+  OpenTokenFiles files_;  // of that job
   const MakeFaults make_faults_;
 };
 

@@ -21,8 +21,8 @@ std::string PathOf(bool text) {
 
 void ReadAll(const TokenFile& file) {
   std::vector<uint16_t> tokens(file.size());
-  file.CopyTokens(0, tokens);
-  file.Fingerprint();
+  WS_CHECK(file.CopyTokens(0, tokens).ok());
+  WS_CHECK(file.content().tokens() == tokens.size() && file.IsAsOpened());
   const auto samples = file.Samples(4);
   WS_CHECK(!samples.ok() || *samples * 4 < file.size());
   const bool fits = file.CheckVocabulary(200).ok();

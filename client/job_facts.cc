@@ -1,0 +1,21 @@
+#include "client/job_facts.h"
+
+#include "client/exit_code.h"
+
+namespace waferstream {
+
+JobFacts FactsOf(const JobStatus& job) {
+  JobFacts facts;
+  if (job.has_loss()) facts.loss = job.loss();
+  if (job.has_val_loss()) facts.val_loss = job.val_loss();
+  if (job.step_seconds() > 0) {
+    facts.step_seconds = job.step_seconds();
+    facts.tokens_per_second = job.tokens_per_second();
+    facts.exposed_stream_fraction = job.exposed_stream_fraction();
+    facts.seconds_left = job.seconds_left();
+  }
+  if (IsFinal(job.state())) facts.seconds_left = 0;
+  return facts;
+}
+
+}  // namespace waferstream

@@ -1,0 +1,91 @@
+#include "data/job_data.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace waferstream {
+namespace {
+
+constexpr char kTrain[] = "data.train";
+constexpr char kValidation[] = "data.validation";
+
+absl::Status InField(const char* field, const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(absl::StrCat(field, ": ", status.message()));
+}
+
+absl::StatusOr<std::shared_ptr<const TokenFile>> OpenFor(const ModelSpec& model,
+                                                         const std::string& path,
+                                                         OpenTokenFiles& files) {
+  ASSIGN_OR_RETURN(std::shared_ptr<const TokenFile> file, files.Open(path));
+  RETURN_IF_ERROR(file->Samples(model.context()).status());
+  RETURN_IF_ERROR(file->CheckVocabulary(model.vocab()));
+  return file;
+}
+
+std::string Describe(const DataContent& content) {
+  return absl::StrCat(content.bytes(), " bytes with xxh3_128 ", content.xxh3_128());
+}
+
+absl::Status CheckContent(const char* field, const TokenFile& file, const DataContent& recorded) {
+  const DataContent& found = file.content();
+  if (recorded.xxh3_128().empty()) {
+    return InField(field, absl::InvalidArgumentError(absl::StrCat(
+                              file.path(), ": the job does not record what is in it")));
+  }
+  if (found.bytes() == recorded.bytes() && found.tokens() == recorded.tokens() &&
+      found.xxh3_128() == recorded.xxh3_128()) {
+    return absl::OkStatus();
+  }
+  return InField(field, absl::InvalidArgumentError(
+                            absl::StrCat(file.path(), " is another file than the job's: it has ",
+                                         Describe(found), ", the job's had ", Describe(recorded))));
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const TokenFile>> OpenTokenFiles::Open(const std::string& path) {
+  const auto known = files_.find(path);
+  if (known != files_.end() && known->second->IsAsOpened()) return known->second;
+  files_.erase(path);
+  ASSIGN_OR_RETURN(std::shared_ptr<const TokenFile> file, TokenFile::Open(path));
+  files_[path] = file;
+  return file;
+}
+
+absl::StatusOr<JobData> OpenJobData(const JobSpec& job, OpenTokenFiles& files) {
+  JobData data;
+  const auto open = [&](const char* field, const std::string& path,
+                        std::shared_ptr<const TokenFile>& into) {
+    auto file = OpenFor(job.model(), path, files);
+    if (!file.ok()) return InField(field, file.status());
+    into = *std::move(file);
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(open(kTrain, job.data().train(), data.train));
+  if (job.data().validation().empty()) return data;
+  RETURN_IF_ERROR(open(kValidation, job.data().validation(), data.validation));
+  return data;
+}
+
+absl::Status RecordContent(JobSpec& job) {
+  OpenTokenFiles files;
+  ASSIGN_OR_RETURN(const JobData data, OpenJobData(job, files));
+  *job.mutable_data()->mutable_train_content() = data.train->content();
+  job.mutable_data()->clear_validation_content();
+  if (data.validation == nullptr) return absl::OkStatus();
+  *job.mutable_data()->mutable_validation_content() = data.validation->content();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<JobData> OpenRecorded(const JobSpec& job, OpenTokenFiles& files) {
+  ASSIGN_OR_RETURN(JobData data, OpenJobData(job, files));
+  RETURN_IF_ERROR(CheckContent(kTrain, *data.train, job.data().train_content()));
+  if (data.validation == nullptr) return data;
+  RETURN_IF_ERROR(CheckContent(kValidation, *data.validation, job.data().validation_content()));
+  return data;
+}
+
+}  // namespace waferstream

@@ -1,0 +1,172 @@
+#include "plan/dependencies.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "plan/job_fields.h"
+#include "plan/job_keys.h"
+
+namespace waferstream {
+namespace {
+
+constexpr char kData[] = "data.train";
+constexpr char kIsa[] = "kernel_isa";
+constexpr char kBuild[] = "build";
+
+// Whatever is added to these sections is part of the numerics unless it is named here.
+constexpr absl::string_view kNumericSections[] = {"model", "data", "training"};
+constexpr absl::string_view kNoNumerics[] = {
+    "data.validation", "data.validation_sequences", "training.validate_every",
+    "training.verify", "training.recompute",
+};
+
+// Sections of which a job has one or none.
+struct Choice {
+  absl::string_view key;
+  std::vector<std::pair<absl::string_view, absl::string_view>> options;  // section, name
+  absl::string_view otherwise;
+};
+
+const std::vector<Choice>& Choices() {
+  static const auto& choices = *new std::vector<Choice>{
+      {"training.optimizer",
+       {{"training.optimizer.adamw", "adamw"}, {"training.optimizer.sgd", "sgd"}},
+       "none"},
+      {"training.schedule", {{"training.schedule.cosine", "cosine"}}, "constant"},
+  };
+  return choices;
+}
+
+std::string Chosen(const Choice& choice, const JobSpec& job) {
+  for (const auto& [section, name] : choice.options) {
+    if (HasSection(job, section)) return std::string(name);
+  }
+  return std::string(choice.otherwise);
+}
+
+// The shortest text that reads back as the same number.
+std::string Shortest(double number) {
+  char text[32];
+  return std::string(text, std::to_chars(text, text + sizeof(text), number).ptr);
+}
+
+std::string ValueIn(const JobKey& key, const JobSpec& job) {
+  switch (key.kind) {
+    case KeyKind::kReal:
+      return Shortest(NumberIn(job, key.Field()));
+    case KeyKind::kRealPair:
+      return absl::StrCat("[", Shortest(NumberIn(job, absl::StrCat(key.Field(), 1))), ", ",
+                          Shortest(NumberIn(job, absl::StrCat(key.Field(), 2))), "]");
+    case KeyKind::kWord: {
+      const std::vector<std::string> words = absl::StrSplit(key.words, '|');
+      const uint64_t word = WholeIn(job, key.Field());
+      return word < words.size() ? words[word] : absl::StrCat(word);
+    }
+    case KeyKind::kFlag:
+      return WholeIn(job, key.Field()) != 0 ? "true" : "false";
+    case KeyKind::kWhole:
+    case KeyKind::kElements:
+    case KeyKind::kBytes:
+      return absl::StrCat(WholeIn(job, key.Field()));
+    default:
+      return TextIn(job, key.Field());
+  }
+}
+
+// Whether a key that may differ does so in vain: nothing that comes reads it.
+bool IsIdle(const JobKey& key, const JobSpec& was, const JobSpec& is) {
+  if (key.path == "training.steps") {
+    return !was.training().schedule().has_cosine() && !is.training().schedule().has_cosine();
+  }
+  // The weights are there already.
+  if (key.path == "training.seed") {
+    return was.data().shuffle() == SHUFFLE_NONE && is.data().shuffle() == SHUFFLE_NONE;
+  }
+  const absl::string_view section = OptionalSectionOf(key.path);
+  return !section.empty() && !(HasSection(was, section) && HasSection(is, section));
+}
+
+std::string Describe(const std::string& path, const DataContent& content) {
+  return absl::StrCat(path, " (", content.bytes(), " bytes, xxh3_128 ", content.xxh3_128(), ")");
+}
+
+void CompareData(const DataSpec& was, const DataSpec& is, Differences& out) {
+  const DataContent& before = was.train_content();
+  const DataContent& now = is.train_content();
+  if (now.xxh3_128().empty()) return;
+  if (before.xxh3_128().empty()) {
+    out.unknown.push_back(kData);
+  } else if (before.xxh3_128() != now.xxh3_128() || before.bytes() != now.bytes()) {
+    out.found.push_back({kData, Describe(was.train(), before), Describe(is.train(), now)});
+  }
+}
+
+void CompareKnown(const char* key, const std::string& was, const std::string& is,
+                  Differences& out) {
+  if (is.empty() || was == is) return;
+  if (was.empty()) return out.unknown.push_back(key);
+  out.found.push_back({key, was, is});
+}
+
+}  // namespace
+
+bool IsNumerics(absl::string_view path) {
+  const bool inside = std::any_of(std::begin(kNumericSections), std::end(kNumericSections),
+                                  [&](absl::string_view s) { return IsInside(path, s); });
+  const auto* end = std::end(kNoNumerics);
+  return path == "checkpoint.from" ||
+         (inside && std::find(std::begin(kNoNumerics), end, path) == end);
+}
+
+const std::vector<std::string>& DependencyKeys() {
+  static const auto& keys = *new std::vector<std::string>([] {
+    std::vector<std::string> all;
+    for (const JobKey& key : JobKeys()) {
+      if (IsNumerics(key.path) && key.path != "checkpoint.from") all.emplace_back(key.path);
+    }
+    for (const Choice& choice : Choices()) all.emplace_back(choice.key);
+    all.insert(all.end(), {kIsa, kBuild});
+    return all;
+  }());
+  return keys;
+}
+
+absl::Status CheckAccept(const char* field, const std::vector<std::string>& keys) {
+  const std::vector<std::string>& known = DependencyKeys();
+  for (const std::string& key : keys) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        field, ": \"", key,
+        "\" is nothing that weights depend on; the keys are those of the job file, like "
+        "training.clip, or kernel_isa, or build"));
+  }
+  return absl::OkStatus();
+}
+
+Differences DifferencesThatMatter(const Circumstances& was, const Circumstances& is) {
+  Differences out;
+  for (const JobKey& key : JobKeys()) {
+    if (!IsNumerics(key.path) || key.path == "checkpoint.from") continue;
+    if (key.path == kData) {
+      CompareData(was.job.data(), is.job.data(), out);
+      continue;
+    }
+    if (IsIdle(key, was.job, is.job)) continue;
+    std::string before = ValueIn(key, was.job), now = ValueIn(key, is.job);
+    if (before == now) continue;
+    out.found.push_back({std::string(key.path), std::move(before), std::move(now)});
+  }
+  for (const Choice& choice : Choices()) {
+    std::string before = Chosen(choice, was.job), now = Chosen(choice, is.job);
+    if (before == now) continue;
+    out.found.push_back({std::string(choice.key), std::move(before), std::move(now)});
+  }
+  CompareKnown(kIsa, was.kernel_isa, is.kernel_isa, out);
+  CompareKnown(kBuild, was.build, is.build, out);
+  return out;
+}
+
+}  // namespace waferstream
