@@ -9,10 +9,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/own_process.h"
 #include "base/status.h"
 #include "client/command.h"
 #include "client/job_input.h"
 #include "client/job_view.h"
+#include "client/local_cluster.h"
 #include "client/local_job.h"
 #include "client/output.h"
 #include "client/run_folder.h"
@@ -37,6 +39,7 @@ absl::StatusOr<JobSpec> PrepareJob(const RunFlags& flags) {
     job.mutable_checkpoint()->set_from(std::move(from));
   }
   RETURN_IF_ERROR(CheckJob(job));
+  RETURN_IF_ERROR(CheckDescriptors("cluster", DescriptorsNeeded(RequestedShape(job))));
   return job;
 }
 
