@@ -1,17 +1,29 @@
 #include "base/arena.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 
 namespace waferstream {
+namespace {
+
+// What somebody allowed this process, if that is why.
+std::string AddressLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return "";
+  return absl::StrCat(" (this process may have ", limit.rlim_cur, ": ulimit -v)");
+}
+
+}  // namespace
 
 absl::StatusOr<Arena> Arena::Create(size_t bytes) {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
@@ -20,8 +32,8 @@ absl::StatusOr<Arena> Arena::Create(size_t bytes) {
   if (base == MAP_FAILED || mprotect(base, body, PROT_READ | PROT_WRITE) != 0) {
     const int error = errno;
     if (base != MAP_FAILED) munmap(base, body + page);
-    return absl::ResourceExhaustedError(
-        absl::StrCat("cannot reserve ", bytes, " bytes for the arena: ", std::strerror(error)));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "cannot reserve ", bytes, " bytes of memory: ", std::strerror(error), AddressLimit()));
   }
   return Arena(static_cast<std::byte*>(base), bytes, body + page);
 }

@@ -37,8 +37,12 @@ struct Launch {
   _exit(127);
 }
 
-void ResetSignals() {
-  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(signal, SIG_DFL);
+// What was ignored before us stays ignored, except the signal by which we end our children: who
+// ignored SIGTERM meant us, and we answer for them.
+void ResetSignals(bool stays) {
+  for (int signal : {SIGTERM, SIGPIPE, SIGCHLD}) ::signal(signal, SIG_DFL);
+  // The terminal's end is not that of a process which stays.
+  if (stays) ::signal(SIGHUP, SIG_IGN);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -53,7 +57,7 @@ void ResetSignals() {
     // The parent may have died between the fork and the line above; then nobody will tell us.
     if (getppid() != launch.parent) _exit(0);
   }
-  ResetSignals();
+  ResetSignals(launch.stays);
   dup2(launch.null_fd, STDIN_FILENO);
   dup2(launch.log_fd, STDOUT_FILENO);
   dup2(launch.log_fd, STDERR_FILENO);
@@ -61,6 +65,16 @@ void ResetSignals() {
   if (launch.inherited_fd >= 0) fcntl(launch.inherited_fd, F_SETFD, 0);
   execv(launch.argv[0], launch.argv.data());
   FailInChild(launch);
+}
+
+// Within so many milliseconds; -1: waits for as long as it takes.
+bool HasEnded(const Fd& pidfd, int within_ms) {
+  pollfd ended = {pidfd.get(), POLLIN, 0};
+  int ready;
+  do {
+    ready = poll(&ended, 1, within_ms);
+  } while (ready < 0 && errno == EINTR);
+  return ready > 0;
 }
 
 absl::Status ErrnoStatus(int error, const std::string& what) {
@@ -102,10 +116,20 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const ProcessSpec& spec) {
   return child;
 }
 
+ChildProcess ChildProcess::Adopt(const ProcessSpec& spec, const ProcessIdentity& process) {
+  ChildProcess child(spec, process.pid);
+  // The descriptor first: from here on it means one process, whatever happens to the number.
+  child.adopted_ = Fd(pidfd_open(process.pid, 0));
+  child.ended_ = !child.adopted_.valid() || !IsRunning(process);
+  return child;
+}
+
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept
     : name_(std::move(other.name_)),
       log_(std::move(other.log_)),
       pid_(std::exchange(other.pid_, -1)),
+      adopted_(std::move(other.adopted_)),
+      ended_(other.ended_),
       wait_status_(other.wait_status_) {}
 
 ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
@@ -114,6 +138,8 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
   name_ = std::move(other.name_);
   log_ = std::move(other.log_);
   pid_ = std::exchange(other.pid_, -1);
+  adopted_ = std::move(other.adopted_);
+  ended_ = other.ended_;
   wait_status_ = other.wait_status_;
   return *this;
 }
@@ -123,20 +149,33 @@ ChildProcess::~ChildProcess() { KillAndReap(); }
 void ChildProcess::KillAndReap() {
   if (!Running()) return;
   Signal(SIGKILL);
+  if (adopted_.valid()) {
+    HasEnded(adopted_, -1);
+    return;
+  }
   int status;
   while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
 }
 
 bool ChildProcess::Running() {
-  if (pid_ < 0 || wait_status_) return false;
-  int status;
-  if (waitpid(pid_, &status, WNOHANG) == pid_) wait_status_ = status;
-  return !wait_status_;
+  if (pid_ < 0 || ended_) return false;
+  if (adopted_.valid()) return !(ended_ = HasEnded(adopted_, 0));
+  int status = 0;
+  const pid_t reaped = waitpid(pid_, &status, WNOHANG);
+  if (reaped == pid_) wait_status_ = status;
+  ended_ = reaped == pid_ || (reaped < 0 && errno == ECHILD);  // somebody else has reaped it
+  return !ended_;
+}
+
+std::optional<int> ChildProcess::exit_code() const {
+  if (!wait_status_ || !WIFEXITED(*wait_status_)) return std::nullopt;
+  return WEXITSTATUS(*wait_status_);
 }
 
 std::string ChildProcess::HowItEnded() const {
-  if (!wait_status_) return "";
+  if (!ended_) return "";
+  if (!wait_status_) return "ended";
   if (WIFSIGNALED(*wait_status_)) {
     const int signal = WTERMSIG(*wait_status_);
     return absl::StrCat("was ended by signal ", signal, " (", strsignal(signal), ")");
@@ -145,7 +184,12 @@ std::string ChildProcess::HowItEnded() const {
 }
 
 void ChildProcess::Signal(int signal) {
-  if (Running()) kill(pid_, signal);
+  if (!Running()) return;
+  if (adopted_.valid()) {
+    pidfd_send_signal(adopted_.get(), signal, nullptr, 0);
+  } else {
+    kill(pid_, signal);
+  }
 }
 
 void StopAll(std::vector<ChildProcess>& children, absl::Duration grace) {

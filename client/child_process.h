@@ -9,6 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/fd.h"
+#include "client/process_identity.h"
 
 namespace waferstream {
 
@@ -29,6 +31,10 @@ class ChildProcess {
   // Returns when the binary runs. NOT_FOUND or PERMISSION_DENIED if it cannot be executed.
   static absl::StatusOr<ChildProcess> Start(const ProcessSpec& spec);
 
+  // A process that its parent, now gone, started from `spec`: from here on it is like a child,
+  // except that nobody tells us how it ends. It may have ended already.
+  static ChildProcess Adopt(const ProcessSpec& spec, const ProcessIdentity& process);
+
   ChildProcess(ChildProcess&& other) noexcept;
   // What ran here before is killed.
   ChildProcess& operator=(ChildProcess&& other) noexcept;
@@ -42,6 +48,8 @@ class ChildProcess {
   bool Running();
   // "exited with code 3", "was ended by signal 9 (Killed)"; empty while it runs.
   std::string HowItEnded() const;
+  // Of a child that exited.
+  std::optional<int> exit_code() const;
 
   // Does nothing once the child ended: its number may belong to another process by then.
   void Signal(int signal);
@@ -55,8 +63,10 @@ class ChildProcess {
 
   std::string name_;
   std::string log_;
-  pid_t pid_;                       // -1: released or moved from
-  std::optional<int> wait_status_;  // once reaped
+  pid_t pid_;   // -1: released or moved from
+  Fd adopted_;  // of a process that is not our child
+  bool ended_ = false;
+  std::optional<int> wait_status_;  // of a child that was reaped
 };
 
 // SIGTERM to all, up to `grace` for all of them together, then SIGKILL. All are reaped on return.

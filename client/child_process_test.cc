@@ -126,6 +126,70 @@ TEST(ChildProcessTest, DiesWithItsParentUnlessItStays) {
   }
 }
 
+// The child of a process that is gone.
+ProcessIdentity Orphan() {
+  int pipe_fds[2];
+  EXPECT_EQ(pipe(pipe_fds), 0);
+  InProcessThatDies([&] {
+    ProcessSpec spec = Shell("exec sleep 1000");
+    spec.stays = true;
+    absl::StatusOr<ChildProcess> child = ChildProcess::Start(spec);
+    const ProcessIdentity process = *IdentityOf(child->pid());
+    EXPECT_EQ(write(pipe_fds[1], &process, sizeof process), ssize_t{sizeof process});
+    child->Release();
+  });
+  ProcessIdentity process;
+  EXPECT_EQ(read(pipe_fds[0], &process, sizeof process), ssize_t{sizeof process});
+  close(pipe_fds[0]);
+  close(pipe_fds[1]);
+  return process;
+}
+
+TEST(ChildProcessTest, AnAdoptedProcessIsLikeAChild) {
+  const ProcessIdentity process = Orphan();
+  ChildProcess adopted = ChildProcess::Adopt(Shell(""), process);
+  EXPECT_TRUE(adopted.Running());
+  EXPECT_EQ(adopted.HowItEnded(), "");
+  adopted.Signal(SIGTERM);
+  EXPECT_TRUE(WaitFor([&] { return !adopted.Running(); }));
+  EXPECT_EQ(adopted.HowItEnded(), "ended");
+  EXPECT_EQ(adopted.exit_code(), std::nullopt);
+  EXPECT_FALSE(ChildProcess::Adopt(Shell(""), process).Running());
+}
+
+TEST(ChildProcessTest, AnAdoptedProcessEndsWithItsObject) {
+  const ProcessIdentity process = Orphan();
+  { const ChildProcess adopted = ChildProcess::Adopt(Shell(""), process); }
+  EXPECT_FALSE(IsRunning(process));
+}
+
+// What the signals of the shell's child do: prints those of `signals` that it ignores.
+std::string IgnoredInChild(bool stays) {
+  unlink(LogPath().c_str());
+  ProcessSpec spec = Shell("sed -n 's/SigIgn:.//p' /proc/self/status");
+  spec.stays = stays;
+  absl::StatusOr<ChildProcess> child = ChildProcess::Start(spec);
+  EXPECT_TRUE(WaitFor([&] { return !child->Running(); }));
+  return ReadAll(LogPath());
+}
+
+bool Ignores(const std::string& mask, int signal) {
+  return std::stoull(mask, nullptr, 16) >> (signal - 1) & 1;
+}
+
+TEST(ChildProcessTest, IgnoresWhatItsParentWasToldToIgnoreExceptItsEnd) {
+  const std::string plain = IgnoredInChild(false);
+  EXPECT_FALSE(Ignores(plain, SIGHUP));
+  EXPECT_TRUE(Ignores(IgnoredInChild(true), SIGHUP)) << "it outlives the terminal";
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGPIPE}) ::signal(signal, SIG_IGN);
+  const std::string nohup = IgnoredInChild(false);
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGPIPE}) ::signal(signal, SIG_DFL);
+  EXPECT_TRUE(Ignores(nohup, SIGHUP));
+  EXPECT_TRUE(Ignores(nohup, SIGINT));
+  EXPECT_FALSE(Ignores(nohup, SIGTERM));
+  EXPECT_FALSE(Ignores(nohup, SIGPIPE));
+}
+
 TEST(ChildProcessTest, InheritsTheOneDescriptorAndNoOther) {
   unlink(LogPath().c_str());
   int pipe_fds[2];

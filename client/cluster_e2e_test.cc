@@ -1,6 +1,8 @@
 // A cluster that stays: `up`, everything one can ask of it, `down`.
 #include <signal.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -87,7 +89,7 @@ TEST_F(ClusterE2eTest, WhatIsNotThereIsNotFound) {
 TEST_F(ClusterE2eTest, ASecondUpIsRefused) {
   const auto call = harness_.Run({"up"}, 1);
   EXPECT_TRUE(absl::StrContains(call->err(), "a cluster is up")) << call->err();
-  EXPECT_EQ(harness_.Processes().size(), 5u);
+  EXPECT_EQ(harness_.Processes().size(), 6u);
 }
 
 TEST_F(ClusterE2eTest, GeneratesOnIt) {
@@ -99,6 +101,97 @@ TEST_F(ClusterE2eTest, GeneratesOnIt) {
                                    "--tokens", "3", "--controller", address, "-o", "json"})
                              ->json();
   EXPECT_EQ(generated["tokens"].size(), 3u);
+}
+
+class SupervisorTest : public ClusterE2eTest {
+ protected:
+  json File() const {
+    return json::parse(std::ifstream(harness_.dir() / "home/waferstream/cluster/cluster.json"));
+  }
+  pid_t Supervisor() const { return File()["supervisor"]["pid"]; }
+  pid_t Recorded(const std::string& name) const {
+    for (const json& process : File()["processes"]) {
+      if (process["name"] == name) return process["pid"];
+    }
+    return 0;
+  }
+  void KillSupervisor() {
+    const pid_t pid = Supervisor();
+    kill(pid, SIGKILL);
+    EXPECT_TRUE(WaitFor([&] { return kill(pid, 0) != 0; }));
+  }
+  // Ends a process and waits for its successor's entry.
+  void ExpectReplaced(const std::string& name, int signal) {
+    const pid_t before = Recorded(name);
+    kill(before, signal);
+    EXPECT_TRUE(WaitFor([&] { return Recorded(name) != before; }, absl::Minutes(2))) << name;
+    EXPECT_TRUE(WaitFor([&] { return HearsAll(); }, absl::Minutes(1)));
+  }
+  bool HearsAll() {
+    const json nodes = harness_.Run({"nodes", "-o", "json"})->json();
+    return nodes.size() == 4u && std::none_of(nodes.begin(), nodes.end(), [](const json& node) {
+             return node["state"] == "LOST";
+           });
+  }
+};
+
+TEST_F(SupervisorTest, WhatDiesOrHangsIsStartedAgain) {
+  for (const char* name : {"controller", "memoryx-0", "swarmx-0", "wafer-1"}) {
+    ExpectReplaced(name, SIGKILL);
+  }
+  ExpectReplaced("wafer-0", SIGSTOP);
+  ExpectReplaced("controller", SIGSTOP);
+  EXPECT_EQ(Submit({"--wait", "-o", "json"}).find("FAILED"), std::string::npos);
+}
+
+TEST_F(SupervisorTest, SurvivesTheTerminal) {
+  const pid_t supervisor = Supervisor();
+  EXPECT_EQ(getsid(supervisor), supervisor);
+  kill(supervisor, SIGHUP);
+  ExpectReplaced("swarmx-0", SIGKILL);
+  EXPECT_EQ(Supervisor(), supervisor);
+}
+
+TEST_F(SupervisorTest, KilledItLeavesAClusterThatTheNextOneTakesOver) {
+  harness_.WriteJob(1000000);
+  const std::string job = Submit();
+  KillSupervisor();
+  EXPECT_EQ(harness_.Processes().size(), 5u);
+  const auto list = harness_.Run({"list"});
+  EXPECT_TRUE(absl::StrContains(list->err(), "nobody watches over the cluster")) << list->err();
+  const pid_t controller = Recorded("controller");
+  harness_.Run({"up"});
+  EXPECT_EQ(Recorded("controller"), controller);
+  EXPECT_EQ(harness_.Run({"list"})->err(), "");
+  ExpectReplaced("wafer-0", SIGKILL);
+  ExpectReplaced("controller", SIGKILL);
+  harness_.Run({"cancel", job});
+}
+
+TEST_F(SupervisorTest, KilledOrStoppedItDoesNotKeepDownFromItsWork) {
+  KillSupervisor();
+  harness_.Run({"down"});
+  EXPECT_TRUE(harness_.Processes().empty());
+  harness_.Run({"up"});
+  kill(Supervisor(), SIGSTOP);
+  harness_.Run({"down"});
+  EXPECT_TRUE(harness_.Processes().empty());
+  harness_.Run({"up"});  // for the end of the test
+}
+
+TEST(ForegroundTest, StaysUntilItIsToldToEnd) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    CtlHarness harness("foreground");
+    std::unique_ptr<CtlCall> up = harness.Start({"up", "--foreground", "--wafers", "1"});
+    ASSERT_TRUE(
+        WaitFor([&] { return absl::StrContains(up->out(), "127.0.0.1:"); }, absl::Minutes(1)))
+        << up->err();
+    EXPECT_EQ(harness.Run({"nodes", "-o", "json"})->json().size(), 3u);
+    up->Signal(signal);
+    EXPECT_EQ(up->Wait(), 0) << up->err();
+    EXPECT_TRUE(harness.Processes().empty());
+    harness.Run({"down"}, 3);
+  }
 }
 
 // A copy of waferctl beside the real controller, and a MemoryX node that gives up at once.

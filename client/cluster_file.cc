@@ -1,5 +1,6 @@
 #include "client/cluster_file.h"
 
+#include <pwd.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,6 +10,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 
@@ -19,40 +21,65 @@ using Json = nlohmann::ordered_json;
 
 std::string PathIn(const std::string& dir) { return dir + "/cluster.json"; }
 
+Json ToJson(const ProcessIdentity& process) {
+  return {{"pid", process.pid}, {"start_ticks", process.start_ticks}};
+}
+
 Json ToJson(const ClusterFile& cluster) {
   Json processes = Json::array();
   for (const ClusterProcess& process : cluster.processes) {
-    processes.push_back({{"name", process.name},
-                         {"pid", process.identity.pid},
-                         {"start_ticks", process.identity.start_ticks},
-                         {"log", process.log}});
+    Json entry = {{"name", process.name}};
+    entry.update(ToJson(process.identity));
+    entry["log"] = process.log;
+    processes.push_back(std::move(entry));
   }
   return {{"controller", cluster.controller},
+          {"supervisor", ToJson(cluster.supervisor)},
           {"boot_id", cluster.boot_id},
           {"processes", std::move(processes)}};
 }
 
 // Throws what the library throws when a field is missing or of another type.
+ProcessIdentity IdentityFromJson(const Json& json) {
+  return {.pid = json.at("pid"), .start_ticks = json.at("start_ticks")};
+}
+
 ClusterFile FromJson(const Json& json) {
   ClusterFile cluster;
   cluster.controller = json.at("controller").get<std::string>();
+  cluster.supervisor = IdentityFromJson(json.at("supervisor"));
   cluster.boot_id = json.at("boot_id").get<std::string>();
   for (const Json& process : json.at("processes")) {
-    cluster.processes.push_back(
-        {.name = process.at("name"),
-         .identity = {.pid = process.at("pid"), .start_ticks = process.at("start_ticks")},
-         .log = process.at("log")});
+    cluster.processes.push_back({.name = process.at("name"),
+                                 .identity = IdentityFromJson(process),
+                                 .log = process.at("log")});
   }
   return cluster;
 }
 
 }  // namespace
 
-std::string DefaultClusterDir() {
+absl::StatusOr<std::string> DefaultClusterDir() {
   const char* state = std::getenv("XDG_STATE_HOME");
   if (state && *state == '/') return absl::StrCat(state, "/waferstream/cluster");
   const char* home = std::getenv("HOME");
-  return absl::StrCat(home ? home : "/root", "/.local/state/waferstream/cluster");
+  if (home == nullptr || *home != '/') {
+    const passwd* user = getpwuid(geteuid());
+    home = user ? user->pw_dir : nullptr;
+  }
+  if (home && *home == '/') return absl::StrCat(home, "/.local/state/waferstream/cluster");
+  return absl::InvalidArgumentError(
+      "--dir: is needed, because neither XDG_STATE_HOME nor HOME nor the user database says where "
+      "this user is at home");
+}
+
+absl::StatusOr<std::string> ClusterDir(const std::string& flag) {
+  if (flag.empty()) return DefaultClusterDir();
+  std::error_code error;
+  const std::filesystem::path dir = std::filesystem::absolute(flag, error);
+  if (!error) return dir.lexically_normal().string();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--dir: ", flag, ": the current folder: ", error.message()));
 }
 
 absl::Status WriteClusterFile(const std::string& dir, const ClusterFile& cluster) {
@@ -94,6 +121,10 @@ std::vector<ClusterProcess> RunningProcesses(const ClusterFile& cluster) {
     if (IsRunning(process.identity)) running.push_back(process);
   }
   return running;
+}
+
+bool IsSupervised(const ClusterFile& cluster) {
+  return cluster.boot_id == BootId() && IsRunning(cluster.supervisor);
 }
 
 }  // namespace waferstream

@@ -16,17 +16,21 @@ struct ClusterProcess {
   std::string log;
 };
 
-// Written anew after every process that `up` starts, so that no process is ever without an entry
-// for longer than it takes to write it.
+// Written anew after every process that the supervisor starts, so that no process is ever without
+// an entry for longer than it takes to write it.
 struct ClusterFile {
-  std::string controller;  // host:port; empty while the controller starts
-  std::string boot_id;     // the boot that the start times count from
+  std::string controller;      // host:port; empty until the cluster is ready
+  ProcessIdentity supervisor;  // the `up` that watches over the processes
+  std::string boot_id;         // the boot that the start times count from
   std::vector<ClusterProcess> processes;
 };
 
 // The folder of the one cluster of this user: $XDG_STATE_HOME/waferstream/cluster, or the same
-// under ~/.local/state.
-std::string DefaultClusterDir();
+// under ~/.local/state. INVALID_ARGUMENT: nothing says where this user is at home.
+absl::StatusOr<std::string> DefaultClusterDir();
+
+// What --dir says, or else the default; absolute.
+absl::StatusOr<std::string> ClusterDir(const std::string& flag);
 
 // Replaces DIR/cluster.json atomically.
 absl::Status WriteClusterFile(const std::string& dir, const ClusterFile& cluster);
@@ -34,7 +38,9 @@ absl::Status WriteClusterFile(const std::string& dir, const ClusterFile& cluster
 absl::StatusOr<ClusterFile> ReadClusterFile(const std::string& dir);
 absl::Status RemoveClusterFile(const std::string& dir);
 
-// Those of its processes that still run.
+// Those of its processes that still run, the supervisor not among them.
 std::vector<ClusterProcess> RunningProcesses(const ClusterFile& cluster);
+// Whether somebody watches over them.
+bool IsSupervised(const ClusterFile& cluster);
 
 }  // namespace waferstream

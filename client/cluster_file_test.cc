@@ -1,5 +1,6 @@
 #include "client/cluster_file.h"
 
+#include <pwd.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -13,6 +14,7 @@ namespace {
 ClusterFile WithThisProcess() {
   ClusterFile cluster;
   cluster.controller = "127.0.0.1:4321";
+  cluster.supervisor = *IdentityOf(getpid());
   cluster.boot_id = BootId();
   cluster.processes.push_back({"controller", *IdentityOf(getpid()), "/log"});
   return cluster;
@@ -25,6 +27,7 @@ TEST(ClusterFileTest, ReadsBackWhatWasWritten) {
   const absl::StatusOr<ClusterFile> read = ReadClusterFile(Dir());
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->controller, "127.0.0.1:4321");
+  EXPECT_EQ(read->supervisor, *IdentityOf(getpid()));
   ASSERT_EQ(read->processes.size(), 1u);
   EXPECT_EQ(read->processes[0].identity, *IdentityOf(getpid()));
   EXPECT_EQ(read->processes[0].name, "controller");
@@ -44,19 +47,30 @@ TEST(ClusterFileTest, SomethingElseIsRefused) {
 TEST(ClusterFileTest, RunningMeansThisVeryProcess) {
   ClusterFile cluster = WithThisProcess();
   EXPECT_EQ(RunningProcesses(cluster).size(), 1u);
+  EXPECT_TRUE(IsSupervised(cluster));
+  ++cluster.supervisor.start_ticks;
+  EXPECT_FALSE(IsSupervised(cluster));
   ++cluster.processes[0].identity.start_ticks;
   EXPECT_TRUE(RunningProcesses(cluster).empty()) << "a reused number";
   cluster = WithThisProcess();
   cluster.boot_id = "another";
   EXPECT_TRUE(RunningProcesses(cluster).empty()) << "of another boot";
+  EXPECT_FALSE(IsSupervised(cluster)) << "of another boot";
 }
 
 TEST(ClusterFileTest, DefaultFolder) {
   setenv("XDG_STATE_HOME", "/state", 1);
-  EXPECT_EQ(DefaultClusterDir(), "/state/waferstream/cluster");
+  EXPECT_EQ(*DefaultClusterDir(), "/state/waferstream/cluster");
   setenv("XDG_STATE_HOME", "relative", 1);  // the XDG rules say: ignore
   setenv("HOME", "/home/jane", 1);
-  EXPECT_EQ(DefaultClusterDir(), "/home/jane/.local/state/waferstream/cluster");
+  EXPECT_EQ(*DefaultClusterDir(), "/home/jane/.local/state/waferstream/cluster");
+  unsetenv("XDG_STATE_HOME");
+  for (const char* nowhere : {"", "here", "\0"}) {
+    setenv("HOME", nowhere, 1);
+    EXPECT_TRUE((*DefaultClusterDir()).starts_with(getpwuid(geteuid())->pw_dir));
+  }
+  unsetenv("HOME");
+  EXPECT_TRUE((*DefaultClusterDir()).starts_with(getpwuid(geteuid())->pw_dir));
 }
 
 }  // namespace

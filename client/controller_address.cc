@@ -1,5 +1,6 @@
 #include "client/controller_address.h"
 
+#include <cstdio>
 #include <cstdlib>
 
 #include "absl/strings/numbers.h"
@@ -29,8 +30,16 @@ absl::StatusOr<std::string> ResolveController(const std::string& flag) {
     RETURN_IF_ERROR(CheckAddress("WAFERSTREAM_CONTROLLER", variable));
     return std::string(variable);
   }
-  const absl::StatusOr<ClusterFile> cluster = ReadClusterFile(DefaultClusterDir());
-  if (cluster.ok() && !cluster->controller.empty()) return cluster->controller;
+  const absl::StatusOr<std::string> dir = DefaultClusterDir();
+  const absl::StatusOr<ClusterFile> cluster = dir.ok() ? ReadClusterFile(*dir) : dir.status();
+  if (cluster.ok() && !cluster->controller.empty()) {
+    if (!IsSupervised(*cluster)) {
+      std::fprintf(stderr,
+                   "waferctl: note: nobody watches over the cluster any more (its supervisor has "
+                   "ended); `waferctl up` takes it over\n");
+    }
+    return cluster->controller;
+  }
   return absl::UnavailableError(
       "controller: none is known; give --controller host:port, set WAFERSTREAM_CONTROLLER, or "
       "start "

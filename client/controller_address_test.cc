@@ -14,14 +14,16 @@ class ControllerAddressTest : public testing::Test {
   void SetUp() override {
     setenv("XDG_STATE_HOME", testing::TempDir().c_str(), 1);
     unsetenv("WAFERSTREAM_CONTROLLER");
-    std::filesystem::remove_all(DefaultClusterDir());
-    std::filesystem::create_directories(DefaultClusterDir());
+    std::filesystem::remove_all(*DefaultClusterDir());
+    std::filesystem::create_directories(*DefaultClusterDir());
   }
 };
 
 TEST_F(ControllerAddressTest, FlagThenVariableThenCluster) {
   EXPECT_EQ(ResolveController("").status().code(), absl::StatusCode::kUnavailable);
-  ASSERT_TRUE(WriteClusterFile(DefaultClusterDir(), {"127.0.0.1:1", BootId(), {}}).ok());
+  ASSERT_TRUE(
+      WriteClusterFile(*DefaultClusterDir(), {.controller = "127.0.0.1:1", .boot_id = BootId()})
+          .ok());
   EXPECT_EQ(*ResolveController(""), "127.0.0.1:1");
   setenv("WAFERSTREAM_CONTROLLER", "host:2", 1);
   EXPECT_EQ(*ResolveController(""), "host:2");
@@ -29,7 +31,7 @@ TEST_F(ControllerAddressTest, FlagThenVariableThenCluster) {
 }
 
 TEST_F(ControllerAddressTest, AClusterThatStillStartsHasNoAddress) {
-  ASSERT_TRUE(WriteClusterFile(DefaultClusterDir(), {"", BootId(), {}}).ok());
+  ASSERT_TRUE(WriteClusterFile(*DefaultClusterDir(), {.boot_id = BootId()}).ok());
   EXPECT_EQ(ResolveController("").status().code(), absl::StatusCode::kUnavailable);
 }
 

@@ -13,16 +13,12 @@
 namespace waferstream {
 namespace {
 
-// The controller answers from memory or from one small SQLite transaction; what takes longer than
-// this is not coming.
-constexpr auto kCallDeadline = std::chrono::seconds(10);
-
 // A Watch call is opened anew this often: a controller that hangs, rather than dies, is noticed by
 // not answering the next one.
-constexpr auto kWatchDeadline = std::chrono::seconds(30);
+constexpr absl::Duration kWatchLimit = absl::Seconds(30);
 
-void SetDeadline(grpc::ClientContext& context, std::chrono::seconds limit) {
-  context.set_deadline(std::chrono::system_clock::now() + limit);
+void SetDeadline(grpc::ClientContext& context, absl::Duration limit) {
+  context.set_deadline(absl::ToChronoTime(absl::Now() + limit));
 }
 
 absl::Status Explain(const grpc::Status& status, const std::string& address) {
@@ -53,7 +49,7 @@ class GrpcWatchCall : public ControllerClient::WatchCall {
  public:
   GrpcWatchCall(Controller::Stub& stub, const std::string& job_id, std::string address)
       : address_(std::move(address)) {
-    SetDeadline(context_, kWatchDeadline);
+    SetDeadline(context_, kWatchLimit);
     reader_ = stub.Watch(&context_, RefTo(job_id));
   }
 
@@ -83,9 +79,10 @@ struct ControllerClient::Impl {
   template <typename Request, typename Reply>
   absl::StatusOr<Reply> Call(grpc::Status (Controller::Stub::*method)(grpc::ClientContext*,
                                                                       const Request&, Reply*),
-                             const Request& request, const std::string& address) {
+                             const Request& request, const std::string& address,
+                             absl::Duration limit = kCallLimit) {
     grpc::ClientContext context;
-    SetDeadline(context, kCallDeadline);
+    SetDeadline(context, limit);
     Reply reply;
     const absl::Status status = Explain((stub.get()->*method)(&context, request, &reply), address);
     if (!status.ok()) return status;
@@ -127,8 +124,8 @@ absl::StatusOr<EventList> ControllerClient::Events(const std::string& job_id) {
   return impl_->Call(&Controller::Stub::Events, RefTo(job_id), address_);
 }
 
-absl::StatusOr<NodeList> ControllerClient::ListNodes() {
-  return impl_->Call(&Controller::Stub::ListNodes, Empty(), address_);
+absl::StatusOr<NodeList> ControllerClient::ListNodes(absl::Duration answer_within) {
+  return impl_->Call(&Controller::Stub::ListNodes, Empty(), address_, answer_within);
 }
 
 absl::StatusOr<NodeStatus> ControllerClient::CordonNode(const CordonRequest& request) {

@@ -13,6 +13,10 @@ namespace waferstream {
 // Whether the same call may succeed in a moment: the controller did not answer.
 bool MayComeBack(const absl::Status& status);
 
+// The controller answers from memory or from one small SQLite transaction; what takes longer than
+// this is not coming.
+inline constexpr absl::Duration kCallLimit = absl::Seconds(10);
+
 // Thread-safe. Nothing is retried here: every call of the protocol may be repeated by who calls.
 // Errors keep the code that the controller gave; UNAVAILABLE and DEADLINE_EXCEEDED mean that it did
 // not answer.
@@ -27,7 +31,7 @@ class ControllerClient {
   absl::StatusOr<JobStatus> Cancel(const std::string& job_id);
   absl::StatusOr<JobStatus> Resume(const ResumeRequest& request);
   absl::StatusOr<EventList> Events(const std::string& job_id);
-  absl::StatusOr<NodeList> ListNodes();
+  absl::StatusOr<NodeList> ListNodes(absl::Duration answer_within = kCallLimit);
   absl::StatusOr<NodeStatus> CordonNode(const CordonRequest& request);
   // The last `bytes_max` bytes of a node's log.
   absl::StatusOr<std::string> ReadNodeLog(const std::string& node_id, uint64_t bytes_max);

@@ -46,14 +46,17 @@ void WriteTokens(const fs::path& path, int count, uint32_t seed) {
 
 // args[0] is the program.
 [[noreturn]] void RunInChild(const fs::path& dir, std::vector<std::string> args,
-                             const fs::path& out, const fs::path& err) {
+                             const fs::path& out, const fs::path& err,
+                             const CtlHarness::Before& before) {
   dup2(open("/dev/null", O_RDONLY), 0);
   dup2(open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), 1);
   dup2(open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), 2);
   std::vector<char*> argv;
   for (std::string& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
-  if (chdir(dir.c_str()) == 0) execv(argv[0], argv.data());
+  if (chdir(dir.c_str()) != 0) _exit(126);
+  if (before) before();
+  execv(argv[0], argv.data());
   _exit(126);
 }
 
@@ -123,19 +126,21 @@ void CtlHarness::WriteJob(int steps) const {
                                       "checkpoint: {every: 2, keep: 2}\n";
 }
 
-std::unique_ptr<CtlCall> CtlHarness::Start(const std::vector<std::string>& args) {
+std::unique_ptr<CtlCall> CtlHarness::Start(const std::vector<std::string>& args,
+                                           const Before& before) {
   const std::string number = absl::StrCat(calls_++);
   const fs::path out = dir_ / ("out." + number);
   const fs::path err = dir_ / ("err." + number);
   std::vector<std::string> command = args;
   command.insert(command.begin(), program_.string());
   const pid_t pid = fork();
-  if (pid == 0) RunInChild(dir_, command, out, err);
+  if (pid == 0) RunInChild(dir_, command, out, err, before);
   return std::make_unique<CtlCall>(pid, out, err);
 }
 
-std::unique_ptr<CtlCall> CtlHarness::Run(const std::vector<std::string>& args, int expected_exit) {
-  std::unique_ptr<CtlCall> call = Start(args);
+std::unique_ptr<CtlCall> CtlHarness::Run(const std::vector<std::string>& args, int expected_exit,
+                                         const Before& before) {
+  std::unique_ptr<CtlCall> call = Start(args, before);
   EXPECT_EQ(call->Wait(), expected_exit) << args[0] << "; stderr: " << call->err();
   return call;
 }

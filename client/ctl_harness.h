@@ -4,6 +4,8 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -51,10 +53,15 @@ class CtlHarness {
   void SetProgram(const std::filesystem::path& program) { program_ = program; }
   const std::filesystem::path& program() const { return program_; }
 
+  // What else happens to a process before it becomes a call: its files are open by then, and are
+  // those of the harness unless this changes them.
+  using Before = std::function<void()>;
+
   // Begins a call; `args` without the program.
-  std::unique_ptr<CtlCall> Start(const std::vector<std::string>& args);
+  std::unique_ptr<CtlCall> Start(const std::vector<std::string>& args, const Before& before = {});
   // A call from beginning to end.
-  std::unique_ptr<CtlCall> Run(const std::vector<std::string>& args, int expected_exit = 0);
+  std::unique_ptr<CtlCall> Run(const std::vector<std::string>& args, int expected_exit = 0,
+                               const Before& before = {});
 
   // Processes whose command line names dir(): all roles do, by their logs.
   std::vector<pid_t> Processes() const;

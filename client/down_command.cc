@@ -1,7 +1,6 @@
 // `waferctl down`: ends what `waferctl up` started, and nothing else.
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -16,6 +15,8 @@ namespace waferstream {
 namespace {
 
 constexpr absl::Duration kStopGrace = absl::Seconds(8);
+// It grants its own processes as much, and then has to go itself.
+constexpr absl::Duration kSupervisorGrace = absl::Seconds(12);
 
 // All at once: a node whose controller is gone first must not wait for it.
 absl::Status EndAll(const std::vector<ClusterProcess>& processes) {
@@ -34,12 +35,24 @@ absl::Status EndAll(const std::vector<ClusterProcess>& processes) {
   return absl::OkStatus();
 }
 
+// The supervisor ends its processes, and starts none again once it is asked to end. What it cannot
+// end, because it is gone, or hangs itself, is left for us, as it was recorded last.
+absl::Status EndSupervisor(const std::string& dir, const ClusterFile& cluster,
+                           std::vector<ClusterProcess>& left) {
+  if (!IsSupervised(cluster)) return absl::OkStatus();
+  RETURN_IF_ERROR(EndProcess(cluster.supervisor, kSupervisorGrace));
+  const absl::StatusOr<ClusterFile> last = ReadClusterFile(dir);
+  if (last.ok()) left = last->processes;
+  return absl::OkStatus();
+}
+
 Outcome Down(const std::string& flag) {
-  const std::string dir =
-      std::filesystem::absolute(flag.empty() ? DefaultClusterDir() : flag).string();
+  ASSIGN_OR_RETURN(const std::string dir, ClusterDir(flag));
   ASSIGN_OR_RETURN(const ClusterFile cluster, ReadClusterFile(dir));
   const std::vector<ClusterProcess> running = RunningProcesses(cluster);
-  RETURN_IF_ERROR(EndAll(running));
+  std::vector<ClusterProcess> left = running;
+  RETURN_IF_ERROR(EndSupervisor(dir, cluster, left));
+  RETURN_IF_ERROR(EndAll(left));
   RETURN_IF_ERROR(RemoveClusterFile(dir));
   std::fprintf(stderr, "down: %zu of %zu processes ended\n", running.size(),
                cluster.processes.size());
@@ -51,7 +64,7 @@ Outcome Down(const std::string& flag) {
 void AddDownCommand(CLI::App& app, Outcome& outcome) {
   auto dir = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("down", "End the cluster of `waferctl up`");
-  command->add_option("--dir", *dir, "Folder of the cluster [" + DefaultClusterDir() + "]");
+  command->add_option("--dir", *dir, "Folder of the cluster [~/.local/state/waferstream/cluster]");
   command->callback([dir, &outcome] { outcome = Down(*dir); });
 }
 

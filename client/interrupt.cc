@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "base/own_process.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -23,7 +24,10 @@ InterruptCounter::InterruptCounter() {
   interrupts = 0;
   struct sigaction action = {};
   action.sa_handler = [](int) { interrupts.fetch_add(1); };
-  for (int i = 0; i < 3; ++i) sigaction(kSignals[i], &action, &previous[i]);
+  for (int i = 0; i < 3; ++i) {
+    sigaction(kSignals[i], nullptr, &previous[i]);
+    if (!IgnoredSignal(kSignals[i])) sigaction(kSignals[i], &action, nullptr);
+  }
 }
 
 InterruptCounter::~InterruptCounter() {

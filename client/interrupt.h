@@ -3,8 +3,9 @@
 
 namespace waferstream {
 
-// While one exists, SIGINT, SIGTERM and SIGHUP are counted instead of ending the process. At most
-// one at a time; the handlers of before come back with its end.
+// While one exists, SIGINT, SIGTERM and SIGHUP are counted instead of ending the process; one that
+// was ignored (`nohup`, `&` in a script) stays ignored. At most one counter at a time; the handlers
+// of before come back with its end.
 class InterruptCounter {
  public:
   InterruptCounter();

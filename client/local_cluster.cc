@@ -1,6 +1,8 @@
 #include "client/local_cluster.h"
 
-#include <algorithm>
+#include <signal.h>
+
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -10,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/own_process.h"
 #include "base/status.h"
 #include "client/controller_client.h"
 
@@ -17,31 +20,29 @@ namespace waferstream {
 namespace {
 
 constexpr const char* kHost = "127.0.0.1";
-constexpr const char* kPortFlag = "--port";
+constexpr const char* kController = "controller";
 // Starting a process and registering takes milliseconds; a machine under heavy load, seconds.
 constexpr absl::Duration kStartLimit = absl::Seconds(60);
 // Every role promises to end within 5 s of SIGTERM.
 constexpr absl::Duration kStopGrace = absl::Seconds(8);
 constexpr absl::Duration kPoll = absl::Milliseconds(20);
 
-// What a process said last about its troubles, or, if it had none, at all.
-std::string LastWords(const std::string& log) {
-  std::ifstream file(log);
-  std::string last, last_trouble;
-  for (std::string line; std::getline(file, line);) {
-    if (line.empty()) continue;
-    last = line;
-    if (!absl::StrContains(line, "[info]")) last_trouble = line;
-  }
-  return last_trouble.empty() ? last : last_trouble;
-}
-
 // "wafer-0: exited with code 1; /x/wafer-0.log: ...".
-std::string Obituary(const ChildProcess& process) {
+std::string Obituary(const ChildProcess& process, const std::string& how) {
   const std::string last = LastWords(process.log());
-  return absl::StrCat(process.name(), ": ", process.HowItEnded(), "; ", process.log(), ": ",
+  return absl::StrCat(process.name(), ": ", how, "; ", process.log(), ": ",
                       last.empty() ? "is empty" : last);
 }
+
+std::string Obituary(const ChildProcess& process) {
+  const std::string how = process.HowItEnded();
+  // We did not; whoever else does is mostly the kernel.
+  const bool killed = absl::StrContains(how, strsignal(SIGKILL));
+  return Obituary(process, absl::StrCat(how, killed ? ": out of memory?" : ""));
+}
+
+// Of host:port.
+std::string PortOf(const std::string& address) { return address.substr(address.rfind(':') + 1); }
 
 absl::Status MakeDir(const std::string& dir) {
   std::error_code error;
@@ -58,70 +59,124 @@ std::string ReadAddress(const std::string& path) {
   return address;
 }
 
+// "wafer" of "wafer-0".
+const std::string& BinaryOf(const RoleBinaries& binaries, const std::string& id) {
+  const std::string role = id.substr(0, id.find('-'));
+  if (role == kController) return binaries.controller;
+  if (role == "memoryx") return binaries.memoryx;
+  return role == "swarmx" ? binaries.swarmx : binaries.wafer_node;
+}
+
 }  // namespace
+
+std::string LastWords(const std::string& log) {
+  std::ifstream file(log);
+  std::string last, last_trouble;
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty()) continue;
+    last = line;
+    if (!absl::StrContains(line, "[info]")) last_trouble = line;
+  }
+  return last_trouble.empty() ? last : last_trouble;
+}
+
+size_t DescriptorsNeeded(const ClusterShape& shape) {
+  // Each node may be connected to each other one, and the controller with each both ways.
+  const size_t nodes = shape.wafers + shape.memoryx + shape.swarmx;
+  return 2 * (nodes + 1) + kOwnDescriptors;
+}
 
 absl::StatusOr<LocalCluster> LocalCluster::Start(const LocalClusterOptions& options,
                                                  const InterruptCounter& interrupts) {
+  RETURN_IF_ERROR(CheckDescriptors("cluster", DescriptorsNeeded(options.shape)));
   ASSIGN_OR_RETURN(const RoleBinaries binaries, FindRoleBinaries());
   RETURN_IF_ERROR(MakeDir(options.dir + "/logs"));
   RETURN_IF_ERROR(MakeDir(options.dir + "/state"));
-  LocalCluster cluster;
-  RETURN_IF_ERROR(cluster.StartController(options, binaries.controller, interrupts));
-  RETURN_IF_ERROR(cluster.StartNodes(options, binaries));
+  LocalCluster cluster(options);
+  RETURN_IF_ERROR(cluster.StartController(binaries.controller, interrupts));
+  RETURN_IF_ERROR(cluster.StartNodes(binaries));
   RETURN_IF_ERROR(cluster.AwaitRegistration(interrupts));
+  cluster.WatchHealth();
   return cluster;
 }
 
-absl::Status LocalCluster::Launch(const LocalClusterOptions& options, const std::string& name,
-                                  std::vector<std::string> argv) {
-  ProcessSpec spec;
-  spec.name = name;
-  spec.log = absl::StrCat(options.dir, "/logs/", name, ".log");
-  spec.argv = std::move(argv);
-  spec.argv.insert(spec.argv.end(), {"--host", kHost, "--log", spec.log});
-  spec.stays = options.stays;
-  spec.inherited_fd = options.inherited_fd;
-  ASSIGN_OR_RETURN(ChildProcess process, ChildProcess::Start(spec));
-  processes_.push_back(std::move(process));
-  lives_.push_back({.spec = std::move(spec)});
-  return options.on_start ? options.on_start(processes_.back()) : absl::OkStatus();
+absl::StatusOr<LocalCluster> LocalCluster::TakeOver(const LocalClusterOptions& options,
+                                                    const std::string& address,
+                                                    const std::vector<LeftProcess>& processes) {
+  ASSIGN_OR_RETURN(const RoleBinaries binaries, FindRoleBinaries());
+  LocalCluster cluster(options);
+  cluster.address_ = address;
+  for (const LeftProcess& left : processes) {
+    const std::string& binary = BinaryOf(binaries, left.name);
+    const ProcessSpec spec = left.name == kController
+                                 ? cluster.ControllerSpec(binary, PortOf(address))
+                                 : cluster.NodeSpec(binary, left.name);
+    cluster.processes_.push_back(ChildProcess::Adopt(spec, left.identity));
+    cluster.lives_.push_back({.spec = spec});
+  }
+  cluster.WatchHealth();
+  return cluster;
 }
 
-absl::Status LocalCluster::StartController(const LocalClusterOptions& options,
-                                           const std::string& binary,
+void LocalCluster::WatchHealth() {
+  std::vector<std::string> nodes;
+  for (size_t i = 1; i < processes_.size(); ++i) nodes.push_back(processes_[i].name());
+  health_ = std::make_unique<ClusterHealth>(address_, kController, nodes);
+}
+
+// -- starting ----------------------------------------------------------------------------------
+
+ProcessSpec LocalCluster::Spec(const std::string& name, std::vector<std::string> argv) const {
+  ProcessSpec spec;
+  spec.name = name;
+  spec.log = absl::StrCat(options_.dir, "/logs/", name, ".log");
+  spec.argv = std::move(argv);
+  spec.argv.insert(spec.argv.end(), {"--host", kHost, "--log", spec.log});
+  spec.stays = options_.stays;
+  spec.inherited_fd = options_.inherited_fd;
+  return spec;
+}
+
+ProcessSpec LocalCluster::ControllerSpec(const std::string& binary, const std::string& port) const {
+  return Spec(kController, {binary, "--port", port, "--port-file", PortFile(), "--state",
+                            options_.dir + "/state"});
+}
+
+ProcessSpec LocalCluster::NodeSpec(const std::string& binary, const std::string& id) const {
+  return Spec(id, {binary, "--id", id, "--controller", address_, "--fabric-port", "0",
+                   "--control-port", "0"});
+}
+
+absl::Status LocalCluster::Launch(const ProcessSpec& spec) {
+  ASSIGN_OR_RETURN(ChildProcess process, ChildProcess::Start(spec));
+  processes_.push_back(std::move(process));
+  lives_.push_back({.spec = spec});
+  return options_.on_start ? options_.on_start(processes_.back()) : absl::OkStatus();
+}
+
+absl::Status LocalCluster::StartController(const std::string& binary,
                                            const InterruptCounter& interrupts) {
-  const std::string port_file = options.dir + "/state/controller.port";
   std::error_code ignored;
-  std::filesystem::remove(port_file, ignored);  // of an earlier cluster in this folder
-  RETURN_IF_ERROR(Launch(options, "controller",
-                         {binary, kPortFlag, absl::StrCat(options.controller_port), "--port-file",
-                          port_file, "--state", options.dir + "/state"}));
+  std::filesystem::remove(PortFile(), ignored);  // of an earlier cluster in this folder
+  RETURN_IF_ERROR(Launch(ControllerSpec(binary, absl::StrCat(options_.controller_port))));
   const absl::Time deadline = absl::Now() + kStartLimit;
-  while ((address_ = ReadAddress(port_file)).empty()) {
+  while ((address_ = ReadAddress(PortFile())).empty()) {
     RETURN_IF_ERROR(CheckStartUp(interrupts, deadline));
     absl::SleepFor(kPoll);
   }
   // Started again, it must be where the nodes look for it.
-  std::vector<std::string>& argv = lives_[0].spec.argv;
-  *(std::find(argv.begin(), argv.end(), kPortFlag) + 1) = address_.substr(address_.rfind(':') + 1);
+  lives_[0].spec = ControllerSpec(binary, PortOf(address_));
   return absl::OkStatus();
 }
 
-absl::Status LocalCluster::StartNodes(const LocalClusterOptions& options,
-                                      const RoleBinaries& binaries) {
-  const struct {
-    const char* role;
-    const std::string& binary;
-    int count;
-  } kRoles[] = {{"memoryx", binaries.memoryx, options.shape.memoryx},
-                {"swarmx", binaries.swarmx, options.shape.swarmx},
-                {"wafer", binaries.wafer_node, options.shape.wafers}};
-  for (const auto& role : kRoles) {
-    for (int i = 0; i < role.count; ++i) {
-      const std::string id = absl::StrCat(role.role, "-", i);
-      RETURN_IF_ERROR(Launch(options, id,
-                             {role.binary, "--id", id, "--controller", address_, "--fabric-port",
-                              "0", "--control-port", "0"}));
+absl::Status LocalCluster::StartNodes(const RoleBinaries& binaries) {
+  const std::pair<const char*, int> kRoles[] = {{"memoryx", options_.shape.memoryx},
+                                                {"swarmx", options_.shape.swarmx},
+                                                {"wafer", options_.shape.wafers}};
+  for (const auto& [role, count] : kRoles) {
+    for (int i = 0; i < count; ++i) {
+      const std::string id = absl::StrCat(role, "-", i);
+      RETURN_IF_ERROR(Launch(NodeSpec(BinaryOf(binaries, id), id)));
     }
   }
   return absl::OkStatus();
@@ -157,23 +212,42 @@ absl::Status LocalCluster::CheckStartUp(const InterruptCounter& interrupts, absl
                    std::filesystem::path(processes_[0].log()).parent_path().string()));
 }
 
+// -- afterwards --------------------------------------------------------------------------------
+
+std::string LocalCluster::HowItFared(size_t index) const {
+  if (!lives_[index].hung) return Obituary(processes_[index]);
+  return Obituary(processes_[index],
+                  absl::StrCat("did not answer ", kMissesMax, " times in a row and was ended"));
+}
+
 std::vector<std::string> LocalCluster::TakeCasualties() {
   std::vector<std::string> lines;
   for (size_t i = 0; i < processes_.size(); ++i) {
     if (lives_[i].reported || processes_[i].Running()) continue;
     lives_[i].reported = true;
-    lines.push_back(Obituary(processes_[i]));
+    lines.push_back(HowItFared(i));
   }
   return lines;
 }
 
+void LocalCluster::EndHung() {
+  for (const std::string& name : health_->Hung()) {
+    for (size_t i = 0; i < processes_.size(); ++i) {
+      if (processes_[i].name() != name || !processes_[i].Running()) continue;
+      lives_[i].hung = true;
+      processes_[i].Signal(SIGKILL);
+    }
+  }
+}
+
 absl::Status LocalCluster::Heal(const std::function<void(const std::string&)>& note) {
+  EndHung();
   const absl::Time now = absl::Now();
   for (size_t i = 0; i < processes_.size(); ++i) {
     if (processes_[i].Running()) continue;
     std::deque<absl::Time>& restarts = lives_[i].restarts;
     while (!restarts.empty() && now - restarts.front() > kRestartWindow) restarts.pop_front();
-    const std::string obituary = Obituary(processes_[i]);
+    const std::string obituary = HowItFared(i);
     if (static_cast<int>(restarts.size()) == kRestartsMax) {
       return absl::AbortedError(absl::StrCat(obituary, "; started again ", kRestartsMax,
                                              " times within ",
@@ -181,16 +255,21 @@ absl::Status LocalCluster::Heal(const std::function<void(const std::string&)>& n
     }
     restarts.push_back(now);
     note(absl::StrCat(obituary, "; starting it again"));
-    ASSIGN_OR_RETURN(processes_[i], ChildProcess::Start(lives_[i].spec));
+    RETURN_IF_ERROR(Restart(i));
   }
   return absl::OkStatus();
 }
 
-void LocalCluster::Stop() { StopAll(processes_, kStopGrace); }
+absl::Status LocalCluster::Restart(size_t index) {
+  ASSIGN_OR_RETURN(processes_[index], ChildProcess::Start(lives_[index].spec));
+  lives_[index].hung = false;
+  health_->Started(processes_[index].name());
+  return options_.on_start ? options_.on_start(processes_[index]) : absl::OkStatus();
+}
 
-void LocalCluster::Release() {
-  for (ChildProcess& process : processes_) process.Release();
-  processes_.clear();
+void LocalCluster::Stop() {
+  StopAll(processes_, kStopGrace);
+  health_.reset();  // now that its call to the controller fails at once
 }
 
 }  // namespace waferstream

@@ -1,9 +1,11 @@
 // waferctl: runs jobs on a cluster, or on one that it makes for them. docs/CLI.md is its manual.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <new>
 #include <string>
 #include <vector>
 
+#include "base/own_process.h"
 #include "client/command.h"
 
 namespace waferstream {
@@ -25,7 +27,7 @@ int Report(const Outcome& outcome) {
   return static_cast<int>(ExitCodeOf(outcome.status()));
 }
 
-int Main(int argc, char** argv) {
+int RunCommand(int argc, char** argv) {
   CLI::App app("Trains neural networks by streaming weights.", "waferctl");
   app.require_subcommand(1);
   Outcome outcome = ExitCode::kOk;
@@ -43,8 +45,18 @@ int Main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return ReportParseError(app, error);
+  } catch (const std::bad_alloc&) {
+    outcome = absl::ResourceExhaustedError("out of memory (see ulimit -v)");
   }
   return Report(outcome);
+}
+
+// A result that nobody got is no success; commands say so themselves, help does not.
+int Main(int argc, char** argv) {
+  SettleProcess();
+  const int code = RunCommand(argc, argv);
+  const absl::Status written = FlushStdout();
+  return code == 0 && !written.ok() ? Report(written) : code;
 }
 
 }  // namespace

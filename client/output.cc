@@ -3,14 +3,13 @@
 #include <yaml-cpp/yaml.h>
 
 #include <CLI/CLI.hpp>
-#include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <map>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/own_process.h"
 
 namespace waferstream {
 namespace {
@@ -76,10 +75,8 @@ std::string RenderStructured(const Json& value, Format format) {
 }
 
 absl::Status PrintResult(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
-    return absl::OkStatus();
-  }
-  return absl::InternalError(absl::StrCat("stdout: cannot write: ", std::strerror(errno)));
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  return FlushStdout();
 }
 
 absl::Status PrintResult(Format format, const std::string& table, const Json& value) {

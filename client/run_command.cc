@@ -11,10 +11,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/own_process.h"
 #include "base/status.h"
 #include "client/command.h"
 #include "client/job_input.h"
 #include "client/job_view.h"
+#include "client/local_cluster.h"
 #include "client/local_job.h"
 #include "client/output.h"
 #include "client/run_folder.h"
@@ -41,6 +43,7 @@ absl::StatusOr<JobSpec> PrepareJob(const RunFlags& flags, std::vector<std::strin
     notes = std::move(from.notes);
   }
   RETURN_IF_ERROR(CheckJob(job, notes));
+  RETURN_IF_ERROR(CheckDescriptors("cluster", DescriptorsNeeded(RequestedShape(job))));
   return job;
 }
 

@@ -7,11 +7,13 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status.h"
 
 namespace waferstream {
 namespace {
@@ -20,7 +22,7 @@ namespace {
 // reads our stdout must see its end when waferctl ends.
 [[noreturn]] void Guard(int read_fd, const std::string& folder) {
   setsid();
-  for (int signal : {SIGINT, SIGTERM, SIGHUP}) ::signal(signal, SIG_IGN);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) ::signal(signal, SIG_IGN);
   dup2(read_fd, 3);
   for (int fd : {0, 1, 2}) close(fd);
   close_range(4, ~0U, 0);
@@ -32,17 +34,29 @@ namespace {
   _exit(0);
 }
 
+// Absolute, because processes with another current folder use it.
+absl::StatusOr<std::string> TemporaryFolder() {
+  const char* variable = std::getenv("TMPDIR");
+  if (variable == nullptr || *variable == '\0') return std::string("/tmp");
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::absolute(variable, error);
+  if (!error) return folder.string();
+  return absl::InvalidArgumentError(
+      absl::StrCat("TMPDIR: ", variable, ": the current folder: ", error.message()));
+}
+
 }  // namespace
 
 absl::StatusOr<ScratchFolder> ScratchFolder::Make(const std::string& purpose) {
-  const char* base = std::getenv("TMPDIR");
-  std::string path =
-      absl::StrCat(base && *base ? base : "/tmp", "/waferstream-", purpose, "-XXXXXX");
+  ASSIGN_OR_RETURN(const std::string base, TemporaryFolder());
+  std::string path = absl::StrCat(base, "/waferstream-", purpose, "-XXXXXX");
   int pipe_fds[2];
   if (pipe2(pipe_fds, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "pipe");
   const Fd read_end(pipe_fds[0]);
   Fd write_end(pipe_fds[1]);
-  if (!mkdtemp(path.data())) return absl::ErrnoToStatus(errno, path);
+  if (!mkdtemp(path.data())) {
+    return absl::InvalidArgumentError(absl::StrCat("TMPDIR: ", base, ": ", std::strerror(errno)));
+  }
   const pid_t guard = fork();
   if (guard == 0) Guard(read_end.get(), path);
   if (guard < 0) {

@@ -1,102 +1,113 @@
-// `waferctl up`: a local cluster that stays.
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/socket.h>
+// `waferctl up`: a local cluster that stays, and somebody who watches over it.
+#include <signal.h>
 
 #include <CLI/CLI.hpp>
-#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/fd.h"
+#include "absl/time/clock.h"
 #include "base/status.h"
 #include "client/cluster_file.h"
 #include "client/command.h"
+#include "client/interrupt.h"
 #include "client/local_cluster.h"
+#include "client/output.h"
+#include "client/supervisor.h"
 
 namespace waferstream {
 namespace {
+
+constexpr absl::Duration kPoll = absl::Milliseconds(20);
 
 struct UpFlags {
   ClusterShape shape = {.wafers = 2, .memoryx = 1, .swarmx = 1};
   int port = 0;
   std::string dir;
+  bool foreground = false;
 };
 
-// Two `up` at once must not both find nothing there. The lock goes with the descriptor.
-absl::StatusOr<Fd> LockDir(const std::string& dir) {
+absl::Status Announce(const ClusterFile& cluster, const std::string& dir) {
+  std::fprintf(stderr, "up: %zu processes; logs: %s/logs; `waferctl down` ends it\n",
+               cluster.processes.size(), dir.c_str());
+  return PrintResult(absl::StrCat(cluster.controller, "\n"));
+}
+
+// This command again, in a session of its own and in the foreground there.
+absl::StatusOr<ProcessSpec> SupervisorSpec(const UpFlags& flags, const std::string& dir) {
   std::error_code error;
-  std::filesystem::create_directories(dir, error);
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return absl::InternalError(absl::StrCat("/proc/self/exe: ", error.message()));
+  std::filesystem::create_directories(dir + "/logs", error);
   if (error) return absl::InvalidArgumentError(absl::StrCat("--dir: ", dir, ": ", error.message()));
-  Fd lock(open((dir + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-  if (!lock.valid()) return absl::ErrnoToStatus(errno, absl::StrCat("--dir: ", dir, "/lock"));
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
-  return absl::FailedPreconditionError(absl::StrCat(dir, ": another `waferctl up` is starting"));
-}
-
-absl::Status CheckNoneIsUp(const std::string& dir) {
-  const absl::StatusOr<ClusterFile> cluster = ReadClusterFile(dir);
-  if (absl::IsNotFound(cluster.status())) return absl::OkStatus();
-  RETURN_IF_ERROR(cluster.status());
-  const size_t running = RunningProcesses(*cluster).size();
-  if (running == 0) return RemoveClusterFile(dir);  // of before a reboot, or all were killed
-  return absl::FailedPreconditionError(
-      absl::StrCat("a cluster is up: controller ", cluster->controller, ", ", running, " of ",
-                   cluster->processes.size(), " processes; `waferctl down` ends it"));
-}
-
-absl::Status CheckPortIsFree(int port) {
-  if (port == 0) return absl::OkStatus();
-  const Fd probe(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int yes = 1;
-  setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (bind(probe.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
-    return absl::OkStatus();
+  ProcessSpec spec;
+  spec.name = "supervisor";
+  spec.log = dir + "/logs/supervisor.log";
+  spec.argv = {self.string(), "up", "--foreground", "--dir", dir};
+  const std::pair<const char*, int> kNumbers[] = {{"--wafers", flags.shape.wafers},
+                                                  {"--memoryx", flags.shape.memoryx},
+                                                  {"--swarmx", flags.shape.swarmx},
+                                                  {"--port", flags.port}};
+  for (const auto& [flag, value] : kNumbers) {
+    spec.argv.insert(spec.argv.end(), {flag, absl::StrCat(value)});
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("--port: ", port, ": ", std::generic_category().message(errno)));
+  spec.stays = true;
+  return spec;
+}
+
+// Whether the cluster of `dir` is ready, and this process watches over it.
+bool IsReady(const std::string& dir, const ProcessIdentity& supervisor, ClusterFile* cluster) {
+  absl::StatusOr<ClusterFile> file = ReadClusterFile(dir);
+  if (!file.ok() || file->controller.empty() || file->supervisor != supervisor) return false;
+  *cluster = *std::move(file);
+  return true;
+}
+
+// Its last line is the reason, as it would have been ours.
+ExitCode ReportEnd(const ChildProcess& supervisor) {
+  const std::string reason = LastWords(supervisor.log());
+  std::fprintf(stderr, "%s\n",
+               reason.empty() ? absl::StrCat("waferctl: supervisor: ", supervisor.HowItEnded(),
+                                             "; ", supervisor.log(), " is empty")
+                                    .c_str()
+                              : reason.c_str());
+  const ExitCode code = static_cast<ExitCode>(supervisor.exit_code().value_or(1));
+  return code == ExitCode::kOk ? ExitCode::kCancelled : code;  // somebody ended it
+}
+
+Outcome UpInBackground(const UpFlags& flags, const std::string& dir) {
+  ASSIGN_OR_RETURN(const ProcessSpec spec, SupervisorSpec(flags, dir));
+  const InterruptCounter interrupts;
+  ASSIGN_OR_RETURN(ChildProcess supervisor, ChildProcess::Start(spec));
+  ASSIGN_OR_RETURN(const ProcessIdentity identity, IdentityOf(supervisor.pid()));
+  bool asked_to_end = false;
+  for (ClusterFile cluster; supervisor.Running(); absl::SleepFor(kPoll)) {
+    if (IsReady(dir, identity, &cluster)) {
+      supervisor.Release();
+      RETURN_IF_ERROR(Announce(cluster, dir));
+      return ExitCode::kOk;
+    }
+    if (interrupts.count() > 0 && !asked_to_end) {
+      asked_to_end = true;
+      supervisor.Signal(SIGTERM);
+    }
+  }
+  return ReportEnd(supervisor);
 }
 
 Outcome Up(const UpFlags& flags) {
-  const std::string dir =
-      std::filesystem::absolute(flags.dir.empty() ? DefaultClusterDir() : flags.dir).string();
-  RETURN_IF_ERROR(CheckPortIsFree(flags.port));
-  ASSIGN_OR_RETURN(const Fd lock, LockDir(dir));
-  RETURN_IF_ERROR(CheckNoneIsUp(dir));
-
-  ClusterFile file;
-  file.boot_id = BootId();
-  LocalClusterOptions options;
+  ASSIGN_OR_RETURN(const std::string dir, ClusterDir(flags.dir));
+  if (!flags.foreground) return UpInBackground(flags, dir);
+  SupervisorOptions options;
   options.shape = flags.shape;
-  options.dir = dir;
   options.controller_port = flags.port;
-  options.stays = true;
-  options.on_start = [&](const ChildProcess& process) -> absl::Status {
-    ASSIGN_OR_RETURN(const ProcessIdentity identity, IdentityOf(process.pid()));
-    file.processes.push_back({process.name(), identity, process.log()});
-    return WriteClusterFile(dir, file);
-  };
-  const InterruptCounter interrupts;
-  absl::StatusOr<LocalCluster> cluster = LocalCluster::Start(options, interrupts);
-  if (!cluster.ok()) {
-    RETURN_IF_ERROR(RemoveClusterFile(dir));
-    return cluster.status();
-  }
-  file.controller = cluster->controller_address();
-  RETURN_IF_ERROR(WriteClusterFile(dir, file));
-  cluster->Release();
-  std::printf("%s\n", file.controller.c_str());
-  std::fprintf(stderr, "up: %zu processes; logs: %s/logs; `waferctl down` ends it\n",
-               file.processes.size(), dir.c_str());
+  options.dir = dir;
+  RETURN_IF_ERROR(
+      Supervise(options, [&](const ClusterFile& cluster) { return Announce(cluster, dir); }));
   return ExitCode::kOk;
 }
 
@@ -111,7 +122,10 @@ void AddUpCommand(CLI::App& app, Outcome& outcome) {
   command->add_option("--swarmx", flags->shape.swarmx, "SwarmX nodes [1]")->check(count);
   command->add_option("--port", flags->port, "Port of the controller [any free one]")
       ->check(CLI::Range(0, 65535));
-  command->add_option("--dir", flags->dir, "Folder of the cluster [" + DefaultClusterDir() + "]");
+  command->add_option("--dir", flags->dir,
+                      "Folder of the cluster [~/.local/state/waferstream/cluster]");
+  command->add_flag("--foreground", flags->foreground,
+                    "Stay, and watch over the cluster, until SIGTERM");
   command->callback([flags, &outcome] { outcome = Up(*flags); });
 }
 

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/host_port.h"
+#include "base/own_process.h"
 #include "base/status.h"
 #include "base/version.h"
 #include "controller/controller_host.h"
@@ -56,6 +57,15 @@ absl::Status WritePortFile(const std::string& path, const std::string& address) 
   return absl::UnavailableError(absl::StrCat("port file ", path, ": ", error.message()));
 }
 
+// Nodes and checkpoints may be elsewhere in the file system's eyes: they need absolute paths.
+absl::StatusOr<std::string> Absolute(const std::string& dir) {
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::absolute(dir, error);
+  if (!error) return path.lexically_normal().string();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--state: ", dir, ": the current folder: ", error.message()));
+}
+
 absl::StatusOr<std::shared_ptr<spdlog::logger>> OpenLog(const std::string& path) {
   try {
     auto log = path.empty() ? spdlog::stderr_logger_mt("controller")
@@ -69,22 +79,18 @@ absl::StatusOr<std::shared_ptr<spdlog::logger>> OpenLog(const std::string& path)
 
 // Blocked in every thread, so that only sigwait sees them.
 sigset_t BlockStopSignals() {
-  signal(SIGPIPE, SIG_IGN);
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  const sigset_t signals = HeededSignals({SIGTERM, SIGINT, SIGHUP});
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
 }
 
 // `listen`: the address, a literal, to listen on.
 absl::Status Run(const Flags& flags, const std::string& listen) {
+  RETURN_IF_ERROR(CheckDescriptors("this controller", kOwnDescriptors));
   const sigset_t stop_signals = BlockStopSignals();
   ASSIGN_OR_RETURN(const std::shared_ptr<spdlog::logger> log, OpenLog(flags.log_file));
-  // Nodes and checkpoints may be elsewhere in the file system's eyes: give them absolute paths.
   ControllerHost::Options options;
-  options.state_dir = std::filesystem::absolute(flags.state_dir).lexically_normal().string();
+  ASSIGN_OR_RETURN(options.state_dir, Absolute(flags.state_dir));
   options.lease_ms = flags.lease_ms;
   options.log = [log](const std::string& line) { log->info(line); };
   ASSIGN_OR_RETURN(const std::unique_ptr<ControllerHost> host,
@@ -116,6 +122,7 @@ int Fail(const absl::Status& why, ExitCode exit_code) {
 }
 
 int Main(int argc, char** argv) {
+  SettleProcess();
   CLI::App app("WaferStream controller: jobs, membership, commits");
   Flags flags;
   Declare(app, flags);

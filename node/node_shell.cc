@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -121,10 +122,19 @@ absl::StatusOr<std::shared_ptr<Epoch>> NodeShell::Build(const PrepareRequest& re
         absl::StrFormat("plan differs: %016x here, %016x at the controller: same build?",
                         plan->Hash(), request.plan_hash()));
   }
-  ASSIGN_OR_RETURN(std::unique_ptr<RoleCore> core, role_.Prepare(request, *plan, reply));
+  ASSIGN_OR_RETURN(std::unique_ptr<RoleCore> core, MakeCore(request, *plan, reply));
   return std::make_shared<Epoch>(
       executor_, Epoch::Setup{.request = request, .plan = std::move(plan), .core = std::move(core)},
       report_);
+}
+
+// Large memory is refused by a status that names its size; this is for the rest, which is small.
+absl::StatusOr<std::unique_ptr<RoleCore>> NodeShell::MakeCore(const PrepareRequest& request,
+                                                              const Plan& plan,
+                                                              PrepareReply* reply) try {
+  return role_.Prepare(request, plan, reply);
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError("no memory is left beside the reserved (see ulimit -v)");
 }
 
 // -- the other calls ---------------------------------------------------------------------------

@@ -64,6 +64,8 @@ class NodeShell final : public AcceptHandler {
   absl::Status CheckNewer(const PrepareRequest& request) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_);
   absl::StatusOr<std::shared_ptr<Epoch>> Build(const PrepareRequest& request, PrepareReply* reply);
+  absl::StatusOr<std::unique_ptr<RoleCore>> MakeCore(const PrepareRequest& request,
+                                                     const Plan& plan, PrepareReply* reply);
   // The prepared epoch if it is this one; FAILED_PRECONDITION otherwise. On the executor.
   absl::StatusOr<std::shared_ptr<Epoch>> Find(const EpochRef& ref) const;
   void StopCurrent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_);

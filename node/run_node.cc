@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/host_port.h"
+#include "base/own_process.h"
 #include "base/version.h"
 #include "node/controller_link.h"
 #include "node/node_service.h"
@@ -99,11 +100,14 @@ int Fail(const Flags& flags, const absl::Status& why, int exit_code) {
   return exit_code;
 }
 
-sigset_t StopSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+// How the node tells its own main thread to stop, whichever signals it heeds.
+constexpr int kWakeSignal = SIGUSR1;
+
+// Blocked before any thread is made, so that only Run's sigwait sees them.
+sigset_t BlockStopSignals() {
+  signal(kWakeSignal, SIG_DFL);
+  const sigset_t signals = HeededSignals({SIGTERM, SIGINT, SIGHUP, kWakeSignal});
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
 }
 
@@ -131,12 +135,14 @@ RegisterRequest Registration(const Flags& flags, const NodeRole& role, uint16_t 
 // The part of a node's life in which it has ports and threads.
 class RunningNode {
  public:
-  // `listen`: the address, a literal, to listen on.
-  RunningNode(const Flags& flags, const std::string& listen, NodeRole& role)
+  // `listen`: the address, a literal, to listen on. `stop_signals` are blocked.
+  RunningNode(const Flags& flags, const std::string& listen, NodeRole& role,
+              const sigset_t& stop_signals)
       : flags_(flags),
         listen_(listen),
         role_(role),
         main_thread_(pthread_self()),
+        stop_signals_(stop_signals),
         link_({.node_id = flags.id, .address = flags.controller},
               [this](const absl::Status& why) { OnLost(why); }),
         shell_({.node_id = flags.id, .listen = listen, .fabric_port = flags.fabric_port}, role,
@@ -144,6 +150,8 @@ class RunningNode {
 
   // Serves until a stop signal, or until the controller is lost; the exit code.
   int Run() {
+    const absl::Status able = CheckDescriptors("this node", kOwnDescriptors);
+    if (!able.ok()) return Fail(flags_, able, kRefused);
     const absl::Status listening = shell_.Listen();
     if (!listening.ok()) return Fail(flags_, listening, kRefused);
     const auto server = NodeServer::Start(
@@ -154,9 +162,8 @@ class RunningNode {
                  Role_Name(role_.kind()), control_port, shell_.fabric_port(), listen_,
                  flags_.controller);
     link_.Start(Registration(flags_, role_, control_port, shell_.fabric_port()));
-    const sigset_t signals = StopSignals();
     int signal = 0;
-    sigwait(&signals, &signal);
+    sigwait(&stop_signals_, &signal);
     spdlog::info("stopping");
     BoundTheRest();
     shell_.Shutdown();
@@ -166,13 +173,14 @@ class RunningNode {
  private:
   void OnLost(const absl::Status& why) {
     exit_code_ = Fail(flags_, why, absl::IsUnavailable(why) ? kUnreachable : kRefused);
-    pthread_kill(main_thread_, SIGTERM);
+    pthread_kill(main_thread_, kWakeSignal);
   }
 
   const Flags& flags_;
   const std::string listen_;
   NodeRole& role_;
   const pthread_t main_thread_;
+  const sigset_t stop_signals_;
   std::atomic<int> exit_code_{kStopped};
   ControllerLink link_;
   NodeShell shell_;
@@ -181,16 +189,14 @@ class RunningNode {
 }  // namespace
 
 int RunNode(int argc, char** argv, NodeRole& role) {
+  SettleProcess();
   Flags flags;
   int exit_code = kStopped;
   if (!ParseFlags(argc, argv, &flags, &exit_code)) return exit_code;
   const absl::StatusOr<std::string> listen = CheckAddresses(flags);
   if (!listen.ok()) return FailUsage(flags, listen.status());
   if (!OpenLog(flags)) return kRefused;
-  // Blocked here, before any thread is made, so that only Run's sigwait sees them.
-  const sigset_t signals = StopSignals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return RunningNode(flags, *listen, role).Run();
+  return RunningNode(flags, *listen, role, BlockStopSignals()).Run();
 }
 
 }  // namespace waferstream

@@ -5,7 +5,7 @@
 
 namespace waferstream {
 
-// Runs until SIGTERM or SIGINT. Returns the process's exit code: 0 stopped by a signal, 1 refused
+// Runs until SIGTERM, SIGINT or SIGHUP, those that were ignored at its start excepted. Returns the process's exit code: 0 stopped by a signal, 1 refused
 // (another protocol version, a port in use), 2 wrong flags, 4 the controller is gone.
 int RunNode(int argc, char** argv, NodeRole& role);
 

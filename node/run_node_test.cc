@@ -98,6 +98,27 @@ TEST_F(RunNodeTest, RegistersServesAndStopsOnSigterm) {
   EXPECT_EQ(Slurp(err_), "") << "the log has a file of its own";
 }
 
+TEST_F(RunNodeTest, WhatWasIgnoredStaysIgnored) {
+  signal(SIGHUP, SIG_IGN);
+  signal(SIGTERM, SIG_IGN);
+  const pid_t pid = SpawnNode({"--log", log_});
+  signal(SIGHUP, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
+  WaitForRegistration();
+  kill(pid, SIGHUP);
+  kill(pid, SIGTERM);
+  kill(pid, SIGINT);
+  EXPECT_EQ(Wait(pid), 0);
+}
+
+TEST_F(RunNodeTest, ANodeThatIgnoresSigtermStillEndsWhenItIsRefused) {
+  controller_.answer_register = {grpc::FAILED_PRECONDITION, "no"};
+  signal(SIGTERM, SIG_IGN);
+  const pid_t pid = SpawnNode({"--log", log_});
+  signal(SIGTERM, SIG_DFL);
+  EXPECT_EQ(Wait(pid), 1);
+}
+
 TEST_F(RunNodeTest, ARefusedProtocolVersionIsOneLineAndExitCode1) {
   controller_.answer_register = {grpc::FAILED_PRECONDITION, "node w0 speaks protocol version 1"};
   const pid_t pid = SpawnNode({"--log", log_});

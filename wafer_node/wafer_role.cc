@@ -30,7 +30,8 @@ absl::StatusOr<std::unique_ptr<RoleCore>> WaferRole::Prepare(const PrepareReques
     // The tokens so far are nowhere but in the wafer that made them.
     return absl::FailedPreconditionError("a generation cannot start at a later token than 0");
   }
-  ASSIGN_OR_RETURN(Arena arena, Arena::Create(plan.job.cluster().wafer().sram_bytes()));
+  // What the plan uses of the SRAM, not all that the profile has: nothing is claimed beyond.
+  ASSIGN_OR_RETURN(Arena arena, Arena::Create(plan.sram.bytes));
   reply->set_sram_planned_bytes(plan.sram.bytes);
   reply->set_resident_bytes(arena.size());
   reply->set_kernel_isa(kernel_isa());
