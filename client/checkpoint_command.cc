@@ -1,7 +1,6 @@
 // `waferctl checkpoint init|list|export`: checkpoints without a cluster.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -9,7 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/flags.h"
 #include "base/status.h"
+#include "base/user_input.h"
 #include "base/worker_pool.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/initial_checkpoint.h"
@@ -44,15 +45,11 @@ struct ExportFlags {
   std::string dtype = "f32";
 };
 
-std::string Absolute(const std::string& path) {
-  return std::filesystem::absolute(path).lexically_normal().string();
-}
-
 Outcome Init(const InitFlags& flags) {
   ASSIGN_OR_RETURN(const JobSpec job, LoadJob(flags.job));
+  ASSIGN_OR_RETURN(const std::string out, AbsolutePath("--out", flags.out));
   WorkerPool workers(std::max(1u, std::thread::hardware_concurrency()));
-  ASSIGN_OR_RETURN(const Manifest manifest,
-                   WriteInitialCheckpoint(PosixDisk(), job, Absolute(flags.out), workers));
+  ASSIGN_OR_RETURN(const Manifest manifest, WriteInitialCheckpoint(PosixDisk(), job, out, workers));
   RETURN_IF_ERROR(PrintResult(absl::StrCat(manifest.weights_hash, "\n")));
   return ExitCode::kOk;
 }
@@ -116,9 +113,9 @@ Json RowJson(const FoundCheckpoint& found) {
 }
 
 Outcome List(const ListFlags& flags) {
-  if (flags.dir.empty()) return absl::InvalidArgumentError("DIR: is empty");
+  ASSIGN_OR_RETURN(const std::string dir, AbsolutePath("DIR", flags.dir));
   ASSIGN_OR_RETURN(const std::vector<FoundCheckpoint> found,
-                   Find(Absolute(flags.dir), flags.verify ? Depth::kBytes : Depth::kSizes));
+                   Find(dir, flags.verify ? Depth::kBytes : Depth::kSizes));
   Table table({{"CHECKPOINT"},
                {"STEPS", Align::kRight},
                {"LOSS", Align::kRight},
@@ -140,7 +137,9 @@ Outcome List(const ListFlags& flags) {
 
 Outcome Export(const ExportFlags& flags) {
   const Dtype dtype = flags.dtype == "bf16" ? Dtype::kBf16 : Dtype::kF32;
-  RETURN_IF_ERROR(ExportCheckpoint(PosixDisk(), Absolute(flags.from), Absolute(flags.out), dtype));
+  ASSIGN_OR_RETURN(const std::string from, AbsolutePath("DIR", flags.from));
+  ASSIGN_OR_RETURN(const std::string out, AbsolutePath("--out", flags.out));
+  RETURN_IF_ERROR(ExportCheckpoint(PosixDisk(), from, out, dtype));
   return ExitCode::kOk;
 }
 
@@ -148,14 +147,14 @@ void AddInit(CLI::App& parent, Outcome& outcome) {
   auto flags = std::make_shared<InitFlags>();
   CLI::App* command = parent.add_subcommand("init", "Write the weights that a job starts from");
   AddJobFlags(*command, flags->job);
-  command->add_option("--out", flags->out, "The new checkpoint folder")->required();
+  AddPath(*command, "--out", flags->out, "The new checkpoint folder")->required();
   command->callback([flags, &outcome] { outcome = Init(*flags); });
 }
 
 void AddList(CLI::App& parent, Outcome& outcome) {
   auto flags = std::make_shared<ListFlags>();
   CLI::App* command = parent.add_subcommand("list", "The checkpoints in a folder");
-  command->add_option("DIR", flags->dir, "A checkpoint, a folder of them, or a run folder")
+  AddPath(*command, "DIR", flags->dir, "A checkpoint, a folder of them, or a run folder")
       ->required();
   command->add_flag("--verify", flags->verify, "Read every byte and compare the hashes");
   AddOutputFlag(*command, flags->format);
@@ -166,10 +165,9 @@ void AddExport(CLI::App& parent, Outcome& outcome) {
   auto flags = std::make_shared<ExportFlags>();
   CLI::App* command =
       parent.add_subcommand("export", "Write a checkpoint's model alone, for other programs");
-  command->add_option("DIR", flags->from, "The checkpoint")->required();
-  command->add_option("--out", flags->out, "The new folder")->required();
-  command->add_option("--dtype", flags->dtype, "Of the weights: f32 or bf16 [f32]")
-      ->check(CLI::IsMember({"f32", "bf16"}));
+  AddPath(*command, "DIR", flags->from, "The checkpoint")->required();
+  AddPath(*command, "--out", flags->out, "The new folder")->required();
+  AddWord(*command, "--dtype", flags->dtype, "f32|bf16", "Of the weights [f32]");
   command->callback([flags, &outcome] { outcome = Export(*flags); });
 }
 

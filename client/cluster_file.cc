@@ -6,18 +6,21 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "base/regular_file.h"
+#include "base/status.h"
+#include "base/user_input.h"
 
 namespace waferstream {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr size_t kFileBytesMax = 16 << 20;  // a process takes less than a kilobyte
 
 std::string PathIn(const std::string& dir) { return dir + "/cluster.json"; }
 
@@ -74,12 +77,7 @@ absl::StatusOr<std::string> DefaultClusterDir() {
 }
 
 absl::StatusOr<std::string> ClusterDir(const std::string& flag) {
-  if (flag.empty()) return DefaultClusterDir();
-  std::error_code error;
-  const std::filesystem::path dir = std::filesystem::absolute(flag, error);
-  if (!error) return dir.lexically_normal().string();
-  return absl::InvalidArgumentError(
-      absl::StrCat("--dir: ", flag, ": the current folder: ", error.message()));
+  return flag.empty() ? DefaultClusterDir() : AbsolutePath("--dir", flag);
 }
 
 absl::Status WriteClusterFile(const std::string& dir, const ClusterFile& cluster) {
@@ -96,13 +94,13 @@ absl::Status WriteClusterFile(const std::string& dir, const ClusterFile& cluster
 
 absl::StatusOr<ClusterFile> ReadClusterFile(const std::string& dir) {
   const std::string path = PathIn(dir);
-  std::ifstream file(path);
-  if (!file) {
-    if (errno != ENOENT) return absl::ErrnoToStatus(errno, path);
+  const absl::StatusOr<std::string> text = ReadRegularFile(path, kFileBytesMax);
+  if (absl::IsNotFound(text.status())) {
     return absl::NotFoundError(absl::StrCat(path, ": no cluster is up"));
   }
+  RETURN_IF_ERROR(text.status());
   try {
-    return FromJson(Json::parse(file));
+    return FromJson(Json::parse(*text));
   } catch (const Json::exception&) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": is not a cluster file"));
   }

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/flags.h"
 #include "base/status.h"
+#include "base/user_input.h"
 #include "client/cluster_file.h"
 #include "client/command.h"
 
@@ -64,7 +66,7 @@ Outcome Down(const std::string& flag) {
 void AddDownCommand(CLI::App& app, Outcome& outcome) {
   auto dir = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("down", "End the cluster of `waferctl up`");
-  command->add_option("--dir", *dir, "Folder of the cluster [~/.local/state/waferstream/cluster]");
+  AddPath(*command, "--dir", *dir, "Folder of the cluster [~/.local/state/waferstream/cluster]");
   command->callback([dir, &outcome] { outcome = Down(*dir); });
 }
 

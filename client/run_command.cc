@@ -4,13 +4,13 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/flags.h"
 #include "base/own_process.h"
 #include "base/status.h"
 #include "client/command.h"
@@ -27,8 +27,8 @@ namespace {
 
 struct RunFlags {
   JobFlags job;
-  std::optional<std::string> run_dir;
-  std::optional<std::string> resume;
+  std::string run_dir;
+  std::string resume;
   Format format = Format::kTable;
   bool quiet = false;
 };
@@ -37,8 +37,8 @@ struct RunFlags {
 // what it starts from, quiet or not.
 absl::StatusOr<JobSpec> PrepareJob(const RunFlags& flags, std::vector<std::string>& notes) {
   ASSIGN_OR_RETURN(JobSpec job, LoadJob(flags.job));
-  if (flags.resume.has_value()) {
-    ASSIGN_OR_RETURN(NamedCheckpoint from, ResolveContinuation("--resume", *flags.resume));
+  if (!flags.resume.empty()) {
+    ASSIGN_OR_RETURN(NamedCheckpoint from, ResolveContinuation("--resume", flags.resume));
     job.mutable_checkpoint()->set_from(std::move(from.path));
     notes = std::move(from.notes);
   }
@@ -49,7 +49,7 @@ absl::StatusOr<JobSpec> PrepareJob(const RunFlags& flags, std::vector<std::strin
 
 // The folder for a run that names none is nobody else's, whoever starts one in the same second.
 absl::StatusOr<std::string> MakeRunFolder(const RunFlags& flags, const JobSpec& job) {
-  if (flags.run_dir.has_value()) return CreateRunFolder("--run-dir", *flags.run_dir);
+  if (!flags.run_dir.empty()) return CreateRunFolder("--run-dir", flags.run_dir);
   return CreateNewRunFolder(DefaultRunFolder(job.name(), absl::Now(), getpid()));
 }
 
@@ -97,10 +97,10 @@ void AddRunCommand(CLI::App& app, Outcome& outcome) {
   CLI::App* command = app.add_subcommand("run", "Run one job on a local cluster made for it");
   AddJobFlags(*command, flags->job);
   AddAcceptFlag(*command, flags->job);
-  command->add_option("--run-dir", flags->run_dir,
-                      "Folder for logs, state and checkpoints [runs/NAME-TIME-PID]");
-  command->add_option("--resume", flags->resume,
-                      "Continue from this checkpoint, or the newest in this folder");
+  AddPath(*command, "--run-dir", flags->run_dir,
+          "Folder for logs, state and checkpoints [runs/NAME-TIME-PID]");
+  AddPath(*command, "--resume", flags->resume,
+          "Continue from this checkpoint, or the newest in this folder");
   command->add_flag("-q,--quiet", flags->quiet, "No progress");
   AddOutputFlag(*command, flags->format);
   command->callback([flags, &outcome] { outcome = Run(*flags); });

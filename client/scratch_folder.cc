@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/user_input.h"
 
 namespace waferstream {
 namespace {
@@ -37,12 +38,7 @@ namespace {
 // Absolute, because processes with another current folder use it.
 absl::StatusOr<std::string> TemporaryFolder() {
   const char* variable = std::getenv("TMPDIR");
-  if (variable == nullptr || *variable == '\0') return std::string("/tmp");
-  std::error_code error;
-  const std::filesystem::path folder = std::filesystem::absolute(variable, error);
-  if (!error) return folder.string();
-  return absl::InvalidArgumentError(
-      absl::StrCat("TMPDIR: ", variable, ": the current folder: ", error.message()));
+  return AbsolutePath("TMPDIR", variable && *variable ? variable : "/tmp");
 }
 
 }  // namespace

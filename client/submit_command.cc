@@ -2,11 +2,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/flags.h"
 #include "base/status.h"
 #include "client/command.h"
 #include "client/controller_address.h"
@@ -23,7 +23,7 @@ namespace {
 struct SubmitFlags {
   JobFlags job;
   std::string controller;
-  std::optional<std::string> request_id;
+  std::string request_id;
   bool wait = false;
   int patience_seconds = kPatience / absl::Seconds(1);
   Format format = Format::kTable;
@@ -36,8 +36,7 @@ Outcome Submit(const SubmitFlags& flags) {
   std::vector<std::string> notes;
   RETURN_IF_ERROR(CheckJob(*request.mutable_job(), notes));
   for (const std::string& note : notes) std::fprintf(stderr, "%s\n", note.c_str());
-  if (flags.request_id == "") return absl::InvalidArgumentError("--request-id: is empty");
-  request.set_request_id(flags.request_id.value_or(NewRequestId()));
+  request.set_request_id(flags.request_id.empty() ? NewRequestId() : flags.request_id);
   ControllerClient client(address);
   if (flags.wait) {
     return SubmitAndWatch(client, request,
@@ -60,8 +59,8 @@ void AddSubmitCommand(CLI::App& app, Outcome& outcome) {
   AddJobFlags(*command, flags->job);
   AddAcceptFlag(*command, flags->job);
   command->add_flag("--wait", flags->wait, "Watch it to its end and print its result");
-  command->add_option("--request-id", flags->request_id,
-                      "The same id again answers with the same job [random]");
+  AddName(*command, "--request-id", flags->request_id,
+          "The same id again answers with the same job [random]");
   AddPatienceFlag(*command, flags->patience_seconds);
   AddControllerFlag(*command, flags->controller);
   AddOutputFlag(*command, flags->format);

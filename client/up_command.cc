@@ -11,7 +11,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/fd.h"
+#include "base/flags.h"
 #include "base/status.h"
+#include "base/user_input.h"
 #include "client/cluster_file.h"
 #include "client/command.h"
 #include "client/interrupt.h"
@@ -116,14 +119,14 @@ Outcome Up(const UpFlags& flags) {
 void AddUpCommand(CLI::App& app, Outcome& outcome) {
   auto flags = std::make_shared<UpFlags>();
   CLI::App* command = app.add_subcommand("up", "Start a local cluster that stays");
-  const CLI::Range count(1, 4096);
-  command->add_option("--wafers", flags->shape.wafers, "Wafer nodes [2]")->check(count);
-  command->add_option("--memoryx", flags->shape.memoryx, "MemoryX nodes [1]")->check(count);
-  command->add_option("--swarmx", flags->shape.swarmx, "SwarmX nodes [1]")->check(count);
-  command->add_option("--port", flags->port, "Port of the controller [any free one]")
-      ->check(CLI::Range(0, 65535));
-  command->add_option("--dir", flags->dir,
-                      "Folder of the cluster [~/.local/state/waferstream/cluster]");
+  const Bounds count = {.low = 1, .high = 4096};
+  AddWhole(*command, "--wafers", flags->shape.wafers, "Wafer nodes [2]", count);
+  AddWhole(*command, "--memoryx", flags->shape.memoryx, "MemoryX nodes [1]", count);
+  AddWhole(*command, "--swarmx", flags->shape.swarmx, "SwarmX nodes [1]", count);
+  AddWhole(*command, "--port", flags->port, "Port of the controller [any free one]",
+           {.high = 65535});
+  AddPath(*command, "--dir", flags->dir,
+          "Folder of the cluster [~/.local/state/waferstream/cluster]");
   command->add_flag("--foreground", flags->foreground,
                     "Stay, and watch over the cluster, until SIGTERM");
   command->callback([flags, &outcome] { outcome = Up(*flags); });

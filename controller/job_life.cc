@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "base/mark.h"
 #include "base/status.h"
+#include "base/user_input.h"
 #include "base/version.h"
 #include "controller/job_state.h"
 
@@ -497,9 +498,7 @@ absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
     return absl::FailedPreconditionError(absl::StrCat(
         "job ", status().job_id(), " is ", JobState_Name(status().state()), ", not PAUSED"));
   }
-  if (!(request.lr() >= 0)) {
-    return absl::InvalidArgumentError(absl::StrCat("lr: ", request.lr(), " is not positive"));
-  }
+  RETURN_IF_ERROR(CheckBounds("lr", request.lr(), {}));
   JobMemory::Resumption* resumption = record_.memory.add_resumptions();
   resumption->set_request_id(request.request_id());
   resumption->set_lr(request.lr());
