@@ -135,7 +135,9 @@ class RunningNode {
         listen_(listen),
         role_(role),
         main_thread_(pthread_self()),
-        link_({.node_id = flags.id, .address = flags.controller},
+        link_({.node_id = flags.id,
+               .address = flags.controller,
+               .holds = [this] { return shell_.holds(); }},
               [this](const absl::Status& why) { OnLost(why); }),
         shell_({.node_id = flags.id, .listen = listen, .fabric_port = flags.fabric_port}, role,
                [this](NodeReport report) { link_.Report(std::move(report)); }) {}
@@ -158,6 +160,7 @@ class RunningNode {
     spdlog::info("stopping");
     BoundTheRest();
     shell_.Shutdown();
+    link_.Stop();  // it asks the shell what it holds
     return exit_code_;
   }
 
