@@ -86,8 +86,8 @@ class ControllerCore {
   std::optional<double> NextTimer() const;
 
  private:
-  // What a token of persistence is waited for by: an epoch to begin, a commit, or a run that wants to
-  // know (RunTurn.confirm).
+  // What a token of persistence is waited for by: an epoch to begin, a commit, or a run that wants
+  // to know (RunTurn.confirm).
   struct Wait {
     enum class What { kEpoch, kCommit, kRecord };
     std::string job_id;

@@ -7,8 +7,8 @@
 // next, lost ones too: until the next epoch is placed they may come back with what they hold.
 //
 // What a node holds is what it says, at every registration and heartbeat. Calls that got lost, came
-// late or were meant for its predecessor, and controllers that forgot, leave epochs behind; whatever
-// a node says that its job is not, is released.
+// late or were meant for its predecessor, and controllers that forgot, leave epochs behind;
+// whatever a node says that its job is not, is released.
 //
 // A cordoned node gets no new job; a draining one leaves the one it has.
 //

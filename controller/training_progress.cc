@@ -272,9 +272,9 @@ absl::Status TrainingProgress::OnSealed(uint64_t steps_done, const absl::StatusO
 
 absl::Status TrainingProgress::OnRecordDurable(const absl::Status& stored, RunTurn& turn) {
   if (!stored.ok()) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot record the checkpoint after ", status_.checkpoint_step(),
-                     " steps: ", stored.message()));
+    return absl::UnavailableError(absl::StrCat("cannot record the checkpoint after ",
+                                               status_.checkpoint_step(),
+                                               " steps: ", stored.message()));
   }
   sealing_ = false;
   SealNext(turn);

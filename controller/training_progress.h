@@ -99,8 +99,8 @@ class TrainingProgress {
   std::optional<ValidationTally> validation_;
   std::map<uint64_t, Checkpoint> checkpoints_;  // by steps_done; not yet sealed
   bool sealing_ = false;  // one is being sealed, or that it was is not on record yet
-  HashVotes votes_;                             // of step_
-  std::optional<uint32_t> bad_micro_batch_;     // of step_: the first whose loss is not finite
+  HashVotes votes_;       // of step_
+  std::optional<uint32_t> bad_micro_batch_;  // of step_: the first whose loss is not finite
   BadNumbers bad_;
   Dispute dispute_;
   bool counted_ = false;

@@ -70,7 +70,7 @@ class FakeController final : public Controller::Service {
   grpc::Status answer_register;
   int heartbeats = 0;
   uint32_t held_epoch = 0;  // as of the last heartbeat
-  bool forget = false;  // the next heartbeat is answered with NOT_FOUND
+  bool forget = false;      // the next heartbeat is answered with NOT_FOUND
 
  private:
   int port_ = 0;

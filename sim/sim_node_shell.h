@@ -66,7 +66,7 @@ class SimNodeShell final : public SimAcceptor {
   std::unique_ptr<SimEpoch> current_;
   std::string prepared_;  // the request, serialised; empty: nothing is
   PrepareReply prepared_reply_;
-  EpochRef newest_;  // prepared last, released or not
+  EpochRef newest_;               // prepared last, released or not
   std::optional<EpochRef> held_;  // newest_, until it is released
 };
 
