@@ -2,8 +2,9 @@
 # Installs what is missing, builds everything and runs every test, and says how long each part took.
 # Closes with "N passed, N failed" or "N passed, N failed, N skipped", counted in test cases.
 #   ./test.sh          what every change must pass
-#   ./test.sh --long   also clang-tidy, the slow tests (tag "long"), the unit tests under each
-#                      sanitizer, and the fuzzers (a test each)
+#   ./test.sh --long   also clang-tidy, the slow tests (tag "long"), 20,000 fresh seeds of the chaos
+#                      simulation (a test), the unit tests under each sanitizer, and the fuzzers
+#                      (a test each)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -89,6 +90,8 @@ part "tests" bazel_tests 'tests(//...) except attr(tags, "long", tests(//...))'
 if $long; then
   check "clang-tidy" scripts/lint.sh --tidy
   part "long tests" bazel_tests 'attr(tags, "long", tests(//...))'
+  # Says which seeds they are; a violation says how it is replayed.
+  check "20000 fresh seeds" bazel-bin/sim/chaos --first 0 --seeds 20000 --threads "$(nproc)"
   unit='tests(//...) except attr(tags, "(long|processes)", tests(//...))'
   for sanitizer in asan ubsan tsan; do
     part "unit tests, $sanitizer" bazel_tests "$unit" "--config=$sanitizer"

@@ -16,10 +16,6 @@
 namespace waferstream {
 namespace {
 
-// Of the jobs that are over when the controller starts, so many of the newest may not have been
-// released everywhere. A node that a job left long ago holds its memory until its next Prepare.
-constexpr size_t kRecentJobs = 8;
-
 void AddEvent(const std::string& job_id, std::string text, ControllerTurn& turn) {
   turn.records.push_back(EventRecord{job_id, turn.now.unix_s, std::move(text)});
 }
@@ -67,16 +63,11 @@ ControllerCore::ControllerCore(Options options, RestoredState restored, Controll
 
 NodeMemory ControllerCore::Remembered(const RestoredState& restored) {
   NodeMemory memory;
-  for (size_t i = 0; i < restored.jobs.size(); ++i) {
-    const JobRecord& record = restored.jobs[i].record;
-    const JobStatus& status = record.status;
-    const bool live = !IsFinal(status.state());
-    const bool recent = restored.jobs.size() - i <= kRecentJobs;
-    if (status.state() == QUEUED || !(live || recent)) continue;
-    memory.leftovers.push_back(RefOf(status.job_id(), status.epoch()));
-    if (!live) continue;
+  for (const RestoredJob& restored_job : restored.jobs) {
+    const JobRecord& record = restored_job.record;
+    if (IsFinal(record.status.state())) continue;
     for (const JobMemory::Member& member : record.memory.members()) {
-      memory.members[member.node_id()] = {status.job_id(), member.incarnation()};
+      memory.members[member.node_id()] = {record.status.job_id(), member.incarnation()};
     }
   }
   for (const CordonRecord& cordon : restored.cordons) memory.cordons[cordon.node_id] = cordon;
@@ -131,6 +122,7 @@ absl::Status ControllerCore::OnRegister(const RegisterRequest& request, Controll
 absl::Status ControllerCore::OnHeartbeat(const HeartbeatRequest& request, ControllerTurn& turn) {
   Advance(turn);
   RETURN_IF_ERROR(nodes_.Heard(request.node_id(), request.incarnation(), now_s_));
+  if (request.has_holds()) nodes_.Holds(request.node_id(), request.holds());
   ReleaseIfQuiet(*nodes_.Find(request.node_id()), turn);
   return absl::OkStatus();
 }
@@ -254,15 +246,15 @@ void ControllerCore::OnCallDone(const NodeCallResult& result, ControllerTurn& tu
   const NodeCall& call = result.call;
   KnownNode* node = nodes_.Find(call.node_id);
   if (node == nullptr) return;
-  if (node->info.incarnation() != call.incarnation) return OnStaleCallDone(*node, result, turn);
+  // The present process, at the same address, may have served it all the same: it says so itself.
+  if (node->info.incarnation() != call.incarnation) return;
   --node->calls_in_flight;
   // A Release that was not answered is sent again at the node's next heartbeat.
-  const bool unreleased =
-      std::holds_alternative<ReleaseCall>(call.request) && IsSilence(result.status);
-  if (std::holds_alternative<ReleaseCall>(call.request) && !unreleased) {
-    node->release.erase(node->release.begin());
-  }
-  if (JobLife* job = FindEpoch(call.job_id, call.epoch)) {
+  const bool is_release = std::holds_alternative<ReleaseCall>(call.request);
+  const bool unreleased = is_release && IsSilence(result.status);
+  if (is_release && !unreleased) node->release.erase(node->release.begin());
+  JobLife* const job = is_release ? nullptr : FindEpoch(call.job_id, call.epoch);
+  if (job != nullptr) {
     const int process = job->run()->ProcessOn(call.node_id).value();
     Deliver(*job, turn, [&](RunTurn& t) {
       job->Deliver(t, [&](JobRun& run) {
@@ -272,16 +264,6 @@ void ControllerCore::OnCallDone(const NodeCallResult& result, ControllerTurn& tu
   }
   if (!unreleased) ReleaseIfQuiet(*node, turn);
   Schedule(turn);
-}
-
-// The call was meant for the process before. The present one, at the same address, may have served
-// it, and then holds an epoch that nobody wants.
-void ControllerCore::OnStaleCallDone(KnownNode& node, const NodeCallResult& result,
-                                     ControllerTurn& turn) {
-  if (!std::holds_alternative<PrepareRequest>(result.call.request)) return;
-  if (!result.status.ok() && !IsSilence(result.status)) return;
-  node.release.push_back(RefOf(result.call.job_id, result.call.epoch));
-  ReleaseIfQuiet(node, turn);
 }
 
 // -- jobs
@@ -370,13 +352,16 @@ void ControllerCore::OnPersisted(uint64_t token, const absl::Status& stored, Con
   const auto found = waits_.extract(token);
   WS_CHECK(!found.empty());
   const Wait& wait = found.mapped();
-  if (wait.is_commit) {
+  if (wait.what == Wait::What::kCommit) {
     if (JobLife* job = FindJob(wait.job_id)) {
       Deliver(*job, turn, [&](RunTurn& t) { job->OnCommitDurable(stored, t); });
     }
     if (JobLife* job = FindEpoch(wait.job_id, wait.epoch)) ImproveMembership(*job, turn);
   } else if (JobLife* job = FindEpoch(wait.job_id, wait.epoch)) {
-    Deliver(*job, turn, [&](RunTurn& t) { job->BeginEpoch(stored, t); });
+    Deliver(*job, turn, [&](RunTurn& t) {
+      if (wait.what == Wait::What::kEpoch) return job->BeginEpoch(stored, t);
+      job->Deliver(t, [&](JobRun& run) { run.OnRecordDurable(stored, t); });
+    });
   }
   Schedule(turn);
 }
@@ -490,7 +475,7 @@ void ControllerCore::StartEpoch(JobLife& job, const Membership& members, Control
   Deliver(job, turn, [&](RunTurn& t) { job.MakeEpoch(members, nodes_, options_.lease_s, t); });
   if (FindJob(job_id) == nullptr) return;
   turn.must_persist = true;
-  AddWait({job_id, job.status().epoch(), /*is_commit=*/false}, turn);
+  AddWait({job_id, job.status().epoch(), Wait::What::kEpoch}, turn);
 }
 
 void ControllerCore::Reassign(const JobLife& job, const Membership& members, ControllerTurn& turn) {
@@ -537,13 +522,14 @@ void ControllerCore::Apply(JobLife& job, RunTurn run_turn, ControllerTurn& turn)
   }
   if (run_turn.rewind.has_value()) turn.records.push_back(*std::move(run_turn.rewind));
   if (run_turn.commit.has_value()) {
-    AddWait({status.job_id(), status.epoch(), /*is_commit=*/true}, turn);
+    AddWait({status.job_id(), status.epoch(), Wait::What::kCommit}, turn);
     turn.must_persist = true;
     turn.records.push_back(*std::move(run_turn.commit));
   }
   for (const CordonRecord& cordon : run_turn.cordons) SetCordon(cordon, turn);
   for (std::string& event : run_turn.events) AddEvent(status.job_id(), std::move(event), turn);
   if (run_turn.record) turn.records.push_back(job.Record());
+  if (run_turn.confirm) AddWait({status.job_id(), status.epoch(), Wait::What::kRecord}, turn);
   // What has happened to a job must be found again: an end that is not on record would be undone.
   if (run_turn.record || !run_turn.cordons.empty()) turn.must_persist = true;
   if (run_turn.publish) turn.published.push_back(status);

@@ -92,11 +92,13 @@ class ControllerCore {
   std::optional<double> NextTimer() const;
 
  private:
-  // What a token of persistence is waited for by: a commit, or an epoch to begin.
+  // What a token of persistence is waited for by: an epoch to begin, a commit, or a run that wants
+  // to know (RunTurn.confirm).
   struct Wait {
+    enum class What { kEpoch, kCommit, kRecord };
     std::string job_id;
     uint32_t epoch = 0;
-    bool is_commit = false;
+    What what = What::kEpoch;
   };
 
   // What a request_id stands for.
@@ -145,7 +147,6 @@ class ControllerCore {
   void SetCordon(const CordonRecord& record, ControllerTurn& turn);
   void Call(KnownNode& node, const std::string& job_id, uint32_t epoch, NodeRequest request,
             ControllerTurn& turn);
-  void OnStaleCallDone(KnownNode& node, const NodeCallResult& result, ControllerTurn& turn);
   // Sends the Release that is due once nothing else is in flight to the node.
   void ReleaseIfQuiet(KnownNode& node, ControllerTurn& turn);
 

@@ -230,6 +230,37 @@ TEST(ControllerCore, AFailedCheckpointIsAnEventUnlessItIsTheLast) {
   EXPECT_TRUE(AllIdle(cluster));
 }
 
+// Sealing removes what is older: what the store says that there is must not be among it.
+TEST(ControllerCore, TheNextCheckpointIsSealedWhenTheLastIsOnRecord) {
+  JobSpec job = SmallJob();
+  job.mutable_checkpoint()->set_every(1);
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(job);
+  while (cluster.statuses.empty() || cluster.Job().step() < 2) ASSERT_TRUE(cluster.StepOnce());
+  cluster.SettleCalls();
+  for (const uint64_t steps : {1, 2}) {
+    for (const char* node : {"m0", "m1"}) {
+      NodeReport report = cluster.MakeReport("j-000001", node);
+      report.mutable_checkpoint_written()->set_steps_done(steps);
+      ASSERT_TRUE(cluster.Report(report).ok());
+    }
+  }
+  EXPECT_EQ(Where(cluster, "Seal").size(), 1u);  // of both that are written
+  ASSERT_EQ(cluster.calls.size(), 1u);
+  const NodeCall first = cluster.calls.front();
+  cluster.calls.pop_front();
+  cluster.Answer(first);
+  EXPECT_EQ(cluster.Job().checkpoint_step(), 1u);
+  EXPECT_EQ(Where(cluster, "Seal").size(), 1u);  // it is not on record yet
+  cluster.Persist();
+  ASSERT_EQ(cluster.calls.size(), 1u);
+  EXPECT_EQ(std::get<SealRequest>(cluster.calls[0].request).steps_done(), 2u);
+  EXPECT_EQ(std::get<SealRequest>(cluster.calls[0].request).known_steps(), 1u);
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE);
+}
+
 TEST(ControllerCore, APartThatCannotBeWrittenIsNeverSealed) {
   FakeCluster cluster;
   cluster.AddNodes();
@@ -306,6 +337,49 @@ TEST(ControllerCore, AReleaseThatGotNoAnswerIsSentAgainAtTheNextHeartbeat) {
   cluster.SettleCalls();
   EXPECT_EQ(Where(cluster, "Release").size(), 6u);
   EXPECT_EQ(cluster.Node("w1").state(), IDLE);
+}
+
+// The Prepare was meant for the process before, whose successor answered at the same address before
+// it had registered: nothing that this controller did tells it that the new one holds anything.
+TEST(ControllerCore, WhatANodeSaysThatItHoldsIsReleasedUntilItSaysSoNoMore) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.holds["w1"] = EpochOf("j-000009", 2);
+  ASSERT_TRUE(cluster.AddNode("w1", WAFER, "avx2", /*incarnation=*/2).ok());
+  EXPECT_EQ(cluster.Node("w1").state(), BUSY);
+  cluster.failures["Release w1"] = absl::DeadlineExceededError("swallowed");
+  cluster.SettleCalls();
+  cluster.Pass(1);
+  cluster.SettleCalls();
+  EXPECT_EQ(cluster.Node("w1").state(), BUSY);
+  EXPECT_GE(Where(cluster, "Release w1").size(), 2u);
+  cluster.failures.clear();
+  cluster.holds.clear();
+  cluster.Pass(0.1);
+  cluster.SettleCalls();
+  EXPECT_EQ(cluster.Node("w1").state(), IDLE);
+  const size_t calls = cluster.history.size();
+  cluster.Pass(1);
+  EXPECT_EQ(cluster.history.size(), calls);
+}
+
+// Whatever its node may hold beside, a job's own epoch is never released while it runs.
+TEST(ControllerCore, AJobIsNotDisturbedByWhatItsNodesHold) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  cluster.SettleCalls();
+  for (const char* id : {"m0", "m1", "s0", "w0"}) cluster.holds[id] = EpochOf("j-000001", 1);
+  cluster.holds["w1"] = EpochOf("j-000009", 7);  // said before the Prepare was served
+  cluster.Pass(0.2);
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE);
+  EXPECT_EQ(cluster.Job().epoch(), 1u);
+  // Said after the end, it is released again; what is not held any more, is not.
+  cluster.holds.clear();
+  cluster.Pass(0.2);
+  cluster.Settle();
+  EXPECT_TRUE(AllIdle(cluster));
 }
 
 TEST(ControllerCore, TheNextJobGetsANodeOnlyAfterItsRelease) {

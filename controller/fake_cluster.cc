@@ -84,6 +84,7 @@ absl::Status FakeCluster::AddNode(const std::string& id, Role role, const std::s
   request.set_fabric_port(2000);
   request.set_kernel_isa(role == WAFER ? isa : "");
   request.set_incarnation(incarnation);
+  if (holds.contains(id)) *request.mutable_holds() = holds.at(id);
   incarnations_[id] = incarnation;
   absl::Status status;
   Do([&](ControllerTurn& turn) { status = core_->OnRegister(request, turn); });
@@ -106,6 +107,7 @@ void FakeCluster::Pass(double seconds, const std::vector<std::string>& alive) {
       HeartbeatRequest beat;
       beat.set_node_id(id);
       beat.set_incarnation(incarnation);
+      if (holds.contains(id)) *beat.mutable_holds() = holds.at(id);
       // A lost node is told to register again; it does that in AddNode.
       Do([&](ControllerTurn& turn) { core_->OnHeartbeat(beat, turn).IgnoreError(); });
     }
@@ -306,6 +308,13 @@ bool AllIdle(const FakeCluster& cluster) {
   constexpr const char* kNodes[] = {"m0", "m1", "s0", "w0", "w1"};
   return std::all_of(std::begin(kNodes), std::end(kNodes),
                      [&](const char* id) { return cluster.Node(id).state() == IDLE; });
+}
+
+EpochRef EpochOf(const std::string& job_id, uint32_t epoch) {
+  EpochRef ref;
+  ref.set_job_id(job_id);
+  ref.set_epoch(epoch);
+  return ref;
 }
 
 ResumeRequest ResumeOf(const std::string& request_id) {

@@ -64,6 +64,8 @@ class FakeCluster {
 
   // What a call answers instead of OK: by (kind, node), e.g. "Prepare m1".
   std::map<std::string, absl::Status> failures;
+  // What a node says that it holds, when it registers and at every heartbeat.
+  std::map<std::string, EpochRef> holds;
   // Changes what a node is about to report.
   std::function<void(NodeReport&)> edit;
 
@@ -101,6 +103,8 @@ bool AllIdle(const FakeCluster& cluster);
 
 // Positions in the history of what starts with `what`.
 std::vector<size_t> Where(const FakeCluster& cluster, const std::string& what);
+
+EpochRef EpochOf(const std::string& job_id, uint32_t epoch);
 
 // Of the first job, as it is.
 ResumeRequest ResumeOf(const std::string& request_id);

@@ -237,6 +237,11 @@ void JobRun::OnCommitDurable(const absl::Status& stored, RunTurn& turn) {
   Settle(training_->OnCommitDurable(stored, turn), "", turn);
 }
 
+void JobRun::OnRecordDurable(const absl::Status& stored, RunTurn& turn) {
+  if (end_.has_value() || !first_fault_.empty()) return;
+  Settle(training_->OnRecordDurable(stored, turn), "", turn);
+}
+
 void JobRun::OnNodeLost(int process, absl::string_view how, RunTurn& turn) {
   if (end_.has_value()) return;
   const std::string seen =

@@ -52,6 +52,8 @@ class JobRun {
   void OnReport(int process, const NodeReport& report, RunTurn& turn);
   // The commit that a turn asked for is durable, or could not be written.
   void OnCommitDurable(const absl::Status& stored, RunTurn& turn);
+  // So is the record that a turn wanted confirmed.
+  void OnRecordDurable(const absl::Status& stored, RunTurn& turn);
   // `how`: e.g. "was not heard of for 3 s".
   void OnNodeLost(int process, absl::string_view how, RunTurn& turn);
   // Time has passed.

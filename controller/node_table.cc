@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/host_port.h"
+#include "base/mark.h"
 #include "base/status.h"
 #include "base/user_input.h"
 
@@ -64,22 +65,33 @@ absl::StatusOr<bool> NodeTable::Register(const RegisterRequest& request, double 
   if (replaced) {
     if (node.former.size() == kFormerMax) node.former.erase(node.former.begin());
     node.former.push_back(node.info.incarnation());
-    // The new process holds nothing, and answers to calls of the old one no longer count.
+    // The new process holds what it says, and answers to calls of the old one no longer count.
     node.release.clear();
     node.calls_in_flight = 0;
   }
   node.info = request;
   node.heard_s = now_s;
   node.lost = false;
+  if (request.has_holds()) Holds(request.node_id(), request.holds());
   return replaced;
+}
+
+void NodeTable::Holds(const std::string& node_id, const EpochRef& held) {
+  KnownNode& node = *Find(node_id);
+  if (held.job_id().empty() || held.job_id() == node.job_id) return;
+  const bool known =
+      std::any_of(node.release.begin(), node.release.end(), [&](const EpochRef& due) {
+        return due.job_id() == held.job_id() && due.epoch() >= held.epoch();
+      });
+  if (known) return;
+  WS_MARK("controller: a node held what nobody wanted");
+  node.release.push_back(held);
 }
 
 void NodeTable::Remember(const RegisterRequest& request, KnownNode& node) const {
   const auto member = memory_.members.find(request.node_id());
   if (member != memory_.members.end() && member->second.incarnation == request.incarnation()) {
     node.job_id = member->second.job_id;
-  } else {
-    node.release = memory_.leftovers;
   }
   const auto cordon = memory_.cordons.find(request.node_id());
   if (cordon == memory_.cordons.end()) return;
@@ -140,6 +152,8 @@ std::vector<std::string> NodeTable::Expire(double now_s) {
 std::optional<double> NodeTable::NextExpiry() const {
   std::optional<double> next;
   for (const auto& [id, node] : nodes_) {
+    // Until its job lets go of it, nothing is to be done about a lost node.
+    if (node.lost && !node.job_id.empty()) continue;
     const double due_s = node.heard_s + (node.lost ? kForgetLostAfter_s : lease_s_);
     if (!next.has_value() || due_s < *next) next = due_s;
   }

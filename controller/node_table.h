@@ -6,6 +6,10 @@
 // next job never overtakes the end of the last one. A job keeps its nodes from one epoch to the
 // next, lost ones too: until the next epoch is placed they may come back with what they hold.
 //
+// What a node holds is what it says, at every registration and heartbeat. Calls that got lost, came
+// late or were meant for its predecessor, and controllers that forgot, leave epochs behind;
+// whatever a node says that its job is not, is released.
+//
 // A cordoned node gets no new job; a draining one leaves the one it has.
 //
 // Pure; not thread-safe. References and pointers to nodes hold until the next call of Register or
@@ -34,7 +38,7 @@ struct KnownNode {
   std::string job_id;             // of the job that uses it
   int calls_in_flight = 0;        // to this incarnation
   std::vector<uint64_t> former;   // incarnations that this one has replaced, the newest ones
-  std::vector<EpochRef> release;  // what it may still hold of jobs that it left
+  std::vector<EpochRef> release;  // what it holds, or may still hold, of jobs that it left
   bool cordoned = false;
   bool draining = false;
   std::string note;  // why it is cordoned, if the controller did it
@@ -49,7 +53,6 @@ struct NodeMemory {
     std::string job_id;
     uint64_t incarnation = 0;
   };
-  std::vector<EpochRef> leftovers;              // epochs that any node may hold
   std::map<std::string, Claim> members;         // by node_id: the live job that it works for
   std::map<std::string, CordonRecord> cordons;  // by node_id
 };
@@ -64,6 +67,10 @@ class NodeTable {
   // unknown.
   absl::StatusOr<bool> Register(const RegisterRequest& request, double now_s);
 
+  // The node says that it holds this epoch (RegisterRequest.holds, HeartbeatRequest.holds): it is
+  // released, unless it is of the job that uses the node.
+  void Holds(const std::string& node_id, const EpochRef& held);
+
   // Renews the lease. NOT_FOUND: unknown, lost, or another incarnation; it must register again.
   absl::Status Heard(const std::string& node_id, std::optional<uint64_t> incarnation, double now_s);
 
@@ -73,7 +80,7 @@ class NodeTable {
   // This controller itself was away for so long: nobody could be heard of.
   void Excuse(double away_s);
 
-  // The job is over. Its nodes that have not registered yet are to be released when they do.
+  // The job is over: nodes that have not registered yet are not its any more.
   void EndJob(const std::string& job_id);
 
   // INVALID_ARGUMENT: no node_id. A node need not be known (any more).

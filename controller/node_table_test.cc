@@ -102,25 +102,50 @@ TEST(NodeTable, RefusesRegistrationsThatCannotBeUsed) {
   EXPECT_EQ(table.List(0).nodes_size(), 0);
 }
 
-TEST(NodeTable, ANodeOfAnEarlierControllerIsReleasedBeforeItIsFree) {
-  EpochRef leftover;
-  leftover.set_job_id("j-000001");
-  NodeTable table(3, {.leftovers = {leftover}, .members = {}, .cordons = {}});
-  ASSERT_TRUE(table.Register(Request("a", WAFER), 0).ok());
+RegisterRequest Holding(RegisterRequest request, const std::string& job_id, uint32_t epoch) {
+  request.mutable_holds()->set_job_id(job_id);
+  request.mutable_holds()->set_epoch(epoch);
+  return request;
+}
+
+// Whoever prepared it there: an earlier controller, or a call that was meant for another process.
+TEST(NodeTable, WhatANodeHoldsIsReleasedBeforeItIsFree) {
+  NodeTable table(3, {});
+  ASSERT_TRUE(table.Register(Holding(Request("a", WAFER), "j-000001", 4), 0).ok());
   EXPECT_FALSE(table.Find("a")->free());
   ASSERT_EQ(table.Find("a")->release.size(), 1u);
+  EXPECT_EQ(table.Find("a")->release[0].epoch(), 4u);
   EXPECT_EQ(table.List(0).nodes(0).state(), BUSY);
 }
 
+TEST(NodeTable, WhatANodeHoldsIsReleasedOnceAnEpoch) {
+  NodeTable table(3, {});
+  ASSERT_TRUE(table.Register(Request("a", WAFER), 0).ok());
+  for (const uint32_t epoch : {4, 4, 3, 5, 5}) {
+    table.Holds("a", Holding(Request("a", WAFER), "j-000001", epoch).holds());
+  }
+  EXPECT_EQ(table.Find("a")->release.size(), 2u);
+  table.Holds("a", EpochRef());
+  EXPECT_EQ(table.Find("a")->release.size(), 2u);
+}
+
+TEST(NodeTable, WhatANodeHoldsOfItsJobStays) {
+  NodeTable table(3, {});
+  ASSERT_TRUE(table.Register(Request("a", WAFER), 0).ok());
+  table.Find("a")->job_id = "j-000001";
+  table.Holds("a", Holding(Request("a", WAFER), "j-000001", 4).holds());
+  EXPECT_THAT(table.Find("a")->release, IsEmpty());
+}
+
 TEST(NodeTable, AMemberOfALiveJobIsItsAgainInTheSameIncarnationOnly) {
-  EpochRef leftover;
-  leftover.set_job_id("j-000001");
-  const NodeMemory memory{.leftovers = {leftover},
-                          .members = {{"a", {"j-000001", 7}}, {"b", {"j-000001", 7}}},
+  const NodeMemory memory{.members = {{"a", {"j-000001", 7}}, {"b", {"j-000001", 7}}},
                           .cordons = {{"a", {"a", true, true, "why"}}}};
   NodeTable table(3, memory);
-  ASSERT_TRUE(table.Register(Request("a", WAFER, "", 7), 0).ok());
-  ASSERT_TRUE(table.Register(Request("b", WAFER, "", 8), 0).ok());
+  for (const char* id : {"a", "b"}) {
+    const uint64_t incarnation = id[0] == 'a' ? 7 : 8;
+    ASSERT_TRUE(
+        table.Register(Holding(Request(id, WAFER, "", incarnation), "j-000001", 4), 0).ok());
+  }
   EXPECT_EQ(table.Find("a")->job_id, "j-000001");
   EXPECT_THAT(table.Find("a")->release, IsEmpty());
   EXPECT_TRUE(table.List(0).nodes(0).draining());
@@ -130,13 +155,22 @@ TEST(NodeTable, AMemberOfALiveJobIsItsAgainInTheSameIncarnationOnly) {
 }
 
 TEST(NodeTable, AMemberThatComesBackAfterItsJobHasEndedIsReleased) {
-  EpochRef epoch;
-  epoch.set_job_id("j-000001");
-  NodeTable table(3, {.leftovers = {epoch}, .members = {{"a", {"j-000001", 7}}}, .cordons = {}});
+  NodeTable table(3, {.members = {{"a", {"j-000001", 7}}}, .cordons = {}});
   table.EndJob("j-000001");
-  ASSERT_TRUE(table.Register(Request("a", WAFER, "", 7), 0).ok());
+  ASSERT_TRUE(table.Register(Holding(Request("a", WAFER, "", 7), "j-000001", 4), 0).ok());
   EXPECT_EQ(table.Find("a")->job_id, "");
   EXPECT_EQ(table.Find("a")->release.size(), 1u);
+}
+
+// Otherwise the timer would be due for ever, and every lease excused with it.
+TEST(NodeTable, ALostNodeThatAJobStillWantsIsNoReasonToWakeUp) {
+  NodeTable table(3, {});
+  ASSERT_TRUE(table.Register(Request("a", MEMORYX), 0).ok());
+  table.Find("a")->job_id = "j-000001";
+  EXPECT_THAT(table.Expire(3), ElementsAre("a"));
+  EXPECT_FALSE(table.NextExpiry().has_value());
+  table.Find("a")->job_id.clear();
+  EXPECT_TRUE(table.NextExpiry().has_value());
 }
 
 TEST(NodeTable, ACordonOutlivesTheNode) {

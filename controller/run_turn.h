@@ -25,6 +25,7 @@ struct RunTurn {
   std::vector<std::string> events;  // for the job's history, in order
   bool publish = false;             // the status has changed
   bool record = false;              // and is worth finding again after a restart
+  bool confirm = false;             // and OnRecordDurable is wanted
 };
 
 }  // namespace waferstream

@@ -230,38 +230,56 @@ absl::Status TrainingProgress::OnCheckpoint(const PlacedProcess& from,
   const auto pending = checkpoints_.find(steps_done);
   if (pending == checkpoints_.end()) return absl::OkStatus();  // another node's part has failed
   if (!report.error().empty()) {
-    return CheckpointFailed(steps_done, absl::StrCat(from.node_id, ": ", report.error()), turn);
-  }
-  std::vector<bool>& written = pending->second.written;
-  const bool duplicate = written[from.index];
-  written[from.index] = true;
-  if (duplicate || std::find(written.begin(), written.end(), false) != written.end()) {
+    RETURN_IF_ERROR(
+        CheckpointFailed(steps_done, absl::StrCat(from.node_id, ": ", report.error()), turn));
+    SealNext(turn);  // the one behind it may have waited
     return absl::OkStatus();
   }
+  pending->second.written[from.index] = true;
+  SealNext(turn);
+  return absl::OkStatus();
+}
+
+void TrainingProgress::SealNext(RunTurn& turn) {
+  const auto next = checkpoints_.begin();
+  if (sealing_ || next == checkpoints_.end() || !next->second.whole()) return;
+  sealing_ = true;
   SealRequest request;
   request.set_job_id(status_.job_id());
   request.set_epoch(status_.epoch());
-  request.set_steps_done(steps_done);
-  request.set_loss(pending->second.loss);
+  request.set_steps_done(next->first);
+  request.set_loss(next->second.loss);
   request.set_known_steps(status_.checkpoint_step());
   turn.calls.push_back({0, std::move(request)});
-  return absl::OkStatus();
 }
 
 absl::Status TrainingProgress::OnSealed(uint64_t steps_done, const absl::StatusOr<SealReply>& reply,
                                         RunTurn& turn) {
   if (!reply.ok()) {
-    return CheckpointFailed(steps_done, std::string(reply.status().message()), turn);
+    sealing_ = false;
+    RETURN_IF_ERROR(CheckpointFailed(steps_done, std::string(reply.status().message()), turn));
+    SealNext(turn);
+    return absl::OkStatus();
   }
   checkpoints_.erase(steps_done);
   turn.events.push_back(absl::StrCat("checkpoint after ", steps_done, " steps: ", reply->path()));
   turn.events.insert(turn.events.end(), reply->notes().begin(), reply->notes().end());
-  if (steps_done < status_.checkpoint_step()) return absl::OkStatus();
   status_.set_checkpoint(reply->path());
   status_.set_checkpoint_step(steps_done);
   status_.set_weights_hash(reply->weights_hash());
   status_.set_optimizer_hash(reply->optimizer_hash());
-  turn.publish = turn.record = true;
+  turn.publish = turn.record = turn.confirm = true;
+  return absl::OkStatus();
+}
+
+absl::Status TrainingProgress::OnRecordDurable(const absl::Status& stored, RunTurn& turn) {
+  if (!stored.ok()) {
+    return absl::UnavailableError(absl::StrCat("cannot record the checkpoint after ",
+                                               status_.checkpoint_step(),
+                                               " steps: ", stored.message()));
+  }
+  sealing_ = false;
+  SealNext(turn);
   return absl::OkStatus();
 }
 

@@ -17,6 +17,7 @@
 // counted() says that the answer is there. Pure; not thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -47,6 +48,9 @@ class TrainingProgress {
 
   absl::Status OnSealed(uint64_t steps_done, const absl::StatusOr<SealReply>& reply, RunTurn& turn);
 
+  // The record that turn.confirm asked about is on disk, or could not be written.
+  absl::Status OnRecordDurable(const absl::Status& stored, RunTurn& turn);
+
   // 0-based: the step whose reports are being collected.
   uint64_t step() const { return step_; }
 
@@ -64,6 +68,7 @@ class TrainingProgress {
   struct Checkpoint {
     double loss = 0;
     std::vector<bool> written;  // by MemoryX process
+    bool whole() const { return std::find(written.begin(), written.end(), false) == written.end(); }
   };
 
   absl::Status OnWaferStep(const PlacedProcess& from, const WaferStep& report, RunTurn& turn);
@@ -79,6 +84,9 @@ class TrainingProgress {
   absl::Status CommitIfComplete(RunTurn& turn);
   void SendCommit(RunTurn& turn) const;
   absl::Status ExpectAfterCommit();
+  // Sealing removes older checkpoints. So the next one is sealed only when the last is on record:
+  // whenever this controller ends, the checkpoint that it remembers is there.
+  void SealNext(RunTurn& turn);
   absl::Status CheckpointFailed(uint64_t steps_done, const std::string& why, RunTurn& turn);
 
   const Plan& plan_;
@@ -90,8 +98,9 @@ class TrainingProgress {
   std::optional<CommitRecord> committing_;  // being made durable
   std::optional<ValidationTally> validation_;
   std::map<uint64_t, Checkpoint> checkpoints_;  // by steps_done; not yet sealed
-  HashVotes votes_;                             // of step_
-  std::optional<uint32_t> bad_micro_batch_;     // of step_: the first whose loss is not finite
+  bool sealing_ = false;  // one is being sealed, or that it was is not on record yet
+  HashVotes votes_;       // of step_
+  std::optional<uint32_t> bad_micro_batch_;  // of step_: the first whose loss is not finite
   BadNumbers bad_;
   Dispute dispute_;
   bool counted_ = false;

@@ -3,6 +3,7 @@
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/completion_condition.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
@@ -13,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "fabric/tcp_liveness.h"
 #include "fabric/tcp_socket.h"
 
 namespace waferstream {
@@ -20,8 +22,32 @@ namespace waferstream {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-TcpChannel::TcpChannel(asio::ip::tcp::socket socket, const ChannelTerms& terms)
-    : socket_(std::move(socket)), terms_(terms) {}
+namespace {
+
+// As a read of everything, but `heard` says that something came.
+auto Hearing(bool& heard) {
+  return [&heard](const error_code& error, size_t bytes) {
+    if (bytes > 0) heard = true;
+    return asio::transfer_all()(error, bytes);
+  };
+}
+
+}  // namespace
+
+std::shared_ptr<TcpChannel> TcpChannel::Create(asio::ip::tcp::socket socket,
+                                               const ChannelTerms& terms,
+                                               absl::Duration alive_every) {
+  std::shared_ptr<TcpChannel> channel(new TcpChannel(std::move(socket), terms, alive_every));
+  channel->AwaitBeat();
+  return channel;
+}
+
+TcpChannel::TcpChannel(asio::ip::tcp::socket socket, const ChannelTerms& terms,
+                       absl::Duration alive_every)
+    : socket_(std::move(socket)),
+      terms_(terms),
+      alive_every_(absl::ToChronoMilliseconds(alive_every)),
+      beat_(socket_.get_executor()) {}
 
 void TcpChannel::Open(ChannelHandler& handler) {
   WS_CHECK(handler_ == nullptr);
@@ -61,7 +87,7 @@ asio::awaitable<void> TcpChannel::ReadFrames() {
 asio::awaitable<absl::Status> TcpChannel::ReadFrame() {
   HeaderBytes bytes;
   error_code error;
-  co_await asio::async_read(socket_, asio::buffer(bytes),
+  co_await asio::async_read(socket_, asio::buffer(bytes), Hearing(heard_),
                             asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return SocketError(error);
   if (closed_) co_return absl::OkStatus();  // while the completion was on its way here
@@ -99,9 +125,30 @@ absl::Status TcpChannel::TakeCredit(const FrameHeader& header) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "the peer granted %d slots beyond its window of %d", granted, terms_.peer_slots));
   }
+  if (granted == 0) return absl::OkStatus();  // a sign of life
   unspent_ += granted;
   handler_->OnCredit({.slots = {static_cast<int>(header.range_lo), static_cast<int>(header.tile)}});
   return absl::OkStatus();
+}
+
+// The timer does not keep the channel: one that is dropped before it was opened ends.
+void TcpChannel::AwaitBeat() {
+  beat_.expires_after(alive_every_);
+  beat_.async_wait([weak = weak_from_this()](const error_code& error) {
+    const std::shared_ptr<TcpChannel> self = weak.lock();
+    if (!error && self != nullptr) self->Beat();
+  });
+}
+
+void TcpChannel::Beat() {
+  if (closed_) return;
+  alive_due_ = true;
+  StartWriting();
+  if (reading_) silent_beats_ = std::exchange(heard_, false) ? 0 : silent_beats_ + 1;
+  if (silent_beats_ < kSilentBeats) return AwaitBeat();
+  Fail(absl::UnavailableError(
+      absl::StrCat("the connection stands, but nothing has come through it for ",
+                   absl::FormatDuration(kSilentBeats * absl::FromChrono(alive_every_)))));
 }
 
 asio::awaitable<absl::Status> TcpChannel::ReadPayload(const FrameHeader& header) {
@@ -109,7 +156,7 @@ asio::awaitable<absl::Status> TcpChannel::ReadPayload(const FrameHeader& header)
   if (!buffer.ok()) co_return buffer.status();
   WS_CHECK(buffer->size() == header.length);
   error_code error;
-  co_await asio::async_read(socket_, asio::buffer(buffer->data(), buffer->size()),
+  co_await asio::async_read(socket_, asio::buffer(buffer->data(), buffer->size()), Hearing(heard_),
                             asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return SocketError(error);
   if (closed_) co_return absl::OkStatus();
@@ -133,7 +180,8 @@ void TcpChannel::StartWriting() {
 asio::awaitable<void> TcpChannel::WriteFrames() {
   while (!closed_) {
     absl::Status status;
-    if (pending_grant_.slots[kSmall] + pending_grant_.slots[kLarge] > 0) {
+    const bool grants = pending_grant_.slots[kSmall] + pending_grant_.slots[kLarge] > 0;
+    if (std::exchange(alive_due_, false) || grants) {
       const Credit grant = std::exchange(pending_grant_, Credit{});
       FrameHeader header;
       header.kind = FrameKind::kCredit;
@@ -171,6 +219,7 @@ void TcpChannel::Fail(const absl::Status& why) {
   if (closed_) return;
   closed_ = true;
   why_closed_ = why;
+  beat_.cancel();
   error_code ignored;
   socket_.close(ignored);
   FinishIfIdle();

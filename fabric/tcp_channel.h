@@ -3,10 +3,13 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
 
+#include "absl/time/time.h"
 #include "fabric/channel.h"
 
 namespace waferstream {
@@ -16,7 +19,8 @@ namespace waferstream {
 // One coroutine reads for as long as the channel lives; another writes for as long as there is
 // something to write. Header first, then the payload straight into the handler's buffer; header and
 // payload leave in one gathered write. Both coroutines hold a reference, so the object lives until
-// both have ended, and only then is OnClosed called.
+// both have ended, and only then is OnClosed called. Signs of life (tcp_liveness.h) are sent from
+// the beginning, because the peer may open its end earlier; they are missed once this end is open.
 //
 // Invariants:
 //   1. Grants not yet sent are added up in pending_grant_, never queued.
@@ -26,7 +30,8 @@ namespace waferstream {
 //      frames that it already has but whose write has not been seen to complete here.
 class TcpChannel final : public ChannelEnd, public std::enable_shared_from_this<TcpChannel> {
  public:
-  TcpChannel(boost::asio::ip::tcp::socket socket, const ChannelTerms& terms);
+  static std::shared_ptr<TcpChannel> Create(boost::asio::ip::tcp::socket socket,
+                                            const ChannelTerms& terms, absl::Duration alive_every);
 
   void Open(ChannelHandler& handler) override;
   void Send(const FrameHeader& header, const std::byte* payload, uint64_t token) override;
@@ -34,6 +39,9 @@ class TcpChannel final : public ChannelEnd, public std::enable_shared_from_this<
   void Close() override;
 
  private:
+  TcpChannel(boost::asio::ip::tcp::socket socket, const ChannelTerms& terms,
+             absl::Duration alive_every);
+
   struct Outgoing {
     FrameHeader header;
     const std::byte* payload;
@@ -45,6 +53,9 @@ class TcpChannel final : public ChannelEnd, public std::enable_shared_from_this<
   boost::asio::awaitable<absl::Status> ReadPayload(const FrameHeader& header);
   absl::Status CheckHeader(const FrameHeader& header);
   absl::Status TakeCredit(const FrameHeader& header);
+
+  void AwaitBeat();
+  void Beat();
 
   void StartWriting();
   boost::asio::awaitable<void> WriteFrames();
@@ -66,6 +77,11 @@ class TcpChannel final : public ChannelEnd, public std::enable_shared_from_this<
   int64_t unspent_ = 0;
   Credit pending_grant_;
   std::deque<Outgoing> queue_;
+  const std::chrono::milliseconds alive_every_;
+  boost::asio::steady_timer beat_;
+  bool alive_due_ = false;  // a sign of life is to be sent
+  bool heard_ = false;      // a byte came since the last beat
+  int silent_beats_ = 0;
 };
 
 }  // namespace waferstream

@@ -133,7 +133,7 @@ absl::Status Dial::Agrees(const Hello& answer) const {
 
 void Dial::Finish(absl::Status status) {
   if (status.ok()) {
-    done_(std::make_shared<TcpChannel>(std::move(socket_), target_.terms));
+    done_(TcpChannel::Create(std::move(socket_), target_.terms, target_.alive_every));
   } else {
     done_(absl::Status(status.code(),
                        absl::StrCat("dialling ", JoinHostPort(target_.host, target_.port), ": ",

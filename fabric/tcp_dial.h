@@ -25,6 +25,7 @@ struct DialTarget {
   ChannelTerms terms;
   absl::Duration timeout;  // of all attempts together
   absl::Duration dead_after = kTcpDeadAfter;
+  absl::Duration alive_every = kAliveEvery;
 };
 
 // Dials until the peer agrees, again and again with growing pauses, since a peer that is not

@@ -122,7 +122,7 @@ asio::awaitable<void> TcpListener::Acceptor::Welcome(tcp::socket socket) {
   half_open_.erase(&socket);
   if (handler_ == nullptr) co_return;
   if (status.ok()) {
-    handler_->OnChannel(theirs, std::make_shared<TcpChannel>(std::move(socket), terms));
+    handler_->OnChannel(theirs, TcpChannel::Create(std::move(socket), terms, options_.alive_every));
   } else {
     handler_->OnRefused(absl::StrCat("closed a connection from ", peer, ": ", status.message()));
   }

@@ -39,6 +39,7 @@ struct TcpListenerOptions {
   absl::Duration hello_timeout = absl::Seconds(5);
   int half_open_max = 256;  // connections without Hello; one more is closed at once
   absl::Duration dead_after = kTcpDeadAfter;
+  absl::Duration alive_every = kAliveEvery;
 };
 
 // Accepts until destroyed. Whatever a stranger sends costs it its own connection and nothing else.

@@ -11,6 +11,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <chrono>
@@ -137,6 +138,7 @@ class TcpTest : public ::testing::Test, public AcceptHandler {
 
   void Listen(TcpListenerOptions options = {}) {
     options.node_id = "listener";
+    options.alive_every = alive_every_;
     auto listener = TcpListener::Create(io_, options, *this);
     ASSERT_TRUE(listener.ok()) << listener.status();
     listener_ = *std::move(listener);
@@ -150,7 +152,8 @@ class TcpTest : public ::testing::Test, public AcceptHandler {
                       .port = port,
                       .hello = hello,
                       .terms = {.epoch = kEpoch, .peer_slots = slots_},
-                      .timeout = timeout};
+                      .timeout = timeout,
+                      .alive_every = alive_every_};
     return TcpDial::Start(io_, target, [this](absl::StatusOr<std::shared_ptr<ChannelEnd>> channel) {
       dialled_ = channel.status();
       if (channel.ok()) down_.channel = *channel;
@@ -178,6 +181,7 @@ class TcpTest : public ::testing::Test, public AcceptHandler {
 
   asio::io_context io_;
   int slots_ = 4;
+  absl::Duration alive_every_ = kAliveEvery;
   std::unique_ptr<TcpListener> listener_;
   End up_;
   End down_;
@@ -368,6 +372,142 @@ TEST_F(MutePeerTest, AnIdleChannelToAPeerThatAnswersStays) {
   const absl::Time until = absl::Now() + 2 * kTcpDeadAfter;
   ASSERT_TRUE(RunUntil(io_, [&] { return down_.closed || absl::Now() > until; }));
   EXPECT_FALSE(down_.closed) << *down_.closed;
+}
+
+// -- links that take bytes and pass none on ------------------------------------------------------
+
+// Between the two ends: acknowledges all that comes, and passes on what it is told to.
+class Middlebox {
+ public:
+  Middlebox(asio::io_context& io, uint16_t target)
+      : target_({asio::ip::address_v4::loopback(), target}),
+        acceptor_(io, {asio::ip::address_v4::loopback(), 0}),
+        down_(io),
+        up_(io) {
+    asio::co_spawn(io, Serve(), asio::detached);
+  }
+  uint16_t port() const { return acceptor_.local_endpoint().port(); }
+
+  bool passes_up = true;    // what the dialler sends
+  bool passes_down = true;  // what the listener sends
+  // So many bytes a read, with a pause behind each: a link that is slow.
+  size_t piece_bytes = 65536;
+  std::chrono::milliseconds pause{0};
+
+ private:
+  asio::awaitable<void> Serve() {
+    error_code error;
+    co_await acceptor_.async_accept(down_, asio::redirect_error(asio::use_awaitable, error));
+    co_await up_.async_connect(target_, asio::redirect_error(asio::use_awaitable, error));
+    asio::co_spawn(acceptor_.get_executor(), Pass(down_, up_, passes_up), asio::detached);
+    co_await Pass(up_, down_, passes_down);
+  }
+  asio::awaitable<void> Pass(tcp::socket& from, tcp::socket& to, const bool& passes) {
+    std::array<std::byte, 65536> bytes;
+    error_code error;
+    asio::steady_timer timer(acceptor_.get_executor());
+    while (!error) {
+      const size_t n =
+          co_await from.async_read_some(asio::buffer(bytes.data(), piece_bytes),
+                                        asio::redirect_error(asio::use_awaitable, error));
+      if (error) break;
+      if (pause.count() > 0) {
+        timer.expires_after(pause);
+        co_await timer.async_wait(asio::use_awaitable);
+      }
+      if (!passes) continue;
+      co_await asio::async_write(to, asio::buffer(bytes.data(), n),
+                                 asio::redirect_error(asio::use_awaitable, error));
+    }
+    if (passes) to.close(error);  // a box that swallows also swallows the end
+  }
+
+  const tcp::endpoint target_;
+  tcp::acceptor acceptor_;
+  tcp::socket down_;
+  tcp::socket up_;
+};
+
+class MiddleboxTest : public TcpTest {
+ protected:
+  MiddleboxTest() { alive_every_ = absl::Milliseconds(100); }
+
+  void OpenThroughBox() {
+    Listen();
+    box_ = std::make_unique<Middlebox>(io_, listener_->port());
+    OpenChannel(box_->port());
+  }
+  void ExpectSilence(const End& end) {
+    ASSERT_TRUE(RunUntil(io_, [&] { return end.closed.has_value(); }));
+    EXPECT_EQ(*end.closed, absl::UnavailableError(
+                               "the connection stands, but nothing has come through it for 500ms"));
+  }
+
+  std::unique_ptr<Middlebox> box_;
+};
+
+TEST_F(MiddleboxTest, TheEndToWhichNothingComesBreaks) {
+  for (const bool up : {true, false}) {
+    OpenThroughBox();
+    (up ? box_->passes_up : box_->passes_down) = false;
+    ExpectSilence(up ? up_ : down_);
+    // The other one hears of it, because its direction works.
+    End& other = up ? down_ : up_;
+    ASSERT_TRUE(RunUntil(io_, [&] { return other.closed.has_value(); }));
+    EXPECT_EQ(*other.closed, absl::AbortedError("closed by the peer"));
+    up_ = End();
+    down_ = End();
+  }
+}
+
+TEST_F(MiddleboxTest, BothEndsBreakWhenNothingPassesAtAll) {
+  OpenThroughBox();
+  box_->passes_up = box_->passes_down = false;
+  ExpectSilence(up_);
+  ExpectSilence(down_);
+}
+
+// However much is on its way: what was acknowledged did not arrive.
+TEST_F(MiddleboxTest, ABusyChannelBreaks) {
+  OpenThroughBox();
+  up_.payloads = RandomPayloads({4 << 20, 4 << 20});
+  box_->passes_down = false;
+  down_.channel->Grant({.slots = {0, 2}});
+  ExpectSilence(down_);
+  EXPECT_THAT(down_.frames, SizeIs(0));
+}
+
+TEST_F(MiddleboxTest, IdleEndsThatHearOneAnotherStay) {
+  OpenThroughBox();
+  const absl::Time until = absl::Now() + 2 * kSilentBeats * alive_every_;
+  ASSERT_TRUE(RunUntil(io_, [&] { return down_.closed || up_.closed || absl::Now() > until; }));
+  EXPECT_FALSE(down_.closed || up_.closed);
+}
+
+// A frame that takes longer than the limit: bytes are progress.
+TEST_F(MiddleboxTest, ASlowLinkIsNotASilentOne) {
+  OpenThroughBox();
+  box_->piece_bytes = 16384;
+  box_->pause = std::chrono::milliseconds(20);
+  up_.payloads = RandomPayloads({1 << 20});
+  down_.channel->Grant({.slots = {0, 1}});
+  const absl::Time begin = absl::Now();
+  ASSERT_TRUE(RunUntil(io_, [&] { return !down_.frames.empty() || down_.closed; }));
+  EXPECT_FALSE(down_.closed) << *down_.closed;
+  EXPECT_GT(absl::Now() - begin, kSilentBeats * alive_every_);
+  EXPECT_EQ(down_.frames.at(0).payload, up_.payloads[0]);
+}
+
+// One end may be opened long before the other.
+TEST_F(MiddleboxTest, AnEndThatIsNotOpenYetSaysThatItLives) {
+  Listen();
+  auto dial = StartDial(listener_->port(), SomeHello());
+  ASSERT_TRUE(RunUntil(io_, [&] { return down_.channel && up_.channel; }));
+  down_.channel->Open(down_);
+  const absl::Time until = absl::Now() + 2 * kSilentBeats * alive_every_;
+  ASSERT_TRUE(RunUntil(io_, [&] { return down_.closed || absl::Now() > until; }));
+  EXPECT_FALSE(down_.closed) << *down_.closed;
+  up_.channel->Open(up_);
 }
 
 // -- what the listener is told and survives ----------------------------------------------------

@@ -30,7 +30,9 @@ ControllerLink::ControllerLink(ControllerLinkOptions options, Lost lost)
       lost_(std::move(lost)),
       stub_(Controller::NewStub(OpenChannel(options_.address, kNodeToController))) {}
 
-ControllerLink::~ControllerLink() {
+ControllerLink::~ControllerLink() { Stop(); }
+
+void ControllerLink::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stop_ = true;
@@ -141,9 +143,17 @@ bool ControllerLink::WaitForStop(absl::Duration at_most) {
 
 // -- the calls ---------------------------------------------------------------------------------
 
+template <typename Request>
+void ControllerLink::SayWhatIsHeld(Request& request) const {
+  const std::optional<EpochRef> held = options_.holds ? options_.holds() : std::nullopt;
+  if (held.has_value()) *request.mutable_holds() = *held;
+}
+
 absl::Status ControllerLink::RegisterOnce() {
+  RegisterRequest request = me_;
+  SayWhatIsHeld(request);
   RegisterReply reply;
-  const absl::Status status = Call(&Controller::Stub::Register, me_, &reply);
+  const absl::Status status = Call(&Controller::Stub::Register, request, &reply);
   if (!status.ok() || reply.heartbeat_ms() == 0) return status;
   absl::MutexLock lock(&mutex_);
   heartbeat_every_ = absl::Milliseconds(reply.heartbeat_ms());
@@ -154,6 +164,7 @@ absl::Status ControllerLink::HeartbeatOnce() {
   HeartbeatRequest request;
   request.set_node_id(me_.node_id());
   request.set_incarnation(me_.incarnation());
+  SayWhatIsHeld(request);
   Empty reply;
   return Call(&Controller::Stub::Heartbeat, request, &reply);
 }

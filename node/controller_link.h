@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -22,6 +23,8 @@ struct ControllerLinkOptions {
   // How long the controller may be silent: it is restarted, perhaps elsewhere, in less.
   absl::Duration patience = absl::Seconds(30);
   int reports_max = 4096;  // waiting to be sent; more is the same as a lost controller
+  // HeartbeatRequest.holds, asked for at every beat; must not wait. Null: the node holds nothing.
+  std::function<std::optional<EpochRef>()> holds = nullptr;
 };
 
 // Role: keeps the node's lease alive, on a thread of its own so that no kernel or disk delays it,
@@ -41,6 +44,8 @@ class ControllerLink {
 
   // `me` is sent at every registration.
   void Start(RegisterRequest me);
+  // Ends the threads, which may take one call's time; afterwards `holds` is asked no more.
+  void Stop();
   void Report(NodeReport report);
 
  private:
@@ -48,6 +53,8 @@ class ControllerLink {
   void Deliver();
   absl::Status RegisterOnce();
   absl::Status HeartbeatOnce();
+  template <typename Request>
+  void SayWhatIsHeld(Request& request) const;
   absl::Status ReportOnce(const NodeReport& report);
   // One call with a deadline; an answer of any kind renews last_heard_.
   template <typename Request, typename Reply>

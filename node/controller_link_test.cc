@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "absl/synchronization/notification.h"
 #include "node/fake_controller.h"
 
@@ -53,6 +55,26 @@ TEST_F(ControllerLinkTest, RegistersAndKeepsTheLease) {
   EXPECT_TRUE(controller_.WaitFor([&] { return controller_.heartbeats >= 3; }));
   EXPECT_EQ(controller_.registered.at(0).node_id(), "w0");
   EXPECT_EQ(controller_.registered.size(), 1u);
+}
+
+TEST_F(ControllerLinkTest, SaysWhatIsHeldAtEveryBeat) {
+  controller_.Serve();
+  std::atomic<uint32_t> epoch{7};
+  ControllerLink link({.node_id = "w0",
+                       .address = controller_.address(),
+                       .holds =
+                           [&] {
+                             EpochRef held;
+                             held.set_epoch(epoch);
+                             return held;
+                           }},
+                      [](const absl::Status&) {});
+  link.Start(Me());
+  EXPECT_TRUE(controller_.WaitFor([&] { return controller_.held_epoch == 7; }));
+  EXPECT_EQ(controller_.registered.at(0).holds().epoch(), 7u);
+  epoch = 8;
+  EXPECT_TRUE(controller_.WaitFor([&] { return controller_.held_epoch == 8; }));
+  link.Stop();
 }
 
 TEST_F(ControllerLinkTest, RegistersAgainWhenItIsNotKnown) {

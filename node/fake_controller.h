@@ -39,9 +39,10 @@ class FakeController final : public Controller::Service {
     reply->set_lease_ms(1000);
     return answer_register;
   }
-  grpc::Status Heartbeat(grpc::ServerContext*, const HeartbeatRequest*, Empty*) override {
+  grpc::Status Heartbeat(grpc::ServerContext*, const HeartbeatRequest* request, Empty*) override {
     absl::MutexLock lock(&mutex);
     ++heartbeats;
+    held_epoch = request->holds().epoch();
     if (!forget) return grpc::Status::OK;
     forget = false;
     return {grpc::NOT_FOUND, "who?"};
@@ -68,7 +69,8 @@ class FakeController final : public Controller::Service {
   std::deque<grpc::Status> answer_reports;  // to the next reports; then OK
   grpc::Status answer_register;
   int heartbeats = 0;
-  bool forget = false;  // the next heartbeat is answered with NOT_FOUND
+  uint32_t held_epoch = 0;  // as of the last heartbeat
+  bool forget = false;      // the next heartbeat is answered with NOT_FOUND
 
  private:
   int port_ = 0;

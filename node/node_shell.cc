@@ -79,6 +79,7 @@ absl::StatusOr<PrepareReply> NodeShell::Prepare(const PrepareRequest& request) {
   prepared_ = content;
   prepared_reply_ = reply;
   newest_ = RefOf(request.job_id(), request.epoch());
+  SetHeld(newest_);
   spdlog::info("{}: prepared, {} bytes resident", Name(newest_), reply.resident_bytes());
   return reply;
 }
@@ -196,7 +197,18 @@ absl::Status NodeShell::Release(const EpochRef& ref) {
   if (ref.job_id() != newest_.job_id() || ref.epoch() < newest_.epoch()) return absl::OkStatus();
   StopCurrent();
   role_.Release();
+  SetHeld(std::nullopt);
   return absl::OkStatus();
+}
+
+std::optional<EpochRef> NodeShell::holds() const {
+  absl::MutexLock lock(&held_mutex_);
+  return held_;
+}
+
+void NodeShell::SetHeld(std::optional<EpochRef> held) {
+  absl::MutexLock lock(&held_mutex_);
+  held_ = std::move(held);
 }
 
 void NodeShell::Shutdown() {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -51,6 +52,9 @@ class NodeShell final : public AcceptHandler {
   absl::StatusOr<SealReply> Seal(const SealRequest& request);
   absl::Status Release(const EpochRef& ref);
 
+  // HeartbeatRequest.holds. Never waits, whatever runs here; nullopt: nothing is held.
+  std::optional<EpochRef> holds() const;
+
   // Releases what is prepared, and prepares nothing more: calls that wait here get past.
   void Shutdown();
 
@@ -69,6 +73,7 @@ class NodeShell final : public AcceptHandler {
   // The prepared epoch if it is this one; FAILED_PRECONDITION otherwise. On the executor.
   absl::StatusOr<std::shared_ptr<Epoch>> Find(const EpochRef& ref) const;
   void StopCurrent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_);
+  void SetHeld(std::optional<EpochRef> held);
 
   const NodeShellOptions options_;
   NodeRole& role_;
@@ -79,6 +84,9 @@ class NodeShell final : public AcceptHandler {
   PrepareReply prepared_reply_ ABSL_GUARDED_BY(control_);
   bool shut_down_ ABSL_GUARDED_BY(control_) = false;
   EpochRef newest_ ABSL_GUARDED_BY(control_);  // prepared last, released or not
+
+  mutable absl::Mutex held_mutex_;  // never held while anything else is done
+  std::optional<EpochRef> held_ ABSL_GUARDED_BY(held_mutex_);  // newest_, until it is released
 
   std::shared_ptr<Epoch> current_;  // executor only
   std::unique_ptr<TcpListener> listener_;

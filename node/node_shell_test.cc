@@ -164,6 +164,36 @@ TEST_F(NodeShellTest, FramesFlowOnEveryChannelOfEveryNode) {
   ReleaseAll();
 }
 
+TEST_F(NodeShellTest, SaysWhatItHoldsWhateverItIsDoing) {
+  EXPECT_FALSE(wafer().shell->holds().has_value());
+  ASSERT_TRUE(wafer().shell->Prepare(RequestFor(2)).ok());
+  EXPECT_EQ(wafer().shell->holds()->job_id(), "job");
+  EXPECT_EQ(wafer().shell->holds()->epoch(), 1u);
+
+  absl::Notification prepare_runs, go_on;
+  wafer().role.state.during_prepare = [&] {
+    prepare_runs.Notify();
+    go_on.WaitForNotification();
+  };
+  std::thread prepare([&] { EXPECT_TRUE(wafer().shell->Prepare(RequestFor(2, 2)).ok()); });
+  prepare_runs.WaitForNotification();
+  EXPECT_EQ(wafer().shell->holds()->epoch(), 1u);  // asked by the heartbeat: does not wait
+  go_on.Notify();
+  prepare.join();
+  EXPECT_EQ(wafer().shell->holds()->epoch(), 2u);
+
+  EXPECT_TRUE(wafer().shell->Release(Ref(1)).ok());  // late
+  EXPECT_EQ(wafer().shell->holds()->epoch(), 2u);
+  EXPECT_TRUE(wafer().shell->Release(Ref(2)).ok());
+  EXPECT_FALSE(wafer().shell->holds().has_value());
+  // A Prepare that comes late, when its epoch was released, is served and said, so that somebody
+  // releases it again.
+  wafer().role.state.during_prepare = nullptr;
+  ASSERT_TRUE(wafer().shell->Prepare(RequestFor(2, 2)).ok());
+  EXPECT_EQ(wafer().shell->holds()->epoch(), 2u);
+  EXPECT_TRUE(wafer().shell->Release(Ref(2)).ok());
+}
+
 TEST_F(NodeShellTest, EveryCallMayComeTwiceTheSecondDuringTheFirst) {
   absl::Notification prepare_runs, go_on;
   wafer().role.state.during_prepare = [&] {

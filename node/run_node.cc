@@ -148,7 +148,9 @@ class RunningNode {
         role_(role),
         main_thread_(pthread_self()),
         stop_signals_(stop_signals),
-        link_({.node_id = flags.id, .address = flags.controller},
+        link_({.node_id = flags.id,
+               .address = flags.controller,
+               .holds = [this] { return shell_.holds(); }},
               [this](const absl::Status& why) { OnLost(why); }),
         shell_({.node_id = flags.id, .listen = listen, .fabric_port = flags.fabric_port}, role,
                [this](NodeReport report) { link_.Report(std::move(report)); }) {}
@@ -172,6 +174,7 @@ class RunningNode {
     spdlog::info("stopping");
     BoundTheRest();
     shell_.Shutdown();
+    link_.Stop();  // it asks the shell what it holds
     return exit_code_;
   }
 

@@ -10,6 +10,7 @@
 #include <iostream>
 #include <map>
 #include <mutex>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -59,6 +60,7 @@ struct Totals {
 };
 
 void Print(const Totals& totals, double seconds) {
+  std::printf("%llu violations\n", static_cast<unsigned long long>(totals.violations));
   std::printf("%llu seeds in %.1f s: %.0f seeds/min, %.0f events/s, %.1f virtual s a seed\n",
               static_cast<unsigned long long>(totals.seeds), seconds,
               static_cast<double>(totals.seeds) / seconds * 60,
@@ -75,7 +77,16 @@ void Print(const Totals& totals, double seconds) {
   }
 }
 
+// Far from the small numbers that everybody runs, and short enough to be typed.
+uint64_t DrawFirst() {
+  std::random_device random;
+  return std::uniform_int_distribution<uint64_t>(1'000'000, uint64_t{1} << 40)(random);
+}
+
 int RunMany(const Flags& flags) {
+  std::printf("seeds %llu to %llu\n", static_cast<unsigned long long>(flags.first),
+              static_cast<unsigned long long>(flags.first + flags.seeds - 1));
+  std::fflush(stdout);
   std::mutex mutex;
   Totals totals;
   std::atomic<uint64_t> next{flags.first};
@@ -90,7 +101,9 @@ int RunMany(const Flags& flags) {
       const std::lock_guard<std::mutex> lock(mutex);
       totals.Add(result);
       if (result.violation.empty()) continue;
-      std::printf("%s\n  VIOLATION %s\n", Describe(plan).c_str(), result.violation.c_str());
+      std::printf("%s\n  VIOLATION %s\n  replay: bazel run //sim:chaos -- --seed %llu\n",
+                  Describe(plan).c_str(), result.violation.c_str(),
+                  static_cast<unsigned long long>(seed));
       std::fflush(stdout);
     }
   };
@@ -118,7 +131,7 @@ int Main(int argc, char** argv) {
   Flags flags;
   CLI::App app("The chaos simulation: a cluster on virtual time, with faults by seed.");
   AddWhole(app, "--seeds", flags.seeds, "how many [1000]", {.low = 1});
-  AddWhole(app, "--first", flags.first, "the first of them [1]");
+  AddWhole(app, "--first", flags.first, "the first of them [1]; 0: fresh ones, drawn at random");
   auto* one = AddWhole(app, "--seed", flags.seed, "replay this one, with its trace");
   AddWhole(app, "--threads", flags.threads, "seeds at a time [2]", {.low = 1, .high = 1024});
   app.add_flag("--no-faults", flags.no_faults, "the same clusters, and nothing goes wrong");
@@ -128,7 +141,9 @@ int Main(int argc, char** argv) {
     return ReportParseError("chaos", app, error);
   }
   signal(SIGABRT, OnAbort);
-  return one->empty() ? RunMany(flags) : Replay(flags);
+  if (!one->empty()) return Replay(flags);
+  if (flags.first == 0) flags.first = DrawFirst();
+  return RunMany(flags);
 }
 
 }  // namespace

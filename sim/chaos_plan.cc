@@ -82,16 +82,21 @@ void DrawJob(Dice& dice, ChaosPlan& plan) {
   DrawSram(dice, plan.job);
 }
 
-// Some of the workloads, each at its own pace.
+void MaybeDrawWorkload(Dice& dice, FaultKind kind, ChaosPlan& plan) {
+  if (!dice.Chance(0.25)) return;
+  const double pause_leases = 0.5 + dice.Below(1000) / 150.0;
+  plan.workloads.push_back(
+      {kind, static_cast<int64_t>(pause_leases * static_cast<double>(plan.pace.lease_ns))});
+}
+
+// Some of the workloads, each at its own pace. What came later is drawn last, so that it changes
+// only the seeds that have it.
 void DrawWorkloads(Dice& dice, ChaosPlan& plan) {
-  for (int kind = 0; kind < static_cast<int>(FaultKind::kKinds); ++kind) {
-    if (!dice.Chance(0.25)) continue;
-    const double pause_leases = 0.5 + dice.Below(1000) / 150.0;
-    plan.workloads.push_back(
-        {static_cast<FaultKind>(kind),
-         static_cast<int64_t>(pause_leases * static_cast<double>(plan.pace.lease_ns))});
+  for (int kind = 0; kind <= static_cast<int>(FaultKind::kDrainNode); ++kind) {
+    MaybeDrawWorkload(dice, static_cast<FaultKind>(kind), plan);
   }
   plan.faults_end_ns = plan.pace.lease_ns * dice.Between(2, 20);
+  MaybeDrawWorkload(dice, FaultKind::kStallChannel, plan);
 }
 
 }  // namespace
@@ -100,7 +105,7 @@ const char* Name(FaultKind kind) {
   constexpr const char* kNames[] = {
       "kill",        "kill two",  "kill for good", "freeze",          "isolate",
       "cut channel", "blackhole", "corrupt frame", "kill controller", "freeze controller",
-      "spoil disk",  "join",      "drain"};
+      "spoil disk",  "join",      "drain",         "stall channel"};
   static_assert(std::size(kNames) == static_cast<size_t>(FaultKind::kKinds));
   return kNames[static_cast<int>(kind)];
 }

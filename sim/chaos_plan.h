@@ -22,9 +22,10 @@ enum class FaultKind {
   kCorruptFrame,
   kKillController,
   kFreezeController,
-  kSpoilDisk,  // full, read-only or unreliable for a while
-  kJoinNode,   // one more node
-  kDrainNode,  // or cordon; uncordoned after a while
+  kSpoilDisk,     // full, read-only or unreliable for a while
+  kJoinNode,      // one more node
+  kDrainNode,     // or cordon; uncordoned after a while
+  kStallChannel,  // one direction takes everything and passes nothing on, for ever
   kKinds,
 };
 const char* Name(FaultKind kind);

@@ -51,6 +51,7 @@ void FaultInjector::Strike(FaultKind kind) {
     case FaultKind::kCutChannel:
     case FaultKind::kBlackholeChannel:
     case FaultKind::kCorruptFrame:
+    case FaultKind::kStallChannel:
       return BreakChannel(kind);
     case FaultKind::kKillController:
       return KillController();
@@ -113,6 +114,7 @@ void FaultInjector::BreakChannel(FaultKind kind) {
   world_.NoteFault(Name(kind), "-", connection.name());
   if (kind == FaultKind::kCutChannel) return connection.Cut();
   if (kind == FaultKind::kBlackholeChannel) return connection.Blackhole();
+  if (kind == FaultKind::kStallChannel) return connection.Stall(downwards);
   connection.Corrupt(downwards, dice_.Bits());
 }
 

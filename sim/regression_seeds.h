@@ -21,6 +21,10 @@ inline constexpr RegressionSeed kRegressionSeeds[] = {
     {258, "a disk that was read-only for a moment failed the job"},
     {304, "a node that a job had left before a restart of the controller was not released"},
     {1252, "a checkpoint of its own that could not be read for a moment failed a job"},
+    {911760,
+     "a node that served its predecessor's Prepare before it registered was never released"},
+    {6006239, "the same, while the predecessor was lost"},
+    {6005529, "sealing a checkpoint removed the one that the controller had on record"},
 };
 
 }  // namespace waferstream

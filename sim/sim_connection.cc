@@ -106,7 +106,7 @@ void SimConnection::Sent(bool downwards, Frame& frame) {
 
 void SimConnection::Arrive(bool downwards) {
   Wire& wire = wires_[downwards];
-  if (deaf_ || wire.arrived == static_cast<int>(wire.flying.size())) return;
+  if (deaf_ || stalled_[downwards] || wire.arrived == static_cast<int>(wire.flying.size())) return;
   Take(*wire.flying[wire.arrived++]);
   HandOver(downwards);
 }
@@ -169,7 +169,7 @@ void SimConnection::Grant(End& from, const Credit& credit) {
 
 void SimConnection::GrantArrives(bool downwards, const Credit& credit) {
   const std::shared_ptr<End> end = ends_[downwards].lock();
-  if (deaf_ || end == nullptr || end->closed) return;
+  if (deaf_ || stalled_[!downwards] || end == nullptr || end->closed) return;
   wires_[downwards].contract.OnGrantArrival(credit);
   if (end->handler != nullptr) return end->handler->OnCredit(credit);
   for (int c = 0; c < kSlotClasses; ++c) end->early.slots[c] += credit.slots[c];
@@ -200,12 +200,13 @@ void SimConnection::EndClosed(bool up) {
   if (end->handler != nullptr) {
     processes_[up]->After(1, [end] { end->handler->OnClosed(absl::OkStatus()); });
   }
-  if (!deaf_) Break(!up, "closed by the peer", DelayBehind(wires_[up].last_arrival_ns));
+  if (deaf_ || stalled_[up]) return;
+  Break(!up, "closed by the peer", DelayBehind(wires_[up].last_arrival_ns));
 }
 
 void SimConnection::EndDropped(bool up) {
   DropUnsent(wires_[up]);
-  if (deaf_) return;
+  if (deaf_ || stalled_[up]) return;
   if (!processes_[up]->ended_silently()) {
     return Break(!up, "closed by the peer", DelayBehind(wires_[up].last_arrival_ns));
   }
@@ -239,6 +240,13 @@ void SimConnection::Blackhole() {
   for (const bool up : {false, true}) {
     Break(up, "the peer does not answer", world_.delays.UpTo(2 * world_.pace.keepalive_ns));
   }
+}
+
+void SimConnection::Stall(bool downwards) {
+  stalled_[downwards] = true;
+  const int64_t silent_ns = world_.delays.UpTo(2 * world_.pace.keepalive_ns);
+  Break(!downwards, "nothing comes through the connection", silent_ns);
+  Break(downwards, "closed by the peer", silent_ns + world_.delays.Delay(world_.pace.frame_ns));
 }
 
 void SimConnection::Corrupt(bool downwards, uint32_t bit) {

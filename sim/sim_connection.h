@@ -36,7 +36,7 @@ class SimConnection final : public std::enable_shared_from_this<SimConnection> {
   std::shared_ptr<ChannelEnd> MakeEnd(bool up, const Plan& plan);
 
   const std::string& name() const { return name_; }
-  bool works() const { return !deaf_; }
+  bool works() const { return !deaf_ && !stalled_[false] && !stalled_[true]; }
   // Whether frames are on their way in this direction.
   bool busy(bool downwards) const { return !wires_[downwards].flying.empty(); }
 
@@ -45,6 +45,10 @@ class SimConnection final : public std::enable_shared_from_this<SimConnection> {
   void Cut();
   // Nothing arrives any more; both ends find out when they have waited for a keepalive.
   void Blackhole();
+  // What travels in this direction is taken and never arrives. The rule of fabric/tcp_liveness.h:
+  // the end that nothing comes to closes; the other hears that, because its direction works. The
+  // signs of life themselves are not simulated: while a link works, they say nothing.
+  void Stall(bool downwards);
   // One bit of the newest frame on its way is flipped. `busy` in this direction.
   void Corrupt(bool downwards, uint32_t bit);
 
@@ -98,7 +102,8 @@ class SimConnection final : public std::enable_shared_from_this<SimConnection> {
   SimProcess* const processes_[2];  // down, up
   std::weak_ptr<End> ends_[2];      // down, up
   Wire wires_[2];
-  bool deaf_ = false;  // nothing arrives any more
+  bool deaf_ = false;                 // nothing arrives any more
+  bool stalled_[2] = {false, false};  // by direction; [1] is downwards
 };
 
 }  // namespace waferstream

@@ -57,7 +57,8 @@ void SimNode::Boot() {
       Boot();
     });
   };
-  life_->uplink = std::make_unique<SimUplink>(world_, process_, controller_, me, lost);
+  const auto holds = [life = life_.get()] { return life->shell->holds(); };
+  life_->uplink = std::make_unique<SimUplink>(world_, process_, controller_, me, holds, lost);
   life_->shell = std::make_unique<SimNodeShell>(
       world_, fabric_, process_, *life_->role,
       [this](NodeReport report) { life_->uplink->Report(std::move(report)); });

@@ -101,6 +101,7 @@ absl::StatusOr<ControlReply> SimNodeShell::Prepare(const PrepareRequest& request
   prepared_ = request.SerializeAsString();
   prepared_reply_ = setup.reply;
   newest_ = RefOf(request.job_id(), request.epoch());
+  held_ = newest_;
   current_ = std::make_unique<SimEpoch>(world_, fabric_, process_, std::move(setup), report_);
   world_.Note(process_.name(), "prepared epoch ", request.epoch(), " from step ",
               request.start_step(), request.keep() ? ", kept" : "");
@@ -132,6 +133,7 @@ void SimNodeShell::Serve(const ReleaseCall& call, ControlAnswer answer) {
     }
     StopCurrent([this, ref, answer, next] {
       role_.Release();
+      held_.reset();
       world_.Note(process_.name(), "released epoch ", ref.epoch());
       answer(ControlReply(Empty()));
       next();

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -28,6 +29,8 @@ class SimNodeShell final : public SimAcceptor {
   void Serve(const NodeRequest& request, ControlAnswer answer);
   // Nothing is prepared, and nothing is about to be.
   bool idle() const { return current_ == nullptr && controls_.empty(); }
+  // HeartbeatRequest.holds.
+  const std::optional<EpochRef>& holds() const { return held_; }
 
   // SimAcceptor
   absl::StatusOr<const Plan*> Admit(const Hello& theirs) override;
@@ -63,7 +66,8 @@ class SimNodeShell final : public SimAcceptor {
   std::unique_ptr<SimEpoch> current_;
   std::string prepared_;  // the request, serialised; empty: nothing is
   PrepareReply prepared_reply_;
-  EpochRef newest_;  // prepared last, released or not
+  EpochRef newest_;               // prepared last, released or not
+  std::optional<EpochRef> held_;  // newest_, until it is released
 };
 
 }  // namespace waferstream

@@ -15,15 +15,24 @@ bool IsSilence(const absl::Status& status) {
 }  // namespace
 
 SimUplink::SimUplink(ChaosWorld& world, SimProcess& process, SimControllerService& controller,
-                     RegisterRequest me, std::function<void(const absl::Status&)> lost)
+                     RegisterRequest me, std::function<std::optional<EpochRef>()> holds,
+                     std::function<void(const absl::Status&)> lost)
     : world_(world),
       process_(process),
       controller_(controller),
       me_(std::move(me)),
+      holds_(std::move(holds)),
       lost_(std::move(lost)),
       heartbeat_ns_(world.pace.heartbeat_ns),
       heard_ns_(world.now_ns()) {
-  Beat();
+  // Behind the constructor: the shell, which is asked what it holds, is made after this.
+  process_.After(0, [this] { Beat(); });
+}
+
+template <typename Request>
+void SimUplink::SayWhatIsHeld(Request& request) const {
+  const std::optional<EpochRef> held = holds_();
+  if (held.has_value()) *request.mutable_holds() = *held;
 }
 
 void SimUplink::Call(std::function<void(ControlAnswer)> serve, ControlAnswer done) {
@@ -44,13 +53,16 @@ void SimUplink::Call(std::function<void(ControlAnswer)> serve, ControlAnswer don
 void SimUplink::Beat() {
   const auto done = [this](const absl::StatusOr<ControlReply>& reply) { OnBeat(reply); };
   if (!registered_) {
+    RegisterRequest me = me_;
+    SayWhatIsHeld(me);
     return Call([to = &controller_,
-                 me = me_](ControlAnswer answer) { to->Register(me, std::move(answer)); },
+                 me = std::move(me)](ControlAnswer answer) { to->Register(me, std::move(answer)); },
                 done);
   }
   HeartbeatRequest request;
   request.set_node_id(me_.node_id());
   request.set_incarnation(me_.incarnation());
+  SayWhatIsHeld(request);
   Call([to = &controller_,
         request](ControlAnswer answer) { to->Heartbeat(request, std::move(answer)); },
        done);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "proto/controller.pb.h"
@@ -24,11 +25,13 @@ class SimControllerService {
 };
 
 // Keeps the lease alive and delivers reports in order, each until the controller has it. `lost`:
-// the controller was silent for too long, or refuses this node. Lives in one life of its process.
+// the controller was silent for too long, or refuses this node. `holds`: HeartbeatRequest.holds.
+// Lives in one life of its process.
 class SimUplink {
  public:
   SimUplink(ChaosWorld& world, SimProcess& process, SimControllerService& controller,
-            RegisterRequest me, std::function<void(const absl::Status&)> lost);
+            RegisterRequest me, std::function<std::optional<EpochRef>()> holds,
+            std::function<void(const absl::Status&)> lost);
 
   void Report(NodeReport report);
   bool quiet() const { return reports_.empty(); }
@@ -37,6 +40,8 @@ class SimUplink {
   static constexpr size_t kReportsMax = 4096;  // as in production
 
   void Beat();
+  template <typename Request>
+  void SayWhatIsHeld(Request& request) const;
   void OnBeat(const absl::StatusOr<ControlReply>& reply);
   void Deliver();
   void OnDelivered(const absl::Status& status);
@@ -46,6 +51,7 @@ class SimUplink {
   SimProcess& process_;
   SimControllerService& controller_;
   RegisterRequest me_;
+  const std::function<std::optional<EpochRef>()> holds_;
   const std::function<void(const absl::Status&)> lost_;
   std::deque<NodeReport> reports_;  // the first one is on its way
   bool registered_ = false;

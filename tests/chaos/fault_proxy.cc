@@ -54,6 +54,12 @@ class FaultProxy::Impl {
     for (Link* link : links_) link->Reset();
   }
   void Stall(bool stalled) { stalled_ = stalled; }
+  void Swallow(bool to_target, bool from_target) {
+    for (Link* link : links_) {
+      link->swallows_up |= to_target;
+      link->swallows_down |= from_target;
+    }
+  }
   void Delay(std::chrono::milliseconds delay) { delay_ = delay; }
   void FlipBit(uint64_t random) { flip_ = random; }
 
@@ -71,6 +77,8 @@ class FaultProxy::Impl {
     }
     tcp::socket down;
     tcp::socket up;
+    bool swallows_up = false;    // what goes to the target
+    bool swallows_down = false;  // what comes from it
   };
 
   asio::awaitable<void> AcceptAll() {
@@ -89,14 +97,14 @@ class FaultProxy::Impl {
       socket->set_option(tcp::no_delay(true), error);
     }
     links_.insert(link.get());
-    asio::co_spawn(io_, Pass(link, link->down, link->up), asio::detached);
-    co_await Pass(link, link->up, link->down);
+    asio::co_spawn(io_, Pass(link, link->down, link->up, link->swallows_up), asio::detached);
+    co_await Pass(link, link->up, link->down, link->swallows_down);
     links_.erase(link.get());
   }
 
   // `link` keeps both sockets alive.
   asio::awaitable<void> Pass([[maybe_unused]] std::shared_ptr<Link> link, tcp::socket& from,
-                             tcp::socket& to) {
+                             tcp::socket& to, const bool& swallows) {
     std::array<std::byte, 16384> bytes;
     error_code error;
     while (!error) {
@@ -104,6 +112,7 @@ class FaultProxy::Impl {
           asio::buffer(bytes), asio::redirect_error(asio::use_awaitable, error));
       if (error) break;
       co_await Hold();
+      if (swallows) continue;
       if (flip_ && n >= 64) {
         const uint64_t bit = std::exchange(flip_, std::nullopt).value() % (8 * n);
         bytes[bit / 8] ^= std::byte{1} << (bit % 8);
@@ -111,6 +120,7 @@ class FaultProxy::Impl {
       co_await asio::async_write(to, asio::buffer(bytes.data(), n),
                                  asio::redirect_error(asio::use_awaitable, error));
     }
+    if (swallows) co_return;  // the end as well
     error_code ignored;
     from.close(ignored);
     to.close(ignored);
@@ -151,6 +161,9 @@ void FaultProxy::Cut() {
 }
 void FaultProxy::Stall(bool stalled) {
   impl_->Post([=](Impl& impl) { impl.Stall(stalled); });
+}
+void FaultProxy::Swallow(bool to_target, bool from_target) {
+  impl_->Post([=](Impl& impl) { impl.Swallow(to_target, from_target); });
 }
 void FaultProxy::Delay(absl::Duration delay) {
   impl_->Post([=](Impl& impl) { impl.Delay(absl::ToChronoMilliseconds(delay)); });

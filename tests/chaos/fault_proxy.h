@@ -23,6 +23,10 @@ class FaultProxy {
   void Cut();
   // Holds every byte back, on old connections and new, until told not to; none is lost.
   void Stall(bool stalled);
+  // From now on the connections there are take every byte that goes to the target, or comes from
+  // it, or both, and pass none on, nor the end of the connection; for ever. New connections are
+  // served.
+  void Swallow(bool to_target, bool from_target);
   // Holds every piece (what one read gives) back for so long. Zero: no longer.
   void Delay(absl::Duration delay);
   // Flips one bit of the next piece of at least 64 bytes, which `random` chooses.

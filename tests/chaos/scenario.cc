@@ -25,10 +25,7 @@ constexpr absl::Duration kHangFor = absl::Milliseconds(3 * kLeaseMs);
 constexpr absl::Duration kStallFor = absl::Seconds(1);
 constexpr absl::Duration kDelayFor = absl::Seconds(2);
 
-bool IsOnTheWire(Fault::Kind kind) {
-  return kind == Fault::Kind::kCut || kind == Fault::Kind::kStall || kind == Fault::Kind::kDelay ||
-         kind == Fault::Kind::kFlipBit;
-}
+bool IsOnTheWire(Fault::Kind kind) { return kind >= Fault::Kind::kCut; }
 
 uint16_t PortOf(const std::string& address) {
   const std::vector<std::string> parts = absl::StrSplit(address, ':');
@@ -64,6 +61,12 @@ class Timeline {
       case Fault::Kind::kStall:
         At(at, [=, this] { cluster_.proxy(id).Stall(true); });
         return At(at + kStallFor, [=, this] { cluster_.proxy(id).Stall(false); });
+      case Fault::Kind::kSwallowTo:
+        return At(at, [=, this] { cluster_.proxy(id).Swallow(true, false); });
+      case Fault::Kind::kSwallowFrom:
+        return At(at, [=, this] { cluster_.proxy(id).Swallow(false, true); });
+      case Fault::Kind::kSwallowBoth:
+        return At(at, [=, this] { cluster_.proxy(id).Swallow(true, true); });
       case Fault::Kind::kDelay:
         At(at, [=, this] { cluster_.proxy(id).Delay(absl::Milliseconds(20)); });
         return At(at + kDelayFor, [=, this] { cluster_.proxy(id).Delay(absl::ZeroDuration()); });

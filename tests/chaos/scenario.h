@@ -19,10 +19,13 @@ struct Fault {
     kMute,    // its channels swallow packets from now on; new ones work
     kVanish,  // and so do its connections to the controller
     // on its connections to below, through a FaultProxy:
-    kCut,      // they are reset
-    kStall,    // nothing passes for a second
-    kDelay,    // everything takes 20 ms longer, for two seconds
-    kFlipBit,  // a bit is flipped in flight
+    kCut,          // they are reset
+    kStall,        // nothing passes for a second
+    kSwallowTo,    // for ever, everything is taken and nothing passed on: to the target,
+    kSwallowFrom,  // from it,
+    kSwallowBoth,  // or both; new connections work
+    kDelay,        // everything takes 20 ms longer, for two seconds
+    kFlipBit,      // a bit is flipped in flight
   };
   Kind kind;
   std::string target;  // "controller" or a node's id
