@@ -4,11 +4,19 @@
 
 namespace waferstream {
 
-void AddControllerFlag(CLI::App& command, std::string& address) {
+void AddControllerFlags(CLI::App& command, ControllerFlags& flags) {
   command
-      .add_option("--controller", address,
+      .add_option("--controller", flags.address,
                   "Controller [$WAFERSTREAM_CONTROLLER, or the cluster of `waferctl up`]")
       ->type_name("HOST:PORT");
+  AddSecretFlag(command, flags);
+}
+
+void AddSecretFlag(CLI::App& command, ControllerFlags& flags) {
+  command
+      .add_option("--secret-file", flags.secret_file,
+                  "The controller's secret [$WAFERSTREAM_SECRET_FILE, or that of `waferctl up`]")
+      ->type_name("FILE");
 }
 
 void AddPatienceFlag(CLI::App& command, int& seconds) {

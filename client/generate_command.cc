@@ -23,7 +23,7 @@ namespace {
 
 struct GenerateFlags {
   GenerationRequest request;
-  std::string controller;
+  ControllerFlags controller;
   Format format = Format::kTable;
 };
 
@@ -53,10 +53,10 @@ class TokenPrinter {
 
 using OnStatus = std::function<void(const JobStatus&)>;
 
-absl::StatusOr<JobStatus> GenerateOn(const std::string& address, const JobSpec& job,
+absl::StatusOr<JobStatus> GenerateOn(const ControllerFlags& controller, const JobSpec& job,
                                      OnStatus on_status, Progress& progress) {
-  RETURN_IF_ERROR(CheckAddress("--controller", address));
-  ControllerClient client(address);
+  ASSIGN_OR_RETURN(const ControllerAccess access, ResolveController(controller));
+  ControllerClient client(access.address, access.credentials);
   SubmitRequest request;
   request.set_request_id(NewRequestId());
   *request.mutable_job() = job;
@@ -103,7 +103,7 @@ Outcome Generate(GenerateFlags flags) {
   OnStatus on_status = [](const JobStatus&) {};
   if (flags.format == Format::kTable) on_status = [&](const JobStatus& s) { printer.Print(s); };
   ASSIGN_OR_RETURN(const JobStatus status,
-                   flags.controller.empty()
+                   flags.controller.address.empty()
                        ? GenerateHere(*job, on_status, progress)
                        : GenerateOn(flags.controller, *job, on_status, progress));
   RETURN_IF_ERROR(flags.format == Format::kTable
@@ -134,9 +134,10 @@ void AddGenerateCommand(CLI::App& app, Outcome& outcome) {
   command->add_option("--top-k", request.top_k, "Choose among the k likeliest; 0: all [40]");
   command->add_option("--seed", request.seed, "The same seed gives the same text [1]");
   command
-      ->add_option("--controller", flags->controller,
+      ->add_option("--controller", flags->controller.address,
                    "Generate on this cluster, instead of a local one made for it")
       ->type_name("HOST:PORT");
+  AddSecretFlag(*command, flags->controller);
   AddOutputFlag(*command, flags->format);
   command->callback([flags, &outcome] { outcome = Generate(*flags); });
 }

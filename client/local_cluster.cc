@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "client/controller_client.h"
+#include "client/secret_file.h"
 
 namespace waferstream {
 namespace {
@@ -66,6 +67,7 @@ absl::StatusOr<LocalCluster> LocalCluster::Start(const LocalClusterOptions& opti
   RETURN_IF_ERROR(MakeDir(options.dir + "/logs"));
   RETURN_IF_ERROR(MakeDir(options.dir + "/state"));
   LocalCluster cluster;
+  ASSIGN_OR_RETURN(cluster.credentials_, MakeSecretIn(options.dir));
   RETURN_IF_ERROR(cluster.StartController(options, binaries.controller, interrupts));
   RETURN_IF_ERROR(cluster.StartNodes(options, binaries));
   RETURN_IF_ERROR(cluster.AwaitRegistration(interrupts));
@@ -78,7 +80,8 @@ absl::Status LocalCluster::Launch(const LocalClusterOptions& options, const std:
   spec.name = name;
   spec.log = absl::StrCat(options.dir, "/logs/", name, ".log");
   spec.argv = std::move(argv);
-  spec.argv.insert(spec.argv.end(), {"--host", kHost, "--log", spec.log});
+  spec.argv.insert(spec.argv.end(), {"--host", kHost, "--secret-file", SecretFileIn(options.dir),
+                                     "--log", spec.log});
   spec.stays = options.stays;
   spec.inherited_fd = options.inherited_fd;
   ASSIGN_OR_RETURN(ChildProcess process, ChildProcess::Start(spec));
@@ -130,7 +133,7 @@ absl::Status LocalCluster::StartNodes(const LocalClusterOptions& options,
 absl::Status LocalCluster::AwaitRegistration(const InterruptCounter& interrupts) {
   std::set<std::string> missing;
   for (size_t i = 1; i < processes_.size(); ++i) missing.insert(processes_[i].name());
-  ControllerClient client(address_);
+  ControllerClient client(address_, credentials_);
   const absl::Time deadline = absl::Now() + kStartLimit;
   for (;;) {
     const absl::StatusOr<NodeList> nodes = client.ListNodes();

@@ -18,6 +18,7 @@
 #include "client/cluster_file.h"
 #include "client/command.h"
 #include "client/local_cluster.h"
+#include "client/secret_file.h"
 
 namespace waferstream {
 namespace {
@@ -95,8 +96,8 @@ Outcome Up(const UpFlags& flags) {
   RETURN_IF_ERROR(WriteClusterFile(dir, file));
   cluster->Release();
   std::printf("%s\n", file.controller.c_str());
-  std::fprintf(stderr, "up: %zu processes; logs: %s/logs; `waferctl down` ends it\n",
-               file.processes.size(), dir.c_str());
+  std::fprintf(stderr, "up: %zu processes; logs: %s/logs; secret: %s; `waferctl down` ends it\n",
+               file.processes.size(), dir.c_str(), SecretFileIn(dir).c_str());
   return ExitCode::kOk;
 }
 
