@@ -36,7 +36,9 @@ absl::Status CheckAge(const std::string& ms, absl::Time now, absl::Duration list
 }  // namespace
 
 std::string MakeProof(const ClusterSecret& secret, const Audience& audience, absl::Time now) {
-  const std::string ms = absl::StrCat(absl::ToUnixMillis(now));
+  // Rounded up: a call made after its callee began to listen is never from before that.
+  const absl::Duration made = absl::Ceil(now - absl::UnixEpoch(), absl::Milliseconds(1));
+  const std::string ms = absl::StrCat(absl::ToInt64Milliseconds(made));
   const std::string nonce = Nonce();
   return absl::StrCat(ms, "-", nonce, "-", secret.Prove(CallParts(audience, ms, nonce)));
 }
