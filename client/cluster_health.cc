@@ -12,9 +12,9 @@ constexpr absl::Duration kAnswerLimit = absl::Seconds(2);
 
 }  // namespace
 
-ClusterHealth::ClusterHealth(const std::string& address, const std::string& controller,
-                             const std::vector<std::string>& nodes)
-    : client_(address), count_(controller, nodes), thread_([this] { Run(); }) {}
+ClusterHealth::ClusterHealth(const std::string& address, const Credentials& credentials,
+                             const std::string& controller, const std::vector<std::string>& nodes)
+    : client_(address, credentials), count_(controller, nodes), thread_([this] { Run(); }) {}
 
 ClusterHealth::~ClusterHealth() {
   {

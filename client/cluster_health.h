@@ -7,6 +7,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "base/credentials.h"
 #include "client/answer_count.h"
 #include "client/controller_client.h"
 
@@ -17,8 +18,8 @@ namespace waferstream {
 class ClusterHealth {
  public:
   // `controller` is the name of the process that listens on `address`.
-  ClusterHealth(const std::string& address, const std::string& controller,
-                const std::vector<std::string>& nodes);
+  ClusterHealth(const std::string& address, const Credentials& credentials,
+                const std::string& controller, const std::vector<std::string>& nodes);
   ~ClusterHealth();
   ClusterHealth(const ClusterHealth&) = delete;
   ClusterHealth& operator=(const ClusterHealth&) = delete;

@@ -4,11 +4,24 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "base/credentials.h"
 
 namespace waferstream {
 
-// The first of: `flag` (--controller), $WAFERSTREAM_CONTROLLER, the cluster that `waferctl up` left
-// running. INVALID_ARGUMENT: not host:port. UNAVAILABLE: none of the three says anything.
-absl::StatusOr<std::string> ResolveController(const std::string& flag);
+struct ControllerFlags {
+  std::string address;      // --controller
+  std::string secret_file;  // --secret-file
+};
+
+struct ControllerAccess {
+  std::string address;
+  Credentials credentials;
+};
+
+// The first of: --controller, $WAFERSTREAM_CONTROLLER, the cluster that `waferctl up` left running;
+// and its secret: in the file of --secret-file or $WAFERSTREAM_SECRET_FILE, or in that cluster's
+// folder if it is its controller; else none. INVALID_ARGUMENT: not host:port, no secret in the
+// file. UNAVAILABLE: nothing says which controller. PERMISSION_DENIED, NOT_FOUND: of the file.
+absl::StatusOr<ControllerAccess> ResolveController(const ControllerFlags& flags);
 
 }  // namespace waferstream

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "client/cluster_file.h"
+#include "client/secret_file.h"
 #include "gtest/gtest.h"
 
 namespace waferstream {
@@ -14,35 +15,67 @@ class ControllerAddressTest : public testing::Test {
   void SetUp() override {
     setenv("XDG_STATE_HOME", testing::TempDir().c_str(), 1);
     unsetenv("WAFERSTREAM_CONTROLLER");
+    unsetenv("WAFERSTREAM_SECRET_FILE");
     std::filesystem::remove_all(*DefaultClusterDir());
     std::filesystem::create_directories(*DefaultClusterDir());
   }
 };
 
 TEST_F(ControllerAddressTest, FlagThenVariableThenCluster) {
-  EXPECT_EQ(ResolveController("").status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ResolveController({}).status().code(), absl::StatusCode::kUnavailable);
   ASSERT_TRUE(
       WriteClusterFile(*DefaultClusterDir(), {.controller = "127.0.0.1:1", .boot_id = BootId()})
           .ok());
-  EXPECT_EQ(*ResolveController(""), "127.0.0.1:1");
+  EXPECT_EQ(ResolveController({})->address, "127.0.0.1:1");
   setenv("WAFERSTREAM_CONTROLLER", "host:2", 1);
-  EXPECT_EQ(*ResolveController(""), "host:2");
-  EXPECT_EQ(*ResolveController("[::1]:3"), "[::1]:3");
+  EXPECT_EQ(ResolveController({})->address, "host:2");
+  EXPECT_EQ(ResolveController({.address = "[::1]:3"})->address, "[::1]:3");
 }
 
 TEST_F(ControllerAddressTest, AClusterThatStillStartsHasNoAddress) {
   ASSERT_TRUE(WriteClusterFile(*DefaultClusterDir(), {.boot_id = BootId()}).ok());
-  EXPECT_EQ(ResolveController("").status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ResolveController({}).status().code(), absl::StatusCode::kUnavailable);
+}
+
+// A secret is shown to the controller that it belongs to and to nobody else.
+TEST_F(ControllerAddressTest, TheSecretOfTheClusterIsForItsController) {
+  const std::string dir = *DefaultClusterDir();
+  ASSERT_TRUE(WriteClusterFile(dir, {.controller = "127.0.0.1:1", .boot_id = BootId()}).ok());
+  EXPECT_EQ(ResolveController({})->credentials.secret, nullptr) << "a cluster without one";
+  std::filesystem::create_directories(dir + "/state");
+  ASSERT_TRUE(MakeSecretIn(dir).ok());
+  EXPECT_NE(ResolveController({})->credentials.secret, nullptr);
+  EXPECT_NE(ResolveController({.address = "127.0.0.1:1"})->credentials.secret, nullptr);
+  EXPECT_EQ(ResolveController({.address = "127.0.0.1:2"})->credentials.secret, nullptr);
+  std::filesystem::permissions(SecretFileIn(dir), std::filesystem::perms::all);
+  EXPECT_EQ(ResolveController({}).status().code(), absl::StatusCode::kPermissionDenied);
+}
+
+TEST_F(ControllerAddressTest, ASecretFileIsNamedByFlagThenVariable) {
+  std::filesystem::create_directories(*DefaultClusterDir() + "/state");
+  ASSERT_TRUE(MakeSecretIn(*DefaultClusterDir()).ok());
+  const std::string file = SecretFileIn(*DefaultClusterDir());
+  const ControllerFlags flags = {.address = "host:2", .secret_file = file};
+  EXPECT_NE(ResolveController(flags)->credentials.secret, nullptr);
+  setenv("WAFERSTREAM_SECRET_FILE", "/nowhere", 1);
+  EXPECT_NE(ResolveController(flags)->credentials.secret, nullptr);
+  const absl::Status missing = ResolveController({.address = "host:2"}).status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_NE(missing.message().find("WAFERSTREAM_SECRET_FILE: /nowhere"), std::string::npos);
+  setenv("WAFERSTREAM_SECRET_FILE", file.c_str(), 1);
+  EXPECT_NE(ResolveController({.address = "host:2"})->credentials.secret, nullptr);
+  unsetenv("WAFERSTREAM_SECRET_FILE");
 }
 
 TEST_F(ControllerAddressTest, BadAddressesAreUsageErrors) {
-  for (const char* bad : {"host", "host:", ":5", "host:0", "host:65536", "host:x", "host:5x"}) {
-    const absl::Status status = ResolveController(bad).status();
+  for (const char* bad :
+       {"host", "::1:5", "a b:5", "host:", ":5", "host:0", "host:65536", "host:x", "host:5x"}) {
+    const absl::Status status = ResolveController({.address = bad}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bad;
     EXPECT_NE(status.message().find("--controller"), std::string::npos);
   }
   setenv("WAFERSTREAM_CONTROLLER", "nonsense", 1);
-  EXPECT_NE(ResolveController("").status().message().find("WAFERSTREAM_CONTROLLER"),
+  EXPECT_NE(ResolveController({}).status().message().find("WAFERSTREAM_CONTROLLER"),
             std::string::npos);
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/credentials.h"
 #include "proto/controller.pb.h"
 
 namespace waferstream {
@@ -22,7 +23,8 @@ inline constexpr absl::Duration kCallLimit = absl::Seconds(10);
 // not answer.
 class ControllerClient {
  public:
-  explicit ControllerClient(std::string address);
+  // `credentials`: what the calls prove; with a secret, only who proves it is believed.
+  explicit ControllerClient(std::string address, const Credentials& credentials = {});
   ~ControllerClient();
 
   absl::StatusOr<JobStatus> Submit(const SubmitRequest& request);

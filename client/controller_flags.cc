@@ -4,9 +4,15 @@
 
 namespace waferstream {
 
-void AddControllerFlag(CLI::App& command, std::string& address) {
-  AddAddress(command, "--controller", address,
+void AddControllerFlags(CLI::App& command, ControllerFlags& flags) {
+  AddAddress(command, "--controller", flags.address,
              "Controller [$WAFERSTREAM_CONTROLLER, or the cluster of `waferctl up`]");
+  AddSecretFlag(command, flags);
+}
+
+void AddSecretFlag(CLI::App& command, ControllerFlags& flags) {
+  AddPath(command, "--secret-file", flags.secret_file,
+          "The controller's secret [$WAFERSTREAM_SECRET_FILE, or that of `waferctl up`]");
 }
 
 void AddPatienceFlag(CLI::App& command, int& seconds) {

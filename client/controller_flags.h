@@ -1,7 +1,7 @@
 // The flags of commands that talk to a controller.
 #pragma once
 
-#include <string>
+#include "client/controller_address.h"
 
 namespace CLI {
 class App;
@@ -9,7 +9,10 @@ class App;
 
 namespace waferstream {
 
-void AddControllerFlag(CLI::App& command, std::string& address);
+// --controller, --secret-file.
+void AddControllerFlags(CLI::App& command, ControllerFlags& flags);
+// --secret-file alone.
+void AddSecretFlag(CLI::App& command, ControllerFlags& flags);
 
 // Of commands that wait for a job.
 void AddPatienceFlag(CLI::App& command, int& seconds);

@@ -20,7 +20,7 @@ class FakeController : public Controller::Service {
   // On a free port of this host, or on `port`.
   explicit FakeController(int port = 0) {
     absl::StatusOr<RunningServer> running =
-        StartServer(*this, "127.0.0.1", static_cast<uint16_t>(port));
+        StartServer(*this, {.port = static_cast<uint16_t>(port)});
     WS_CHECK(running.ok());
     server_ = std::move(running->server);
     port_ = running->port;

@@ -24,7 +24,7 @@ namespace {
 
 struct GenerateFlags {
   GenerationRequest request;
-  std::string controller;
+  ControllerFlags controller;
   Format format = Format::kTable;
 };
 
@@ -54,9 +54,10 @@ class TokenPrinter {
 
 using OnStatus = std::function<void(const JobStatus&)>;
 
-absl::StatusOr<JobStatus> GenerateOn(const std::string& address, const JobSpec& job,
+absl::StatusOr<JobStatus> GenerateOn(const ControllerFlags& controller, const JobSpec& job,
                                      OnStatus on_status, Progress& progress) {
-  ControllerClient client(address);
+  ASSIGN_OR_RETURN(const ControllerAccess access, ResolveController(controller));
+  ControllerClient client(access.address, access.credentials);
   SubmitRequest request;
   request.set_request_id(NewRequestId());
   *request.mutable_job() = job;
@@ -106,7 +107,7 @@ Outcome Generate(GenerateFlags flags) {
   OnStatus on_status = [](const JobStatus&) {};
   if (flags.format == Format::kTable) on_status = [&](const JobStatus& s) { printer.Print(s); };
   ASSIGN_OR_RETURN(const JobStatus status,
-                   flags.controller.empty()
+                   flags.controller.address.empty()
                        ? GenerateHere(*job, on_status, progress)
                        : GenerateOn(flags.controller, *job, on_status, progress));
   RETURN_IF_ERROR(flags.format == Format::kTable
@@ -134,8 +135,9 @@ void AddGenerateCommand(CLI::App& app, Outcome& outcome) {
           kTemperature);
   AddWhole(*command, "--top-k", request.top_k, "Choose among the k likeliest; 0: all [40]");
   AddWhole(*command, "--seed", request.seed, "The same seed gives the same text [1]");
-  AddAddress(*command, "--controller", flags->controller,
+  AddAddress(*command, "--controller", flags->controller.address,
              "Generate on this cluster, instead of a local one made for it");
+  AddSecretFlag(*command, flags->controller);
   AddOutputFlag(*command, flags->format);
   command->callback([flags, &outcome] { outcome = Generate(*flags); });
 }

@@ -21,7 +21,7 @@ namespace {
 constexpr uint64_t kLogTailBytes = 64 << 10;
 
 struct JobCommandFlags {
-  std::string controller;
+  ControllerFlags controller;
   std::string job;
   std::string node;
   int patience_seconds = kPatience / absl::Seconds(1);
@@ -88,12 +88,12 @@ CLI::App* AddOne(CLI::App& app, Outcome& outcome, const char* name, const char* 
   if (job != JobArgument::kNone) {
     AddName(*command, "JOB", flags->job, "Its id")->required(job == JobArgument::kRequired);
   }
-  AddControllerFlag(*command, flags->controller);
+  AddControllerFlags(*command, flags->controller);
   AddOutputFlag(*command, flags->format);
   command->callback([flags, body = std::move(body), &outcome] {
     outcome = [&]() -> Outcome {
-      ASSIGN_OR_RETURN(const std::string address, ResolveController(flags->controller));
-      ControllerClient client(address);
+      ASSIGN_OR_RETURN(const ControllerAccess access, ResolveController(flags->controller));
+      ControllerClient client(access.address, access.credentials);
       return body(client, *flags);
     }();
   });

@@ -15,6 +15,7 @@
 #include "base/own_process.h"
 #include "base/status.h"
 #include "client/controller_client.h"
+#include "client/secret_file.h"
 
 namespace waferstream {
 namespace {
@@ -93,6 +94,7 @@ absl::StatusOr<LocalCluster> LocalCluster::Start(const LocalClusterOptions& opti
   RETURN_IF_ERROR(MakeDir(options.dir + "/logs"));
   RETURN_IF_ERROR(MakeDir(options.dir + "/state"));
   LocalCluster cluster(options);
+  ASSIGN_OR_RETURN(cluster.credentials_, MakeSecretIn(options.dir));
   RETURN_IF_ERROR(cluster.StartController(binaries.controller, interrupts));
   RETURN_IF_ERROR(cluster.StartNodes(binaries));
   RETURN_IF_ERROR(cluster.AwaitRegistration(interrupts));
@@ -106,6 +108,7 @@ absl::StatusOr<LocalCluster> LocalCluster::TakeOver(const LocalClusterOptions& o
   ASSIGN_OR_RETURN(const RoleBinaries binaries, FindRoleBinaries());
   LocalCluster cluster(options);
   cluster.address_ = address;
+  ASSIGN_OR_RETURN(cluster.credentials_, ReadSecretIn(options.dir));
   for (const LeftProcess& left : processes) {
     const std::string& binary = BinaryOf(binaries, left.name);
     const ProcessSpec spec = left.name == kController
@@ -121,7 +124,7 @@ absl::StatusOr<LocalCluster> LocalCluster::TakeOver(const LocalClusterOptions& o
 void LocalCluster::WatchHealth() {
   std::vector<std::string> nodes;
   for (size_t i = 1; i < processes_.size(); ++i) nodes.push_back(processes_[i].name());
-  health_ = std::make_unique<ClusterHealth>(address_, kController, nodes);
+  health_ = std::make_unique<ClusterHealth>(address_, credentials_, kController, nodes);
 }
 
 // -- starting ----------------------------------------------------------------------------------
@@ -131,7 +134,8 @@ ProcessSpec LocalCluster::Spec(const std::string& name, std::vector<std::string>
   spec.name = name;
   spec.log = absl::StrCat(options_.dir, "/logs/", name, ".log");
   spec.argv = std::move(argv);
-  spec.argv.insert(spec.argv.end(), {"--host", kHost, "--log", spec.log});
+  spec.argv.insert(spec.argv.end(), {"--host", kHost, "--secret-file", SecretFileIn(options_.dir),
+                                     "--log", spec.log});
   spec.stays = options_.stays;
   spec.inherited_fd = options_.inherited_fd;
   return spec;
@@ -185,7 +189,7 @@ absl::Status LocalCluster::StartNodes(const RoleBinaries& binaries) {
 absl::Status LocalCluster::AwaitRegistration(const InterruptCounter& interrupts) {
   std::set<std::string> missing;
   for (size_t i = 1; i < processes_.size(); ++i) missing.insert(processes_[i].name());
-  ControllerClient client(address_);
+  ControllerClient client(address_, credentials_);
   const absl::Time deadline = absl::Now() + kStartLimit;
   for (;;) {
     const absl::StatusOr<NodeList> nodes = client.ListNodes();

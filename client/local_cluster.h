@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/credentials.h"
 #include "client/binaries.h"
 #include "client/child_process.h"
 #include "client/cluster_health.h"
@@ -19,7 +20,7 @@ namespace waferstream {
 
 struct LocalClusterOptions {
   ClusterShape shape;
-  std::string dir;          // absolute; gets logs/ and state/
+  std::string dir;          // absolute; gets logs/ and state/, and there the cluster's secret
   int controller_port = 0;  // 0: any free one
   bool stays = false;       // outlives this process (`up`)
   int inherited_fd = -1;    // every process keeps this descriptor open
@@ -65,6 +66,8 @@ class LocalCluster {
 
   // host:port.
   const std::string& controller_address() const { return address_; }
+  // What its processes ask of whoever calls them.
+  const Credentials& credentials() const { return credentials_; }
 
   // One line for every process that ended since the last call, which nobody asked to end.
   std::vector<std::string> TakeCasualties();
@@ -105,6 +108,7 @@ class LocalCluster {
 
   LocalClusterOptions options_;
   std::string address_;
+  Credentials credentials_;
   std::vector<ChildProcess> processes_;  // [0] is the controller
   std::vector<Life> lives_;              // of processes_
   std::unique_ptr<ClusterHealth> health_;

@@ -37,7 +37,7 @@ void AwaitCasualties(LocalCluster& cluster, Progress& progress) {
 absl::StatusOr<JobStatus> RunOn(LocalCluster& cluster, const JobSpec& job,
                                 const LocalJobOptions& options, const InterruptCounter& interrupts,
                                 Progress& progress) {
-  ControllerClient client(cluster.controller_address());
+  ControllerClient client(cluster.controller_address(), cluster.credentials());
   SubmitRequest request;
   request.set_request_id(NewRequestId());
   *request.mutable_job() = job;

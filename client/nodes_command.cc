@@ -20,22 +20,22 @@ namespace waferstream {
 namespace {
 
 struct Flags {
-  std::string controller;
+  ControllerFlags controller;
   std::string node;
   Format format = Format::kTable;
 };
 
 Outcome Nodes(const Flags& flags) {
-  ASSIGN_OR_RETURN(const std::string address, ResolveController(flags.controller));
-  ControllerClient client(address);
+  ASSIGN_OR_RETURN(const ControllerAccess access, ResolveController(flags.controller));
+  ControllerClient client(access.address, access.credentials);
   ASSIGN_OR_RETURN(const NodeList nodes, client.ListNodes());
   RETURN_IF_ERROR(PrintResult(flags.format, NodeListTable(nodes), NodeListJson(nodes)));
   return ExitCode::kOk;
 }
 
 Outcome Cordon(const Flags& flags, CordonRequest::Action action) {
-  ASSIGN_OR_RETURN(const std::string address, ResolveController(flags.controller));
-  ControllerClient client(address);
+  ASSIGN_OR_RETURN(const ControllerAccess access, ResolveController(flags.controller));
+  ControllerClient client(access.address, access.credentials);
   CordonRequest request;
   request.set_node_id(flags.node);
   request.set_action(action);
@@ -50,16 +50,17 @@ Outcome Cordon(const Flags& flags, CordonRequest::Action action) {
 Outcome Version(const Flags& flags) {
   Json json = {{"client", kVersion}};
   std::string table = absl::StrCat("client      ", kVersion, "\n");
-  const absl::StatusOr<std::string> address = ResolveController(flags.controller);
+  const absl::StatusOr<ControllerAccess> access = ResolveController(flags.controller);
   const absl::StatusOr<VersionReply> reply =
-      address.ok() ? ControllerClient(*address).Version() : address.status();
-  if (!reply.ok() && !flags.controller.empty()) return reply.status();
+      access.ok() ? ControllerClient(access->address, access->credentials).Version()
+                  : access.status();
+  if (!reply.ok() && !flags.controller.address.empty()) return reply.status();
   if (reply.ok()) {
     absl::StrAppend(&table, "controller  ", reply->version(), " (protocol ",
-                    reply->protocol_version(), ", ", *address, ")\n");
+                    reply->protocol_version(), ", ", access->address, ")\n");
     json["controller"] = {{"version", reply->version()},
                           {"protocol_version", reply->protocol_version()},
-                          {"address", *address}};
+                          {"address", access->address}};
   }
   RETURN_IF_ERROR(PrintResult(flags.format, table, json));
   return ExitCode::kOk;
@@ -68,7 +69,7 @@ Outcome Version(const Flags& flags) {
 CLI::App* AddOne(CLI::App& app, Outcome& outcome, const char* name, const char* what,
                  std::shared_ptr<Flags> flags, std::function<Outcome(const Flags&)> body) {
   CLI::App* command = app.add_subcommand(name, what);
-  AddControllerFlag(*command, flags->controller);
+  AddControllerFlags(*command, flags->controller);
   AddOutputFlag(*command, flags->format);
   command->callback([command, flags, body = std::move(body), &outcome] {
     // Of a family, the member that was called speaks.

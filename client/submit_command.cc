@@ -22,7 +22,7 @@ namespace {
 
 struct SubmitFlags {
   JobFlags job;
-  std::string controller;
+  ControllerFlags controller;
   std::string request_id;
   bool wait = false;
   int patience_seconds = kPatience / absl::Seconds(1);
@@ -30,14 +30,14 @@ struct SubmitFlags {
 };
 
 Outcome Submit(const SubmitFlags& flags) {
-  ASSIGN_OR_RETURN(const std::string address, ResolveController(flags.controller));
+  ASSIGN_OR_RETURN(const ControllerAccess access, ResolveController(flags.controller));
   SubmitRequest request;
   ASSIGN_OR_RETURN(*request.mutable_job(), LoadJob(flags.job));
   std::vector<std::string> notes;
   RETURN_IF_ERROR(CheckJob(*request.mutable_job(), notes));
   for (const std::string& note : notes) std::fprintf(stderr, "%s\n", note.c_str());
   request.set_request_id(flags.request_id.empty() ? NewRequestId() : flags.request_id);
-  ControllerClient client(address);
+  ControllerClient client(access.address, access.credentials);
   if (flags.wait) {
     return SubmitAndWatch(client, request,
                           {.format = flags.format,
@@ -62,7 +62,7 @@ void AddSubmitCommand(CLI::App& app, Outcome& outcome) {
   AddName(*command, "--request-id", flags->request_id,
           "The same id again answers with the same job [random]");
   AddPatienceFlag(*command, flags->patience_seconds);
-  AddControllerFlag(*command, flags->controller);
+  AddControllerFlags(*command, flags->controller);
   AddOutputFlag(*command, flags->format);
   command->callback([flags, &outcome] { outcome = Submit(*flags); });
 }

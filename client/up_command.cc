@@ -20,6 +20,7 @@
 #include "client/interrupt.h"
 #include "client/local_cluster.h"
 #include "client/output.h"
+#include "client/secret_file.h"
 #include "client/supervisor.h"
 
 namespace waferstream {

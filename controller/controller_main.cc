@@ -29,6 +29,7 @@ namespace {
 struct Flags {
   ListenFlags listen;
   int port = 0;
+  int advertise_port = 0;
   std::string state_dir;
   std::string port_file;
   int lease_ms = 1000;
@@ -39,6 +40,9 @@ void Declare(CLI::App& app, Flags& flags) {
   app.set_version_flag("--version", kVersion);
   AddListenFlags(app, flags.listen);
   AddWhole(app, "--port", flags.port, "Port to listen on; 0: any free one [0]", {.high = 65535});
+  AddWhole(app, "--advertise-port", flags.advertise_port,
+           "Where others reach the port, if NAT or a NodePort stands before it [the port]",
+           {.high = 65535});
   AddPath(app, "--state", flags.state_dir, "Directory for jobs, losses and checkpoints")
       ->required();
   AddPath(app, "--port-file", flags.port_file, "Gets host:port once the controller is ready");
@@ -76,8 +80,7 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
-// `listen`: the address, a literal, to listen on.
-absl::Status Run(const Flags& flags, const std::string& listen) {
+absl::Status Run(const Flags& flags, const ListenTerms& terms) {
   RETURN_IF_ERROR(CheckDescriptors("this controller", kOwnDescriptors));
   const sigset_t stop_signals = BlockStopSignals();
   ASSIGN_OR_RETURN(const std::shared_ptr<spdlog::logger> log, OpenLog(flags.log_file));
@@ -85,16 +88,22 @@ absl::Status Run(const Flags& flags, const std::string& listen) {
   ASSIGN_OR_RETURN(options.state_dir, AbsolutePath("--state", flags.state_dir));
   RETURN_IF_ERROR(CheckText("--state", options.state_dir));
   options.lease_ms = flags.lease_ms;
+  options.credentials = terms.credentials;
   options.log = [log](const std::string& line) { log->info(line); };
   ASSIGN_OR_RETURN(const std::unique_ptr<ControllerHost> host,
                    ControllerHost::Open(std::move(options)));
 
-  ControllerService service(*host);
-  ASSIGN_OR_RETURN(const RunningServer running,
-                   StartServer(service, listen, static_cast<uint16_t>(flags.port)));
-  const std::string address = JoinHostPort(flags.listen.host, running.port);
-  log->info("listening on {}, reached at {}, state in {}", JoinHostPort(listen, running.port),
-            address, host->options().state_dir);
+  ControllerService service(*host, terms.credentials);
+  ASSIGN_OR_RETURN(
+      const RunningServer running,
+      StartServer(service, {.listen = terms.address,
+                            .port = static_cast<uint16_t>(flags.port),
+                            .advertised_port = static_cast<uint16_t>(flags.advertise_port),
+                            .door = &service.door()}));
+  const std::string address = JoinHostPort(
+      flags.listen.host, flags.advertise_port != 0 ? flags.advertise_port : running.port);
+  log->info("listening on {}, reached at {}, state in {}",
+            JoinHostPort(terms.address, running.port), address, host->options().state_dir);
   if (!flags.port_file.empty()) RETURN_IF_ERROR(WritePortFile(flags.port_file, address));
 
   int signal = 0;
@@ -124,9 +133,9 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return ReportParseError("controller", app, error);
   }
-  const absl::StatusOr<std::string> listen = ListenAddress(flags.listen);
-  if (!listen.ok()) return Fail(listen.status(), kUsage);
-  const absl::Status status = Run(flags, *listen);
+  const absl::StatusOr<ListenTerms> terms = CheckListenFlags(flags.listen);
+  if (!terms.ok()) return Fail(terms.status(), kUsage);
+  const absl::Status status = Run(flags, *terms);
   return status.ok() ? kStopped : Fail(status, kRefused);
 }
 

@@ -2,6 +2,7 @@
 // answer every call with OK.
 #include "controller/controller_service.h"
 
+#include <grpcpp/generic/generic_stub.h>
 #include <stdlib.h>
 
 #include <filesystem>
@@ -20,11 +21,13 @@
 #include "rpc/channel.h"
 #include "rpc/server.h"
 #include "rpc/status.h"
+#include "rpc/stranger.h"
 
 namespace waferstream {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 // Every node of the cluster at once: they differ only in what they are registered as.
 class FakeNodes final : public Node::Service {
@@ -70,7 +73,7 @@ class ControllerServiceTest : public ::testing::Test {
   void SetUp() override {
     dir_ = ::testing::TempDir() + "/controller_XXXXXX";
     ASSERT_NE(mkdtemp(dir_.data()), nullptr);
-    auto nodes = StartServer(nodes_, "127.0.0.1", 0);
+    auto nodes = StartServer(nodes_, {});
     ASSERT_TRUE(nodes.ok()) << nodes.status();
     node_server_ = std::move(nodes->server);
     node_port_ = nodes->port;
@@ -91,12 +94,13 @@ class ControllerServiceTest : public ::testing::Test {
     auto host = OpenHost();
     ASSERT_TRUE(host.ok()) << host.status();
     host_ = *std::move(host);
-    service_ = std::make_unique<ControllerService>(*host_);
-    auto running = StartServer(*service_, "127.0.0.1", 0);
+    service_ = std::make_unique<ControllerService>(*host_, credentials_);
+    auto running = StartServer(*service_, {.door = &service_->door()});
     ASSERT_TRUE(running.ok()) << running.status();
     server_ = std::move(running->server);
     port_ = running->port;
-    stub_ = Controller::NewStub(OpenChannel(absl::StrCat("127.0.0.1:", port_), kUserToController));
+    stub_ = Controller::NewStub(
+        OpenChannel(absl::StrCat("127.0.0.1:", port_), kUserToController, credentials_));
   }
   void StopController() {
     host_->BeginStop();
@@ -213,6 +217,7 @@ class ControllerServiceTest : public ::testing::Test {
   std::string dir_;
   FakeNodes nodes_;
   int node_port_ = 0;
+  Credentials credentials_;  // of controller and caller
   std::unique_ptr<grpc::Server> node_server_;
   std::unique_ptr<ControllerHost> host_;
   std::unique_ptr<ControllerService> service_;
@@ -481,11 +486,23 @@ TEST_F(ControllerServiceTest, WatchersAreBoundedAndLeaveRoomWhenTheyGo) {
   WaitFor("job-1", CANCELLED);
 }
 
+// Every method there is, so that none is forgotten.
+TEST_F(ControllerServiceTest, NoMethodServesAStranger) {
+  StopController();
+  credentials_ = {.secret = std::make_shared<const ClusterSecret>(
+                      std::array<std::byte, ClusterSecret::kBytes>{})};
+  StartController();
+  EXPECT_EQ(Register("m0", MEMORYX), absl::OkStatus());
+  EXPECT_THAT(
+      MethodsOpenToStrangers(absl::StrCat("127.0.0.1:", port_), Controller::service_full_name()),
+      IsEmpty());
+}
+
 TEST_F(ControllerServiceTest, ASecondControllerIsRefused) {
   const auto second = OpenHost();
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(second.status().message(), HasSubstr("in use by another controller"));
-  EXPECT_THAT(StartServer(*service_, "127.0.0.1", port_).status().message(),
+  EXPECT_THAT(StartServer(*service_, {.port = port_}).status().message(),
               HasSubstr("cannot listen on 127.0.0.1"));
 }
 

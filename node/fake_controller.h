@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/status.h"
 #include "proto/controller.grpc.pb.h"
+#include "rpc/doorkeeper.h"
 #include "rpc/server.h"
 
 namespace waferstream {
@@ -22,24 +23,33 @@ class FakeController final : public Controller::Service {
   // Serves on `port`; 0: any free one.
   void Serve(int port = 0) {
     absl::StatusOr<RunningServer> running =
-        StartServer(*this, "127.0.0.1", static_cast<uint16_t>(port));
+        StartServer(*this, {.port = static_cast<uint16_t>(port)});
     WS_CHECK(running.ok());
     server_ = std::move(running->server);
     port_ = running->port;
+  }
+  // From now on only who knows the secret is served, and believes.
+  void Guard(const Credentials& credentials) {
+    door_ = std::make_unique<Doorkeeper>(credentials, Controller::service_full_name(),
+                                         [](const std::string&) {});
+    door_->Open(static_cast<uint16_t>(port_));
   }
   void StopServing() { server_->Shutdown(); }
   int port() const { return port_; }
   std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
 
-  grpc::Status Register(grpc::ServerContext*, const RegisterRequest* request,
+  grpc::Status Register(grpc::ServerContext* context, const RegisterRequest* request,
                         RegisterReply* reply) override {
+    if (const grpc::Status no = Admit(context); !no.ok()) return no;
     absl::MutexLock lock(&mutex);
     registered.push_back(*request);
     reply->set_heartbeat_ms(5);
     reply->set_lease_ms(1000);
     return answer_register;
   }
-  grpc::Status Heartbeat(grpc::ServerContext*, const HeartbeatRequest* request, Empty*) override {
+  grpc::Status Heartbeat(grpc::ServerContext* context, const HeartbeatRequest* request,
+                         Empty*) override {
+    if (const grpc::Status no = Admit(context); !no.ok()) return no;
     absl::MutexLock lock(&mutex);
     ++heartbeats;
     held_epoch = request->holds().epoch();
@@ -47,7 +57,8 @@ class FakeController final : public Controller::Service {
     forget = false;
     return {grpc::NOT_FOUND, "who?"};
   }
-  grpc::Status Report(grpc::ServerContext*, const NodeReport* report, Empty*) override {
+  grpc::Status Report(grpc::ServerContext* context, const NodeReport* report, Empty*) override {
+    if (const grpc::Status no = Admit(context); !no.ok()) return no;
     absl::MutexLock lock(&mutex);
     attempts.push_back(*report);
     if (answer_reports.empty()) return grpc::Status::OK;
@@ -73,6 +84,11 @@ class FakeController final : public Controller::Service {
   bool forget = false;      // the next heartbeat is answered with NOT_FOUND
 
  private:
+  grpc::Status Admit(grpc::ServerContext* context) {
+    return door_ == nullptr ? grpc::Status::OK : door_->Admit(*context);
+  }
+
+  std::unique_ptr<Doorkeeper> door_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };

@@ -10,22 +10,28 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/cluster_secret.h"
 #include "base/host_port.h"
 #include "node/fake_controller.h"
 #include "node/toy_role.h"
 #include "proto/node.grpc.pb.h"
 #include "rpc/channel.h"
+#include "rpc/listening.h"
+#include "rpc/stranger.h"
 
 namespace waferstream {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 std::string Slurp(const std::string& path) {
   std::ifstream file(path);
@@ -83,8 +89,8 @@ TEST_F(RunNodeTest, RegistersServesAndStopsOnSigterm) {
   EXPECT_EQ(me.role(), WAFER);
   EXPECT_NE(me.incarnation(), 0u);
 
-  auto stub = Node::NewStub(
-      OpenChannel(JoinHostPort(me.host(), static_cast<int>(me.control_port())), kControllerToNode));
+  auto stub = Node::NewStub(OpenChannel(
+      JoinHostPort(me.host(), static_cast<int>(me.control_port())), kControllerToNode, {}));
   grpc::ClientContext context;
   ReadLogRequest request;
   ReadLogReply reply;
@@ -134,6 +140,51 @@ TEST_F(RunNodeTest, APortInUseIsOneLineWithThePort) {
     EXPECT_EQ(Wait(pid), 1);
     EXPECT_THAT(Slurp(err_), HasSubstr(absl::StrCat("port ", port, ": ")));
   }
+}
+
+TEST_F(RunNodeTest, EveryPortIsOnTheAddressOfHostAlone) {
+  for (const char* host : {"127.0.0.1", "::1", "localhost"}) {
+    {
+      absl::MutexLock lock(&controller_.mutex);
+      controller_.registered.clear();
+    }
+    const pid_t pid = SpawnNode({"--log", log_, "--host", host});
+    const RegisterRequest me = WaitForRegistration();
+    EXPECT_EQ(me.host(), host);
+    auto stub = Node::NewStub(OpenChannel(
+        JoinHostPort(me.host(), static_cast<int>(me.control_port())), kControllerToNode, {}));
+    grpc::ClientContext context;
+    ReadLogReply reply;
+    EXPECT_TRUE(stub->ReadLog(&context, ReadLogRequest(), &reply).ok()) << host;
+    const std::vector<std::string> addresses = ListeningAddresses(pid);
+    EXPECT_THAT(addresses, SizeIs(2)) << "control and fabric";
+    for (const std::string& address : addresses) EXPECT_TRUE(IsLoopbackHex(address)) << address;
+    kill(pid, SIGTERM);
+    EXPECT_EQ(Wait(pid), 0);
+  }
+}
+
+TEST_F(RunNodeTest, NoMethodServesAStranger) {
+  const std::string secret = ::testing::TempDir() + "/secret";
+  std::remove(secret.c_str());
+  ASSERT_EQ(ClusterSecret::MakeFile(secret), absl::OkStatus());
+  controller_.Guard({.secret = *ClusterSecret::ReadFile(secret)});
+  const pid_t pid = SpawnNode({"--log", log_, "--secret-file", secret});
+  const RegisterRequest me = WaitForRegistration();
+  const std::string address = JoinHostPort(me.host(), static_cast<int>(me.control_port()));
+  EXPECT_THAT(MethodsOpenToStrangers(address, Node::service_full_name()), IsEmpty());
+  kill(pid, SIGTERM);
+  EXPECT_EQ(Wait(pid), 0);
+  EXPECT_THAT(Slurp(log_), HasSubstr("refused a call from ipv4:127.0.0.1:"));
+}
+
+TEST_F(RunNodeTest, AControllerWithoutTheSecretIsNotBelieved) {
+  const std::string secret = ::testing::TempDir() + "/secret";
+  std::remove(secret.c_str());
+  ASSERT_EQ(ClusterSecret::MakeFile(secret), absl::OkStatus());
+  const pid_t pid = SpawnNode({"--log", log_, "--secret-file", secret});
+  EXPECT_EQ(Wait(pid), 1);
+  EXPECT_THAT(Slurp(err_), HasSubstr("does not know the cluster's secret"));
 }
 
 TEST_F(RunNodeTest, WrongFlagsAreExitCode2) {
