@@ -113,15 +113,20 @@ absl::Status LocalCluster::StartNodes(const LocalClusterOptions& options,
     const char* role;
     const std::string& binary;
     int count;
+    bool has_kernels = false;
   } kRoles[] = {{"memoryx", binaries.memoryx, options.shape.memoryx},
                 {"swarmx", binaries.swarmx, options.shape.swarmx},
-                {"wafer", binaries.wafer_node, options.shape.wafers}};
+                {"wafer", binaries.wafer_node, options.shape.wafers, true}};
   for (const auto& role : kRoles) {
     for (int i = 0; i < role.count; ++i) {
       const std::string id = absl::StrCat(role.role, "-", i);
-      RETURN_IF_ERROR(Launch(options, id,
-                             {role.binary, "--id", id, "--controller", address_, "--fabric-port",
-                              "0", "--control-port", "0"}));
+      std::vector<std::string> argv = {role.binary, "--id",          id,  "--controller",
+                                       address_,    "--fabric-port", "0", "--control-port",
+                                       "0"};
+      if (role.has_kernels && !options.kernel_isa.empty()) {
+        argv.insert(argv.end(), {"--kernel-isa", options.kernel_isa});
+      }
+      RETURN_IF_ERROR(Launch(options, id, std::move(argv)));
     }
   }
   return absl::OkStatus();

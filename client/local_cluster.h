@@ -17,10 +17,11 @@ namespace waferstream {
 
 struct LocalClusterOptions {
   ClusterShape shape;
-  std::string dir;          // absolute; gets logs/ and state/
-  int controller_port = 0;  // 0: any free one
-  bool stays = false;       // outlives this process (`up`)
-  int inherited_fd = -1;    // every process keeps this descriptor open
+  std::string dir;              // absolute; gets logs/ and state/
+  std::string kernel_isa = {};  // of the wafer nodes (--kernel-isa); empty: the CPU's best
+  int controller_port = 0;      // 0: any free one
+  bool stays = false;           // outlives this process (`up`)
+  int inherited_fd = -1;        // every process keeps this descriptor open
   // Called after every start of a process; an error stops the cluster again.
   std::function<absl::Status(const ChildProcess&)> on_start;
 };

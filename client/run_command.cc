@@ -13,6 +13,7 @@
 #include "client/command.h"
 #include "client/job_input.h"
 #include "client/job_view.h"
+#include "client/kernel_isa.h"
 #include "client/local_job.h"
 #include "client/output.h"
 #include "client/run_folder.h"
@@ -25,6 +26,7 @@ struct RunFlags {
   JobFlags job;
   std::string run_dir;
   std::string resume;
+  std::string kernel_isa;
   Format format = Format::kTable;
   bool quiet = false;
 };
@@ -52,6 +54,7 @@ std::string HowToGoOn(const JobStatus& status, const RunFlags& flags, const std:
 
 Outcome Run(const RunFlags& flags) {
   ASSIGN_OR_RETURN(JobSpec job, PrepareJob(flags));
+  ASSIGN_OR_RETURN(const std::string kernels, AskKernelIsa(flags.kernel_isa));
   const std::string dir =
       flags.run_dir.empty() ? DefaultRunFolder(job.name(), absl::Now(), getpid()) : flags.run_dir;
   ASSIGN_OR_RETURN(const std::string run_dir, CreateRunFolder("--run-dir", dir));
@@ -62,9 +65,11 @@ Outcome Run(const RunFlags& flags) {
   if (!flags.quiet) {
     progress.Note(absl::StrCat("run folder: ", run_dir,
                                " (logs/, state/); checkpoints: ", job.checkpoint().dir()));
+    progress.Note(absl::StrCat("kernels: ", kernels));
   }
   LocalJobOptions options;
   options.dir = run_dir;
+  options.kernel_isa = flags.kernel_isa;
   ASSIGN_OR_RETURN(const JobStatus status, RunLocalJob(job, options, progress));
   Json json = JobJson(status);
   json["run_dir"] = run_dir;
@@ -81,6 +86,7 @@ void AddRunCommand(CLI::App& app, Outcome& outcome) {
                       "Folder for logs, state and checkpoints [runs/NAME-TIME-PID]");
   command->add_option("--resume", flags->resume,
                       "Continue from this checkpoint, or the newest in this folder");
+  AddKernelIsaFlag(*command, flags->kernel_isa);
   command->add_flag("-q,--quiet", flags->quiet, "No progress");
   AddOutputFlag(*command, flags->format);
   command->callback([flags, &outcome] { outcome = Run(*flags); });

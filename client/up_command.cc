@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "client/cluster_file.h"
 #include "client/command.h"
+#include "client/kernel_isa.h"
 #include "client/local_cluster.h"
 
 namespace waferstream {
@@ -25,6 +26,7 @@ namespace {
 struct UpFlags {
   ClusterShape shape = {.wafers = 2, .memoryx = 1, .swarmx = 1};
   int port = 0;
+  std::string kernel_isa;
   std::string dir;
 };
 
@@ -69,6 +71,7 @@ absl::Status CheckPortIsFree(int port) {
 Outcome Up(const UpFlags& flags) {
   const std::string dir =
       std::filesystem::absolute(flags.dir.empty() ? DefaultClusterDir() : flags.dir).string();
+  RETURN_IF_ERROR(AskKernelIsa(flags.kernel_isa).status());
   RETURN_IF_ERROR(CheckPortIsFree(flags.port));
   ASSIGN_OR_RETURN(const Fd lock, LockDir(dir));
   RETURN_IF_ERROR(CheckNoneIsUp(dir));
@@ -78,6 +81,7 @@ Outcome Up(const UpFlags& flags) {
   LocalClusterOptions options;
   options.shape = flags.shape;
   options.dir = dir;
+  options.kernel_isa = flags.kernel_isa;
   options.controller_port = flags.port;
   options.stays = true;
   options.on_start = [&](const ChildProcess& process) -> absl::Status {
@@ -111,6 +115,7 @@ void AddUpCommand(CLI::App& app, Outcome& outcome) {
   command->add_option("--swarmx", flags->shape.swarmx, "SwarmX nodes [1]")->check(count);
   command->add_option("--port", flags->port, "Port of the controller [any free one]")
       ->check(CLI::Range(0, 65535));
+  AddKernelIsaFlag(*command, flags->kernel_isa);
   command->add_option("--dir", flags->dir, "Folder of the cluster [" + DefaultClusterDir() + "]");
   command->callback([flags, &outcome] { outcome = Up(*flags); });
 }

@@ -41,7 +41,7 @@ struct Flags {
 };
 
 // Returns false when the process should exit with *exit_code.
-bool ParseFlags(int argc, char** argv, Flags* flags, int* exit_code) {
+bool ParseFlags(int argc, char** argv, NodeRole& role, Flags* flags, int* exit_code) {
   CLI::App app("A WaferStream node. It registers with a controller and then does what it is told.");
   app.add_option("--id", flags->id, "name of this node, unique in the cluster")->required();
   app.add_option("--controller", flags->controller, "host:port of the controller")->required();
@@ -56,6 +56,7 @@ bool ParseFlags(int argc, char** argv, Flags* flags, int* exit_code) {
   app.add_option("--log-level", flags->log_level, "lowest level logged")
       ->capture_default_str()
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
+  role.AddFlags(app);
   try {
     app.parse(argc, argv);
     return true;
@@ -181,7 +182,7 @@ class RunningNode {
 int RunNode(int argc, char** argv, NodeRole& role) {
   Flags flags;
   int exit_code = kStopped;
-  if (!ParseFlags(argc, argv, &flags, &exit_code)) return exit_code;
+  if (!ParseFlags(argc, argv, role, &flags, &exit_code)) return exit_code;
   const absl::StatusOr<std::string> listen = CheckAddresses(flags);
   if (!listen.ok()) return FailUsage(flags, listen.status());
   if (!OpenLog(flags)) return kRefused;
