@@ -4,6 +4,7 @@ Every figure of one table comes from one run on one machine. The peer (the PyTor
 is run between ours, so that a slow phase of a shared machine meets both.
 """
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -16,7 +17,20 @@ import tempfile
 
 WAFERCTL = "bazel-bin/client/waferctl"
 TOKENS, VOCAB = 40_000, 256  # ids below 256 suit every job that is measured
-CONTEXT, GLOBAL_BATCH, MICRO_BATCH = 1024, 8, 2  # of gpt2_124m.yaml
+CONTEXT = 1024  # of gpt2_124m.yaml
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How much of gpt2_124m.yaml is run: the shapes of the products are the same."""
+    global_batch: int
+    micro_batch: int
+    steps: int
+    wafers: tuple  # rows, by number of wafers; two threads in all
+
+
+FULL = Size(global_batch=8, micro_batch=2, steps=5, wafers=(1, 2))
+QUICK = Size(global_batch=2, micro_batch=1, steps=3, wafers=(1,))
 
 
 def run(command, **kwargs):
@@ -48,7 +62,8 @@ def kernels():
     return rows
 
 
-def peer(work, precision, steps):
+def peer(work, precision, size):
+    """The reference script on the same cores, batches and precision; None where it is missing."""
     script = os.environ.get("REFERENCE", "../shared/peers/reference_train.py")
     python = os.environ.get("PYTHON", "python3")
     probe = subprocess.run([python, "-c", "import torch, numpy"], capture_output=True)
@@ -58,26 +73,31 @@ def peer(work, precision, steps):
     if not start.exists():
         run([WAFERCTL, "checkpoint", "init", "-f", work / "gpt2_124m.yaml", "--out", start])
     lines = run([python, script, "--init", start, "--data", work / "tokens.bin",
-                 "--context", str(CONTEXT), "--global-batch", str(GLOBAL_BATCH),
-                 "--micro-batch", str(MICRO_BATCH), "--steps", str(steps), "--warmup", "2",
+                 "--context", str(CONTEXT), "--global-batch", str(size.global_batch),
+                 "--micro-batch", str(size.micro_batch), "--steps", str(size.steps),
+                 "--warmup", "2",
                  "--precision", precision]).splitlines()
     return json.loads(lines[-1])
 
 
-def step_time(work, steps, results):
+def step_time(work, size, kernel_isa, results):
     for precision in ("f32", "bf16"):
-        for wafers in (1, 2):
+        for wafers in size.wafers:
             threads = 2 // wafers
             row = train(work, "gpt2_124m.yaml", "--wafers", str(wafers),
                         "--set", f"training.precision={precision}",
-                        "--set", f"training.steps={steps}",
-                        "--set", f"cluster.wafer.kernel_threads={threads}")
+                        "--set", f"training.steps={size.steps}",
+                        "--set", f"training.global_batch={size.global_batch}",
+                        "--set", f"training.micro_batch={size.micro_batch}",
+                        "--set", f"cluster.wafer.kernel_threads={threads}",
+                        *(["--kernel-isa", kernel_isa] if kernel_isa else []))
             results[f"{precision}, {wafers} wafer(s) x {threads} thread(s)"] = {
                 "tokens_per_second": row["tokens_per_second"],
                 "step_seconds": row["step_seconds"],
                 "exposed_stream_fraction": row["exposed_stream_fraction"],
+                "kernel_isa": row["kernel_isa"],
                 "weights_hash": row["weights_hash"]}
-        reference = peer(work, precision, steps)
+        reference = peer(work, precision, size)
         if reference:
             results[f"{precision}, PyTorch {reference['torch']}, {reference['threads']} threads"] = {
                 "tokens_per_second": reference["tokens_per_second"],
@@ -123,27 +143,52 @@ def faults(count):
     print("\n".join(lines))
 
 
-def table(results):
-    lines = ["| GPT-2 124M, context 1024, batch 8 | tokens/s | step s | exposed |",
-             "| --- | --- | --- | --- |"]
+def ratios(training):
+    """Rates against one another, all of one run: {what: ratio}."""
+    def rate(precision, peers):
+        rates = [row["tokens_per_second"] for name, row in training.items()
+                 if name.startswith(precision + ",") and ("PyTorch" in name) == peers]
+        return max(rates, default=None)
+
+    ours = {precision: rate(precision, False) for precision in ("f32", "bf16")}
+    found = {"bf16 over f32, ours": ours["bf16"] / ours["f32"]}
+    for precision in ours:
+        if rate(precision, True):
+            found[f"{precision}, ours over PyTorch"] = ours[precision] / rate(precision, True)
+    return found
+
+
+def table(results, size):
+    machine = results["machine"]
+    lines = [f"{machine['cpu']}, {machine['cores']} cores; kernels: {machine['kernel_isa']}", "",
+             f"| GPT-2 124M, context {CONTEXT}, batch {size.global_batch} | tokens/s | step s | "
+             "exposed |", "| --- | --- | --- | --- |"]
     for name, row in results["training"].items():
         exposed = row.get("exposed_stream_fraction")
         lines.append(f"| {name} | {row['tokens_per_second']:.0f} | {row['step_seconds']:.2f} | "
                      + (f"{100 * exposed:.1f} % |" if exposed is not None else "|"))
-    lines += ["", "| other | |", "| --- | --- |"]
-    lines += [f"| {name} | {value:.4g} |" for name, value in results["other"].items()]
+    lines += ["", "| tokens/s | ratio |", "| --- | --- |"]
+    lines += [f"| {name} | {value:.2f} |" for name, value in results["ratios"].items()]
+    if "other" in results:
+        lines += ["", "| other | |", "| --- | --- |"]
+        lines += [f"| {name} | {value:.4g} |" for name, value in results["other"].items()]
     return "\n".join(lines)
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=5, help="of each training run")
+    parser.add_argument("--steps", type=int, help="of each training run [5, or 3 with --quick]")
+    parser.add_argument("--quick", action="store_true",
+                        help="the training rows with a quarter of the batch and one wafer only")
+    parser.add_argument("--kernel-isa", help="of waferctl run: hold our kernels to it")
     parser.add_argument("--faults", type=int, default=30, help="of each role (`faults`)")
     parser.add_argument("what", nargs="?", choices=["faults"], help="default: training")
     arguments = parser.parse_args()
     if arguments.what == "faults":
         return faults(arguments.faults)
-    steps = arguments.steps
+    size = QUICK if arguments.quick else FULL
+    if arguments.steps:
+        size = dataclasses.replace(size, steps=arguments.steps)
     results = {"machine": {"cpu": platform.processor() or platform.machine(),
                            "cores": os.cpu_count()}, "training": {}}
     for line in open("/proc/cpuinfo"):
@@ -153,14 +198,17 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
         write_inputs(work)
-        rates = kernels()
-        step_time(work, steps, results["training"])
-        results["other"] = stream_bound(work)
-        plan = json.loads(run([WAFERCTL, "plan", "-f", work / "gpt2_124m.yaml", "-o", "json"]))
-    results["kernels"] = rates
-    results["other"].update(peak_fractions(results, plan["step_flops"]))
+        if not arguments.quick:
+            results["kernels"] = kernels()
+        step_time(work, size, arguments.kernel_isa, results["training"])
+        results["ratios"] = ratios(results["training"])
+        results["machine"]["kernel_isa"] = next(iter(results["training"].values()))["kernel_isa"]
+        if not arguments.quick:
+            results["other"] = stream_bound(work)
+            plan = json.loads(run([WAFERCTL, "plan", "-f", work / "gpt2_124m.yaml", "-o", "json"]))
+            results["other"].update(peak_fractions(results, plan["step_flops"]))
     pathlib.Path("bench/results.json").write_text(json.dumps(results, indent=1) + "\n")
-    print(table(results))
+    print(table(results, size))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ Json ToJson(const ClusterFile& cluster) {
   return {{"controller", cluster.controller},
           {"supervisor", ToJson(cluster.supervisor)},
           {"boot_id", cluster.boot_id},
+          {"kernel_isa", cluster.kernel_isa},
           {"processes", std::move(processes)}};
 }
 
@@ -52,6 +53,7 @@ ClusterFile FromJson(const Json& json) {
   cluster.controller = json.at("controller").get<std::string>();
   cluster.supervisor = IdentityFromJson(json.at("supervisor"));
   cluster.boot_id = json.at("boot_id").get<std::string>();
+  cluster.kernel_isa = json.at("kernel_isa").get<std::string>();
   for (const Json& process : json.at("processes")) {
     cluster.processes.push_back({.name = process.at("name"),
                                  .identity = IdentityFromJson(process),

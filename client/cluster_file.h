@@ -22,6 +22,7 @@ struct ClusterFile {
   std::string controller;      // host:port; empty until the cluster is ready
   ProcessIdentity supervisor;  // the `up` that watches over the processes
   std::string boot_id;         // the boot that the start times count from
+  std::string kernel_isa;      // that the wafer nodes are held to; empty: the CPU's best
   std::vector<ClusterProcess> processes;
 };
 

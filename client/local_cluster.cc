@@ -61,8 +61,10 @@ std::string ReadAddress(const std::string& path) {
 }
 
 // "wafer" of "wafer-0".
+std::string RoleOf(const std::string& id) { return id.substr(0, id.find('-')); }
+
 const std::string& BinaryOf(const RoleBinaries& binaries, const std::string& id) {
-  const std::string role = id.substr(0, id.find('-'));
+  const std::string role = RoleOf(id);
   if (role == kController) return binaries.controller;
   if (role == "memoryx") return binaries.memoryx;
   return role == "swarmx" ? binaries.swarmx : binaries.wafer_node;
@@ -147,8 +149,12 @@ ProcessSpec LocalCluster::ControllerSpec(const std::string& binary, const std::s
 }
 
 ProcessSpec LocalCluster::NodeSpec(const std::string& binary, const std::string& id) const {
-  return Spec(id, {binary, "--id", id, "--controller", address_, "--fabric-port", "0",
-                   "--control-port", "0"});
+  std::vector<std::string> argv = {
+      binary, "--id", id, "--controller", address_, "--fabric-port", "0", "--control-port", "0"};
+  if (RoleOf(id) == "wafer" && !options_.kernel_isa.empty()) {
+    argv.insert(argv.end(), {"--kernel-isa", options_.kernel_isa});
+  }
+  return Spec(id, std::move(argv));
 }
 
 absl::Status LocalCluster::Launch(const ProcessSpec& spec) {

@@ -20,10 +20,11 @@ namespace waferstream {
 
 struct LocalClusterOptions {
   ClusterShape shape;
-  std::string dir;          // absolute; gets logs/ and state/, and there the cluster's secret
-  int controller_port = 0;  // 0: any free one
-  bool stays = false;       // outlives this process (`up`)
-  int inherited_fd = -1;    // every process keeps this descriptor open
+  std::string dir;              // absolute; gets logs/ and state/, and there the cluster's secret
+  std::string kernel_isa = {};  // of the wafer nodes (--kernel-isa); empty: the CPU's best
+  int controller_port = 0;      // 0: any free one
+  bool stays = false;           // outlives this process (`up`)
+  int inherited_fd = -1;        // every process keeps this descriptor open
   // Called after every start of a process, the first and any other; an error stops the cluster.
   std::function<absl::Status(const ChildProcess&)> on_start;
 };

@@ -66,6 +66,7 @@ absl::StatusOr<JobStatus> RunLocalJob(const JobSpec& job, const LocalJobOptions&
   LocalClusterOptions cluster_options;
   cluster_options.shape = RequestedShape(job);
   cluster_options.dir = options.dir;
+  cluster_options.kernel_isa = options.kernel_isa;
   cluster_options.inherited_fd = options.inherited_fd;
   ASSIGN_OR_RETURN(LocalCluster cluster, LocalCluster::Start(cluster_options, interrupts));
   absl::StatusOr<JobStatus> status = RunOn(cluster, job, options, interrupts, progress);

@@ -11,8 +11,9 @@
 namespace waferstream {
 
 struct LocalJobOptions {
-  std::string dir;        // absolute, exists; gets logs/ and state/
-  int inherited_fd = -1;  // see LocalClusterOptions
+  std::string dir;              // absolute, exists; gets logs/ and state/
+  std::string kernel_isa = {};  // see LocalClusterOptions
+  int inherited_fd = -1;        // see LocalClusterOptions
   std::function<void(const JobStatus&)> on_status = [](const JobStatus&) {};
 };
 

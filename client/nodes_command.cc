@@ -14,6 +14,7 @@
 #include "client/controller_client.h"
 #include "client/controller_flags.h"
 #include "client/job_view.h"
+#include "client/kernel_isa.h"
 #include "client/output.h"
 
 namespace waferstream {
@@ -48,8 +49,12 @@ Outcome Cordon(const Flags& flags, CordonRequest::Action action) {
 // The controller's version is an extra: without a controller the command still succeeds, unless the
 // user named one.
 Outcome Version(const Flags& flags) {
-  Json json = {{"client", kVersion}};
-  std::string table = absl::StrCat("client      ", kVersion, "\n");
+  // What a job on a local cluster would compute with; nothing that a version may fail for.
+  const absl::StatusOr<std::string> kernels = AskKernelIsa("");
+  Json json = {{"client", kVersion}, {"kernel_isa", kernels.ok() ? Json(*kernels) : Json()}};
+  std::string table =
+      absl::StrCat("client      ", kVersion, "\nkernels     ",
+                   kernels.ok() ? *kernels : std::string(kernels.status().message()), "\n");
   const absl::StatusOr<ControllerAccess> access = ResolveController(flags.controller);
   const absl::StatusOr<VersionReply> reply =
       access.ok() ? ControllerClient(access->address, access->credentials).Version()

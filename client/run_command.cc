@@ -16,6 +16,7 @@
 #include "client/command.h"
 #include "client/job_input.h"
 #include "client/job_view.h"
+#include "client/kernel_isa.h"
 #include "client/local_cluster.h"
 #include "client/local_job.h"
 #include "client/output.h"
@@ -29,6 +30,7 @@ struct RunFlags {
   JobFlags job;
   std::string run_dir;
   std::string resume;
+  std::string kernel_isa;
   Format format = Format::kTable;
   bool quiet = false;
 };
@@ -67,6 +69,7 @@ std::string HowToGoOn(const JobStatus& status, const RunFlags& flags, const std:
 Outcome Run(const RunFlags& flags) {
   std::vector<std::string> notes;
   ASSIGN_OR_RETURN(JobSpec job, PrepareJob(flags, notes));
+  ASSIGN_OR_RETURN(const std::string kernels, AskKernelIsa(flags.kernel_isa));
   ASSIGN_OR_RETURN(const std::string run_dir, MakeRunFolder(flags, job));
   if (job.checkpoint().dir().empty()) {
     job.mutable_checkpoint()->set_dir(run_dir + "/checkpoints");
@@ -76,10 +79,12 @@ Outcome Run(const RunFlags& flags) {
   if (!flags.quiet) {
     progress.Note(absl::StrCat("run folder: ", run_dir,
                                " (logs/, state/); checkpoints: ", job.checkpoint().dir()));
+    progress.Note(absl::StrCat("kernels: ", kernels));
   }
   for (const std::string& note : notes) progress.Note(note);
   LocalJobOptions options;
   options.dir = run_dir;
+  options.kernel_isa = flags.kernel_isa;
   const absl::StatusOr<JobStatus> ended = RunLocalJob(job, options, progress);
   // A job that was not taken (another took its folder meanwhile) leaves nothing behind.
   if (absl::IsInvalidArgument(ended.status())) RemoveRunFolder(run_dir);
@@ -101,6 +106,7 @@ void AddRunCommand(CLI::App& app, Outcome& outcome) {
           "Folder for logs, state and checkpoints [runs/NAME-TIME-PID]");
   AddPath(*command, "--resume", flags->resume,
           "Continue from this checkpoint, or the newest in this folder");
+  AddKernelIsaFlag(*command, flags->kernel_isa);
   command->add_flag("-q,--quiet", flags->quiet, "No progress");
   AddOutputFlag(*command, flags->format);
   command->callback([flags, &outcome] { outcome = Run(*flags); });

@@ -73,6 +73,19 @@ TEST(RunE2eTest, TheShapeOfTheClusterDoesNotChangeABit) {
   EXPECT_EQ(two["val_loss"], other["val_loss"]);
 }
 
+TEST(RunE2eTest, KernelsAreHeldToTheLevelAskedFor) {
+  CtlHarness harness("isa");
+  harness.WriteJob(1);
+  const auto run = harness.Run({"run", "-f", "job.yaml", "-o", "json", "--kernel-isa", "portable",
+                                "--set", "training.precision=bf16"});
+  const std::string isa = run->json()["kernel_isa"];
+  EXPECT_TRUE(absl::StartsWith(isa, "f32:sse41 bf16:")) << isa;
+  EXPECT_TRUE(absl::StrContains(run->err(), "kernels: " + isa)) << run->err();
+  // What it would be otherwise is what `version` says.
+  const json best = RunToJson(harness);
+  EXPECT_EQ(harness.Run({"version", "-o", "json"})->json()["kernel_isa"], best["kernel_isa"]);
+}
+
 TEST(RunE2eTest, ResumingIsEqualToNotHavingStopped) {
   CtlHarness harness("resume");
   harness.WriteJob(4);

@@ -77,6 +77,7 @@ class Supervisor {
   absl::StatusOr<LocalCluster> Begin(const InterruptCounter& interrupts) {
     ASSIGN_OR_RETURN(file_.supervisor, IdentityOf(getpid()));
     file_.boot_id = BootId();
+    file_.kernel_isa = options_.kernel_isa;
     const absl::StatusOr<ClusterFile> left = ReadClusterFile(options_.dir);
     if (!left.ok() && !absl::IsNotFound(left.status())) return left.status();
     if (!left.ok() || RunningProcesses(*left).empty()) return StartAnew(interrupts);
@@ -89,6 +90,7 @@ class Supervisor {
   LocalClusterOptions ClusterOptions() {
     LocalClusterOptions options;
     options.shape = options_.shape;
+    options.kernel_isa = file_.kernel_isa;
     options.dir = options_.dir;
     options.controller_port = options_.controller_port;
     options.stays = true;
@@ -118,6 +120,7 @@ class Supervisor {
                        "ends what is left of it"));
     }
     file_.controller = left.controller;
+    file_.kernel_isa = left.kernel_isa;
     file_.processes = left.processes;
     RETURN_IF_ERROR(WriteClusterFile(options_.dir, file_));
     Note(absl::StrCat("taking over the cluster as it is: controller ", left.controller, ", ",

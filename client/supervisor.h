@@ -12,6 +12,7 @@ namespace waferstream {
 
 struct SupervisorOptions {
   ClusterShape shape;
+  std::string kernel_isa;   // of the wafer nodes; empty: the CPU's best
   int controller_port = 0;  // 0: any free one
   std::string dir;          // absolute
 };

@@ -18,6 +18,7 @@
 #include "client/cluster_file.h"
 #include "client/command.h"
 #include "client/interrupt.h"
+#include "client/kernel_isa.h"
 #include "client/local_cluster.h"
 #include "client/output.h"
 #include "client/secret_file.h"
@@ -31,13 +32,14 @@ constexpr absl::Duration kPoll = absl::Milliseconds(20);
 struct UpFlags {
   ClusterShape shape = {.wafers = 2, .memoryx = 1, .swarmx = 1};
   int port = 0;
+  std::string kernel_isa;
   std::string dir;
   bool foreground = false;
 };
 
 absl::Status Announce(const ClusterFile& cluster, const std::string& dir) {
-  std::fprintf(stderr, "up: %zu processes; logs: %s/logs; `waferctl down` ends it\n",
-               cluster.processes.size(), dir.c_str());
+  std::fprintf(stderr, "up: %zu processes; logs: %s/logs; secret: %s; `waferctl down` ends it\n",
+               cluster.processes.size(), dir.c_str(), SecretFileIn(dir).c_str());
   return PrintResult(absl::StrCat(cluster.controller, "\n"));
 }
 
@@ -58,6 +60,9 @@ absl::StatusOr<ProcessSpec> SupervisorSpec(const UpFlags& flags, const std::stri
                                                   {"--port", flags.port}};
   for (const auto& [flag, value] : kNumbers) {
     spec.argv.insert(spec.argv.end(), {flag, absl::StrCat(value)});
+  }
+  if (!flags.kernel_isa.empty()) {
+    spec.argv.insert(spec.argv.end(), {"--kernel-isa", flags.kernel_isa});
   }
   spec.stays = true;
   return spec;
@@ -106,8 +111,10 @@ Outcome UpInBackground(const UpFlags& flags, const std::string& dir) {
 Outcome Up(const UpFlags& flags) {
   ASSIGN_OR_RETURN(const std::string dir, ClusterDir(flags.dir));
   if (!flags.foreground) return UpInBackground(flags, dir);
+  RETURN_IF_ERROR(AskKernelIsa(flags.kernel_isa).status());
   SupervisorOptions options;
   options.shape = flags.shape;
+  options.kernel_isa = flags.kernel_isa;
   options.controller_port = flags.port;
   options.dir = dir;
   RETURN_IF_ERROR(
@@ -126,6 +133,7 @@ void AddUpCommand(CLI::App& app, Outcome& outcome) {
   AddWhole(*command, "--swarmx", flags->shape.swarmx, "SwarmX nodes [1]", count);
   AddWhole(*command, "--port", flags->port, "Port of the controller [any free one]",
            {.high = 65535});
+  AddKernelIsaFlag(*command, flags->kernel_isa);
   AddPath(*command, "--dir", flags->dir,
           "Folder of the cluster [~/.local/state/waferstream/cluster]");
   command->add_flag("--foreground", flags->foreground,

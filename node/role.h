@@ -10,6 +10,10 @@
 #include "plan/plan.h"
 #include "proto/node.pb.h"
 
+namespace CLI {
+class App;
+}
+
 namespace waferstream {
 
 // One process's role. Builds a core for every epoch the process is prepared for; lives as long as
@@ -24,6 +28,9 @@ class NodeRole {
 
   // The proto's Role: which of the roster's lists this process appears in.
   virtual Role kind() const = 0;
+
+  // The role's own flags of the process, which the parser checks and acts upon.
+  virtual void AddFlags(CLI::App&) {}
 
   // The kernel instruction set this process computes with; empty for roles without kernels.
   virtual std::string kernel_isa() const { return ""; }

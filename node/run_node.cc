@@ -45,7 +45,7 @@ struct Flags {
 };
 
 // Returns false when the process should exit with *exit_code.
-bool ParseFlags(int argc, char** argv, Flags* flags, int* exit_code) {
+bool ParseFlags(int argc, char** argv, NodeRole& role, Flags* flags, int* exit_code) {
   CLI::App app("A WaferStream node. It registers with a controller and then does what it is told.");
   AddName(app, "--id", flags->id, "name of this node, unique in the cluster")->required();
   AddAddress(app, "--controller", flags->controller, "of the controller")->required();
@@ -58,6 +58,7 @@ bool ParseFlags(int argc, char** argv, Flags* flags, int* exit_code) {
   AddPath(app, "--log", flags->log, "log file; default: standard error");
   AddWord(app, "--log-level", flags->log_level, "debug|info|warn|error",
           "lowest level logged [info]");
+  role.AddFlags(app);
   try {
     app.parse(argc, argv);
     return true;
@@ -208,7 +209,7 @@ int RunNode(int argc, char** argv, NodeRole& role) {
   SettleProcess();
   Flags flags;
   int exit_code = kStopped;
-  if (!ParseFlags(argc, argv, &flags, &exit_code)) return exit_code;
+  if (!ParseFlags(argc, argv, role, &flags, &exit_code)) return exit_code;
   const absl::StatusOr<ListenTerms> terms = CheckFlags(flags);
   if (!terms.ok()) return FailUsage(flags, terms.status());
   if (!OpenLog(flags)) return kRefused;

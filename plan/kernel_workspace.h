@@ -47,16 +47,19 @@ constexpr size_t kGemmPanelEntryBytes = 4;
 constexpr size_t kGemmPanelColumnsAtOnce = 128;
 
 // Columns of a lot: all of them in lots of nearly one size, as A is packed anew for each.
+constexpr size_t kGemmLotColumnsMax = 768;
 constexpr size_t GemmLotColumns(size_t n) {
-  constexpr size_t kMost = 768;
-  const size_t lots = std::max<size_t>((n + kMost - 1) / kMost, 1);
+  const size_t lots = std::max<size_t>((n + kGemmLotColumnsMax - 1) / kGemmLotColumnsMax, 1);
   return RoundUp(std::max<size_t>((n + lots - 1) / lots, 1), kGemmPanelColumnsMax);
 }
 
 constexpr size_t GemmPanelBytes(size_t n, size_t k) {
   const size_t rows = kGemmBlockRows + kGemmPanelRowsMax;
   const size_t packed = (kGemmPanelColumnsAtOnce + rows) * std::min(k, kGemmPanelSteps);
-  const size_t sums = rows * (GemmLotColumns(n) + kGemmSumsPadding);
+  // Not GemmLotColumns(n), which may fall where n grows: what suffices for n suffices for fewer.
+  const size_t lot =
+      std::min(RoundUp(std::max<size_t>(n, 1), kGemmPanelColumnsMax), kGemmLotColumnsMax);
+  const size_t sums = rows * (lot + kGemmSumsPadding);
   return packed * kGemmPanelEntryBytes + sums * sizeof(float);
 }
 

@@ -1,8 +1,10 @@
 #include "wafer_node/wafer_role.h"
 
+#include <CLI/CLI.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/arena.h"
 #include "base/status.h"
 #include "wafer_node/file_tokens.h"
@@ -10,6 +12,21 @@
 #include "wafer_node/wafer_core.h"
 
 namespace waferstream {
+
+void WaferRole::AddFlags(CLI::App& app) {
+  app.add_option_function<std::string>(
+      "--kernel-isa",
+      [](const std::string& name) {
+        const absl::Status forced = ForceKernelIsa(name);
+        if (!forced.ok()) throw CLI::ValidationError("--kernel-isa", std::string(forced.message()));
+      },
+      "hold all kernels to " + absl::StrJoin(KernelIsaNames(), ", ") +
+          "; all wafers of a job need the same");
+  // After the one above, so that it is heeded.
+  app.set_version_flag(
+      "--show-kernel-isa", [] { return KernelIsa(); },
+      "say which instruction sets the kernels use, and end");
+}
 
 std::string WaferRole::kernel_isa() const { return KernelIsa(); }
 

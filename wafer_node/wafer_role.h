@@ -21,6 +21,8 @@ class WaferRole final : public NodeRole {
   explicit WaferRole(MakeFaults make_faults = nullptr) : make_faults_(std::move(make_faults)) {}
 
   Role kind() const override { return WAFER; }
+  // --kernel-isa, --show-kernel-isa.
+  void AddFlags(CLI::App& app) override;
   std::string kernel_isa() const override;
 
   // Reserves the arena, opens and checks the data. The files stay open for the job's next epoch.

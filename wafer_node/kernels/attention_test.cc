@@ -82,7 +82,7 @@ struct Problem {
   }
 };
 
-constexpr int64_t kTokens[] = {1, 2, 15, 128, 129, 300};
+constexpr int64_t kTokens[] = {1, 2, 15, 128, 129, 300, 800};
 constexpr int64_t kHeadDims[] = {1, 15, 64};
 
 TEST(AttentionTest, ForwardMatchesTheReference) {

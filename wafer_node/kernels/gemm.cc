@@ -39,6 +39,11 @@ void Gemm(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, cons
   }
 }
 
+const char* Bf16Instruction() {
+  if (HasAmx()) return "amx";
+  return HasPairProducts() ? "avx512_bf16" : "";
+}
+
 bool PacksRight(Dtype dtype) { return dtype == Dtype::kBf16 && !HasAmx(); }
 
 void PackRight(const MatrixIn& b, int64_t k, int64_t first, int64_t count,

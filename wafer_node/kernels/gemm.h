@@ -46,6 +46,10 @@ struct GemmOptions {
 void Gemm(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, const MatrixOut& c,
           std::span<std::byte> workspace);
 
+// The instruction of bf16 products where it is not the common one of the other kernels: "amx",
+// "avx512_bf16" or "".
+const char* Bf16Instruction();
+
 // Whether products of this dtype gain by a right operand that is packed once for many of them. The
 // bits are the same either way.
 bool PacksRight(Dtype dtype);

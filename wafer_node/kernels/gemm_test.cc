@@ -313,6 +313,19 @@ TEST(GemmTest, SameBitsFromAnyThread) {
   }
 }
 
+// The plan asks for the largest product of a kind; the last piece of a tile, or the first queries
+// of a sequence, have fewer columns.
+TEST(GemmTest, WorkspaceSufficesForFewerColumns) {
+  for (const size_t k : {1, 64, 100, 768, 5000}) {
+    for (size_t n = 1; n < 3000; ++n) {
+      ASSERT_GE(GemmWorkspaceBytes(Dtype::kBf16, n, k), GemmWorkspaceBytes(Dtype::kBf16, n - 1, k))
+          << n << " " << k;
+      ASSERT_LE(GemmLotColumns(n), kGemmLotColumnsMax);
+      ASSERT_LE(GemmLotColumns(n), RoundUp(n, kGemmPanelColumnsMax));
+    }
+  }
+}
+
 TEST(GemmDeathTest, RefusesAWorkspaceThatIsTooSmall) {
   Typed x = reference::Random(Dtype::kBf16, 4, 1);
   float c[4];
