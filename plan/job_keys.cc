@@ -158,6 +158,11 @@ absl::Status CheckKey(const JobKey& key, const JobSpec& job) {
       return CheckBounds(key.path, NumberIn(job, key.Field()),
                          {.high = static_cast<double>(words) - 1});
     }
+    case kTextList:
+      for (const std::string& text : TextsIn(job, key.Field())) {
+        RETURN_IF_ERROR(CheckText(key, text));
+      }
+      return absl::OkStatus();
     case kFlag:
       return absl::OkStatus();
     case kRealPair:
