@@ -63,16 +63,17 @@ absl::Status ClearTheName(Disk& disk, const std::string& folder, const std::stri
                           std::vector<std::string>& notes) {
   if (!disk.Exists(folder)) return absl::OkStatus();
   const auto manifest = ReadManifest(disk, folder);
+  if (!manifest.ok() && !IsDamage(manifest.status())) return manifest.status();
   if (manifest.ok() && manifest->written_by.job_id == job_id) return absl::OkStatus();
-  const absl::Status damage = InspectCheckpoint(disk, folder, Depth::kBytes).status();
-  if (damage.ok()) {
+  const auto whole = InspectCheckpoint(disk, folder, Depth::kBytes);
+  if (whole.ok()) {
     return absl::FailedPreconditionError(
-        absl::StrCat(folder, " is a checkpoint of job ", WriterOf(*manifest)));
+        absl::StrCat(folder, " is a checkpoint of job ", WriterOf(*whole)));
   }
-  if (!IsDamage(damage)) return damage;
+  if (!IsDamage(whole.status())) return whole.status();
   ASSIGN_OR_RETURN(const std::string aside, MoveAside(disk, folder));
   notes.push_back(absl::StrCat(folder, " was there already, and damaged: moved to ", aside, " (",
-                               damage.message(), ")"));
+                               whole.status().message(), ")"));
   return absl::OkStatus();
 }
 

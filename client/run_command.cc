@@ -57,13 +57,14 @@ absl::StatusOr<std::string> MakeRunFolder(const RunFlags& flags, const JobSpec& 
 
 // With a paused job. Its cluster, and the weights there, are gone: it takes its last checkpoint and
 // a new run.
-std::string HowToGoOn(const JobStatus& status, const RunFlags& flags, const std::string& run_dir) {
+std::string HowToGoOn(const JobStatus& status, const RunFlags& flags) {
   const bool sgd = status.job().training().optimizer().has_sgd();
   const char* lr = sgd ? "training.optimizer.sgd.lr" : "training.optimizer.adamw.lr";
+  const std::string& checkpoint = status.checkpoint();
   return absl::StrCat(
       "`waferctl run -f ", flags.job.file,
-      status.checkpoint().empty() ? "" : absl::StrCat(" --resume ", run_dir, " --accept ", lr),
-      " --set ", lr, "=X` goes on with another learning rate");
+      checkpoint.empty() ? "" : absl::StrCat(" --resume ", checkpoint, " --accept ", lr), " --set ",
+      lr, "=X` goes on with another learning rate");
 }
 
 Outcome Run(const RunFlags& flags) {
@@ -92,7 +93,7 @@ Outcome Run(const RunFlags& flags) {
   const JobStatus& status = *ended;
   Json json = JobJson(status);
   json["run_dir"] = run_dir;
-  return PrintJobResult(status, flags.format, json, HowToGoOn(status, flags, run_dir));
+  return PrintJobResult(status, flags.format, json, HowToGoOn(status, flags));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "base/version.h"
 #include "fabric/frame.h"
 #include "gmock/gmock.h"
@@ -380,6 +381,35 @@ TEST_F(ControllerServiceTest, ARequestIdStandsForOneJob) {
   JobList list;
   ASSERT_TRUE(stub_->List(&context, {}, &list).ok());
   EXPECT_EQ(list.jobs_size(), 1);
+}
+
+// From its admission to its end, also while no controller is there but the job goes on.
+TEST_F(ControllerServiceTest, AFolderIsThatOfOneLiveJob) {
+  JobSpec job = TestJob();
+  job.mutable_checkpoint()->set_dir(dir_ + "/nest");
+  const auto first = Submit(job, "one");
+  ASSERT_TRUE(first.ok()) << first.status();
+  const auto refusal = [&](const std::string& request_id) {
+    const absl::Status status = Submit(job, request_id).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    return std::string(status.message());
+  };
+  EXPECT_THAT(refusal("two"), AllOf(HasSubstr("checkpoint.dir: " + dir_ + "/nest is in use"),
+                                    HasSubstr(first->job_id())));
+  StopController();
+  StartController();
+  EXPECT_THAT(refusal("three"), HasSubstr(first->job_id()));
+  EXPECT_EQ(Submit(job, "one")->job_id(), first->job_id());
+  grpc::ClientContext context;
+  JobStatus status;
+  ASSERT_TRUE(stub_->Cancel(&context, Ref("job-1"), &status).ok());
+  // The claim goes behind the answer.
+  const absl::Time deadline = absl::Now() + absl::Minutes(1);
+  absl::StatusOr<JobStatus> next = absl::UnknownError("");
+  for (int i = 0; !next.ok() && absl::Now() < deadline; ++i) {
+    next = Submit(job, absl::StrCat("next-", i));
+  }
+  EXPECT_TRUE(next.ok()) << next.status();
 }
 
 TEST_F(ControllerServiceTest, AJobIsMeantByTheBeginningOfItsId) {

@@ -13,10 +13,8 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/flags.h"
-#include "base/host_port.h"
 #include "base/own_process.h"
 #include "base/regular_file.h"
 #include "base/version.h"
@@ -84,13 +82,6 @@ bool OpenLog(const Flags& flags) {
   spdlog::set_level(spdlog::level::from_str(flags.log_level));
   spdlog::flush_on(spdlog::level::trace);  // ReadLog, and a crash, must find the last line
   return true;
-}
-
-// What the flags name: addresses, and the secret's file. An error names the flag.
-absl::StatusOr<ListenTerms> CheckFlags(const Flags& flags) {
-  const absl::Status controller = SplitHostPort(flags.controller).status();
-  if (controller.ok()) return CheckListenFlags(flags.listen);
-  return absl::InvalidArgumentError(absl::StrCat("--controller: ", controller.message()));
 }
 
 int FailUsage(const Flags& flags, const absl::Status& why) {
@@ -210,7 +201,7 @@ int RunNode(int argc, char** argv, NodeRole& role) {
   Flags flags;
   int exit_code = kStopped;
   if (!ParseFlags(argc, argv, role, &flags, &exit_code)) return exit_code;
-  const absl::StatusOr<ListenTerms> terms = CheckFlags(flags);
+  const absl::StatusOr<ListenTerms> terms = CheckListenFlags(flags.listen);
   if (!terms.ok()) return FailUsage(flags, terms.status());
   if (!OpenLog(flags)) return kRefused;
   return RunningNode(flags, *terms, role, BlockStopSignals()).Run();
