@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "checkpoint/config.h"
+#include "checkpoint/inspect.h"
 #include "checkpoint/layout.h"
 
 namespace waferstream {
@@ -36,13 +37,6 @@ absl::Status CheckTensor(const File& file, const TensorInfo& tensor, const Param
                                                    tensor.dtype, ", not F32, BF16 or F16"));
   }
   return absl::OkStatus();
-}
-
-absl::Status CheckDigest(const std::string& folder, const std::string& name,
-                         const std::string& hash, const std::string& expected) {
-  if (hash == expected) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat("checkpoint ", folder, ": ", name, " is corrupt: hash ",
-                                          hash, ", expected ", expected));
 }
 
 }  // namespace
@@ -140,12 +134,7 @@ absl::Status CheckpointReader::Verify() const {
     return absl::FailedPreconditionError(
         absl::StrCat("checkpoint ", folder_, " has no ", kManifestFile, " to verify against"));
   }
-  for (const auto& [name, expected] : manifest_->files) {
-    const std::string path = absl::StrCat(folder_, "/", name);
-    ASSIGN_OR_RETURN(const FileDigest digest, DigestFile(*disk_, path));
-    RETURN_IF_ERROR(CheckDigest(folder_, name, digest.hash, expected.hash));
-  }
-  return absl::OkStatus();
+  return VerifyFiles(*disk_, folder_, *manifest_);
 }
 
 }  // namespace waferstream

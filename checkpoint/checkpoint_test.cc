@@ -29,7 +29,7 @@ const WriterEpoch kEpoch = {"job", 3};
 
 absl::StatusOr<CheckpointEntry> WriteAndSeal(const JobSpec& job, uint64_t steps_done,
                                              int salt = 0) {
-  RETURN_IF_ERROR(BeginEpoch(PosixDisk(), job.checkpoint().dir(), kEpoch));
+  RETURN_IF_ERROR(BeginTestEpoch(PosixDisk(), job.checkpoint().dir(), kEpoch));
   return WriteAndSeal(PosixDisk(), job, steps_done, kEpoch, salt);
 }
 
@@ -191,7 +191,7 @@ TEST(Checkpoint, AFileCutShortAnywhereIsRefused) {
 
 TEST(Checkpoint, SealRefusesFilesOfAnotherLayout) {
   const JobSpec job = OddJob(FreshFolder());
-  ASSERT_TRUE(BeginEpoch(PosixDisk(), job.checkpoint().dir(), kEpoch).ok());
+  ASSERT_TRUE(BeginTestEpoch(PosixDisk(), job.checkpoint().dir(), kEpoch).ok());
   const std::string partial = PartialOf(job, 3, kEpoch);
   ASSERT_TRUE(WriteTestTiles(PosixDisk(), FormatOf(job), partial, 64).ok());
   fs::resize_file(partial + "/model.safetensors", 1000);
@@ -215,7 +215,7 @@ TEST(Checkpoint, WhatWasNeverSealedIsNeverListed) {
 
 TEST(Checkpoint, LeftoversInTheFilesDoNotReachTheCheckpoint) {
   const JobSpec job = OddJob(FreshFolder());
-  ASSERT_TRUE(BeginEpoch(PosixDisk(), job.checkpoint().dir(), kEpoch).ok());
+  ASSERT_TRUE(BeginTestEpoch(PosixDisk(), job.checkpoint().dir(), kEpoch).ok());
   const std::string partial = PartialOf(job, 5, kEpoch);
   ASSERT_TRUE(WriteTestTiles(PosixDisk(), FormatOf(job), partial, 64, 0, 1, /*salt=*/9).ok());
   fs::resize_file(partial + "/model.safetensors", 1 << 20);

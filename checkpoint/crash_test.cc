@@ -34,7 +34,7 @@ JobSpec Job(uint32_t keep) {
 std::string HashOf(int salt) {
   MemoryDisk tree(0);
   MemoryDisk::View disk(tree);
-  WS_CHECK(BeginEpoch(disk, kDir, kOld).ok());
+  WS_CHECK(BeginTestEpoch(disk, kDir, kOld).ok());
   return WriteAndSeal(disk, Job(1), 1, kOld, salt)->manifest.weights_hash;
 }
 
@@ -54,14 +54,14 @@ class CrashTest : public testing::TestWithParam<Scenario> {
   std::unique_ptr<MemoryDisk> TreeWithOld(uint64_t seed) {
     auto tree = std::make_unique<MemoryDisk>(seed);
     MemoryDisk::View disk(*tree);
-    EXPECT_TRUE(BeginEpoch(disk, kDir, kOld).ok());
+    EXPECT_TRUE(BeginTestEpoch(disk, kDir, kOld).ok());
     EXPECT_TRUE(WriteAndSeal(disk, job_, GetParam().old_step, kOld, 1).ok());
     disk.Crash();
     return tree;
   }
 
   absl::Status WriteNew(Disk& disk) {
-    RETURN_IF_ERROR(BeginEpoch(disk, kDir, kNew));
+    RETURN_IF_ERROR(BeginTestEpoch(disk, kDir, kNew));
     return WriteAndSeal(disk, job_, GetParam().new_step, kNew, 2).status();
   }
 
@@ -107,7 +107,7 @@ TEST_P(CrashTest, AProcessThatCrashesAtAnyOperationLeavesAGoodCheckpoint) {
       // The next epoch finds everything it needs, and the same step is written again.
       if (finished) ExpectNew(after, when);
       const WriterEpoch next = {"job", 3};
-      ASSERT_TRUE(BeginEpoch(after, kDir, next).ok()) << when;
+      ASSERT_TRUE(BeginTestEpoch(after, kDir, next).ok()) << when;
       ExpectGood(after, when);
       ASSERT_TRUE(WriteAndSeal(after, job_, GetParam().new_step, next, 2).ok()) << when;
       ExpectNew(after, when);
@@ -147,7 +147,7 @@ TEST_P(CrashTest, SealingAgainAfterAnErrorAtAnyOperationSeals) {
       return DiskFault{absl::InternalError("Input/output error"), 5};
     });
     const uint64_t step = GetParam().new_step;
-    ASSERT_TRUE(BeginEpoch(disk, kDir, kNew).ok());
+    ASSERT_TRUE(BeginTestEpoch(disk, kDir, kNew).ok());
     const std::string partial = PartialOf(job_, step, kNew);
     ASSERT_TRUE(WriteTestTiles(disk, FormatOf(job_), partial, 64, 0, 1, 2).ok());
     armed = true;

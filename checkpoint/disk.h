@@ -44,6 +44,13 @@ class File {
   const std::string path_;
 };
 
+// Held by one holder at a time, whatever process or machine they are in. Ends with this object, and
+// with its process, however that ends.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
+};
+
 // A file system as one process sees it. Thread-safe. NOT_FOUND: a path does not exist;
 // RESOURCE_EXHAUSTED: no space left; other errors by what the system says.
 class Disk {
@@ -71,6 +78,12 @@ class Disk {
   virtual absl::Status Exchange(const std::string& a, const std::string& b) = 0;
   // Makes the names inside a folder durable.
   virtual absl::Status SyncFolder(const std::string& path) = 0;
+
+  // Locks a file, created when missing; does not wait. The file keeps its content. UNAVAILABLE:
+  // somebody else holds it. UNIMPLEMENTED: this file system has no locks.
+  virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
+  // Whether anybody holds it, as far as can be told.
+  virtual bool IsLocked(const std::string& path) = 0;
 };
 
 // A whole small file. RESOURCE_EXHAUSTED when it is larger than `bytes_max`.

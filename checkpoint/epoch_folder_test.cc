@@ -20,11 +20,16 @@ enum class Kind { kPosix, kMemory };
 
 class EpochFolderTest : public testing::TestWithParam<Kind> {
  protected:
-  EpochFolderTest() { EXPECT_TRUE(BeginEpoch(old_, dir_, kZombie).ok()); }
+  EpochFolderTest() { EXPECT_TRUE(BeginTestEpoch(old_, dir_, kZombie).ok()); }
 
-  void BeginNewer() { ASSERT_TRUE(BeginEpoch(new_, dir_, kNewer).ok()); }
+  void BeginNewer() { ASSERT_TRUE(BeginTestEpoch(new_, dir_, kNewer).ok()); }
 
-  std::vector<std::string> Names() { return *new_.List(dir_); }
+  // Without the owner's.
+  std::vector<std::string> Names() {
+    std::vector<std::string> names = *new_.List(dir_);
+    std::erase(names, ".owner");
+    return names;
+  }
 
   const bool posix_ = GetParam() == Kind::kPosix;
   const std::string dir_ = posix_ ? FreshFolder() : "/checkpoints";
@@ -76,9 +81,8 @@ TEST_P(EpochFolderTest, AnOlderEpochCannotPublishNorRetire) {
   EXPECT_THAT(Names(), ElementsAre(".partial-job-e10", "step-000003"));
 }
 
-TEST_P(EpochFolderTest, CleaningUpSparesTheNewerEpochOfTheSameJobOnly) {
-  ASSERT_TRUE(BeginEpoch(new_, dir_, {"other", 99}).ok());
-  BeginNewer();  // removes the other job's
+TEST_P(EpochFolderTest, CleaningUpSparesTheNewerEpochOfTheSameJob) {
+  BeginNewer();
   EXPECT_THAT(Names(), ElementsAre(".partial-job-e10"));
   ASSERT_TRUE(WriteTestTiles(new_, format_, PartialOf(job_, 4, kNewer), 64).ok());
   ASSERT_TRUE(RemovePartialFolders(old_, dir_, kZombie).ok());
@@ -86,6 +90,22 @@ TEST_P(EpochFolderTest, CleaningUpSparesTheNewerEpochOfTheSameJobOnly) {
   EXPECT_TRUE(sealed.ok()) << sealed.status();
   ASSERT_TRUE(RemovePartialFolders(new_, dir_, kNewer).ok());
   EXPECT_THAT(Names(), ElementsAre("step-000004"));
+}
+
+// Names that nearly are the job's, and those of other jobs and programs.
+TEST_P(EpochFolderTest, CleaningUpLeavesOthersAlone) {
+  const std::vector<std::string> foreign = {
+      ".partial-job-e",     ".partial-job-e1x", ".partial-job-e+1", ".partial-job-1-e1",
+      ".partial-jo-e1",     ".partial-step-4",  ".partial-x",       ".removed-other-e1",
+      ".removed-something", ".snapshot"};
+  for (const std::string& name : foreign) {
+    ASSERT_TRUE(new_.CreateFolder(absl::StrCat(dir_, "/", name)).ok());
+  }
+  for (const char* name : {".partial-parent-e7", ".removed-parent-e6", ".removed-job-e1"}) {
+    ASSERT_TRUE(new_.CreateFolder(absl::StrCat(dir_, "/", name)).ok());
+  }
+  ASSERT_TRUE(RemovePartialFolders(new_, dir_, kNewer, {"parent", ""}).ok());
+  EXPECT_THAT(Names(), testing::UnorderedElementsAreArray(foreign));
 }
 
 // What may come from outside stays one name in the folder.

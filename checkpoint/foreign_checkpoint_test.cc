@@ -4,12 +4,14 @@
 
 #include <bit>
 #include <cmath>
+#include <thread>
 
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/config.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/initial_checkpoint.h"
 #include "checkpoint/initialise.h"
+#include "checkpoint/inspect.h"
 #include "checkpoint/test_checkpoint.h"
 
 namespace waferstream {
@@ -192,7 +194,32 @@ TEST(InitialCheckpoint, IsWhatTheJobWouldStartFrom) {
   }
   EXPECT_EQ(WriteInitialCheckpoint(PosixDisk(), job, root + "/init", serial).status().code(),
             absl::StatusCode::kAlreadyExists);
-  EXPECT_FALSE(fs::exists(PartialBeside(root + "/init")));
+  EXPECT_THAT(*PosixDisk().List(root), testing::ElementsAre("init"));  // nothing half done
+}
+
+// Each writes a folder of its own, and one of them gets the name.
+TEST(InitialCheckpoint, ManyAtOnceMakeOne) {
+  const std::string root = FreshFolder();
+  std::vector<std::thread> threads;
+  std::vector<absl::Status> results(8);
+  for (size_t i = 0; i < results.size(); ++i) {
+    threads.emplace_back([&, i] {
+      JobSpec job = OddJob(root);
+      job.mutable_training()->set_seed(i);
+      Serial serial;
+      results[i] = WriteInitialCheckpoint(PosixDisk(), job, root + "/init", serial).status();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  int made = 0;
+  for (const absl::Status& result : results) {
+    made += result.ok();
+    if (result.ok()) continue;
+    EXPECT_EQ(result.code(), absl::StatusCode::kAlreadyExists) << result;
+  }
+  EXPECT_EQ(made, 1);
+  EXPECT_THAT(*PosixDisk().List(root), testing::ElementsAre("init"));
+  EXPECT_TRUE(InspectCheckpoint(PosixDisk(), root + "/init", Depth::kBytes).ok());
 }
 
 TEST(ExportCheckpoint, RoundsToBf16OrCopiesFp32) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/unique_id.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/config.h"
@@ -32,13 +33,26 @@ absl::StatusOr<std::string> NewFolder(Disk& disk, const std::string& path) {
   return folder;
 }
 
+// A folder of this call's own beside `folder`, whatever others write there; removed again unless it
+// has got its name.
+class OwnPartial {
+ public:
+  OwnPartial(Disk& disk, const std::string& folder)
+      : disk_(disk), path_(PartialBeside(folder, Base32(RandomBits()))) {}
+  ~OwnPartial() { disk_.Remove(path_).IgnoreError(); }
+  const std::string& path() const { return path_; }
+
+ private:
+  Disk& disk_;
+  const std::string path_;
+};
+
 // Writes every parameter, piece by piece; fill(parameter, rows, values) gives the values.
 template <class Fill>
 absl::Status WriteAll(Disk& disk, const CheckpointFormat& format, const std::string& partial,
                       Fill fill) {
   std::vector<Parameter> parameters = format.parameters;
   const std::vector<Tile> pieces = CutTiles(parameters, kPieceElements);
-  RETURN_IF_ERROR(disk.Remove(partial));
   ASSIGN_OR_RETURN(CheckpointWriter writer, CheckpointWriter::Open(disk, format, partial));
   std::vector<float> values;
   for (const Tile& piece : pieces) {
@@ -57,16 +71,18 @@ absl::StatusOr<Manifest> WriteInitialCheckpoint(Disk& disk, const JobSpec& job,
   ASSIGN_OR_RETURN(const std::string folder, NewFolder(disk, path));
   CheckpointFormat format;
   ASSIGN_OR_RETURN(format.parameters, BuildParameters(job.model()));
-  const std::string partial = PartialBeside(folder);
+  const OwnPartial partial(disk, folder);
   const auto initialise = [&](int parameter, RowSpan rows, float* values) {
     InitialiseRows(format.parameters[parameter], parameter, job.training().seed(), rows, parallel,
                    values);
     return absl::OkStatus();
   };
-  RETURN_IF_ERROR(WriteAll(disk, format, partial, initialise));
+  RETURN_IF_ERROR(WriteAll(disk, format, partial.path(), initialise));
   Manifest manifest;
   manifest.job = job;
-  return SealFolder(disk, format, partial, folder, std::move(manifest));
+  ASSIGN_OR_RETURN(manifest, CompleteFolder(disk, format, partial.path(), std::move(manifest)));
+  RETURN_IF_ERROR(PublishNewFolder(disk, partial.path(), folder));
+  return manifest;
 }
 
 absl::Status ExportCheckpoint(Disk& disk, const std::string& from, const std::string& to,
@@ -78,13 +94,14 @@ absl::Status ExportCheckpoint(Disk& disk, const std::string& from, const std::st
   ASSIGN_OR_RETURN(format.parameters, BuildParameters(model));
   ASSIGN_OR_RETURN(const CheckpointReader reader,
                    CheckpointReader::Open(disk, from, model, format.parameters, {}));
-  const std::string partial = PartialBeside(folder);
-  RETURN_IF_ERROR(WriteAll(disk, format, partial, [&](int parameter, RowSpan rows, float* values) {
-    return reader.ReadWeights(parameter, rows, values);
-  }));
+  const OwnPartial partial(disk, folder);
   RETURN_IF_ERROR(
-      WriteSmallFile(disk, absl::StrCat(partial, "/", kConfigFile), ConfigJson(model, dtype)));
-  return PublishFolder(disk, partial, folder);
+      WriteAll(disk, format, partial.path(), [&](int parameter, RowSpan rows, float* values) {
+        return reader.ReadWeights(parameter, rows, values);
+      }));
+  RETURN_IF_ERROR(WriteSmallFile(disk, absl::StrCat(partial.path(), "/", kConfigFile),
+                                 ConfigJson(model, dtype)));
+  return PublishNewFolder(disk, partial.path(), folder);
 }
 
 }  // namespace waferstream

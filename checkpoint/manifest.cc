@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "base/hash.h"
 #include "base/status.h"
 #include "checkpoint/layout.h"
@@ -34,6 +36,44 @@ bool IsHash(const Json& value) {
   return value.is_string() && value.get_ref<const std::string&>().size() == 32;
 }
 
+Json WriterJson(const Manifest& manifest) {
+  if (manifest.written_by.job_id.empty()) return nullptr;
+  return {{"job", manifest.written_by.job_id},
+          {"epoch", manifest.written_by.epoch},
+          {"ancestors", manifest.ancestors}};
+}
+
+// "j-000012-e3", as older versions wrote it.
+WriterEpoch WriterNamed(absl::string_view name) {
+  const size_t at = name.rfind("-e");
+  WriterEpoch writer;
+  if (at == absl::string_view::npos || !absl::SimpleAtoi(name.substr(at + 2), &writer.epoch)) {
+    return {};
+  }
+  writer.job_id = std::string(name.substr(0, at));
+  return writer;
+}
+
+// False: it is malformed. A manifest without one is of no job.
+bool ReadWriter(const Json& json, Manifest& manifest) {
+  if (json.is_null()) return true;
+  if (json.is_string()) {
+    manifest.written_by = WriterNamed(json.get_ref<const std::string&>());
+    return true;
+  }
+  if (!json.is_object() || !json.value("job", Json()).is_string() ||
+      !json.value("epoch", Json()).is_number_unsigned() ||
+      !json.value("ancestors", Json()).is_array()) {
+    return false;
+  }
+  manifest.written_by = {json["job"], json["epoch"]};
+  for (const Json& ancestor : json["ancestors"]) {
+    if (!ancestor.is_string()) return false;
+    manifest.ancestors.push_back(ancestor);
+  }
+  return true;
+}
+
 absl::Status ReadFields(const Json& json, Manifest& manifest) {
   const auto bad = [](absl::string_view what) { return absl::DataLossError(what); };
   if (!json.is_object()) return bad("is not a JSON object");
@@ -45,8 +85,8 @@ absl::Status ReadFields(const Json& json, Manifest& manifest) {
   manifest.steps_done = json["steps_done"];
   const Json loss = json.value("loss", Json());
   manifest.loss = loss.is_number() ? loss.get<double>() : std::nan("");
-  const Json written_by = json.value("written_by", Json());
-  if (written_by.is_string()) manifest.written_by = written_by;
+  if (!ReadWriter(json.value("written_by", Json()), manifest))
+    return bad("has a malformed written_by");
   manifest.weights_hash = json["weights_hash"];
   manifest.optimizer_hash = json["optimizer_hash"];
   for (const auto& [name, file] : json["files"].items()) {
@@ -80,6 +120,11 @@ absl::Status HashRange(const File& file, uint64_t from, uint64_t to,
 
 }  // namespace
 
+std::string WriterEpoch::Name() const {
+  // The id comes from outside; it must stay one name.
+  return absl::StrCat(absl::StrReplaceAll(job_id, {{"/", "_"}}), "-e", epoch);
+}
+
 std::string ManifestJson(const Manifest& manifest) {
   Json files = Json::object();
   for (const auto& [name, file] : manifest.files) {
@@ -88,7 +133,7 @@ std::string ManifestJson(const Manifest& manifest) {
   const Json json = {{"format", kFormatVersion},
                      {"steps_done", manifest.steps_done},
                      {"loss", manifest.loss},  // not a number becomes null
-                     {"written_by", manifest.written_by},
+                     {"written_by", WriterJson(manifest)},
                      {"weights_hash", manifest.weights_hash},
                      {"optimizer_hash", manifest.optimizer_hash},
                      {"files", files},

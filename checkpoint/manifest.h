@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,11 +17,23 @@ struct FileDigest {
   std::string hash;  // XXH3-128 of the whole file, 32 hex digits
 };
 
+// Which generation of which job's members writes.
+struct WriterEpoch {
+  std::string job_id;  // empty: of no job
+  uint32_t epoch = 0;
+
+  std::string Name() const;  // "<job id>-e3"
+  bool operator==(const WriterEpoch&) const = default;
+};
+
 // A folder with a readable manifest is sealed: the manifest is written last, before the rename.
 struct Manifest {
   uint64_t steps_done = 0;
-  double loss = 0;             // of the last step; 0 at step 0
-  std::string written_by;      // WriterEpoch::Name(); empty: by no epoch
+  double loss = 0;  // of the last step; 0 at step 0
+  WriterEpoch written_by;
+  // The jobs that the writer goes on from: whose checkpoint it started from, then whose that one
+  // did, and so on.
+  std::vector<std::string> ancestors;
   std::string weights_hash;    // XXH3-128 over the tensors of model.safetensors in order of name
   std::string optimizer_hash;  // the same over optimizer.safetensors; without one: of no bytes
   std::map<std::string, FileDigest> files;  // by name; every file but the manifest

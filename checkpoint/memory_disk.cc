@@ -181,11 +181,31 @@ class MemoryDisk::OpenFile final : public File {
   const NodePtr node_;
 };
 
+// -- a lock ------------------------------------------------------------------------------------
+
+class MemoryDisk::HeldLock final : public FileLock {
+ public:
+  HeldLock(MemoryDisk& tree, const View* view, NodePtr node)
+      : tree_(tree), view_(view), node_(std::move(node)) {}
+  ~HeldLock() override {
+    absl::MutexLock lock(&tree_.mutex_);
+    const auto held = tree_.locks_.find(node_);
+    if (held != tree_.locks_.end() && held->second == this) tree_.locks_.erase(held);
+  }
+  const View* view() const { return view_; }
+
+ private:
+  MemoryDisk& tree_;
+  const View* const view_;
+  const NodePtr node_;
+};
+
 // -- a view ------------------------------------------------------------------------------------
 
 void MemoryDisk::View::Crash() {
   absl::MutexLock lock(&tree_.mutex_);
   crashed_ = true;
+  std::erase_if(tree_.locks_, [&](const auto& held) { return held.second->view() == this; });
   tree_.Crash(this);
 }
 
@@ -307,6 +327,22 @@ absl::Status MemoryDisk::View::Exchange(const std::string& a, const std::string&
   ASSIGN_OR_RETURN(const NodePtr parent_b, ParentOf(b));
   AddNames({{parent_a, PartsOf(a).back(), node_b}, {parent_b, PartsOf(b).back(), node_a}});
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<FileLock>> MemoryDisk::View::Lock(const std::string& path) {
+  RETURN_IF_ERROR(Check(DiskOp::kOpen, path));
+  absl::MutexLock lock(&tree_.mutex_);
+  ASSIGN_OR_RETURN(const NodePtr node, Create(path, /*folder=*/false));
+  if (tree_.locks_.contains(node)) return absl::UnavailableError(absl::StrCat(path, " is locked"));
+  auto held = std::make_unique<HeldLock>(tree_, this, node);
+  tree_.locks_[node] = held.get();
+  return held;
+}
+
+bool MemoryDisk::View::IsLocked(const std::string& path) {
+  absl::MutexLock lock(&tree_.mutex_);
+  const NodePtr node = tree_.Find(path);
+  return node != nullptr && tree_.locks_.contains(node);
 }
 
 absl::Status MemoryDisk::View::SyncFolder(const std::string& path) {

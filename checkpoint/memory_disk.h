@@ -60,6 +60,7 @@ class MemoryDisk {
  private:
   friend class View;
   class OpenFile;
+  class HeldLock;
 
   // A file or a folder. `now` is what views see, `durable` what a crash of all of them leaves.
   struct Node {
@@ -106,6 +107,7 @@ class MemoryDisk {
   const NodePtr root_ = std::make_shared<Node>(true);
   std::vector<Entry> log_ ABSL_GUARDED_BY(mutex_);
   uint64_t draws_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<NodePtr, const HeldLock*> locks_ ABSL_GUARDED_BY(mutex_);
 };
 
 // The disk as one process has it. A process that starts again gets a new one.
@@ -114,8 +116,8 @@ class MemoryDisk::View final : public Disk {
   // `tree` must outlive the view. No hook: nothing fails.
   explicit View(MemoryDisk& tree, FaultHook hook = nullptr) : tree_(tree), hook_(std::move(hook)) {}
 
-  // The process is gone: what it did and did not make durable is kept, lost or torn, and every
-  // later call of this view and its files fails with ABORTED and changes nothing.
+  // The process is gone: what it did and did not make durable is kept, lost or torn, its locks are
+  // free, and every later call of this view and its files fails with ABORTED and changes nothing.
   void Crash();
 
   absl::StatusOr<std::unique_ptr<File>> OpenForReading(const std::string& path) override;
@@ -128,6 +130,8 @@ class MemoryDisk::View final : public Disk {
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Exchange(const std::string& a, const std::string& b) override;
   absl::Status SyncFolder(const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
+  bool IsLocked(const std::string& path) override;
 
  private:
   friend class OpenFile;

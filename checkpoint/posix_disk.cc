@@ -85,6 +85,36 @@ absl::Status PosixFile::Sync() {
   return absl::OkStatus();
 }
 
+// A lock of an open file description (F_OFD_SETLK): the kernel frees it when the last descriptor is
+// closed, and NFS knows it as well.
+class PosixLock final : public FileLock {
+ public:
+  explicit PosixLock(int fd) : fd_(fd) {}
+  ~PosixLock() override { close(fd_); }
+
+  // 0, or the error.
+  int Take() const {
+    struct flock whole = WholeFile();
+    return fcntl(fd_, F_OFD_SETLK, &whole) == 0 ? 0 : errno;
+  }
+  // Whether `path` still is the file that was locked: its last holder may have removed it.
+  bool Is(const std::string& path) const {
+    struct stat mine, there;
+    return fstat(fd_, &mine) == 0 && stat(path.c_str(), &there) == 0 &&
+           mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
+  }
+
+  static struct flock WholeFile() {
+    struct flock lock = {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    return lock;
+  }
+
+ private:
+  const int fd_;
+};
+
 class SystemDisk final : public Disk {
  public:
   absl::StatusOr<std::unique_ptr<File>> OpenForReading(const std::string& path) override {
@@ -108,6 +138,8 @@ class SystemDisk final : public Disk {
     return Rename(a, b, RENAME_EXCHANGE);
   }
   absl::Status SyncFolder(const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
+  bool IsLocked(const std::string& path) override;
 
  private:
   static absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, int flags);
@@ -161,6 +193,29 @@ absl::Status SystemDisk::Rename(const std::string& from, const std::string& to, 
 absl::Status SystemDisk::SyncFolder(const std::string& path) {
   ASSIGN_OR_RETURN(const std::unique_ptr<File> folder, Open(path, O_RDONLY | O_DIRECTORY));
   return folder->Sync();
+}
+
+absl::StatusOr<std::unique_ptr<FileLock>> SystemDisk::Lock(const std::string& path) {
+  while (true) {
+    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) return Error(errno, "open", path);
+    auto lock = std::make_unique<PosixLock>(fd);
+    const int error = lock->Take();
+    if (error == EAGAIN || error == EACCES) {
+      return absl::UnavailableError(absl::StrCat(path, " is locked"));
+    }
+    if (error != 0) return absl::UnimplementedError(absl::StrCat(path, " cannot be locked"));
+    if (lock->Is(path)) return lock;
+  }
+}
+
+bool SystemDisk::IsLocked(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  struct flock lock = PosixLock::WholeFile();
+  const bool locked = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+  close(fd);
+  return locked;
 }
 
 }  // namespace

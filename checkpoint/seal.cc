@@ -7,6 +7,9 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "checkpoint/config.h"
+#include "checkpoint/inspect.h"
+#include "checkpoint/origin.h"
+#include "checkpoint/ownership.h"
 
 namespace waferstream {
 namespace {
@@ -35,7 +38,8 @@ absl::Status Prune(Disk& disk, const JobSpec& job, const WriterEpoch& epoch, uin
   const std::string& dir = job.checkpoint().dir();
   ASSIGN_OR_RETURN(std::vector<CheckpointEntry> entries, ListCheckpoints(disk, dir));
   std::erase_if(entries, [&](const CheckpointEntry& entry) {
-    return entry.manifest.steps_done >= steps_done ||
+    return entry.manifest.written_by.job_id != epoch.job_id ||
+           entry.manifest.steps_done >= steps_done ||
            disk.IsSame(entry.path, job.checkpoint().from());
   });
   const size_t keep = std::max<size_t>(job.checkpoint().keep(), 1) - 1;
@@ -50,14 +54,32 @@ absl::Status Prune(Disk& disk, const JobSpec& job, const WriterEpoch& epoch, uin
 // the one sealed now.
 bool IsSwappedOut(Disk& disk, const std::string& partial, const WriterEpoch& epoch) {
   const auto manifest = ReadManifest(disk, partial);
-  return manifest.ok() && manifest->written_by != epoch.Name();
+  return manifest.ok() && manifest->written_by != epoch;
+}
+
+// Before `folder` gets its checkpoint: what has the name is the job's own, or goes aside, or stays.
+absl::Status ClearTheName(Disk& disk, const std::string& folder, const std::string& job_id,
+                          std::vector<std::string>& notes) {
+  if (!disk.Exists(folder)) return absl::OkStatus();
+  const auto manifest = ReadManifest(disk, folder);
+  if (!manifest.ok() && !IsDamage(manifest.status())) return manifest.status();
+  if (manifest.ok() && manifest->written_by.job_id == job_id) return absl::OkStatus();
+  const auto whole = InspectCheckpoint(disk, folder, Depth::kBytes);
+  if (whole.ok()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(folder, " is a checkpoint of job ", WriterOf(*whole)));
+  }
+  if (!IsDamage(whole.status())) return whole.status();
+  ASSIGN_OR_RETURN(const std::string aside, MoveAside(disk, folder));
+  notes.push_back(absl::StrCat(folder, " was there already, and damaged: moved to ", aside, " (",
+                               whole.status().message(), ")"));
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<Manifest> SealFolder(Disk& disk, const CheckpointFormat& format,
-                                    const std::string& partial, const std::string& folder,
-                                    Manifest manifest) {
+absl::StatusOr<Manifest> CompleteFolder(Disk& disk, const CheckpointFormat& format,
+                                        const std::string& partial, Manifest manifest) {
   const auto in_partial = [&](const char* name) { return absl::StrCat(partial, "/", name); };
   const std::string config = ConfigJson(manifest.job.model(), format.dtype);
   RETURN_IF_ERROR(WriteSmallFile(disk, in_partial(kConfigFile), config));
@@ -76,30 +98,34 @@ absl::StatusOr<Manifest> SealFolder(Disk& disk, const CheckpointFormat& format,
     manifest.optimizer_hash = optimizer.data_hash;
   }
   RETURN_IF_ERROR(WriteSmallFile(disk, in_partial(kManifestFile), ManifestJson(manifest)));
-  RETURN_IF_ERROR(PublishFolder(disk, partial, folder));
   return manifest;
 }
 
-absl::StatusOr<CheckpointEntry> SealCheckpoint(Disk& disk, const CheckpointFormat& format,
-                                               const WriterEpoch& epoch, Manifest manifest,
-                                               uint64_t known_steps) {
+absl::StatusOr<SealedCheckpoint> SealCheckpoint(Disk& disk, const CheckpointFormat& format,
+                                                const WriterEpoch& epoch, Manifest manifest,
+                                                uint64_t known_steps) {
   const JobSpec job = manifest.job;
   const std::string& dir = job.checkpoint().dir();
   const uint64_t steps_done = manifest.steps_done;
   const std::string folder = StepFolder(dir, steps_done);
   const std::string partial = StepFolder(EpochFolder(dir, epoch), steps_done);
-  manifest.written_by = epoch.Name();
+  manifest.written_by = epoch;
   if (!disk.Exists(partial) || IsSwappedOut(disk, partial, epoch)) {
     auto sealed = ReadManifest(disk, folder);
     if (!sealed.ok()) {
       return absl::FailedPreconditionError(absl::StrCat("no checkpoint was written to ", partial));
     }
     RETURN_IF_ERROR(disk.SyncFolder(dir));  // an earlier call may have failed before it did
-    return CheckpointEntry{folder, *std::move(sealed)};
+    return SealedCheckpoint{{folder, *std::move(sealed)}, {}};
   }
-  ASSIGN_OR_RETURN(manifest, SealFolder(disk, format, partial, folder, std::move(manifest)));
+  SealedCheckpoint sealed;
+  RETURN_IF_ERROR(ClearTheName(disk, folder, epoch.job_id, sealed.notes));
+  ASSIGN_OR_RETURN(manifest, CompleteFolder(disk, format, partial, std::move(manifest)));
+  RETURN_IF_ERROR(CheckOwner(disk, dir, epoch.job_id));
+  RETURN_IF_ERROR(PublishFolder(disk, partial, folder));
   RETURN_IF_ERROR(Prune(disk, job, epoch, steps_done, known_steps));
-  return CheckpointEntry{folder, std::move(manifest)};
+  sealed.entry = {folder, std::move(manifest)};
+  return sealed;
 }
 
 }  // namespace waferstream

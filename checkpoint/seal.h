@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -11,21 +12,27 @@
 
 namespace waferstream {
 
-// Adds config.json, hashes every file, writes the manifest and gives `partial` its final name
-// `folder`. In: steps_done, loss and job of the manifest; out: all of it. A crash at any moment
-// leaves either no folder of that name (or the older one), or this one complete.
-// DATA_LOSS: the files in `partial` are not what the format lays out.
-absl::StatusOr<Manifest> SealFolder(Disk& disk, const CheckpointFormat& format,
-                                    const std::string& partial, const std::string& folder,
-                                    Manifest manifest);
+// Adds config.json, hashes every file and writes the manifest: what is left is to give `partial`
+// its name, in one step (PublishFolder, PublishNewFolder). In: steps_done, loss, writer and job of
+// the manifest; out: all of it. DATA_LOSS: the files in `partial` are not what the format lays out.
+absl::StatusOr<Manifest> CompleteFolder(Disk& disk, const CheckpointFormat& format,
+                                        const std::string& partial, Manifest manifest);
+
+struct SealedCheckpoint {
+  CheckpointEntry entry;
+  std::vector<std::string> notes;  // what a user should know of it, one line each
+};
 
 // Seals what `epoch` wrote of step `manifest.steps_done` in the job's folder job.checkpoint.dir,
 // then removes the job's older checkpoints but the newest job.checkpoint.keep. Never removed: the
-// one just sealed, later ones (another run's), the one the job started from, and the one after
-// `known_steps`. The same call again, after success or error, goes on where the first one ended.
-// FAILED_PRECONDITION: nothing was written for this step. NOT_FOUND: a newer epoch has begun.
-absl::StatusOr<CheckpointEntry> SealCheckpoint(Disk& disk, const CheckpointFormat& format,
-                                               const WriterEpoch& epoch, Manifest manifest,
-                                               uint64_t known_steps);
+// one just sealed, later ones, other jobs', the one the job started from, and the one after
+// `known_steps`. A damaged one of another job that has the name is moved aside.
+// The same call again, after success or error, goes on where the first one ended.
+// FAILED_PRECONDITION: nothing was written for this step; the folder is another job's by now
+// (ownership.h), or has a whole checkpoint of another job under this name. NOT_FOUND: a newer epoch
+// has begun.
+absl::StatusOr<SealedCheckpoint> SealCheckpoint(Disk& disk, const CheckpointFormat& format,
+                                                const WriterEpoch& epoch, Manifest manifest,
+                                                uint64_t known_steps);
 
 }  // namespace waferstream

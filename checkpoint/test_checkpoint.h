@@ -12,6 +12,7 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/folder.h"
+#include "checkpoint/ownership.h"
 #include "checkpoint/posix_disk.h"
 #include "checkpoint/seal.h"
 #include "plan/model.h"
@@ -102,7 +103,15 @@ inline absl::StatusOr<CheckpointEntry> SealStep(Disk& disk, const JobSpec& job, 
   manifest.steps_done = steps_done;
   manifest.loss = 2.5;
   manifest.job = job;
-  return SealCheckpoint(disk, FormatOf(job), epoch, manifest, known_steps);
+  ASSIGN_OR_RETURN(SealedCheckpoint sealed,
+                   SealCheckpoint(disk, FormatOf(job), epoch, manifest, known_steps));
+  return std::move(sealed.entry);
+}
+
+// As the first MemoryX process does, whose claim ends with the epoch.
+inline absl::Status BeginTestEpoch(Disk& disk, const std::string& dir, const WriterEpoch& epoch) {
+  RETURN_IF_ERROR(ClaimFolder(disk, dir, {.job_id = epoch.job_id, .name = "odd"}).status());
+  return BeginEpoch(disk, dir, epoch);
 }
 
 // A whole checkpoint, by an epoch that has begun.

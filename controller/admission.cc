@@ -1,21 +1,33 @@
 #include "controller/admission.h"
 
+#include <optional>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "checkpoint/manifest.h"
+#include "checkpoint/origin.h"
 
 namespace waferstream {
 namespace {
 
-absl::StatusOr<uint64_t> StepsOf(Disk& disk, const std::string& checkpoint) {
+absl::StatusOr<std::optional<Manifest>> OriginOf(Disk& disk, const std::string& checkpoint) {
   if (!disk.List(checkpoint).ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("checkpoint.from: ", checkpoint, " is not a folder that the controller sees"));
   }
-  const absl::StatusOr<Manifest> manifest = ReadManifest(disk, checkpoint);
-  if (manifest.ok()) return manifest->steps_done;
-  if (absl::IsNotFound(manifest.status())) return 0;
-  return absl::InvalidArgumentError(absl::StrCat("checkpoint.from: ", manifest.status().message()));
+  auto origin = ReadOrigin(disk, checkpoint);
+  if (origin.ok()) return origin;
+  return absl::InvalidArgumentError(absl::StrCat("checkpoint.from: ", origin.status().message()));
+}
+
+FolderUser UserOf(const JobRecord& record) {
+  const JobStatus& status = record.status;
+  return {.job_id = status.job_id(),
+          .name = status.name(),
+          .ancestors = {status.ancestors().begin(), status.ancestors().end()},
+          .from = status.job().checkpoint().from(),
+          .start_step = record.memory.first_step()};
 }
 
 }  // namespace
@@ -23,16 +35,39 @@ absl::StatusOr<uint64_t> StepsOf(Disk& disk, const std::string& checkpoint) {
 absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job) {
   AdmittedJob admitted;
   ASSIGN_OR_RETURN(admitted.plan, Compile(job, RequestedShape(job)));
+  admitted.submitted = job;
   if (job.checkpoint().from().empty()) return admitted;
-  ASSIGN_OR_RETURN(const uint64_t steps_done, StepsOf(disk, job.checkpoint().from()));
+  ASSIGN_OR_RETURN(const auto origin, OriginOf(disk, job.checkpoint().from()));
   if (job.has_generate()) return admitted;  // its steps are tokens
-  if (steps_done >= job.training().steps()) {
-    return absl::InvalidArgumentError(absl::StrCat("training.steps: ", job.training().steps(),
-                                                   ", but the checkpoint ", job.checkpoint().from(),
-                                                   " already has ", steps_done));
-  }
-  admitted.start_step = steps_done;
-  return admitted;
+  admitted.start_step = origin.has_value() ? origin->steps_done : 0;
+  admitted.ancestors = AncestorsBy(origin);
+  admitted.origin = DescribeOrigin(job, origin);
+  if (admitted.start_step < job.training().steps()) return admitted;
+  return absl::InvalidArgumentError(absl::StrCat("training.steps: ", job.training().steps(),
+                                                 ", but the checkpoint ", job.checkpoint().from(),
+                                                 " already has ", admitted.start_step));
+}
+
+absl::StatusOr<std::unique_ptr<FolderClaim>> ClaimFor(Disk& disk, const std::string& job_id,
+                                                      const AdmittedJob& job) {
+  const JobSpec& spec = job.submitted;
+  if (spec.has_generate() || spec.checkpoint().dir().empty()) return nullptr;
+  auto claim = ClaimFolder(disk, spec.checkpoint().dir(),
+                           {.job_id = job_id,
+                            .name = spec.name(),
+                            .ancestors = job.ancestors,
+                            .from = spec.checkpoint().from(),
+                            .start_step = job.start_step});
+  if (claim.ok()) return claim;
+  if (!absl::IsFailedPrecondition(claim.status())) return nullptr;
+  return absl::InvalidArgumentError(absl::StrCat("checkpoint.dir: ", claim.status().message()));
+}
+
+std::unique_ptr<FolderClaim> ClaimAgain(Disk& disk, const JobRecord& record) {
+  const JobSpec& job = record.status.job();
+  if (job.has_generate() || job.checkpoint().dir().empty()) return nullptr;
+  auto claim = ClaimFolder(disk, job.checkpoint().dir(), UserOf(record));
+  return claim.ok() ? *std::move(claim) : nullptr;
 }
 
 }  // namespace waferstream

@@ -1,9 +1,14 @@
 // Whether a job can run at all.
 #pragma once
 
+#include <memory>
+#include <string>
+
 #include "absl/status/statusor.h"
 #include "checkpoint/disk.h"
+#include "checkpoint/ownership.h"
 #include "controller/admitted_job.h"
+#include "controller/job_record.h"
 #include "proto/job.pb.h"
 
 namespace waferstream {
@@ -13,5 +18,13 @@ namespace waferstream {
 // checkpoint's manifest, so it may block on the disk; thread-safe.
 // INVALID_ARGUMENT, RESOURCE_EXHAUSTED: why not, one line (plan.h).
 absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job);
+
+// Takes the folder that the job names for its checkpoints, so that the user is told at once when it
+// is another job's. Null: it names none, or one that this process cannot use, which is for MemoryX
+// to say (both take it, and either finds out). INVALID_ARGUMENT: it is another job's, one line.
+absl::StatusOr<std::unique_ptr<FolderClaim>> ClaimFor(Disk& disk, const std::string& job_id,
+                                                      const AdmittedJob& job);
+// The same for a job that is on record; a folder that has got away is MemoryX's to say, too.
+std::unique_ptr<FolderClaim> ClaimAgain(Disk& disk, const JobRecord& record);
 
 }  // namespace waferstream

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "base/mark.h"
 #include "base/status.h"
+#include "controller/job_difference.h"
 #include "controller/job_state.h"
 
 namespace waferstream {
@@ -85,7 +86,7 @@ void ControllerCore::Restore(RestoredJob restored, ControllerTurn& turn) {
   JobRecord& record = restored.record;
   JobStatus& status = record.status;
   next_number_ = std::max(next_number_, record.number + 1);
-  job_of_[record.request_id] = status.job_id();
+  submissions_[record.request_id] = SubmissionOf(record);
   if (status.state() == QUEUED && !restored.job.ok()) {
     status.set_state(FAILED);
     status.set_reason(std::string(restored.job.status().message()));
@@ -281,16 +282,29 @@ void ControllerCore::OnStaleCallDone(KnownNode& node, const NodeCallResult& resu
 // -- jobs
 // ------------------------------------------------------------------------------------------
 
-std::optional<std::string> ControllerCore::FindRequest(const std::string& request_id) const {
-  const auto it = job_of_.find(request_id);
-  if (it == job_of_.end()) return std::nullopt;
-  return it->second;
+ControllerCore::Submission ControllerCore::SubmissionOf(const JobRecord& record) {
+  Submission submission{record.status.job_id(), std::nullopt};
+  if (record.memory.has_submitted()) submission.job = record.memory.submitted();
+  return submission;
 }
 
-void ControllerCore::OnSubmit(const std::string& request_id, AdmittedJob job,
-                              ControllerTurn& turn) {
-  if (const auto known = FindRequest(request_id)) {
-    turn.submit_answers.push_back({request_id, *known});
+absl::StatusOr<std::optional<std::string>> ControllerCore::FindRequest(
+    const std::string& request_id, const JobSpec& job) const {
+  const auto it = submissions_.find(request_id);
+  if (it == submissions_.end()) return std::nullopt;
+  const Submission& before = it->second;
+  if (before.job.has_value()) {
+    RETURN_IF_ERROR(CheckSameRequest(request_id, before.job_id, *before.job, job));
+  }
+  return before.job_id;
+}
+
+void ControllerCore::OnSubmit(const std::string& request_id, const JobIdentity& identity,
+                              AdmittedJob job, ControllerTurn& turn) {
+  const auto known = FindRequest(request_id, job.submitted);
+  if (!known.ok() || known->has_value()) {
+    const auto answer = known.ok() ? absl::StatusOr<std::string>(**known) : known.status();
+    turn.submit_answers.push_back({request_id, answer});
     return;
   }
   for (const auto& [token, submit] : submits_) {
@@ -302,19 +316,23 @@ void ControllerCore::OnSubmit(const std::string& request_id, AdmittedJob job,
                          absl::StrCat("the queue is full (", JobQueue::kCapacity, " jobs)"))});
     return;
   }
-  QueuedJob queued = MakeJob(request_id, std::move(job), turn.now);
+  const std::string origin = job.origin.empty() ? "" : absl::StrCat("; ", job.origin);
+  QueuedJob queued = MakeJob(request_id, identity, std::move(job), turn.now);
   turn.records.push_back(queued.record);
-  AddEvent(queued.record.status.job_id(), "submitted", turn);
+  AddEvent(queued.record.status.job_id(), absl::StrCat("submitted", origin), turn);
   turn.persist_tokens.push_back(next_token_);
   submits_.emplace(next_token_++, std::move(queued));
 }
 
-QueuedJob ControllerCore::MakeJob(const std::string& request_id, AdmittedJob job, const Now& now) {
+QueuedJob ControllerCore::MakeJob(const std::string& request_id, const JobIdentity& identity,
+                                  AdmittedJob job, const Now& now) {
   QueuedJob queued;
-  queued.record.number = next_number_++;
+  queued.record.number = identity.number;
   queued.record.request_id = request_id;
+  *queued.record.memory.mutable_submitted() = std::move(job.submitted);
   JobStatus& status = queued.record.status;
-  status.set_job_id(absl::StrFormat("j-%06d", queued.record.number));
+  status.set_job_id(identity.job_id);
+  status.mutable_ancestors()->Assign(job.ancestors.begin(), job.ancestors.end());
   JobSpec& spec = job.plan.job;
   if (spec.checkpoint().dir().empty()) {
     spec.mutable_checkpoint()->set_dir(
@@ -379,7 +397,7 @@ void ControllerCore::OnSubmitPersisted(QueuedJob job, const absl::Status& stored
     return;
   }
   const std::string job_id = job.record.status.job_id();
-  job_of_[request_id] = job_id;
+  submissions_[request_id] = SubmissionOf(job.record);
   turn.published.push_back(job.record.status);
   turn.submit_answers.push_back({request_id, job_id});
   queue_.Add(std::move(job));

@@ -27,6 +27,7 @@
 #include "absl/status/statusor.h"
 #include "controller/admitted_job.h"
 #include "controller/controller_turn.h"
+#include "controller/job_id.h"
 #include "controller/job_life.h"
 #include "controller/job_queue.h"
 #include "controller/node_table.h"
@@ -68,10 +69,15 @@ class ControllerCore {
   absl::StatusOr<std::string> AddressOf(const std::string& node_id);
 
   // -- jobs --------------------------------------------------------------------------------------
-  // The job that was submitted with this request_id before, if any.
-  std::optional<std::string> FindRequest(const std::string& request_id) const;
+  // The id of the job that was submitted with this request_id before, if any. ALREADY_EXISTS: it
+  // was another job than `job`.
+  absl::StatusOr<std::optional<std::string>> FindRequest(const std::string& request_id,
+                                                         const JobSpec& job) const;
+  // Of the next job. `tag`: random, from the shell; never given before.
+  JobIdentity NewIdentity(absl::string_view tag) { return MakeJobIdentity(next_number_++, tag); }
   // Answered through turn.submit_answers, at once or when the job is durable.
-  void OnSubmit(const std::string& request_id, AdmittedJob job, ControllerTurn& turn);
+  void OnSubmit(const std::string& request_id, const JobIdentity& identity, AdmittedJob job,
+                ControllerTurn& turn);
   // Jobs that are final (or unknown) stay as they are.
   void OnCancel(const std::string& job_id, ControllerTurn& turn);
   // See JobLife::Resume. NOT_FOUND: no live job of this id.
@@ -93,12 +99,20 @@ class ControllerCore {
     bool is_commit = false;
   };
 
+  // What a request_id stands for.
+  struct Submission {
+    std::string job_id;
+    std::optional<JobSpec> job;  // as it was submitted; older versions did not keep it
+  };
+
   // Time moves on to this event. If that passes the moment for which a job waits, its turn comes
   // now: from here on NextTimer asks for no timer on its account.
   void Advance(ControllerTurn& turn);
   void Restore(RestoredJob restored, ControllerTurn& turn);
   static NodeMemory Remembered(const RestoredState& restored);
-  QueuedJob MakeJob(const std::string& request_id, AdmittedJob job, const Now& now);
+  QueuedJob MakeJob(const std::string& request_id, const JobIdentity& identity, AdmittedJob job,
+                    const Now& now);
+  static Submission SubmissionOf(const JobRecord& record);
   void OnSubmitPersisted(QueuedJob job, const absl::Status& stored, ControllerTurn& turn);
 
   // Starts epochs of live jobs, then queued jobs as long as the head of the queue finds its nodes,
@@ -136,11 +150,12 @@ class ControllerCore {
   const Options options_;
   NodeTable nodes_;
   JobQueue queue_;
-  std::map<std::string, std::unique_ptr<JobLife>> jobs_;  // live ones, by job_id
-  std::map<std::string, std::string> job_of_;             // request_id -> job_id, of durable jobs
-  std::map<uint64_t, QueuedJob> submits_;                 // by persist token: being recorded
-  std::map<uint64_t, Wait> waits_;                        // by persist token
-  std::string store_trouble_;                             // empty: none
+  // Live ones, by job_id.
+  std::map<std::string, std::unique_ptr<JobLife>, OlderJobFirst> jobs_;
+  std::map<std::string, Submission> submissions_;  // by request_id, of durable jobs
+  std::map<uint64_t, QueuedJob> submits_;          // by persist token: being recorded
+  std::map<uint64_t, Wait> waits_;                 // by persist token
+  std::string store_trouble_;                      // empty: none
   uint64_t next_number_ = 1;
   uint64_t next_token_ = 1;
   double now_s_ = 0;  // of the last event

@@ -24,13 +24,13 @@ TEST(ControllerCore, RunsAJobFromSubmitToItsLastCheckpoint) {
   EXPECT_THAT(cluster.statuses, IsEmpty());  // not before it is durable
   cluster.Settle();
   ASSERT_TRUE(cluster.answers.at("request").ok());
-  EXPECT_EQ(*cluster.answers.at("request"), "j-000001");
+  EXPECT_EQ(*cluster.answers.at("request"), "job-1-t");
 
   const JobStatus& job = cluster.Job();
   EXPECT_EQ(job.state(), DONE) << job.reason();
   EXPECT_EQ(job.step(), 3u);
   EXPECT_EQ(job.loss(), 2);
-  EXPECT_THAT(cluster.losses["j-000001"], ElementsAre(2, 2, 2));
+  EXPECT_THAT(cluster.losses["job-1-t"], ElementsAre(2, 2, 2));
   EXPECT_EQ(job.checkpoint(), "/checkpoints/3");
   EXPECT_EQ(job.checkpoint_step(), 3u);
   EXPECT_EQ(job.weights_hash(), "weights3");
@@ -43,13 +43,13 @@ TEST(ControllerCore, RunsAJobFromSubmitToItsLastCheckpoint) {
   EXPECT_EQ(job.traffic_size(), 4);
   EXPECT_GT(job.sram_planned_bytes(), 0u);
   EXPECT_GT(job.parameters(), 0u);
-  EXPECT_EQ(job.job().checkpoint().dir(), "/state/jobs/j-000001/checkpoints");
+  EXPECT_EQ(job.job().checkpoint().dir(), "/state/jobs/job-1-t/checkpoints");
   EXPECT_TRUE(AllIdle(cluster));
   EXPECT_THAT(cluster.events,
-              ElementsAre("j-000001: submitted",
-                          "j-000001: epoch 1: preparing 2 MemoryX, 1 SwarmX and 2 wafer nodes",
-                          "j-000001: running", "j-000001: checkpoint after 2 steps: /checkpoints/2",
-                          "j-000001: checkpoint after 3 steps: /checkpoints/3", "j-000001: done"));
+              ElementsAre("job-1-t: submitted",
+                          "job-1-t: epoch 1: preparing 2 MemoryX, 1 SwarmX and 2 wafer nodes",
+                          "job-1-t: running", "job-1-t: checkpoint after 2 steps: /checkpoints/2",
+                          "job-1-t: checkpoint after 3 steps: /checkpoints/3", "job-1-t: done"));
 }
 
 TEST(ControllerCore, CallsComeInTheLegalOrder) {
@@ -130,7 +130,7 @@ TEST(ControllerCore, ACommitThatCannotBeRecordedPausesTheJob) {
   ASSERT_TRUE(cluster.Resume(ResumeOf("again")).ok());
   cluster.Settle();
   EXPECT_EQ(cluster.Job().state(), DONE) << cluster.Job().reason();
-  EXPECT_THAT(cluster.losses["j-000001"],
+  EXPECT_THAT(cluster.losses["job-1-t"],
               ElementsAre(2, 2, 2, 2));  // step 0 twice: it never went out
 }
 
@@ -145,8 +145,8 @@ TEST(ControllerCore, ValidatesWhenDue) {
   EXPECT_EQ(cluster.Job().state(), DONE) << cluster.Job().reason();
   EXPECT_TRUE(cluster.Job().has_val_loss());
   EXPECT_EQ(cluster.Job().val_loss(), 4);
-  EXPECT_THAT(cluster.events, Contains("j-000001: validation after 2 steps: loss 4"));
-  EXPECT_THAT(cluster.events, Contains("j-000001: validation after 3 steps: loss 4"));
+  EXPECT_THAT(cluster.events, Contains("job-1-t: validation after 2 steps: loss 4"));
+  EXPECT_THAT(cluster.events, Contains("job-1-t: validation after 3 steps: loss 4"));
 }
 
 TEST(ControllerCore, EndsWhenACallFailsAndNamesTheNode) {
@@ -166,7 +166,7 @@ TEST(ControllerCore, EndsWhenACallFailsAndNamesTheNode) {
     cluster.failures.clear();
     cluster.Submit(SmallJob(), "again");
     cluster.Settle();
-    EXPECT_EQ(cluster.Job("j-000002").state(), DONE);
+    EXPECT_EQ(cluster.Job("job-2-t").state(), DONE);
   }
 }
 
@@ -175,13 +175,13 @@ TEST(ControllerCore, DuplicateAndStaleReportsChangeNothing) {
   cluster.AddNodes();
   cluster.Submit(SmallJob());
   cluster.SettleCalls();
-  const std::vector<NodeReport> reports = cluster.NextReports("j-000001");
+  const std::vector<NodeReport> reports = cluster.NextReports("job-1-t");
   for (NodeReport report : reports) {
     report.set_epoch(0);  // what a node of an older epoch would say
     report.set_sequence(1000);
     ASSERT_TRUE(cluster.Report(report).ok());
     report.set_epoch(1);
-    report.set_job_id("j-000000");
+    report.set_job_id("job-0-t");
     ASSERT_TRUE(cluster.Report(report).ok());
   }
   EXPECT_THAT(cluster.writes, IsEmpty());
@@ -198,7 +198,7 @@ TEST(ControllerCore, DuplicateAndStaleReportsChangeNothing) {
 
 TEST(ControllerCore, AReportOfAnUnknownNodeAsksItToRegister) {
   FakeCluster cluster;
-  EXPECT_TRUE(absl::IsNotFound(cluster.Report(cluster.MakeReport("j-000001", "w9"))));
+  EXPECT_TRUE(absl::IsNotFound(cluster.Report(cluster.MakeReport("job-1-t", "w9"))));
 }
 
 TEST(ControllerCore, AFailedCheckpointIsAnEventUnlessItIsTheLast) {
@@ -208,7 +208,7 @@ TEST(ControllerCore, AFailedCheckpointIsAnEventUnlessItIsTheLast) {
   cluster.failures["Seal m0"] = absl::DataLossError("hash differs");
   cluster.Persist();
   while (cluster.Job().step() < 3) ASSERT_TRUE(cluster.StepOnce());
-  EXPECT_THAT(cluster.events, Contains("j-000001: checkpoint after 2 steps failed: SealCheckpoint "
+  EXPECT_THAT(cluster.events, Contains("job-1-t: checkpoint after 2 steps failed: SealCheckpoint "
                                        "on m0: hash differs"));
   EXPECT_EQ(cluster.Job().state(), RUNNING);
   EXPECT_EQ(cluster.Job().checkpoint(), "");
@@ -237,12 +237,12 @@ TEST(ControllerCore, APartThatCannotBeWrittenIsNeverSealed) {
   while (cluster.statuses.empty() || cluster.Job().step() < 2) ASSERT_TRUE(cluster.StepOnce());
   cluster.SettleCalls();
   for (const char* node : {"m1", "m0"}) {
-    NodeReport report = cluster.MakeReport("j-000001", node);
+    NodeReport report = cluster.MakeReport("job-1-t", node);
     report.mutable_checkpoint_written()->set_steps_done(2);
     if (std::string(node) == "m1") report.mutable_checkpoint_written()->set_error("disk full");
     ASSERT_TRUE(cluster.Report(report).ok());
   }
-  EXPECT_THAT(cluster.events, Contains("j-000001: checkpoint after 2 steps failed: m1: disk full"));
+  EXPECT_THAT(cluster.events, Contains("job-1-t: checkpoint after 2 steps failed: m1: disk full"));
   EXPECT_THAT(Where(cluster, "Seal"), IsEmpty());
   EXPECT_EQ(cluster.Job().state(), RUNNING);
 }
@@ -283,13 +283,13 @@ TEST(ControllerCore, JobsRunInTheOrderOfTheirSubmission) {
   cluster.Submit(large, "large");
   cluster.Submit(small, "small");
   cluster.Settle();
-  EXPECT_EQ(cluster.Job("j-000001").reason(), "waiting for 2 more wafer nodes");
-  EXPECT_EQ(cluster.Job("j-000002").state(), QUEUED);  // it would fit, but does not overtake
-  EXPECT_EQ(cluster.Job("j-000002").reason(), "waiting behind j-000001 in the queue");
-  cluster.Cancel("j-000001");
-  EXPECT_EQ(cluster.Job("j-000001").state(), CANCELLED);
+  EXPECT_EQ(cluster.Job("job-1-t").reason(), "waiting for 2 more wafer nodes");
+  EXPECT_EQ(cluster.Job("job-2-t").state(), QUEUED);  // it would fit, but does not overtake
+  EXPECT_EQ(cluster.Job("job-2-t").reason(), "waiting behind job-1-t in the queue");
+  cluster.Cancel("job-1-t");
+  EXPECT_EQ(cluster.Job("job-1-t").state(), CANCELLED);
   cluster.Settle();
-  EXPECT_EQ(cluster.Job("j-000002").state(), DONE);
+  EXPECT_EQ(cluster.Job("job-2-t").state(), DONE);
 }
 
 TEST(ControllerCore, AReleaseThatGotNoAnswerIsSentAgainAtTheNextHeartbeat) {
@@ -313,16 +313,16 @@ TEST(ControllerCore, TheNextJobGetsANodeOnlyAfterItsRelease) {
   cluster.AddNodes();
   cluster.Submit(SmallJob(), "one");
   cluster.Submit(SmallJob(), "two");
-  while (cluster.statuses.count("j-000001") == 0 || cluster.Job().state() != DONE) {
+  while (cluster.statuses.count("job-1-t") == 0 || cluster.Job().state() != DONE) {
     ASSERT_TRUE(cluster.StepOnce());
   }
   EXPECT_EQ(Where(cluster, "Release").size(), 5u);
   EXPECT_EQ(Where(cluster, "Prepare").size(), 5u);
   for (int i = 0; i < 5; ++i) {
-    EXPECT_EQ(cluster.Job("j-000002").state(), QUEUED);
+    EXPECT_EQ(cluster.Job("job-2-t").state(), QUEUED);
     cluster.StepOnce();
   }
-  EXPECT_EQ(cluster.Job("j-000002").state(), PREPARING);
+  EXPECT_EQ(cluster.Job("job-2-t").state(), PREPARING);
 }
 
 TEST(ControllerCore, TwoJobsRunSideBySideWhenThereIsRoom) {
@@ -334,11 +334,11 @@ TEST(ControllerCore, TwoJobsRunSideBySideWhenThereIsRoom) {
   cluster.Submit(SmallJob(), "one");
   cluster.Submit(SmallJob(), "two");
   cluster.SettleCalls();
-  EXPECT_EQ(cluster.Job("j-000001").state(), RUNNING);
-  EXPECT_EQ(cluster.Job("j-000002").state(), RUNNING);
+  EXPECT_EQ(cluster.Job("job-1-t").state(), RUNNING);
+  EXPECT_EQ(cluster.Job("job-2-t").state(), RUNNING);
   cluster.Settle();
-  EXPECT_EQ(cluster.Job("j-000001").state(), DONE);
-  EXPECT_EQ(cluster.Job("j-000002").state(), DONE);
+  EXPECT_EQ(cluster.Job("job-1-t").state(), DONE);
+  EXPECT_EQ(cluster.Job("job-2-t").state(), DONE);
 }
 
 TEST(ControllerCore, TheSameRequestIsTheSameJob) {
@@ -350,7 +350,20 @@ TEST(ControllerCore, TheSameRequestIsTheSameJob) {
   cluster.Settle();
   cluster.Submit(SmallJob(), "one");  // long after
   cluster.Settle();
-  EXPECT_EQ(*cluster.answers.at("one"), "j-000001");
+  EXPECT_EQ(*cluster.answers.at("one"), "job-1-t");
+  EXPECT_EQ(cluster.statuses.size(), 1u);
+}
+
+TEST(ControllerCore, TheSameRequestWithAnotherJobIsRefused) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob(), "one");
+  cluster.Settle();
+  JobSpec other = SmallJob();
+  other.mutable_training()->set_seed(99);
+  cluster.Submit(other, "one");
+  EXPECT_EQ(cluster.answers.at("one").status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(cluster.answers.at("one").status().message(), HasSubstr("training.seed"));
   EXPECT_EQ(cluster.statuses.size(), 1u);
 }
 
@@ -364,7 +377,7 @@ TEST(ControllerCore, AJobThatCannotBeRecordedIsRefused) {
   EXPECT_THAT(cluster.statuses, IsEmpty());
   cluster.Submit(SmallJob(), "one");  // tried again
   cluster.Settle();
-  EXPECT_EQ(*cluster.answers.at("one"), "j-000002");
+  EXPECT_EQ(*cluster.answers.at("one"), "job-2-t");
 }
 
 TEST(ControllerCore, RegisteringTwiceChangesNothing) {
@@ -386,7 +399,7 @@ RestoredJob Restored(uint64_t number, JobState state, absl::StatusOr<AdmittedJob
   restored.record.number = number;
   restored.record.request_id = absl::StrCat("request-", number);
   JobStatus& status = restored.record.status;
-  status.set_job_id(absl::StrCat("j-00000", number));
+  status.set_job_id(absl::StrCat("job-", number, "-t"));
   status.set_state(state);
   status.set_steps(3);
   status.set_epoch(state == QUEUED ? 0 : 1);
@@ -406,18 +419,18 @@ TEST(ControllerCore, ARestartKeepsWhatWaited) {
   state.jobs.push_back(Restored(4, QUEUED, Admitted()));
   state.jobs.push_back(Restored(5, QUEUED, absl::InvalidArgumentError("model.layers: 0")));
   FakeCluster cluster(std::move(state));
-  EXPECT_EQ(cluster.Job("j-000001").state(), DONE);
-  EXPECT_EQ(cluster.Job("j-000004").state(), QUEUED);
-  EXPECT_EQ(cluster.Job("j-000005").reason(), "model.layers: 0");
+  EXPECT_EQ(cluster.Job("job-1-t").state(), DONE);
+  EXPECT_EQ(cluster.Job("job-4-t").state(), QUEUED);
+  EXPECT_EQ(cluster.Job("job-5-t").reason(), "model.layers: 0");
   cluster.AddNodes();
   cluster.Settle();
-  EXPECT_EQ(cluster.Job("j-000004").state(), DONE);
+  EXPECT_EQ(cluster.Job("job-4-t").state(), DONE);
 
   cluster.Submit(SmallJob(), "request-1");
-  EXPECT_EQ(*cluster.answers.at("request-1"), "j-000001");
+  EXPECT_EQ(*cluster.answers.at("request-1"), "job-1-t");
   cluster.Submit(SmallJob(), "new");
   cluster.Settle();
-  EXPECT_EQ(*cluster.answers.at("new"), "j-000006");
+  EXPECT_EQ(*cluster.answers.at("new"), "job-6-t");
 }
 
 // -- generation
@@ -432,7 +445,7 @@ JobSpec GenerationJob() {
 }
 
 absl::Status ReportToken(FakeCluster& cluster, const char* node, uint64_t index, uint32_t token) {
-  NodeReport report = cluster.MakeReport("j-000001", node);
+  NodeReport report = cluster.MakeReport("job-1-t", node);
   report.mutable_generated_token()->set_index(index);
   report.mutable_generated_token()->set_token(token);
   return cluster.Report(report);
@@ -464,7 +477,7 @@ TEST(ControllerCore, WafersThatGenerateDifferentTokensBeginAgain) {
   cluster.SettleCalls();
   ASSERT_TRUE(ReportToken(cluster, "w0", 0, 40).ok());
   ASSERT_TRUE(ReportToken(cluster, "w1", 0, 41).ok());
-  EXPECT_THAT(cluster.events, Contains("j-000001: w1 generated 41 as token 0, another node 40; the "
+  EXPECT_THAT(cluster.events, Contains("job-1-t: w1 generated 41 as token 0, another node 40; the "
                                        "step is done again"));
   EXPECT_EQ(cluster.Job().generated_size(), 0);
 }

@@ -13,8 +13,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/unique_id.h"
 #include "checkpoint/posix_disk.h"
 #include "controller/admission.h"
+#include "controller/job_difference.h"
 #include "controller/job_state.h"
 
 namespace waferstream {
@@ -88,6 +90,7 @@ absl::Status ControllerHost::Restore() {
     RestoredJob job{.record = {}, .job = absl::UnknownError("not queued"), .commits = {}};
     if (status.state() == QUEUED) job.job = Admit(PosixDisk(), status.job());
     if (!IsFinal(status.state())) {
+      if (auto claim = ClaimAgain(PosixDisk(), record)) claims_[status.job_id()] = std::move(claim);
       const uint64_t last_checkpoint = std::max<uint64_t>(status.checkpoint_step(), 1);
       ASSIGN_OR_RETURN(job.commits, store_->LoadCommits(status.job_id(), last_checkpoint - 1));
     }
@@ -130,7 +133,10 @@ void ControllerHost::Perform(ControllerTurn turn) {
       });
     });
   }
-  for (JobStatus& status : turn.published) board_.Publish(std::move(status));
+  for (JobStatus& status : turn.published) {
+    if (IsFinal(status.state())) ReleaseClaim(status.job_id());
+    board_.Publish(std::move(status));
+  }
   for (const auto& answer : turn.submit_answers) AnswerSubmit(answer.request_id, answer.job_id);
   if (const std::optional<double> due_s = core_->NextTimer(); due_s.has_value() && !stopping_) {
     main_.SetTimer(*due_s, [this] {
@@ -184,58 +190,104 @@ bool ControllerHost::KeepTrying(Transaction& transaction, const absl::Status& fa
   return true;
 }
 
-absl::StatusOr<JobStatus> ControllerHost::StatusOf(const std::string& job_id) const {
-  const JobStatus* status = board_.Find(job_id);
-  if (status == nullptr) return absl::NotFoundError(absl::StrCat("no job ", job_id));
-  return *status;
+absl::StatusOr<JobStatus> ControllerHost::StatusOf(const std::string& name) const {
+  ASSIGN_OR_RETURN(const std::string job_id, board_.Resolve(name));
+  return *board_.Find(job_id);
 }
 
 void ControllerHost::Submit(SubmitRequest request, StatusCallback done) {
   main_.Post([this, request = std::move(request), done = std::move(done)]() mutable {
     const std::string& request_id = request.request_id();
     if (request_id.empty()) return done(absl::InvalidArgumentError("request_id is empty"));
-    if (const auto known = core_->FindRequest(request_id)) return done(StatusOf(*known));
-    submits_.emplace(request_id, std::move(done));
-    admission_.Post([this, request = std::move(request)] {
-      absl::StatusOr<AdmittedJob> job = Admit(PosixDisk(), request.job());
-      main_.Post([this, request_id = request.request_id(), job = std::move(job)]() mutable {
-        Admitted(request_id, std::move(job));
-      });
+    const auto known = core_->FindRequest(request_id, request.job());
+    if (!known.ok()) return done(known.status());
+    if (known->has_value()) return done(StatusOf(**known));
+    const auto [pending, is_new] = submits_.try_emplace(request_id);
+    if (!is_new) return JoinSubmit(pending->second, request, std::move(done));
+    pending->second.identity = core_->NewIdentity(Base32(RandomBits()));
+    pending->second.job = request.job();
+    pending->second.waiting.push_back(std::move(done));
+    BeginAdmission(pending->second.identity, std::move(request));
+  });
+}
+
+// The first one with this request_id is still on its way.
+void ControllerHost::JoinSubmit(PendingSubmit& first, const SubmitRequest& request,
+                                StatusCallback done) {
+  const absl::Status same =
+      CheckSameRequest(request.request_id(), first.identity.job_id, first.job, request.job());
+  if (!same.ok()) return done(same);
+  first.waiting.push_back(std::move(done));
+}
+
+void ControllerHost::BeginAdmission(const JobIdentity& identity, SubmitRequest request) {
+  admission_.Post([this, identity, request = std::move(request)] {
+    absl::StatusOr<AdmittedJob> job = Admit(PosixDisk(), request.job());
+    std::unique_ptr<FolderClaim> claim;
+    if (job.ok()) {
+      auto claimed = ClaimFor(PosixDisk(), identity.job_id, *job);
+      if (claimed.ok()) {
+        claim = *std::move(claimed);
+      } else {
+        job = claimed.status();
+      }
+    }
+    main_.Post([this, identity, request_id = request.request_id(), job = std::move(job),
+                claim = std::move(claim)]() mutable {
+      Admitted(request_id, identity, std::move(job), std::move(claim));
     });
   });
 }
 
-void ControllerHost::Admitted(const std::string& request_id, absl::StatusOr<AdmittedJob> job) {
+void ControllerHost::Admitted(const std::string& request_id, const JobIdentity& identity,
+                              absl::StatusOr<AdmittedJob> job, std::unique_ptr<FolderClaim> claim) {
   if (!job.ok()) return AnswerSubmit(request_id, job.status());
+  if (claim != nullptr) claims_[identity.job_id] = std::move(claim);
   ControllerTurn turn;
   turn.now = ReadClocks();
-  core_->OnSubmit(request_id, *std::move(job), turn);
+  core_->OnSubmit(request_id, identity, *std::move(job), turn);
   Perform(std::move(turn));
 }
 
 void ControllerHost::AnswerSubmit(const std::string& request_id,
                                   const absl::StatusOr<std::string>& job_id) {
-  const auto [first, last] = submits_.equal_range(request_id);
-  for (auto it = first; it != last; ++it) {
-    it->second(job_id.ok() ? StatusOf(*job_id) : absl::StatusOr<JobStatus>(job_id.status()));
+  const auto pending = submits_.extract(request_id);
+  if (pending.empty()) return;
+  if (!job_id.ok()) ReleaseClaim(pending.mapped().identity.job_id);
+  for (const StatusCallback& done : pending.mapped().waiting) {
+    done(job_id.ok() ? StatusOf(*job_id) : absl::StatusOr<JobStatus>(job_id.status()));
   }
-  submits_.erase(first, last);
 }
 
-void ControllerHost::Cancel(std::string job_id, StatusCallback done) {
-  Event([job_id](ControllerCore& core, ControllerTurn& turn) { core.OnCancel(job_id, turn); });
-  // Behind the event, so the answer shows what came of it.
-  Post([this, job_id, done = std::move(done)] { done(StatusOf(job_id)); });
+// The job is over, or was never recorded.
+void ControllerHost::ReleaseClaim(const std::string& job_id) {
+  auto claim = claims_.extract(job_id);
+  if (claim.empty()) return;
+  disk_.Post([claim = std::move(claim.mapped())] { claim->Release(); });
+}
+
+void ControllerHost::Cancel(std::string name, StatusCallback done) {
+  main_.Post([this, name = std::move(name), done = std::move(done)] {
+    const absl::StatusOr<std::string> job_id = board_.Resolve(name);
+    if (!job_id.ok()) return done(job_id.status());
+    ControllerTurn turn;
+    turn.now = ReadClocks();
+    core_->OnCancel(*job_id, turn);
+    Perform(std::move(turn));
+    done(StatusOf(*job_id));
+  });
 }
 
 void ControllerHost::Resume(ResumeRequest request, StatusCallback done) {
-  main_.Post([this, request = std::move(request), done = std::move(done)] {
+  main_.Post([this, request = std::move(request), done = std::move(done)]() mutable {
+    const absl::StatusOr<std::string> job_id = board_.Resolve(request.job_id());
+    if (!job_id.ok()) return done(job_id.status());
+    request.set_job_id(*job_id);
     ControllerTurn turn;
     turn.now = ReadClocks();
     const absl::Status resumed = core_->OnResume(request, turn);
     Perform(std::move(turn));
-    if (const auto status = StatusOf(request.job_id()); !status.ok()) return done(status);
-    done(resumed.ok() ? StatusOf(request.job_id()) : resumed);
+    done(resumed.ok() ? StatusOf(*job_id) : resumed);
   });
 }
 
@@ -271,8 +323,9 @@ void ControllerHost::Get(std::string job_id, StatusCallback done) {
 void ControllerHost::Events(std::string job_id,
                             std::function<void(absl::StatusOr<EventList>)> done) {
   main_.Post([this, job_id = std::move(job_id), done = std::move(done)]() mutable {
-    if (const absl::Status known = StatusOf(job_id).status(); !known.ok()) return done(known);
-    disk_.Post([this, job_id = std::move(job_id), done = std::move(done)] {
+    const absl::StatusOr<std::string> known = board_.Resolve(job_id);
+    if (!known.ok()) return done(known.status());
+    disk_.Post([this, job_id = *known, done = std::move(done)] {
       main_.Post([done, events = store_->LoadEvents(job_id)] { done(events); });
     });
   });

@@ -13,10 +13,12 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "checkpoint/ownership.h"
 #include "controller/controller_core.h"
 #include "controller/event_loop.h"
 #include "controller/job_store.h"
@@ -49,8 +51,9 @@ class ControllerHost {
   void Post(EventLoop::Work work) { main_.Post(std::move(work)); }
   StatusBoard& board() { return board_; }
 
+  // Jobs are named by their ids or beginnings of them (StatusBoard::Resolve).
   void Submit(SubmitRequest request, StatusCallback done);
-  void Cancel(std::string job_id, StatusCallback done);
+  void Cancel(std::string name, StatusCallback done);
   void Resume(ResumeRequest request, StatusCallback done);
   void Cordon(CordonRequest request, std::function<void(absl::StatusOr<NodeStatus>)> done);
   // With losses.
@@ -68,9 +71,19 @@ class ControllerHost {
   ControllerHost(Options options, int lock, std::unique_ptr<JobStore> store);
 
   absl::Status Restore();
-  void Admitted(const std::string& request_id, absl::StatusOr<AdmittedJob> job);
+  // A submitted job on its way to its record, and who waits for it.
+  struct PendingSubmit {
+    JobIdentity identity;
+    JobSpec job;
+    std::vector<StatusCallback> waiting;
+  };
+  static void JoinSubmit(PendingSubmit& first, const SubmitRequest& request, StatusCallback done);
+  void BeginAdmission(const JobIdentity& identity, SubmitRequest request);
+  void Admitted(const std::string& request_id, const JobIdentity& identity,
+                absl::StatusOr<AdmittedJob> job, std::unique_ptr<FolderClaim> claim);
+  void ReleaseClaim(const std::string& job_id);
   void AnswerSubmit(const std::string& request_id, const absl::StatusOr<std::string>& job_id);
-  absl::StatusOr<JobStatus> StatusOf(const std::string& job_id) const;
+  absl::StatusOr<JobStatus> StatusOf(const std::string& name) const;
   void Perform(ControllerTurn turn);
   void Persist(ControllerTurn& turn);
   // One turn's records, to be written together.
@@ -87,11 +100,13 @@ class ControllerHost {
   const Options options_;
   const int lock_;  // file descriptor; the lock lasts as long as it is open
   const std::unique_ptr<JobStore> store_;
-  std::unique_ptr<ControllerCore> core_;                // main loop
-  StatusBoard board_;                                   // main loop
-  std::multimap<std::string, StatusCallback> submits_;  // by request_id; main loop
-  bool stopping_ = false;                               // main loop
-  std::deque<Transaction> backlog_;                     // disk loop
+  std::unique_ptr<ControllerCore> core_;          // main loop
+  StatusBoard board_;                             // main loop
+  std::map<std::string, PendingSubmit> submits_;  // by request_id; main loop
+  // By job_id, of jobs that are not final: the folders that they write to. Main loop.
+  std::map<std::string, std::unique_ptr<FolderClaim>> claims_;
+  bool stopping_ = false;            // main loop
+  std::deque<Transaction> backlog_;  // disk loop
   EventLoop main_;
   EventLoop disk_;
   EventLoop admission_;

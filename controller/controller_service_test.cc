@@ -6,9 +6,12 @@
 
 #include <filesystem>
 #include <memory>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "fabric/frame.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -133,6 +136,7 @@ class ControllerServiceTest : public ::testing::Test {
     JobStatus reply;
     const absl::Status status = ToAbsl(stub_->Submit(&context, request, &reply));
     if (!status.ok()) return status;
+    job_id_ = reply.job_id();
     return reply;
   }
   absl::StatusOr<JobStatus> Get(const std::string& job_id) {
@@ -162,7 +166,7 @@ class ControllerServiceTest : public ::testing::Test {
   }
 
   void Report(NodeReport report, uint64_t sequence) {
-    report.set_job_id("j-000001");
+    report.set_job_id(job_id_);
     report.set_epoch(epoch_);
     report.set_sequence(sequence);
     grpc::ClientContext context;
@@ -193,7 +197,7 @@ class ControllerServiceTest : public ::testing::Test {
   void WaitForStep(uint64_t steps) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::minutes(1));
-    const auto stream = stub_->Watch(&context, Ref("j-000001"));
+    const auto stream = stub_->Watch(&context, Ref("job-1"));
     JobStatus status;
     while (stream->Read(&status) && status.step() < steps) {
     }
@@ -202,7 +206,8 @@ class ControllerServiceTest : public ::testing::Test {
     stream->Finish();
   }
 
-  uint32_t epoch_ = 1;  // of what the nodes report
+  std::string job_id_;  // of the last Submit, and of what the nodes report
+  uint32_t epoch_ = 1;
   std::string dir_;
   FakeNodes nodes_;
   int node_port_ = 0;
@@ -218,8 +223,8 @@ TEST_F(ControllerServiceTest, RunsAJobAndRemembersItAfterARestart) {
   RegisterAll();
   const auto submitted = Submit(TestJob(), "one");
   ASSERT_TRUE(submitted.ok()) << submitted.status();
-  EXPECT_EQ(submitted->job_id(), "j-000001");
-  WaitFor("j-000001", RUNNING);
+  EXPECT_THAT(submitted->job_id(), ::testing::MatchesRegex("job-1-[0-9a-z]+"));
+  WaitFor("job-1", RUNNING);
   for (uint64_t step = 0; step < 4; ++step) {
     ReportStep(step);
     WaitForStep(step + 1);
@@ -228,19 +233,19 @@ TEST_F(ControllerServiceTest, RunsAJobAndRemembersItAfterARestart) {
   written.set_node_id("m0");
   written.mutable_checkpoint_written()->set_steps_done(4);
   Report(written, 4);
-  const JobStatus done = WaitFor("j-000001", DONE);
+  const JobStatus done = WaitFor("job-1", DONE);
   EXPECT_EQ(done.weights_hash(), "weights");
   EXPECT_THAT(done.losses(), ::testing::ElementsAre(1, 2, 3, 4));
 
   StopController();
   StartController();
-  const auto again = Get("j-000001");
+  const auto again = Get("job-1");
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(again->state(), DONE);
   EXPECT_THAT(again->losses(), ::testing::ElementsAre(1, 2, 3, 4));
   grpc::ClientContext events_context, list_context;
   EventList events;
-  ASSERT_TRUE(stub_->Events(&events_context, Ref("j-000001"), &events).ok());
+  ASSERT_TRUE(stub_->Events(&events_context, Ref("job-1"), &events).ok());
   EXPECT_EQ(events.events(events.events_size() - 1).text(), "done");
   JobList list;
   ASSERT_TRUE(stub_->List(&list_context, {}, &list).ok());
@@ -253,25 +258,25 @@ TEST_F(ControllerServiceTest, CancelsAJobWhileItsNodesPrepare) {
   nodes_.HoldPrepare();
   RegisterAll();
   ASSERT_TRUE(Submit(TestJob(), "one").ok());
-  WaitFor("j-000001", PREPARING);
+  WaitFor("job-1", PREPARING);
   for (int twice = 0; twice < 2; ++twice) {
     grpc::ClientContext context;
     JobStatus status;
-    ASSERT_TRUE(stub_->Cancel(&context, Ref("j-000001"), &status).ok());
+    ASSERT_TRUE(stub_->Cancel(&context, Ref("job-1"), &status).ok());
     EXPECT_EQ(status.state(), CANCELLED);
   }
-  WaitFor("j-000001", CANCELLED);
+  WaitFor("job-1", CANCELLED);
 }
 
 TEST_F(ControllerServiceTest, AJobThatRanWhenTheControllerStoppedGoesOnAtItsLastCommit) {
   RegisterAll();
   ASSERT_TRUE(Submit(TestJob(), "one").ok());
-  WaitFor("j-000001", RUNNING);
+  WaitFor("job-1", RUNNING);
   ReportStep(0);
   WaitForStep(1);
   StopController();
   StartController();
-  const auto status = Get("j-000001");
+  const auto status = Get("job-1");
   ASSERT_TRUE(status.ok());
   EXPECT_EQ(status->state(), PREPARING);
   EXPECT_EQ(status->reason(), "the controller was restarted");
@@ -279,7 +284,7 @@ TEST_F(ControllerServiceTest, AJobThatRanWhenTheControllerStoppedGoesOnAtItsLast
   EXPECT_THAT(status->losses(), ::testing::ElementsAre(1));
   epoch_ = 2;
   RegisterAll();
-  WaitFor("j-000001", RUNNING);
+  WaitFor("job-1", RUNNING);
   for (uint64_t step = 1; step < 4; ++step) {
     ReportStep(step);
     WaitForStep(step + 1);
@@ -288,16 +293,16 @@ TEST_F(ControllerServiceTest, AJobThatRanWhenTheControllerStoppedGoesOnAtItsLast
   written.set_node_id("m0");
   written.mutable_checkpoint_written()->set_steps_done(4);
   Report(written, 4);
-  EXPECT_THAT(WaitFor("j-000001", DONE).losses(), ::testing::ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(WaitFor("job-1", DONE).losses(), ::testing::ElementsAre(1, 2, 3, 4));
 }
 
 TEST_F(ControllerServiceTest, StopsWhileCallsAndWatchersWait) {
   nodes_.HoldPrepare();
   RegisterAll();
   ASSERT_TRUE(Submit(TestJob(), "one").ok());
-  WaitFor("j-000001", PREPARING);
+  WaitFor("job-1", PREPARING);
   grpc::ClientContext context;
-  const auto stream = stub_->Watch(&context, Ref("j-000001"));
+  const auto stream = stub_->Watch(&context, Ref("job-1"));
   JobStatus status;
   ASSERT_TRUE(stream->Read(&status));
   StopController();
@@ -305,7 +310,7 @@ TEST_F(ControllerServiceTest, StopsWhileCallsAndWatchersWait) {
   }
   EXPECT_FALSE(stream->Finish().ok());
   StartController();
-  EXPECT_EQ(Get("j-000001")->reason(), "the controller was restarted");
+  EXPECT_EQ(Get("job-1")->reason(), "the controller was restarted");
 }
 
 TEST_F(ControllerServiceTest, RefusesWhatCannotRunWithTheReason) {
@@ -322,7 +327,111 @@ TEST_F(ControllerServiceTest, RefusesWhatCannotRunWithTheReason) {
   job.mutable_checkpoint()->set_from(dir_ + "/nothing");
   EXPECT_THAT(Submit(job, "from").status().message(), HasSubstr("checkpoint.from"));
   EXPECT_THAT(Submit(TestJob(), "").status().message(), HasSubstr("request_id"));
-  EXPECT_TRUE(absl::IsNotFound(Get("j-000001").status()));
+  EXPECT_TRUE(absl::IsNotFound(Get("job-1").status()));
+}
+
+// Each submission has a fate of its own: the job is made, or refused, once.
+TEST_F(ControllerServiceTest, ARequestIdStandsForOneJob) {
+  JobSpec other = TestJob();
+  other.mutable_training()->set_steps(5);
+  // Many at once: whoever comes first makes it, the others are told the same or refused.
+  std::vector<std::thread> threads;
+  std::vector<absl::StatusOr<JobStatus>> answers(16, absl::UnknownError(""));
+  for (size_t i = 0; i < answers.size(); ++i) {
+    threads.emplace_back([&, i] {
+      SubmitRequest request;
+      request.set_request_id("lark");
+      *request.mutable_job() = i % 2 == 0 ? TestJob() : other;
+      grpc::ClientContext context;
+      JobStatus reply;
+      const absl::Status status = ToAbsl(stub_->Submit(&context, request, &reply));
+      answers[i] = status.ok() ? absl::StatusOr<JobStatus>(reply) : status;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const auto job = Get("job-1");
+  ASSERT_TRUE(job.ok()) << job.status();
+  for (size_t i = 0; i < answers.size(); ++i) {
+    const bool same = job->steps() == (i % 2 == 0 ? TestJob() : other).training().steps();
+    if (same) {
+      ASSERT_TRUE(answers[i].ok()) << answers[i].status();
+      EXPECT_EQ(answers[i]->job_id(), job->job_id());
+    } else {
+      EXPECT_EQ(answers[i].status().code(), absl::StatusCode::kAlreadyExists);
+      EXPECT_THAT(answers[i].status().message(),
+                  AllOf(HasSubstr("lark"), HasSubstr(job->job_id()), HasSubstr("training.steps")));
+    }
+  }
+  StopController();
+  StartController();
+  JobSpec mine = TestJob();
+  mine.mutable_training()->set_steps(job->steps());
+  EXPECT_EQ(Submit(mine, "lark")->job_id(), job->job_id());
+  mine.set_name("another");
+  EXPECT_EQ(Submit(mine, "lark").status().code(), absl::StatusCode::kAlreadyExists);
+  grpc::ClientContext context;
+  JobList list;
+  ASSERT_TRUE(stub_->List(&context, {}, &list).ok());
+  EXPECT_EQ(list.jobs_size(), 1);
+}
+
+// From its admission to its end, also while no controller is there but the job goes on.
+TEST_F(ControllerServiceTest, AFolderIsThatOfOneLiveJob) {
+  JobSpec job = TestJob();
+  job.mutable_checkpoint()->set_dir(dir_ + "/nest");
+  const auto first = Submit(job, "one");
+  ASSERT_TRUE(first.ok()) << first.status();
+  const auto refusal = [&](const std::string& request_id) {
+    const absl::Status status = Submit(job, request_id).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    return std::string(status.message());
+  };
+  EXPECT_THAT(refusal("two"), AllOf(HasSubstr("checkpoint.dir: " + dir_ + "/nest is in use"),
+                                    HasSubstr(first->job_id())));
+  StopController();
+  StartController();
+  EXPECT_THAT(refusal("three"), HasSubstr(first->job_id()));
+  EXPECT_EQ(Submit(job, "one")->job_id(), first->job_id());
+  grpc::ClientContext context;
+  JobStatus status;
+  ASSERT_TRUE(stub_->Cancel(&context, Ref("job-1"), &status).ok());
+  // The claim goes behind the answer.
+  const absl::Time deadline = absl::Now() + absl::Minutes(1);
+  absl::StatusOr<JobStatus> next = absl::UnknownError("");
+  for (int i = 0; !next.ok() && absl::Now() < deadline; ++i) {
+    next = Submit(job, absl::StrCat("next-", i));
+  }
+  EXPECT_TRUE(next.ok()) << next.status();
+}
+
+TEST_F(ControllerServiceTest, AJobIsMeantByTheBeginningOfItsId) {
+  std::vector<std::string> ids;
+  for (int i = 1; i <= 11; ++i) ids.push_back(Submit(TestJob(), absl::StrCat(i))->job_id());
+  EXPECT_EQ(Get("job-1")->job_id(), ids[0]);
+  EXPECT_EQ(Get("job-11")->job_id(), ids[10]);
+  EXPECT_EQ(Get(ids[4].substr(0, ids[4].size() - 1))->job_id(), ids[4]);
+  EXPECT_TRUE(absl::IsNotFound(Get("job-12").status()));
+  EXPECT_TRUE(absl::IsNotFound(Get("").status()));
+  const absl::Status several = Get("job").status();
+  EXPECT_TRUE(absl::IsInvalidArgument(several));
+  EXPECT_THAT(several.message(), AllOf(HasSubstr("11"), HasSubstr(ids[10])));
+
+  grpc::ClientContext cancel, resume, events, list;
+  JobStatus status;
+  ASSERT_TRUE(stub_->Cancel(&cancel, Ref("job-2"), &status).ok());
+  EXPECT_EQ(status.job_id(), ids[1]);
+  EXPECT_EQ(status.state(), CANCELLED);
+  EventList happened;
+  ASSERT_TRUE(stub_->Events(&events, Ref("job-2"), &happened).ok());
+  EXPECT_EQ(happened.events_size(), 2);
+  ResumeRequest request;
+  request.set_job_id("job-3");
+  EXPECT_THAT(stub_->Resume(&resume, request, &status).error_message(), HasSubstr(ids[2]));
+  WaitFor("job-2", CANCELLED);
+  JobList jobs;
+  ASSERT_TRUE(stub_->List(&list, {}, &jobs).ok());
+  ASSERT_EQ(jobs.jobs_size(), 11);
+  for (int i = 0; i < 11; ++i) EXPECT_EQ(jobs.jobs(i).job_id(), ids[10 - i]);
 }
 
 TEST_F(ControllerServiceTest, RefusesNodesOfAnotherProtocolVersion) {
@@ -356,7 +465,7 @@ TEST_F(ControllerServiceTest, ReadsALogFromItsNode) {
 
 TEST_F(ControllerServiceTest, WatchingAnUnknownJobIsNotFound) {
   grpc::ClientContext context;
-  const auto stream = stub_->Watch(&context, Ref("j-999999"));
+  const auto stream = stub_->Watch(&context, Ref("job-9"));
   JobStatus status;
   EXPECT_FALSE(stream->Read(&status));
   EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
@@ -372,22 +481,22 @@ TEST_F(ControllerServiceTest, WatchersAreBoundedAndLeaveRoomWhenTheyGo) {
   JobStatus status;
   for (size_t i = 0; i < StatusBoard::kWatchersMax; ++i) {
     watchers.push_back(std::make_unique<Watcher>());
-    watchers.back()->stream = stub_->Watch(&watchers.back()->context, Ref("j-000001"));
+    watchers.back()->stream = stub_->Watch(&watchers.back()->context, Ref("job-1"));
     ASSERT_TRUE(watchers.back()->stream->Read(&status));
   }
   grpc::ClientContext context;
-  const auto extra = stub_->Watch(&context, Ref("j-000001"));
+  const auto extra = stub_->Watch(&context, Ref("job-1"));
   EXPECT_FALSE(extra->Read(&status));
   EXPECT_EQ(extra->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   grpc::ClientContext cancel_context;
-  ASSERT_TRUE(stub_->Cancel(&cancel_context, Ref("j-000001"), &status).ok());
+  ASSERT_TRUE(stub_->Cancel(&cancel_context, Ref("job-1"), &status).ok());
   for (auto& watcher : watchers) {
     while (watcher->stream->Read(&status)) {
     }
     EXPECT_EQ(status.state(), CANCELLED);
     EXPECT_TRUE(watcher->stream->Finish().ok());
   }
-  WaitFor("j-000001", CANCELLED);
+  WaitFor("job-1", CANCELLED);
 }
 
 TEST_F(ControllerServiceTest, ASecondControllerIsRefused) {

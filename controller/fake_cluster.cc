@@ -115,7 +115,13 @@ void FakeCluster::Pass(double seconds, const std::vector<std::string>& alive) {
 void FakeCluster::Submit(const JobSpec& job, const std::string& request_id) {
   AdmittedJob admitted;
   admitted.plan = CompileOrDie(job);
-  Do([&](ControllerTurn& turn) { core_->OnSubmit(request_id, std::move(admitted), turn); });
+  admitted.submitted = job;
+  const auto known = core_->FindRequest(request_id, job);
+  const bool is_new = known.ok() && !known->has_value();
+  Do([&](ControllerTurn& turn) {
+    core_->OnSubmit(request_id, is_new ? core_->NewIdentity("t") : JobIdentity(),
+                    std::move(admitted), turn);
+  });
 }
 
 void FakeCluster::Cancel(const std::string& job_id) {
@@ -305,7 +311,7 @@ bool AllIdle(const FakeCluster& cluster) {
 ResumeRequest ResumeOf(const std::string& request_id) {
   ResumeRequest request;
   request.set_request_id(request_id);
-  request.set_job_id("j-000001");
+  request.set_job_id("job-1-t");
   return request;
 }
 

@@ -58,7 +58,7 @@ class FakeCluster {
   std::vector<PrepareRequest> Prepared(const std::string& job_id) const;
 
   NodeStatus Node(const std::string& id) const;
-  const JobStatus& Job(const std::string& id = "j-000001") const { return statuses.at(id); }
+  const JobStatus& Job(const std::string& id = "job-1-t") const { return statuses.at(id); }
 
   // What a call answers instead of OK: by (kind, node), e.g. "Prepare m1".
   std::map<std::string, absl::Status> failures;
@@ -71,7 +71,7 @@ class FakeCluster {
   std::map<std::string, JobStatus> statuses;
   std::map<std::string, absl::StatusOr<std::string>> answers;  // of Submit, by request_id
   std::vector<std::string> history;  // "Prepare m0", "commit 0", in the order of asking
-  std::vector<std::string> events;   // "j-000001: running"
+  std::vector<std::string> events;   // "job-1-t: running"
   std::map<std::string, std::vector<double>> losses;
   std::vector<JobRecord> records;
   double now_s = 100;

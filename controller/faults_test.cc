@@ -15,7 +15,7 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 
 NodeReport Fault(FakeCluster& cluster, const std::string& node, const std::string& peer) {
-  NodeReport report = cluster.MakeReport("j-000001", node);
+  NodeReport report = cluster.MakeReport("job-1-t", node);
   report.mutable_fault()->set_message("channel closed");
   report.mutable_fault()->set_peer(peer);
   return report;
@@ -30,7 +30,7 @@ TEST(Faults, AFaultOfANodeItselfIsDoneAgain) {
   EXPECT_EQ(cluster.Job().state(), PREPARING);
   EXPECT_EQ(cluster.Job().epoch(), 2u);
   EXPECT_THAT(cluster.events,
-              Contains("j-000001: step 0: s0: channel closed; the step is done again"));
+              Contains("job-1-t: step 0: s0: channel closed; the step is done again"));
   cluster.Settle();
   EXPECT_EQ(cluster.Job().state(), DONE);
   EXPECT_EQ(cluster.Job().redone_steps(), 1u);
@@ -68,7 +68,7 @@ TEST(Faults, ABrokenLinkBetweenLivingNodesIsTriedAgain) {
   ASSERT_TRUE(cluster.Report(Fault(cluster, "s0", "w1")).ok());
   EXPECT_EQ(cluster.Job().state(), RUNNING);
   ASSERT_TRUE(cluster.Report(Fault(cluster, "w1", "s0")).ok());
-  EXPECT_THAT(cluster.events, Contains("j-000001: step 0: s0 (channel to w1): channel closed; the "
+  EXPECT_THAT(cluster.events, Contains("job-1-t: step 0: s0 (channel to w1): channel closed; the "
                                        "step is done again"));
   cluster.Settle();
   EXPECT_EQ(cluster.Job().state(), DONE);
@@ -102,7 +102,7 @@ TEST(Faults, ANodeThatEndsEpochAfterEpochIsLeftOut) {
   EXPECT_EQ(cluster.Job().state(), DONE) << cluster.Job().reason();
   EXPECT_EQ(cluster.Job().wafers(), 1u);
   EXPECT_EQ(Where(cluster, "Connect w1").size(), 3u);
-  EXPECT_THAT(cluster.events, Contains("j-000001: w1 ended 3 epochs without progress and is left "
+  EXPECT_THAT(cluster.events, Contains("job-1-t: w1 ended 3 epochs without progress and is left "
                                        "out if possible"));
 }
 
@@ -138,11 +138,11 @@ TEST(Faults, NonsenseIsDoneAgain) {
     cluster.AddNodes();
     cluster.Submit(SmallJob());
     cluster.SettleCalls();
-    NodeReport report = cluster.MakeReport("j-000001", "w0");
+    NodeReport report = cluster.MakeReport("job-1-t", "w0");
     fill(report);
     ASSERT_TRUE(cluster.Report(report).ok());
     EXPECT_THAT(cluster.events,
-                Contains(absl::StrCat("j-000001: ", reason, "; the step is done again")));
+                Contains(absl::StrCat("job-1-t: ", reason, "; the step is done again")));
     cluster.Settle();
     EXPECT_EQ(cluster.Job().state(), DONE);
   }
@@ -164,7 +164,7 @@ TEST(Faults, CancelWorksAtEveryMoment) {
   int moment = 0;
   for (;; ++moment) {
     FakeCluster cluster;
-    if (!StrikeAt(moment, cluster, [&] { cluster.Cancel("j-000001"); })) break;
+    if (!StrikeAt(moment, cluster, [&] { cluster.Cancel("job-1-t"); })) break;
     EXPECT_EQ(cluster.Job().state(), CANCELLED) << moment;
     EXPECT_EQ(cluster.Job().reason(), "cancelled by the user");
     const uint64_t step = cluster.Job().step();
@@ -173,11 +173,11 @@ TEST(Faults, CancelWorksAtEveryMoment) {
     EXPECT_EQ(cluster.Job().step(), step);
     EXPECT_EQ(Where(cluster, "Release").size(), 5u) << moment;
     EXPECT_TRUE(AllIdle(cluster)) << moment;
-    cluster.Cancel("j-000001");
+    cluster.Cancel("job-1-t");
     EXPECT_EQ(cluster.Job().state(), CANCELLED);
     cluster.Submit(SmallJob(), "next");
     cluster.Settle();
-    EXPECT_EQ(cluster.Job("j-000002").state(), DONE) << moment;
+    EXPECT_EQ(cluster.Job("job-2-t").state(), DONE) << moment;
   }
   EXPECT_GT(moment, 30);
 }
@@ -195,7 +195,7 @@ TEST(Faults, ANodeThatFallsSilentIsLostAtEveryMoment) {
     cluster.Settle();
     EXPECT_EQ(cluster.Job().state(), DONE) << moment << ": " << cluster.Job().reason();
     EXPECT_EQ(cluster.Job().weights_hash(), "weights3");
-    EXPECT_THAT(cluster.losses["j-000001"], testing::SizeIs(testing::Ge(3u)));
+    EXPECT_THAT(cluster.losses["job-1-t"], testing::SizeIs(testing::Ge(3u)));
     EXPECT_EQ(cluster.Node("w1").state(), LOST);
     // It was only slow: it comes back with what it holds, and is released first.
     ASSERT_TRUE(cluster.AddNode("w1", WAFER).ok());
@@ -220,7 +220,7 @@ TEST(Faults, ANodeThatRestartsIsLostAtEveryMoment) {
     EXPECT_EQ(cluster.Job().state(), DONE) << moment << ": " << cluster.Job().reason();
     EXPECT_EQ(cluster.Job().weights_hash(), "weights3");
     EXPECT_TRUE(AllIdle(cluster)) << moment;
-    for (const PrepareRequest& prepare : cluster.Prepared("j-000001")) {
+    for (const PrepareRequest& prepare : cluster.Prepared("job-1-t")) {
       EXPECT_FALSE(prepare.keep());
       EXPECT_EQ(prepare.restore(), prepare.start_step() == 0 ? "" : "/checkpoints/2");
     }

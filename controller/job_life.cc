@@ -46,6 +46,12 @@ bool SameResult(const CommitRecord& a, const CommitRecord& b) {
          a.learning_rate == b.learning_rate;
 }
 
+// " with learning rate 0.1 without the batch".
+std::string HowResumed(double lr, bool skip_batch) {
+  return absl::StrCat(lr > 0 ? absl::StrCat(" with learning rate ", lr) : "",
+                      skip_batch ? " without the batch" : "");
+}
+
 }  // namespace
 
 JobLife::JobLife(JobRecord record, std::vector<CommitRecord> commits, double patience_s,
@@ -439,10 +445,23 @@ void JobLife::Pause(const std::string& reason, RunTurn& turn) {
   turn.publish = turn.record = true;
 }
 
-absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
-  if (!request.request_id().empty() && request.request_id() == record_.memory.resume_request_id()) {
-    return absl::OkStatus();
+// Also by one of long ago: a call that comes late must not end another pause.
+absl::StatusOr<bool> JobLife::WasResumedBy(const ResumeRequest& request) const {
+  const std::string& request_id = request.request_id();
+  if (request_id.empty()) return false;
+  for (const JobMemory::Resumption& before : record_.memory.resumptions()) {
+    if (before.request_id() != request_id) continue;
+    if (before.lr() == request.lr() && before.skip_batch() == request.skip_batch()) return true;
+    return absl::AlreadyExistsError(
+        absl::StrCat("request id ", request_id, " resumed ", status().job_id(),
+                     HowResumed(before.lr(), before.skip_batch()), " before"));
   }
+  return request_id == record_.memory.resume_request_id();
+}
+
+absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
+  ASSIGN_OR_RETURN(const bool again, WasResumedBy(request));
+  if (again) return absl::OkStatus();
   if (!paused()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "job ", status().job_id(), " is ", JobState_Name(status().state()), ", not PAUSED"));
@@ -450,15 +469,15 @@ absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
   if (!(request.lr() >= 0)) {
     return absl::InvalidArgumentError(absl::StrCat("lr: ", request.lr(), " is not positive"));
   }
-  record_.memory.set_resume_request_id(request.request_id());
-  std::string how = "resumed";
+  JobMemory::Resumption* resumption = record_.memory.add_resumptions();
+  resumption->set_request_id(request.request_id());
+  resumption->set_lr(request.lr());
+  resumption->set_skip_batch(request.skip_batch());
   if (request.lr() > 0 || request.skip_batch()) {
     Amendment* amendment = record_.status.mutable_job()->mutable_training()->add_amendments();
     amendment->set_from_step(status().step());
     amendment->set_lr(request.lr());
     amendment->set_skip_batch(request.skip_batch());
-    if (request.lr() > 0) absl::StrAppend(&how, " with learning rate ", request.lr());
-    if (request.skip_batch()) absl::StrAppend(&how, " without the batch of step ", status().step());
   }
   attempts_ = 0;
   strikes_.clear();
@@ -466,6 +485,8 @@ absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
   ended_s_ = turn.now.steady_s;
   record_.status.set_state(PREPARING);
   record_.status.clear_reason();
+  std::string how = absl::StrCat("resumed", HowResumed(request.lr(), request.skip_batch()));
+  if (request.skip_batch()) absl::StrAppend(&how, " of step ", status().step());
   turn.events.push_back(how);
   turn.publish = turn.record = true;
   return absl::OkStatus();

@@ -84,9 +84,11 @@ class JobLife {
   // -- what people ask for -----------------------------------------------------------------------
   void Cancel(RunTurn& turn);
   // FAILED_PRECONDITION: it is not paused. Again with the same request_id: OK, nothing.
+  // ALREADY_EXISTS: that request_id resumed it with another change.
   absl::Status Resume(const ResumeRequest& request, RunTurn& turn);
 
  private:
+  absl::StatusOr<bool> WasResumedBy(const ResumeRequest& request) const;
   bool trains() const { return !record_.status.job().has_generate(); }
   bool complete() const;
   EpochTerms NextTerms(const Membership& members) const;

@@ -106,6 +106,7 @@ PrepareRequest JobRun::Prepare(int process) const {
   request.set_checkpoint_now(terms.checkpoint_now);
   request.mutable_disputed()->Add(terms.disputed.begin(), terms.disputed.end());
   request.set_diagnose(terms.diagnose);
+  *request.mutable_ancestors() = status_.ancestors();
   return request;
 }
 

@@ -11,6 +11,13 @@ namespace {
 // A lost node stays listed this long, so that people can see it; the table stays bounded.
 constexpr double kForgetLostAfter_s = 3600;
 
+// Of the processes that had an id before, so many are remembered.
+constexpr size_t kFormerMax = 16;
+
+bool WasReplaced(const KnownNode& node, uint64_t incarnation) {
+  return std::find(node.former.begin(), node.former.end(), incarnation) != node.former.end();
+}
+
 absl::Status CheckRegistration(const RegisterRequest& request) {
   if (request.node_id().empty()) return absl::InvalidArgumentError("node_id is empty");
   if (!Role_IsValid(request.role())) {
@@ -43,8 +50,15 @@ absl::StatusOr<bool> NodeTable::Register(const RegisterRequest& request, double 
   auto [it, is_new] = nodes_.try_emplace(request.node_id());
   KnownNode& node = it->second;
   const bool replaced = !is_new && node.info.incarnation() != request.incarnation();
+  if (replaced && !node.lost && WasReplaced(node, request.incarnation())) {
+    return absl::AlreadyExistsError(absl::StrCat("node ", request.node_id(),
+                                                 ": another process, at ", node.address(),
+                                                 ", has this id by now"));
+  }
   if (is_new) Remember(request, node);
   if (replaced) {
+    if (node.former.size() == kFormerMax) node.former.erase(node.former.begin());
+    node.former.push_back(node.info.incarnation());
     // The new process holds nothing, and answers to calls of the old one no longer count.
     node.release.clear();
     node.calls_in_flight = 0;

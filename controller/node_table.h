@@ -33,6 +33,7 @@ struct KnownNode {
   bool lost = false;
   std::string job_id;             // of the job that uses it
   int calls_in_flight = 0;        // to this incarnation
+  std::vector<uint64_t> former;   // incarnations that this one has replaced, the newest ones
   std::vector<EpochRef> release;  // what it may still hold of jobs that it left
   bool cordoned = false;
   bool draining = false;
@@ -58,7 +59,9 @@ class NodeTable {
   NodeTable(double lease_s, NodeMemory memory) : lease_s_(lease_s), memory_(std::move(memory)) {}
 
   // Returns whether a node of this id was in use or lost as another process, which is gone now: the
-  // caller ends what ran there. INVALID_ARGUMENT: a field is missing or unknown.
+  // caller ends what ran there. Whoever comes last has the id: ALREADY_EXISTS: a process that was
+  // replaced is still there, and its successor is heard of. INVALID_ARGUMENT: a field is missing or
+  // unknown.
   absl::StatusOr<bool> Register(const RegisterRequest& request, double now_s);
 
   // Renews the lease. NOT_FOUND: unknown, lost, or another incarnation; it must register again.

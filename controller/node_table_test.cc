@@ -61,6 +61,26 @@ TEST(NodeTable, AnotherIncarnationIsAnotherProcess) {
   EXPECT_TRUE(table.Heard("a", 2, 11).ok());
 }
 
+// Two live processes with one id: the one that came last has it, and the other one is told once,
+// instead of the two taking it from one another for ever.
+TEST(NodeTable, AProcessThatWasReplacedIsRefusedWhileItsSuccessorLives) {
+  NodeTable table(3, {});
+  ASSERT_TRUE(table.Register(Request("a", WAFER, "", 1), 10).ok());
+  ASSERT_TRUE(table.Register(Request("a", WAFER, "", 2), 11).ok());
+  const absl::Status refused = table.Register(Request("a", WAFER, "", 1), 12).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(refused.message(), HasSubstr("node a: another process, at 10.0.0.1:4000"));
+  EXPECT_TRUE(table.Heard("a", 2, 12).ok());
+  EXPECT_TRUE(table.Register(Request("a", WAFER, "", 2), 12).ok());  // again, as after a silence
+  ASSERT_TRUE(table.Register(Request("a", WAFER, "", 3), 13).ok());
+  for (const uint64_t former : {1, 2}) {
+    EXPECT_FALSE(table.Register(Request("a", WAFER, "", former), 13).ok()) << former;
+  }
+  // A successor that is lost no longer stands in the way.
+  EXPECT_THAT(table.Expire(16), ElementsAre("a"));
+  EXPECT_TRUE(table.Register(Request("a", WAFER, "", 1), 16).ok());
+}
+
 TEST(NodeTable, RefusesRegistrationsThatCannotBeUsed) {
   NodeTable table(3, {});
   EXPECT_THAT(table.Register(Request("", WAFER), 0).status().message(), HasSubstr("node_id"));

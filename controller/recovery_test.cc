@@ -15,7 +15,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const char* const kJob = "j-000001";
+const char* const kJob = "job-1-t";
 
 JobSpec Replicated() {
   JobSpec job = SmallJob();
@@ -83,7 +83,7 @@ TEST(Recovery, ASecondOwnerStreamsOn) {
     report.mutable_shard_filled()->set_shard(shard);
     ASSERT_TRUE(cluster.Report(report).ok());
   }
-  EXPECT_THAT(cluster.events, Contains("j-000001: m1 now holds a copy of shard 1"));
+  EXPECT_THAT(cluster.events, Contains("job-1-t: m1 now holds a copy of shard 1"));
   ASSERT_TRUE(cluster.AddNode("m0", MEMORYX, "", /*incarnation=*/2).ok());
   cluster.SettleCalls();
   EXPECT_TRUE(cluster.Prepared(kJob).at(0).keep());
@@ -182,11 +182,11 @@ TEST(Recovery, WafersComeAndGoAtTheNextStep) {
   RunToStep(cluster, 2);
   EXPECT_EQ(cluster.Job().wafers(), 3u);
   EXPECT_EQ(cluster.Job().epoch(), 2u);
-  EXPECT_THAT(cluster.events, Contains("j-000001: w2 joins"));
+  EXPECT_THAT(cluster.events, Contains("job-1-t: w2 joins"));
   ASSERT_TRUE(cluster.Cordon("w0", CordonRequest::DRAIN).ok());
   RunToStep(cluster, 3);
   EXPECT_EQ(cluster.Job().wafers(), 2u);
-  EXPECT_THAT(cluster.events, Contains("j-000001: w0 leaves"));
+  EXPECT_THAT(cluster.events, Contains("job-1-t: w0 leaves"));
   cluster.SettleCalls();
   EXPECT_EQ(cluster.Node("w0").state(), IDLE);
   EXPECT_TRUE(cluster.Node("w0").draining());
@@ -236,6 +236,11 @@ TEST(Recovery, NumbersThatAreNotFiniteAreLookedForAndPauseTheJob) {
     resume.set_skip_batch(true);
     ASSERT_TRUE(cluster.Resume(resume).ok());
     ASSERT_TRUE(cluster.Resume(resume).ok());  // asked twice: once
+    ResumeRequest changed = resume;
+    changed.set_lr(1e-3);
+    EXPECT_EQ(cluster.Resume(changed).code(), absl::StatusCode::kAlreadyExists);
+    EXPECT_THAT(cluster.Resume(changed).message(),
+                HasSubstr("r1 resumed job-1-t with learning rate 0.0001 without the batch before"));
     cluster.Settle();
     EXPECT_EQ(cluster.Job().state(), DONE);
     ASSERT_EQ(cluster.Job().job().training().amendments_size(), 1);
@@ -286,8 +291,14 @@ TEST(Recovery, TwoWafersCannotSettleALastingDispute) {
   EXPECT_EQ(cluster.Job().state(), PAUSED);
   EXPECT_THAT(cluster.Job().reason(), HasSubstr("came out different on every wafer"));
   EXPECT_EQ(cluster.Job().step(), 1u);
-  ASSERT_TRUE(cluster.Cordon("w1", CordonRequest::DRAIN).ok());
   ASSERT_TRUE(cluster.Resume(ResumeOf("r1")).ok());
+  cluster.Settle();
+  ASSERT_EQ(cluster.Job().state(), PAUSED);
+  ASSERT_TRUE(cluster.Cordon("w1", CordonRequest::DRAIN).ok());
+  ASSERT_TRUE(cluster.Resume(ResumeOf("r1")).ok());  // of the first pause, and late
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), PAUSED);
+  ASSERT_TRUE(cluster.Resume(ResumeOf("r2")).ok());
   cluster.Settle();
   EXPECT_EQ(cluster.Job().state(), DONE);
 }

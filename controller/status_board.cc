@@ -1,6 +1,9 @@
 #include "controller/status_board.h"
 
 #include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
 
 namespace waferstream {
 
@@ -16,6 +19,18 @@ void StatusBoard::Publish(JobStatus status) {
 const JobStatus* StatusBoard::Find(const std::string& job_id) const {
   const auto it = statuses_.find(job_id);
   return it == statuses_.end() ? nullptr : &it->second;
+}
+
+absl::StatusOr<std::string> StatusBoard::Resolve(const std::string& name) const {
+  if (Find(name) != nullptr) return name;
+  std::vector<std::string> meant;
+  for (const auto& [job_id, status] : statuses_) {
+    if (MayMean(name, job_id)) meant.push_back(job_id);
+  }
+  if (meant.size() == 1) return meant.front();
+  if (meant.empty()) return absl::NotFoundError(absl::StrCat("no job ", name));
+  return absl::InvalidArgumentError(absl::StrCat("job ", name, " may be any of ", meant.size(),
+                                                 ", the newest of them ", meant.back()));
 }
 
 JobList StatusBoard::List() const {

@@ -6,6 +6,8 @@
 #include <set>
 #include <string>
 
+#include "absl/status/statusor.h"
+#include "controller/job_id.h"
 #include "proto/controller.pb.h"
 
 namespace waferstream {
@@ -26,6 +28,8 @@ class StatusBoard {
   void Publish(JobStatus status);
   // nullptr: no such job. Holds until the job's next Publish.
   const JobStatus* Find(const std::string& job_id) const;
+  // The id of the one job that `name` may mean (job_id.h). NOT_FOUND, INVALID_ARGUMENT: several.
+  absl::StatusOr<std::string> Resolve(const std::string& name) const;
   // Newest first; without traffic.
   JobList List() const;
 
@@ -34,7 +38,7 @@ class StatusBoard {
   void Unwatch(const std::string& job_id, StatusWatcher* watcher);
 
  private:
-  std::map<std::string, JobStatus> statuses_;  // job ids sort by age
+  std::map<std::string, JobStatus, OlderJobFirst> statuses_;
   std::map<std::string, std::set<StatusWatcher*>> watchers_;
   size_t watching_ = 0;
 };

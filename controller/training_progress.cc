@@ -254,6 +254,7 @@ absl::Status TrainingProgress::OnSealed(uint64_t steps_done, const absl::StatusO
   }
   checkpoints_.erase(steps_done);
   turn.events.push_back(absl::StrCat("checkpoint after ", steps_done, " steps: ", reply->path()));
+  turn.events.insert(turn.events.end(), reply->notes().begin(), reply->notes().end());
   if (steps_done < status_.checkpoint_step()) return absl::OkStatus();
   status_.set_checkpoint(reply->path());
   status_.set_checkpoint_step(steps_done);

@@ -14,9 +14,9 @@ WatchStream::WatchStream(ControllerHost& host, std::string job_id)
 }
 
 void WatchStream::Begin() {
-  if (host_.board().Find(job_id_) == nullptr) {
-    return End(absl::NotFoundError(absl::StrCat("no job ", job_id_)));
-  }
+  const absl::StatusOr<std::string> job_id = host_.board().Resolve(job_id_);
+  if (!job_id.ok()) return End(job_id.status());
+  job_id_ = *job_id;
   if (!host_.board().Watch(job_id_, this)) {
     return End(absl::ResourceExhaustedError(
         absl::StrCat("there are already ", StatusBoard::kWatchersMax, " watchers")));

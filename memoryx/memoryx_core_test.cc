@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "checkpoint/folder.h"
+#include "checkpoint/ownership.h"
 #include "checkpoint/posix_disk.h"
 #include "memoryx/scripted_cluster.h"
 #include "plan/test_job.h"
@@ -209,6 +210,8 @@ class Prepare : public testing::Test {
   absl::Status Try(const JobSpec& job, uint64_t start_step) {
     const Plan plan = PlanOf(job, 1, 1, false);
     PrepareRequest request;
+    request.set_job_id("job");
+    request.set_epoch(7);
     request.set_start_step(start_step);
     PrepareReply reply;
     MemoryxRole role(PosixDisk());
@@ -248,12 +251,48 @@ TEST_F(Prepare, RefusesAnotherStepMissingStateAndDamage) {
   EXPECT_THAT(std::string(Try(job, 2).message()), HasSubstr("model.safetensors is corrupt"));
 }
 
-TEST_F(Prepare, RemovesWhatACrashLeftBehind) {
+TEST_F(Prepare, RemovesWhatACrashOfThisJobLeftBehind) {
   const JobSpec job = SmallJob(FreshFolder());
-  const std::string partial = EpochFolder(job.checkpoint().dir(), {"another", 5});
-  fs::create_directories(StepFolder(partial, 2));
+  const std::string own = EpochFolder(job.checkpoint().dir(), {"job", 5});
+  const std::string foreign = EpochFolder(job.checkpoint().dir(), {"another", 5});
+  fs::create_directories(StepFolder(own, 2));
+  fs::create_directories(StepFolder(foreign, 2));
   EXPECT_TRUE(Try(job, 0).ok());
-  EXPECT_FALSE(fs::exists(partial));
+  EXPECT_FALSE(fs::exists(own));
+  EXPECT_TRUE(fs::exists(StepFolder(foreign, 2)));
+}
+
+TEST_F(Prepare, ReleaseLeavesNothingHalfDone) {
+  const JobSpec job = SmallJob(FreshFolder());
+  const Plan plan = PlanOf(job, 1, 1, false);
+  const std::string& dir = job.checkpoint().dir();
+  MemoryxRole role(PosixDisk());
+  for (const char* id : {"one", "two"}) {
+    PrepareRequest request;
+    request.set_job_id(id);
+    request.set_epoch(1);
+    PrepareReply reply;
+    ASSERT_TRUE(role.Prepare(request, plan, &reply).ok());
+    EXPECT_TRUE(fs::exists(EpochFolder(dir, {id, 1})));
+    EXPECT_TRUE(CheckOwner(PosixDisk(), dir, id).ok());
+  }
+  EXPECT_FALSE(fs::exists(EpochFolder(dir, {"one", 1})));
+  role.Release();
+  EXPECT_TRUE(fs::is_empty(dir));
+}
+
+TEST_F(Prepare, RefusesTheFolderOfAnotherJob) {
+  const JobSpec job = SmallJob(FreshFolder());
+  const auto other =
+      ClaimFolder(PosixDisk(), job.checkpoint().dir(), {.job_id = "job-1-other", .name = "moss"});
+  ASSERT_TRUE(other.ok()) << other.status();
+  const absl::Status refused = Try(job, 0);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr("checkpoint.dir: " + job.checkpoint().dir() +
+                        " is in use by job moss (job-1-other)"));
+  (*other)->Release();
+  EXPECT_TRUE(Try(job, 0).ok());
 }
 
 }  // namespace

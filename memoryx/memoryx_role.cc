@@ -16,10 +16,8 @@ namespace {
 
 // Finds out before the first step, not at the first checkpoint, that the folder cannot be used.
 // Once a job has begun, the folder was good, and the disk is at fault: that may pass.
-absl::Status PrepareFolder(Disk& disk, const std::string& dir, const WriterEpoch& epoch) {
-  const absl::Status status = BeginEpoch(disk, dir, epoch);
-  if (status.ok()) return status;
-  if (epoch.epoch > 1) return absl::UnavailableError(status.message());
+absl::Status BlameFolder(const absl::Status& status, uint32_t epoch) {
+  if (epoch > 1) return absl::UnavailableError(status.message());
   return absl::InvalidArgumentError(absl::StrCat("checkpoint.dir: ", status.message()));
 }
 
@@ -31,16 +29,42 @@ std::optional<StepUpdate> LastCommitOf(const PrepareRequest& request) {
 
 }  // namespace
 
-MemoryxRole::~MemoryxRole() {
-  // Best effort: the process is ending, and the next job's Prepare does it again.
+MemoryxRole::~MemoryxRole() { LeaveFolder(); }
+
+// Nobody but this job, and those that go on from it, would take away what it never sealed. Best
+// effort.
+void MemoryxRole::LeaveFolder() {
   if (!sealing_) return;
   RemovePartialFolders(disk_, sealing_->job.checkpoint().dir(), sealing_->epoch).IgnoreError();
+  sealing_.reset();
+}
+
+absl::Status MemoryxRole::TakeFolder(const PrepareRequest& request, const WriterEpoch& epoch) {
+  const CheckpointSpec& checkpoint = request.job().checkpoint();
+  const std::vector<std::string> ancestors(request.ancestors().begin(), request.ancestors().end());
+  auto claim = ClaimFolder(disk_, checkpoint.dir(),
+                           {.job_id = request.job_id(),
+                            .name = request.job().name(),
+                            .ancestors = ancestors,
+                            .from = checkpoint.from(),
+                            .start_step = request.start_step()});
+  if (absl::IsFailedPrecondition(claim.status())) {
+    return absl::InvalidArgumentError(absl::StrCat("checkpoint.dir: ", claim.status().message()));
+  }
+  if (!claim.ok()) return BlameFolder(claim.status(), epoch.epoch);
+  const absl::Status begun = BeginEpoch(disk_, checkpoint.dir(), epoch, ancestors);
+  if (!begun.ok()) return BlameFolder(begun, epoch.epoch);
+  // That of an epoch before may be the one that holds the lock.
+  if (claim_ == nullptr || !claim_->first()) claim_ = *std::move(claim);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequest& request,
                                                                const Plan& plan,
                                                                PrepareReply* reply) {
+  if (request.job_id() != job_id_) LeaveFolder();
   sealing_.reset();
+  if (request.job_id() != job_id_ || request.index() != 0) claim_.reset();
   const MemoryxPlace place = {static_cast<int>(request.index()), request.epoch(),
                               request.start_step(), request.checkpoint_now()};
   int states = 0;
@@ -51,13 +75,18 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
     const WriterEpoch epoch = {request.job_id(), request.epoch()};
     sink = std::make_unique<PartialCheckpoint>(disk_, plan, epoch);
     if (place.process == 0) {
-      RETURN_IF_ERROR(PrepareFolder(disk_, plan.job.checkpoint().dir(), epoch));
-      sealing_ = SealingJob{plan.job, epoch, std::move(format)};
+      RETURN_IF_ERROR(TakeFolder(request, epoch));
+      sealing_ = SealingJob{plan.job, epoch, {}, std::move(format)};
+      sealing_->ancestors.assign(request.ancestors().begin(), request.ancestors().end());
     }
   }
-  ASSIGN_OR_RETURN(TileStore store, HoldShards(request, plan, place, states));
+  absl::StatusOr<TileStore> store = HoldShards(request, plan, place, states);
+  if (!store.ok()) {
+    claim_.reset();  // there is no epoch whose Release would
+    return store.status();
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<MemoryxCore> core,
-                   MemoryxCore::Create(plan, place, std::move(store), std::move(sink)));
+                   MemoryxCore::Create(plan, place, *std::move(store), std::move(sink)));
   reply->set_resident_bytes(core->resident_bytes());
   return core;
 }
@@ -78,7 +107,12 @@ absl::StatusOr<TileStore> MemoryxRole::HoldShards(const PrepareRequest& request,
   return store;
 }
 
-void MemoryxRole::Release() { kept_.Forget(); }
+void MemoryxRole::Release() {
+  kept_.Forget();
+  LeaveFolder();
+  if (claim_ != nullptr) claim_->Release();
+  claim_.reset();
+}
 
 absl::StatusOr<SealReply> MemoryxRole::Seal(const SealRequest& request) {
   if (!sealing_) {
@@ -88,13 +122,15 @@ absl::StatusOr<SealReply> MemoryxRole::Seal(const SealRequest& request) {
   manifest.steps_done = request.steps_done();
   manifest.loss = request.loss();
   manifest.job = sealing_->job;
-  ASSIGN_OR_RETURN(const CheckpointEntry sealed,
+  manifest.ancestors = sealing_->ancestors;
+  ASSIGN_OR_RETURN(const SealedCheckpoint sealed,
                    SealCheckpoint(disk_, sealing_->format, sealing_->epoch, std::move(manifest),
                                   request.known_steps()));
   SealReply reply;
-  reply.set_path(sealed.path);
-  reply.set_weights_hash(sealed.manifest.weights_hash);
-  reply.set_optimizer_hash(sealed.manifest.optimizer_hash);
+  reply.set_path(sealed.entry.path);
+  reply.set_weights_hash(sealed.entry.manifest.weights_hash);
+  reply.set_optimizer_hash(sealed.entry.manifest.optimizer_hash);
+  reply.mutable_notes()->Assign(sealed.notes.begin(), sealed.notes.end());
   return reply;
 }
 

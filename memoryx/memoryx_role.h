@@ -4,9 +4,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/folder.h"
+#include "checkpoint/ownership.h"
 #include "memoryx/kept_shards.h"
 #include "memoryx/place.h"
 #include "memoryx/tile_store.h"
@@ -37,8 +39,16 @@ class MemoryxRole final : public NodeRole {
   struct SealingJob {
     JobSpec job;
     WriterEpoch epoch;
+    std::vector<std::string> ancestors;
     CheckpointFormat format;
   };
+
+  // Makes checkpoint.dir the job's and the epoch's. INVALID_ARGUMENT: it is another job's, or
+  // cannot be used at all; UNAVAILABLE: the disk fails, which may pass.
+  absl::Status TakeFolder(const PrepareRequest& request, const WriterEpoch& epoch);
+
+  // The job is over here, or at least this process's part in its folder.
+  void LeaveFolder();
 
   // What this process holds in the epoch, at its start_step.
   absl::StatusOr<TileStore> HoldShards(const PrepareRequest& request, const Plan& plan,
@@ -47,7 +57,8 @@ class MemoryxRole final : public NodeRole {
   Disk& disk_;
   std::string job_id_;  // whose shards are kept
   KeptShards kept_;
-  std::optional<SealingJob> sealing_;  // of process 0 of a training job
+  std::optional<SealingJob> sealing_;   // of process 0 of a training job
+  std::unique_ptr<FolderClaim> claim_;  // while it is, and between its epochs
 };
 
 }  // namespace waferstream

@@ -45,6 +45,7 @@ struct ChaosWorld {
         weather(the_weather),
         delays(seed, DiceStream::kDelay),
         messages(seed, DiceStream::kMessage),
+        identities(seed, DiceStream::kIdentity),
         trace(out) {}
 
   int64_t now_ns() const { return queue.now_ns(); }
@@ -74,6 +75,7 @@ struct ChaosWorld {
   const Weather weather;
   Dice delays;
   Dice messages;
+  Dice identities;
   ChaosTrace trace;
   Serial parallel;  // lane work runs here
   bool faults_on = true;

@@ -13,7 +13,13 @@ namespace waferstream {
 
 // What a stream of draws is for. Two streams of one seed share nothing, so that a plan does not
 // change when delays are drawn in another number.
-enum class DiceStream : uint64_t { kPlan = 16, kDelay = 17, kFault = 18, kMessage = 19 };
+enum class DiceStream : uint64_t {
+  kPlan = 16,
+  kDelay = 17,
+  kFault = 18,
+  kMessage = 19,
+  kIdentity = 20
+};
 
 class Dice {
  public:
@@ -25,6 +31,11 @@ class Dice {
       used_ = 0;
     }
     return words_[used_++];
+  }
+
+  uint64_t Bits64() {
+    const uint64_t high = Bits();
+    return high << 32 | Bits();
   }
 
   // In [0, count).

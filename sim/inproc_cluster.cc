@@ -35,6 +35,7 @@ void AddProcesses(int count, std::vector<Process>& processes, Args&... args) {
 
 absl::Status Prepare(const Plan& plan, uint64_t start_step, Process& process) {
   PrepareRequest request;
+  request.set_job_id("inproc");
   request.set_epoch(kEpoch);
   *request.mutable_job() = plan.job;
   request.set_role(process.role->kind());

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/unique_id.h"
 #include "controller/admission.h"
 #include "controller/job_state.h"
 
@@ -77,6 +78,7 @@ RestoredState SimControllerHost::Restore() {
     RestoredJob job{.record = {}, .job = absl::UnknownError("not queued"), .commits = {}};
     if (status.state() == QUEUED) job.job = Admit(disk_, status.job());
     if (!IsFinal(status.state())) {
+      if (auto claim = ClaimAgain(disk_, record)) claims_[status.job_id()] = std::move(claim);
       const uint64_t last_checkpoint = std::max<uint64_t>(status.checkpoint_step(), 1);
       auto commits = store_->LoadCommits(status.job_id(), last_checkpoint - 1);
       WS_CHECK(commits.ok());
@@ -96,6 +98,7 @@ void SimControllerHost::Kill() {
   }
   process_.End(false);
   core_ = nullptr;
+  claims_.clear();
   writes_.clear();
 }
 
@@ -120,7 +123,16 @@ void SimControllerHost::Perform(ControllerTurn turn) {
     if (writes_.size() == 1) BeginWrite();
   }
   for (NodeCall& call : turn.calls) Make(std::move(call));
+  ReleaseClaims(turn.published);
   SetTimer();
+}
+
+void SimControllerHost::ReleaseClaims(const std::vector<JobStatus>& published) {
+  for (const JobStatus& status : published) {
+    if (!IsFinal(status.state())) continue;
+    const auto claim = claims_.extract(status.job_id());
+    if (!claim.empty()) claim.mapped()->Release();
+  }
 }
 
 void SimControllerHost::SetTimer() {
@@ -270,8 +282,17 @@ void SimControllerHost::Attempt(std::shared_ptr<OutgoingCall> out) {
 void SimControllerHost::Submit(const std::string& request_id, const JobSpec& job) {
   absl::StatusOr<AdmittedJob> admitted = Admit(disk_, job);
   if (!admitted.ok()) return world_.Violate(std::string(admitted.status().message()));
+  // Asked again, it is the same job.
+  const auto known = core_->FindRequest(request_id, job);
+  WS_CHECK(known.ok());
   Handle([&](ControllerCore& core, ControllerTurn& turn) {
-    core.OnSubmit(request_id, *std::move(admitted), turn);
+    const JobIdentity identity = core.NewIdentity(Base32(world_.identities.Bits64()));
+    if (!known->has_value()) {
+      auto claim = ClaimFor(disk_, identity.job_id, *admitted);
+      if (!claim.ok()) return world_.Violate(std::string(claim.status().message()));
+      if (*claim != nullptr) claims_[identity.job_id] = *std::move(claim);
+    }
+    core.OnSubmit(request_id, identity, *std::move(admitted), turn);
   });
 }
 

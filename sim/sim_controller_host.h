@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "checkpoint/memory_disk.h"
+#include "checkpoint/ownership.h"
 #include "controller/controller_core.h"
 #include "controller/job_store.h"
 #include "proto/controller.pb.h"
@@ -76,6 +77,7 @@ class SimControllerHost final : public SimControllerService {
   void BeginWrite();
   void EndWrite();
   absl::Status TryWrite(const Write& write);
+  void ReleaseClaims(const std::vector<JobStatus>& published);
   void CheckCommits(const std::vector<StoreRecord>& records);
   SimNode* NodeAt(const std::string& address) const;
   Now ReadClocks() const { return {.steady_s = world_.now_s(), .unix_s = 1.7e9 + world_.now_s()}; }
@@ -87,9 +89,10 @@ class SimControllerHost final : public SimControllerService {
   std::unique_ptr<JobStore> store_;
   std::map<std::pair<std::string, uint64_t>, double> committed_;  // loss by (job, step)
 
-  std::unique_ptr<ControllerCore> core_;  // null: dead
-  std::deque<Write> writes_;              // the first one is being made
-  uint64_t timer_ = 0;                    // counts timers: only the last one counts
+  std::unique_ptr<ControllerCore> core_;                        // null: dead
+  std::map<std::string, std::unique_ptr<FolderClaim>> claims_;  // by job_id
+  std::deque<Write> writes_;                                    // the first one is being made
+  uint64_t timer_ = 0;  // counts timers: only the last one counts
 };
 
 }  // namespace waferstream

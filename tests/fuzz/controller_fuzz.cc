@@ -81,7 +81,8 @@ class Controller {
     auto plan = Compile(request.job(), RequestedShape(request.job()));
     if (!plan.ok() || plan->tiles.size() > kTilesMax) return;
     Do([&](ControllerTurn& turn) {
-      core_->OnSubmit(request.request_id(), {*std::move(plan), 0}, turn);
+      core_->OnSubmit(request.request_id(), core_->NewIdentity("fuzz"),
+                      {.plan = *std::move(plan), .submitted = request.job()}, turn);
     });
   }
 
