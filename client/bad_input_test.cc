@@ -72,6 +72,63 @@ const BadInput kBadInputs[] = {
      "job.yaml",
      [](const fs::path& dir) { std::ofstream(dir / "job.yaml") << "name: [\n"; }},
     {"no_checkpoint", {"--resume", "nowhere"}, 2, "nowhere"},
+    {"resume_from_nothing", {"--resume", ""}, 2, "--resume: is empty"},
+    {"resume_from_an_unset_variable",
+     {"--set", "checkpoint.from="},
+     2,
+     "checkpoint.from: is empty"},
+    {"checkpoints_to_nowhere", {"--set", "checkpoint.dir=''"}, 2, "checkpoint.dir: is empty"},
+    {"resume_from_an_empty_line",
+     {},
+     2,
+     "checkpoint.from",
+     [](const fs::path& dir) {
+       std::ofstream(dir / "job.yaml", std::ios::app) << "checkpoint: {from: }\n";
+     }},
+    {"run_dir_empty", {"--run-dir", ""}, 2, "--run-dir: is empty"},
+    {"request_id_empty",
+     {"submit", "-f", "job.yaml", "--request-id", "", "--controller", "127.0.0.1:1"},
+     2,
+     "--request-id"},
+    {"resume_without_a_manifest",
+     {"--resume", "initial"},
+     2,
+     "has no waferstream.json",
+     [](const fs::path& dir) { fs::remove(dir / "initial/waferstream.json"); }},
+    {"resume_with_an_empty_manifest",
+     {"--resume", "initial"},
+     2,
+     "initial/waferstream.json",
+     [](const fs::path& dir) { Truncate(dir / "initial/waferstream.json", 0); }},
+    {"start_from_a_lost_manifest",
+     {"--set", "checkpoint.from=initial"},
+     2,
+     "is damaged",
+     [](const fs::path& dir) {
+       fs::remove(dir / "initial/waferstream.json");
+       std::ofstream(dir / "initial/optimizer.safetensors") << "state";
+     }},
+    {"resume_from_damaged_ones",
+     {"--resume", "."},
+     2,
+     "step-000002 is damaged",
+     [](const fs::path& dir) {
+       fs::rename(dir / "initial", dir / "step-000002");
+       Truncate(dir / "step-000002/model.safetensors", 9);
+     }},
+    {"folder_of_an_unknown_job",
+     {"--set", "checkpoint.dir=."},
+     2,
+     "holds step-000002 of job",
+     [](const fs::path& dir) { fs::rename(dir / "initial", dir / "step-000002"); }},
+    {"folder_with_a_damaged_one",
+     {"--set", "checkpoint.dir=."},
+     2,
+     "step-000002 of an unknown job",
+     [](const fs::path& dir) {
+       fs::rename(dir / "initial", dir / "step-000002");
+       fs::remove(dir / "step-000002/waferstream.json");
+     }},
     {"checkpoint_of_another_model",
      {"--resume", "initial", "--set", "model.layers=3"},
      2,

@@ -11,9 +11,11 @@
 #include "absl/strings/str_format.h"
 #include "base/status.h"
 #include "base/worker_pool.h"
-#include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/initial_checkpoint.h"
+#include "checkpoint/inspect.h"
+#include "checkpoint/layout.h"
+#include "checkpoint/origin.h"
 #include "checkpoint/posix_disk.h"
 #include "client/command.h"
 #include "client/job_input.h"
@@ -61,65 +63,78 @@ uint64_t BytesOf(const Manifest& manifest) {
   return bytes;
 }
 
-// Sizes always; with `hashes` every byte.
-absl::Status CheckFiles(const CheckpointEntry& entry, bool hashes) {
-  for (const auto& [name, digest] : entry.manifest.files) {
-    const std::string path = absl::StrCat(entry.path, "/", name);
-    ASSIGN_OR_RETURN(const std::unique_ptr<File> file, PosixDisk().OpenForReading(path));
-    ASSIGN_OR_RETURN(const uint64_t bytes, file->Size());
-    if (bytes != digest.bytes) {
-      return absl::DataLossError(
-          absl::StrCat(path, ": has ", bytes, " bytes, the checkpoint says ", digest.bytes));
-    }
-  }
-  if (!hashes) return absl::OkStatus();
-  const ModelSpec& model = entry.manifest.job.model();
-  ASSIGN_OR_RETURN(const std::vector<Parameter> parameters, BuildParameters(model));
-  ASSIGN_OR_RETURN(const CheckpointReader reader,
-                   CheckpointReader::Open(PosixDisk(), entry.path, model, parameters, {}));
-  return reader.Verify();
-}
-
 // The folder itself, if it is a checkpoint, or those in it.
-absl::StatusOr<std::vector<CheckpointEntry>> Find(const std::string& dir) {
-  absl::StatusOr<Manifest> manifest = ReadManifest(PosixDisk(), dir);
-  if (manifest.ok()) return std::vector<CheckpointEntry>{{dir, *std::move(manifest)}};
+absl::StatusOr<std::vector<FoundCheckpoint>> Find(const std::string& dir, Depth depth) {
+  Disk& disk = PosixDisk();
   for (const std::string& folder : {dir, dir + "/checkpoints"}) {
-    ASSIGN_OR_RETURN(std::vector<CheckpointEntry> entries, ListCheckpoints(PosixDisk(), folder));
-    if (!entries.empty()) return entries;
+    ASSIGN_OR_RETURN(std::vector<FoundCheckpoint> found, FindCheckpoints(disk, folder, depth));
+    if (!found.empty()) return found;
+  }
+  for (const char* file : {kManifestFile, kModelFile, kOptimizerFile}) {
+    if (!disk.Exists(absl::StrCat(dir, "/", file))) continue;
+    const std::string name = std::filesystem::path(dir).filename().string();
+    return std::vector<FoundCheckpoint>{
+        {dir, StepsOfName(name).value_or(0), InspectCheckpoint(disk, dir, depth)}};
   }
   return absl::NotFoundError(absl::StrCat(dir, ": no checkpoint there"));
 }
 
+// A damaged one has a row with what is known of it.
+void AddRow(const FoundCheckpoint& found, bool verified, Table& table) {
+  if (!found.manifest.ok()) {
+    table.Add({found.path, absl::StrCat(found.steps), "-", "-", "-", "-", "damaged"});
+    return;
+  }
+  const Manifest& m = *found.manifest;
+  table.Add({found.path, absl::StrCat(m.steps_done), absl::StrFormat("%.4f", m.loss),
+             HumanBytes(BytesOf(m)), m.weights_hash, WriterOf(m),
+             verified ? "verified" : "complete"});
+}
+
+Json RowJson(const FoundCheckpoint& found) {
+  Json json = {{"path", found.path},
+               {"steps", found.steps},
+               {"loss", nullptr},
+               {"bytes", nullptr},
+               {"weights_hash", nullptr},
+               {"optimizer_hash", nullptr},
+               {"job", nullptr},
+               {"name", nullptr},
+               {"ancestors", Json::array()},
+               {"error", std::string(found.manifest.status().message())}};
+  if (!found.manifest.ok()) return json;
+  const Manifest& m = *found.manifest;
+  json["steps"] = m.steps_done;
+  json["loss"] = m.loss;
+  json["bytes"] = BytesOf(m);
+  json["weights_hash"] = m.weights_hash;
+  json["optimizer_hash"] = m.optimizer_hash;
+  if (!m.written_by.job_id.empty()) json["job"] = m.written_by.job_id;
+  json["name"] = m.job.name();
+  json["ancestors"] = m.ancestors;
+  return json;
+}
+
 Outcome List(const ListFlags& flags) {
-  ASSIGN_OR_RETURN(const std::vector<CheckpointEntry> entries, Find(Absolute(flags.dir)));
+  if (flags.dir.empty()) return absl::InvalidArgumentError("DIR: is empty");
+  ASSIGN_OR_RETURN(const std::vector<FoundCheckpoint> found,
+                   Find(Absolute(flags.dir), flags.verify ? Depth::kBytes : Depth::kSizes));
   Table table({{"CHECKPOINT"},
                {"STEPS", Align::kRight},
                {"LOSS", Align::kRight},
                {"SIZE", Align::kRight},
                {"WEIGHTS_HASH"},
+               {"JOB"},
                {"FILES"}});
   Json json = Json::array();
   absl::Status worst;
-  for (const CheckpointEntry& entry : entries) {
-    const absl::Status check = CheckFiles(entry, flags.verify);
-    const Manifest& m = entry.manifest;
-    table.Add({entry.path, absl::StrCat(m.steps_done), absl::StrFormat("%.4f", m.loss),
-               HumanBytes(BytesOf(m)), m.weights_hash,
-               !check.ok()    ? "damaged"
-               : flags.verify ? "verified"
-                              : "complete"});
-    json.push_back({{"path", entry.path},
-                    {"steps", m.steps_done},
-                    {"loss", m.loss},
-                    {"bytes", BytesOf(m)},
-                    {"weights_hash", m.weights_hash},
-                    {"optimizer_hash", m.optimizer_hash},
-                    {"error", std::string(check.message())}});
-    worst.Update(check);
+  for (const FoundCheckpoint& checkpoint : found) {
+    AddRow(checkpoint, flags.verify, table);
+    json.push_back(RowJson(checkpoint));
+    worst.Update(checkpoint.manifest.status());
   }
   RETURN_IF_ERROR(PrintResult(flags.format, table.Render(), json));
-  if (!worst.ok()) return worst;
+  if (!worst.ok()) return absl::DataLossError(worst.message());
   return ExitCode::kOk;
 }
 

@@ -36,6 +36,8 @@ absl::Status Explain(const grpc::Status& status, const std::string& address) {
       return absl::DeadlineExceededError(absl::StrCat(who, "does not answer"));
     case absl::StatusCode::kUnimplemented:
       return absl::UnavailableError(absl::StrCat(who, "something else listens there"));
+    case absl::StatusCode::kAlreadyExists:  // a request id that stands for something else
+      return absl::InvalidArgumentError(status.error_message());
     default:
       return absl::Status(code, status.error_message());
   }

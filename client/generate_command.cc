@@ -92,13 +92,15 @@ Json GenerationJson(const JobStatus& status) {
 }
 
 Outcome Generate(GenerateFlags flags) {
-  ASSIGN_OR_RETURN(flags.request.checkpoint,
+  ASSIGN_OR_RETURN(NamedCheckpoint from,
                    ResolveCheckpoint("--checkpoint", flags.request.checkpoint));
+  flags.request.checkpoint = std::move(from.path);
   const absl::StatusOr<JobSpec> job = GenerationJob(flags.request);
   if (!job.ok()) return absl::InvalidArgumentError(job.status().message());
-  RETURN_IF_ERROR(CheckJob(*job));
+  RETURN_IF_ERROR(CheckJob(*job).status());
   // Quiet: the text itself is the progress.
   Progress progress(stderr, Progress::Style::kQuiet);
+  for (const std::string& note : from.notes) progress.Note(note);
   TokenPrinter printer(job->model());
   OnStatus on_status = [](const JobStatus&) {};
   if (flags.format == Format::kTable) on_status = [&](const JobStatus& s) { printer.Print(s); };

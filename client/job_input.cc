@@ -3,13 +3,16 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "checkpoint/checkpoint_reader.h"
-#include "checkpoint/folder.h"
+#include "checkpoint/inspect.h"
 #include "checkpoint/layout.h"
+#include "checkpoint/origin.h"
+#include "checkpoint/ownership.h"
 #include "checkpoint/posix_disk.h"
 #include "data/token_file.h"
 #include "plan/job_yaml.h"
@@ -33,9 +36,10 @@ void AddCount(std::vector<std::string>& overrides, const char* key, std::optiona
   if (count) overrides.push_back(absl::StrCat("cluster.", key, "=", *count));
 }
 
+// One that is damaged is one, too.
 bool IsCheckpoint(const fs::path& dir) {
   std::error_code ignored;
-  return fs::exists(dir / kConfigFile, ignored);
+  return fs::exists(dir / kConfigFile, ignored) || fs::exists(dir / kManifestFile, ignored);
 }
 
 absl::Status CheckTokens(const char* field, const std::string& path, const ModelSpec& model) {
@@ -62,19 +66,50 @@ absl::Status CheckSteps(const JobSpec& job, const Manifest& manifest) {
                    " steps, and training.steps is ", job.training().steps()));
 }
 
-absl::Status CheckCheckpoint(const JobSpec& job, const Plan& plan) {
+// What the job starts from, if it is a checkpoint of this system.
+absl::StatusOr<std::optional<Manifest>> CheckCheckpoint(const JobSpec& job, const Plan& plan) {
   const std::string& from = job.checkpoint().from();
   ASSIGN_OR_RETURN(const CheckpointReader weights,
                    CheckpointReader::Open(PosixDisk(), from, job.model(), plan.parameters, {}));
   // A checkpoint without a manifest is somebody else's: it has no hashes and no steps.
-  if (!weights.manifest()) return absl::OkStatus();
+  if (!weights.manifest()) return ReadOrigin(PosixDisk(), from);
   RETURN_IF_ERROR(CheckSteps(job, *weights.manifest()));
   if (!job.has_generate() && weights.manifest()->steps_done > 0) {
     RETURN_IF_ERROR(CheckpointReader::Open(PosixDisk(), from, job.model(), plan.parameters,
                                            OptimizerStates(job.training().optimizer()))
                         .status());
   }
-  return weights.Verify();
+  RETURN_IF_ERROR(weights.Verify());
+  return weights.manifest();
+}
+
+// Whoever finds out later, when a cluster has been started, finds it out again.
+absl::Status CheckOutput(const JobSpec& job, const std::optional<Manifest>& origin) {
+  if (job.has_generate() || job.checkpoint().dir().empty()) return absl::OkStatus();
+  const absl::Status status =
+      CheckFolder(PosixDisk(), job.checkpoint().dir(),
+                  {.job_id = "",
+                   .name = job.name(),
+                   .ancestors = AncestorsBy(origin),
+                   .from = job.checkpoint().from(),
+                   .start_step = origin.has_value() ? origin->steps_done : 0});
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(absl::StrCat("checkpoint.dir: ", status.message()));
+}
+
+// The newest whole one in the folder; nullopt: there is none. `notes`: why not a newer one.
+absl::StatusOr<std::optional<std::string>> NewestWhole(const std::string& flag,
+                                                       const std::string& folder,
+                                                       std::vector<std::string>& notes) {
+  ASSIGN_OR_RETURN(const auto found, FindCheckpoints(PosixDisk(), folder, Depth::kSizes));
+  for (auto checkpoint = found.rbegin(); checkpoint != found.rend(); ++checkpoint) {
+    absl::Status status = checkpoint->manifest.status();
+    if (status.ok()) status = VerifyFiles(PosixDisk(), checkpoint->path, *checkpoint->manifest);
+    if (status.ok()) return checkpoint->path;
+    notes.push_back(absl::StrCat(flag, ": ", checkpoint->name(),
+                                 " is damaged and passed over: ", status.message()));
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -101,22 +136,53 @@ absl::StatusOr<JobSpec> LoadJob(const JobFlags& flags) {
   return job;
 }
 
-absl::StatusOr<std::string> ResolveCheckpoint(const std::string& flag, const std::string& dir) {
+absl::StatusOr<NamedCheckpoint> ResolveCheckpoint(const std::string& flag, const std::string& dir) {
+  if (dir.empty()) return absl::InvalidArgumentError(absl::StrCat(flag, ": is empty"));
   const fs::path path = fs::absolute(dir).lexically_normal();
-  if (IsCheckpoint(path)) return path.string();
-  for (const fs::path& folder : {path, path / "checkpoints"}) {
-    ASSIGN_OR_RETURN(const std::vector<CheckpointEntry> entries,
-                     ListCheckpoints(PosixDisk(), folder.string()));
-    if (!entries.empty()) return entries.back().path;
+  NamedCheckpoint named;
+  if (IsCheckpoint(path)) {
+    named.path = path.string();
+    return named;
   }
-  return absl::InvalidArgumentError(absl::StrCat(flag, ": no checkpoint in ", path.string()));
+  for (const fs::path& folder : {path, path / "checkpoints"}) {
+    ASSIGN_OR_RETURN(const std::optional<std::string> newest,
+                     NewestWhole(flag, folder.string(), named.notes));
+    if (!newest.has_value()) continue;
+    named.path = *newest;
+    return named;
+  }
+  if (named.notes.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(flag, ": no checkpoint in ", path.string()));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, ": no checkpoint in ", path.string(), " is whole; ", named.notes.front()));
 }
 
-absl::Status CheckJob(const JobSpec& job) {
+absl::StatusOr<NamedCheckpoint> ResolveContinuation(const std::string& flag,
+                                                    const std::string& dir) {
+  ASSIGN_OR_RETURN(NamedCheckpoint named, ResolveCheckpoint(flag, dir));
+  const auto origin = ReadOrigin(PosixDisk(), named.path);
+  if (!origin.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(flag, ": ", origin.status().message()));
+  }
+  if (origin->has_value()) return named;
+  return absl::InvalidArgumentError(absl::StrCat(
+      flag, ": ", named.path, " has no ", kManifestFile, " that says where to go on (another ",
+      "system's, or an export); `--set checkpoint.from=", named.path,
+      "` starts at step 0 from its weights"));
+}
+
+absl::StatusOr<std::string> CheckJob(const JobSpec& job) {
   ASSIGN_OR_RETURN(const Plan plan, Compile(job, RequestedShape(job)));
   if (!job.has_generate()) RETURN_IF_ERROR(CheckData(job));
-  if (job.checkpoint().from().empty()) return absl::OkStatus();
-  return AsUsersMistake(CheckCheckpoint(job, plan));
+  std::optional<Manifest> origin;
+  if (!job.checkpoint().from().empty()) {
+    auto checked = CheckCheckpoint(job, plan);
+    if (!checked.ok()) return AsUsersMistake(checked.status());
+    origin = *std::move(checked);
+  }
+  RETURN_IF_ERROR(CheckOutput(job, origin));
+  return job.checkpoint().from().empty() ? "" : DescribeOrigin(job, origin);
 }
 
 }  // namespace waferstream

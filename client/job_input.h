@@ -29,14 +29,26 @@ void AddJobFlags(CLI::App& command, JobFlags& flags);
 // relative to the current folder. INVALID_ARGUMENT: one line that names file, line and key.
 absl::StatusOr<JobSpec> LoadJob(const JobFlags& flags);
 
-// A checkpoint by any of its names: itself, a folder of checkpoints or a run folder (then the
-// newest one in it). Absolute. INVALID_ARGUMENT, naming `flag`: there is none.
-absl::StatusOr<std::string> ResolveCheckpoint(const std::string& flag, const std::string& dir);
+// A checkpoint that somebody named.
+struct NamedCheckpoint {
+  std::string path;  // absolute
+  std::vector<std::string>
+      notes;  // which newer ones are damaged and were passed over; one line each
+};
+
+// A checkpoint by any of its names: itself, or a folder of checkpoints or a run folder: then the
+// newest one in it that is whole, by every byte. INVALID_ARGUMENT, naming `flag`: there is none.
+absl::StatusOr<NamedCheckpoint> ResolveCheckpoint(const std::string& flag, const std::string& dir);
+
+// The same for one that is to be gone on from: without a manifest nobody knows from which step.
+absl::StatusOr<NamedCheckpoint> ResolveContinuation(const std::string& flag,
+                                                    const std::string& dir);
 
 // Everything that can be known to be wrong with a job from here: that it compiles, that its data
-// has enough tokens within the vocabulary, that its checkpoint is whole and fits. Reads all of the
-// data and the checkpoint once. INVALID_ARGUMENT, or RESOURCE_EXHAUSTED when the job does not fit
-// its wafers; one line, naming field or file.
-absl::Status CheckJob(const JobSpec& job);
+// has enough tokens within the vocabulary, that its checkpoint is whole and fits, that the folder
+// for its checkpoints is no other job's. Reads all of the data and the checkpoint once. Returns
+// what it starts from, one line (checkpoint/origin.h); empty: from nothing. INVALID_ARGUMENT, or
+// RESOURCE_EXHAUSTED when the job does not fit its wafers; one line, naming field or file.
+absl::StatusOr<std::string> CheckJob(const JobSpec& job);
 
 }  // namespace waferstream

@@ -80,6 +80,10 @@ Json JobJson(const JobStatus& job) {
        {"precision", absl::AsciiStrToLower(Precision_Name(job.job().training().precision()))},
        {"losses", job.losses()}});
   if (!job.generated().empty()) out["generated"] = job.generated();
+  out["ancestors"] = Json::array();
+  for (const std::string& id : job.ancestors()) {
+    if (!id.empty()) out["ancestors"].push_back(id);
+  }
   out["traffic"] = Json::array();
   for (const NodeTraffic& node : job.traffic()) out["traffic"].push_back(TrafficJson(node));
   return out;

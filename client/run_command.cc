@@ -4,8 +4,10 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -23,52 +25,66 @@ namespace {
 
 struct RunFlags {
   JobFlags job;
-  std::string run_dir;
-  std::string resume;
+  std::optional<std::string> run_dir;
+  std::optional<std::string> resume;
   Format format = Format::kTable;
   bool quiet = false;
 };
 
-// The job as it will be submitted. Nothing exists on the disk yet.
-absl::StatusOr<JobSpec> PrepareJob(const RunFlags& flags) {
+// The job as it will be submitted. Nothing exists on the disk yet. `notes`: what is to be said of
+// what it starts from, quiet or not.
+absl::StatusOr<JobSpec> PrepareJob(const RunFlags& flags, std::vector<std::string>& notes) {
   ASSIGN_OR_RETURN(JobSpec job, LoadJob(flags.job));
-  if (!flags.resume.empty()) {
-    ASSIGN_OR_RETURN(std::string from, ResolveCheckpoint("--resume", flags.resume));
-    job.mutable_checkpoint()->set_from(std::move(from));
+  if (flags.resume.has_value()) {
+    ASSIGN_OR_RETURN(NamedCheckpoint from, ResolveContinuation("--resume", *flags.resume));
+    job.mutable_checkpoint()->set_from(std::move(from.path));
+    notes = std::move(from.notes);
   }
-  RETURN_IF_ERROR(CheckJob(job));
+  ASSIGN_OR_RETURN(std::string origin, CheckJob(job));
+  if (!origin.empty()) notes.push_back(std::move(origin));
   return job;
+}
+
+// The folder for a run that names none is nobody else's, whoever starts one in the same second.
+absl::StatusOr<std::string> MakeRunFolder(const RunFlags& flags, const JobSpec& job) {
+  if (flags.run_dir.has_value()) return CreateRunFolder("--run-dir", *flags.run_dir);
+  return CreateNewRunFolder(DefaultRunFolder(job.name(), absl::Now(), getpid()));
 }
 
 // With a paused job. Its cluster, and the weights there, are gone: it takes its last checkpoint and
 // a new run.
-std::string HowToGoOn(const JobStatus& status, const RunFlags& flags, const std::string& run_dir) {
+std::string HowToGoOn(const JobStatus& status, const RunFlags& flags) {
   const bool sgd = status.job().training().optimizer().has_sgd();
+  const std::string& checkpoint = status.checkpoint();
   return absl::StrCat("`waferctl run -f ", flags.job.file,
-                      status.checkpoint().empty() ? "" : absl::StrCat(" --resume ", run_dir),
+                      checkpoint.empty() ? "" : absl::StrCat(" --resume ", checkpoint),
                       " --set training.optimizer.", sgd ? "sgd" : "adamw",
                       ".lr=X` goes on with another learning rate");
 }
 
 Outcome Run(const RunFlags& flags) {
-  ASSIGN_OR_RETURN(JobSpec job, PrepareJob(flags));
-  const std::string dir =
-      flags.run_dir.empty() ? DefaultRunFolder(job.name(), absl::Now(), getpid()) : flags.run_dir;
-  ASSIGN_OR_RETURN(const std::string run_dir, CreateRunFolder("--run-dir", dir));
+  std::vector<std::string> notes;
+  ASSIGN_OR_RETURN(JobSpec job, PrepareJob(flags, notes));
+  ASSIGN_OR_RETURN(const std::string run_dir, MakeRunFolder(flags, job));
   if (job.checkpoint().dir().empty()) {
     job.mutable_checkpoint()->set_dir(run_dir + "/checkpoints");
   }
   Progress progress(stderr, Progress::StyleOfStderr(flags.quiet));
+  for (const std::string& note : notes) progress.Note(note);
   if (!flags.quiet) {
     progress.Note(absl::StrCat("run folder: ", run_dir,
                                " (logs/, state/); checkpoints: ", job.checkpoint().dir()));
   }
   LocalJobOptions options;
   options.dir = run_dir;
-  ASSIGN_OR_RETURN(const JobStatus status, RunLocalJob(job, options, progress));
+  const absl::StatusOr<JobStatus> ended = RunLocalJob(job, options, progress);
+  // A job that was not taken (another took its folder meanwhile) leaves nothing behind.
+  if (absl::IsInvalidArgument(ended.status())) RemoveRunFolder(run_dir);
+  RETURN_IF_ERROR(ended.status());
+  const JobStatus& status = *ended;
   Json json = JobJson(status);
   json["run_dir"] = run_dir;
-  return PrintJobResult(status, flags.format, json, HowToGoOn(status, flags, run_dir));
+  return PrintJobResult(status, flags.format, json, HowToGoOn(status, flags));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "absl/strings/match.h"
 #include "client/ctl_harness.h"
@@ -83,6 +84,80 @@ TEST(RunE2eTest, ResumingIsEqualToNotHavingStopped) {
   EXPECT_EQ(rest["losses"][1], whole["losses"][3]);
 }
 
+// A run's own line may go on in its folder; what is damaged is passed over, and said; nobody else's
+// run gets in, and what is there stays.
+TEST(RunE2eTest, AFolderOfCheckpointsBelongsToOneLineOfJobs) {
+  CtlHarness harness("line");
+  harness.WriteJob(8);
+  const std::vector<std::string> nest = {"--set", "checkpoint.dir=nest", "--set",
+                                         "checkpoint.keep=9"};
+  const json whole = RunToJson(harness, nest);
+  const auto list = [&](int exit_code) {
+    return harness.Run({"checkpoint", "list", "nest", "--verify", "-o", "json"}, exit_code)->json();
+  };
+  const json before = list(0);
+  ASSERT_EQ(before.size(), 4u);
+  for (const json& checkpoint : before) EXPECT_EQ(checkpoint["job"], whole["job"]);
+
+  const std::vector<std::string> other = {
+      "run", "-f", "job.yaml", "--set", "training.seed=9", "--set", "checkpoint.dir=nest"};
+  const auto refused = harness.Run(other, 2);
+  EXPECT_TRUE(absl::StrContains(refused->err(), "of job " + whole["name"].get<std::string>() +
+                                                    " (" + whole["job"].get<std::string>() + ")"))
+      << refused->err();
+  const std::vector<std::string> earlier = {
+      "run", "-f", "job.yaml", "--set", "checkpoint.dir=nest", "--resume", "nest/step-000004"};
+  EXPECT_TRUE(absl::StrContains(harness.Run(earlier, 2)->err(), "later than step 4"));
+  EXPECT_EQ(list(0), before);
+
+  std::ofstream(harness.dir() / "nest/step-000008/waferstream.json") << "";
+  const json damaged = list(1);
+  ASSERT_EQ(damaged.size(), 4u);
+  EXPECT_EQ(damaged[3]["steps"], 8);
+  EXPECT_NE(damaged[3]["error"], "");
+  EXPECT_EQ(damaged[2]["error"], "");
+  std::vector<std::string> again = {"run",  "-f", "job.yaml", "-o",
+                                    "json", "-q", "--resume", "nest"};
+  again.insert(again.end(), nest.begin(), nest.end());
+  const auto call = harness.Run(again);
+  EXPECT_TRUE(absl::StrContains(call->err(), "step-000008 is damaged and passed over"))
+      << call->err();
+  EXPECT_TRUE(absl::StrContains(call->err(), "goes on from ")) << call->err();
+  EXPECT_TRUE(absl::StrContains(call->err(), "step 6 of job ")) << call->err();
+  EXPECT_EQ(call->json()["weights_hash"], whole["weights_hash"]);
+  EXPECT_EQ(call->json()["ancestors"], json({whole["job"]}));
+  const json after = list(0);
+  ASSERT_EQ(after.size(), 4u);
+  EXPECT_EQ(after[3]["job"], call->json()["job"]);
+  EXPECT_EQ(after[3]["weights_hash"], whole["weights_hash"]);
+  EXPECT_TRUE(fs::exists(harness.dir() / "nest/damaged-step-000008"));
+}
+
+// Whoever comes second is told so, whenever it is; the first one's result is its own.
+TEST(RunE2eTest, TwoRunsAtOnceDoNotShareAFolder) {
+  CtlHarness harness("shared");
+  harness.WriteJob(60);
+  const std::vector<std::string> flags = {"run", "-f", "job.yaml", "-q", "-o", "json", "--set"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), flags.begin(), flags.end());
+    return more;
+  };
+  const std::vector<std::string> seeds = {"training.seed=1", "training.seed=2"};
+  std::vector<std::unique_ptr<CtlCall>> calls;
+  for (const std::string& seed : seeds) {
+    calls.push_back(harness.Start(with({seed, "--set", "checkpoint.dir=nest"})));
+  }
+  std::vector<int> codes;
+  for (const auto& call : calls) codes.push_back(call->Wait());
+  ASSERT_EQ(codes[0] + codes[1], 2) << calls[0]->err() << calls[1]->err();
+  const int loser = codes[0] == 2 ? 0 : 1;
+  EXPECT_TRUE(absl::StrContains(calls[loser]->err(), "checkpoint.dir: ")) << calls[loser]->err();
+  EXPECT_EQ(calls[loser]->out(), "");
+  const json alone = harness.Run(with({seeds[1 - loser], "--set", "checkpoint.dir=alone"}))->json();
+  EXPECT_EQ(calls[1 - loser]->json()["weights_hash"], alone["weights_hash"]);
+  harness.Run({"checkpoint", "list", "nest", "--verify"});
+}
+
 TEST(RunE2eTest, CheckpointInitWritesTheWeightsThatRunStartsFrom) {
   CtlHarness harness("init");
   harness.WriteJob(2);
@@ -94,10 +169,14 @@ TEST(RunE2eTest, CheckpointInitWritesTheWeightsThatRunStartsFrom) {
 
   // Exported it has no manifest, as one of Hugging Face's.
   harness.Run({"checkpoint", "export", "initial", "--out", "exported"});
-  const json exported = RunToJson(harness, {"--resume", "exported"});
-  EXPECT_EQ(exported["weights_hash"], fresh["weights_hash"]);
+  harness.Run({"run", "-f", "job.yaml", "--resume", "exported"}, 2);
+  const auto call = harness.Run(
+      {"run", "-f", "job.yaml", "-q", "-o", "json", "--set", "checkpoint.from=exported"});
+  EXPECT_EQ(call->json()["weights_hash"], fresh["weights_hash"]);
+  EXPECT_TRUE(absl::StrContains(call->err(), "starts at step 0 from the weights in "))
+      << call->err();
   harness.Run({"checkpoint", "export", "initial", "--out", "rounded", "--dtype", "bf16"});
-  const json rounded = RunToJson(harness, {"--resume", "rounded"});
+  const json rounded = RunToJson(harness, {"--set", "checkpoint.from=rounded"});
   EXPECT_NE(rounded["weights_hash"], fresh["weights_hash"]);
   EXPECT_NEAR(rounded["loss"], fresh["loss"], 0.01);
 }

@@ -1,7 +1,10 @@
 #include "client/run_folder.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <thread>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -27,7 +30,30 @@ TEST_F(RunFolderTest, CreatesAndAcceptsAnEmptyOne) {
   const std::string dir = (root_ / "a/b").string();
   EXPECT_EQ(*CreateRunFolder("--run-dir", dir), dir);
   EXPECT_TRUE(fs::is_directory(dir));
-  EXPECT_TRUE(CreateRunFolder("--run-dir", dir).ok());
+  fs::create_directories(root_ / "empty");
+  EXPECT_TRUE(CreateRunFolder("--run-dir", (root_ / "empty").string()).ok());
+  EXPECT_FALSE(CreateRunFolder("--run-dir", dir).ok());  // somebody has it
+  EXPECT_EQ(CreateRunFolder("--run-dir", "").status().message(), "--run-dir: is empty");
+}
+
+TEST_F(RunFolderTest, OfManyAtOnceOneGetsIt) {
+  const std::string dir = (root_ / "deep/a").string();
+  std::vector<std::thread> threads;
+  std::vector<absl::StatusOr<std::string>> made(16);
+  for (auto& one : made) threads.emplace_back([&] { one = CreateRunFolder("--run-dir", dir); });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(std::count_if(made.begin(), made.end(), [](const auto& one) { return one.ok(); }), 1);
+}
+
+// Two containers that share a folder may have one second and one process number.
+TEST_F(RunFolderTest, ADefaultNameThatIsTakenIsNotTheEnd) {
+  const std::string dir = (root_ / "runs/moss-1").string();
+  EXPECT_EQ(*CreateNewRunFolder(dir), dir);
+  EXPECT_EQ(*CreateNewRunFolder(dir), dir + "-2");
+  EXPECT_EQ(*CreateNewRunFolder(dir), dir + "-3");
+  RemoveRunFolder(dir + "-2");
+  EXPECT_EQ(*CreateNewRunFolder(dir), dir + "-2");
+  EXPECT_FALSE(CreateNewRunFolder("/proc/waferstream/run").ok());
 }
 
 TEST_F(RunFolderTest, RefusesWhatIsInUse) {

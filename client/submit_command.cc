@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -21,7 +22,7 @@ namespace {
 struct SubmitFlags {
   JobFlags job;
   std::string controller;
-  std::string request_id;
+  std::optional<std::string> request_id;
   bool wait = false;
   int patience_seconds = kPatience / absl::Seconds(1);
   Format format = Format::kTable;
@@ -31,8 +32,10 @@ Outcome Submit(const SubmitFlags& flags) {
   ASSIGN_OR_RETURN(const std::string address, ResolveController(flags.controller));
   SubmitRequest request;
   ASSIGN_OR_RETURN(*request.mutable_job(), LoadJob(flags.job));
-  RETURN_IF_ERROR(CheckJob(request.job()));
-  request.set_request_id(flags.request_id.empty() ? NewRequestId() : flags.request_id);
+  ASSIGN_OR_RETURN(const std::string origin, CheckJob(request.job()));
+  if (!origin.empty()) std::fprintf(stderr, "%s\n", origin.c_str());
+  if (flags.request_id == "") return absl::InvalidArgumentError("--request-id: is empty");
+  request.set_request_id(flags.request_id.value_or(NewRequestId()));
   ControllerClient client(address);
   if (flags.wait) {
     return SubmitAndWatch(client, request,

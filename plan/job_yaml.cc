@@ -24,6 +24,15 @@ absl::Status CheckOneOptimizer(const JobEntries& entries, const std::string& nam
       absl::StrCat(name, ": training.optimizer: give one of adamw, sgd"));
 }
 
+// A checkpoint folder that is named, but by nothing: a variable that is not set. Without the folder
+// the job would start over, or write elsewhere, in silence.
+absl::Status CheckGiven(const JobKey& key, const JobSpec& job) {
+  const bool names_a_folder = key.path == "checkpoint.from" || key.path == "checkpoint.dir";
+  if (!names_a_folder || !TextIn(job, key.Field()).empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(key.path, ": is empty; leave it out, or give it a value"));
+}
+
 absl::Status Read(const JobKey& key, const JobEntries& entries, const std::string& name,
                   JobSpec& job) {
   const absl::string_view section = OptionalSectionOf(key.path);
@@ -32,7 +41,8 @@ absl::Status Read(const JobKey& key, const JobEntries& entries, const std::strin
     AddSection(job, section);
   }
   if (const JobEntry* entry = entries.Find(key.path)) {
-    const absl::Status status = SetFromYaml(key, entry->value, job);
+    absl::Status status = SetFromYaml(key, entry->value, job);
+    if (status.ok()) status = CheckGiven(key, job);
     if (status.ok()) return status;
     return absl::Status(status.code(), absl::StrCat(entry->where, ": ", status.message()));
   }
