@@ -56,8 +56,10 @@ std::optional<FaultSpec> FaultSpecFromEnvironment() {
   const char* const text = std::getenv(kVariable);
   if (text == nullptr) return std::nullopt;
   const absl::StatusOr<FaultSpec> spec = ParseFaultSpec(text);
-  if (!spec.ok()) std::fprintf(stderr, "%s\n", spec.status().ToString().c_str());
-  WS_CHECK(spec.ok());
+  if (!spec.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(spec.status().message()).c_str());
+    std::exit(2);
+  }
   return *spec;
 }
 

@@ -70,4 +70,14 @@ absl::StatusOr<std::string> ReadRegularFile(const std::string& path, size_t byte
   }
 }
 
+absl::Status CheckAppendable(const std::string& path) {
+  const int flags = O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  const Fd file(open(path.c_str(), flags));
+  if (file.valid() || errno == ENOENT) return absl::OkStatus();  // or it will be made
+  if (errno == ENXIO) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is a FIFO or socket without a reader"));
+  }
+  return SystemError(path, errno);
+}
+
 }  // namespace waferstream

@@ -19,4 +19,8 @@ absl::StatusOr<Fd> OpenRegularFile(const std::string& path);
 // more than `bytes_max`; else as OpenRegularFile.
 absl::StatusOr<std::string> ReadRegularFile(const std::string& path, size_t bytes_max);
 
+// Whether a library may open the file to append to it, which it does without regard to what is
+// there: a FIFO that nobody reads would stop it for good. One line, "<path>: <why>".
+absl::Status CheckAppendable(const std::string& path);
+
 }  // namespace waferstream

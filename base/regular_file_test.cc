@@ -1,5 +1,6 @@
 #include "base/regular_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -90,6 +91,20 @@ TEST_F(RegularFileTest, RefusesWhatIsNotThere) {
   ExpectRefused(At("file/below"), StatusCode::kNotFound, "Not a directory");
   EXPECT_FALSE(OpenRegularFile(At("loop")).ok());
   EXPECT_FALSE(OpenRegularFile(std::string(5000, 'x')).ok());
+}
+
+TEST_F(RegularFileTest, NobodyWaitsForTheReaderOfALog) {
+  Write("log", "x");
+  for (const std::string& good :
+       {At("log"), At("new"), At("new/folder/log"), std::string("/dev/null")}) {
+    EXPECT_TRUE(CheckAppendable(good).ok()) << good;
+  }
+  EXPECT_FALSE(fs::exists(At("new")));
+  ASSERT_EQ(mkfifo(At("fifo").c_str(), 0600), 0);
+  EXPECT_FALSE(CheckAppendable(At("fifo")).ok());
+  const Fd reader(open(At("fifo").c_str(), O_RDONLY | O_NONBLOCK));
+  EXPECT_TRUE(CheckAppendable(At("fifo")).ok());
+  EXPECT_FALSE(CheckAppendable(dir_).ok());
 }
 
 TEST_F(RegularFileTest, RefusesWhatIsNoPath) {

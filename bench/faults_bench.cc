@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "base/user_input.h"
 #include "client/status_stream.h"
 #include "tests/chaos/chaos_cluster.h"
 #include "tests/chaos/chaos_job.h"
@@ -125,9 +126,16 @@ double Percentile(std::vector<double> sorted, double p) {
   return sorted[std::min(sorted.size() - 1, static_cast<size_t>(p * sorted.size()))];
 }
 
+int Count(const char* what, const char* text) {
+  const absl::StatusOr<uint64_t> count = ParseWhole(what, text, {.low = 1, .high = 1 << 20});
+  if (count.ok()) return static_cast<int>(*count);
+  std::fprintf(stderr, "faults: %s\n", std::string(count.status().message()).c_str());
+  std::exit(2);
+}
+
 int Main(int argc, char** argv) {
-  const int faults = argc > 1 ? std::atoi(argv[1]) : 30;
-  const int rounds = argc > 2 ? std::atoi(argv[2]) : 6;
+  const int faults = argc > 1 ? Count("FAULTS_A_ROLE", argv[1]) : 30;
+  const int rounds = argc > 2 ? Count("ROUNDS_OF_GOODPUT", argv[2]) : 6;
   std::vector<std::string> rows;
   for (const std::string role : {"wafer", "swarmx", "memoryx", "controller"}) {
     Bench bench(absl::StrCat("recover_", role));

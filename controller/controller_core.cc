@@ -198,6 +198,9 @@ void ControllerCore::LoseNode(const std::string& node_id, const std::string& how
 absl::StatusOr<NodeStatus> ControllerCore::OnCordon(const CordonRequest& request,
                                                     ControllerTurn& turn) {
   Advance(turn);
+  if (!CordonRequest::Action_IsValid(request.action())) {
+    return absl::InvalidArgumentError(absl::StrCat("action: ", request.action(), " is unknown"));
+  }
   CordonRecord record;
   record.node_id = request.node_id();
   record.cordoned = request.action() != CordonRequest::UNCORDON;

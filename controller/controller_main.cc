@@ -11,8 +11,11 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "base/flags.h"
 #include "base/host_port.h"
+#include "base/regular_file.h"
 #include "base/status.h"
+#include "base/user_input.h"
 #include "base/version.h"
 #include "controller/controller_host.h"
 #include "controller/controller_service.h"
@@ -34,16 +37,13 @@ struct Flags {
 void Declare(CLI::App& app, Flags& flags) {
   app.set_version_flag("--version", kVersion);
   AddListenFlags(app, flags.listen);
-  app.add_option("--port", flags.port, "Port to listen on; 0: any free one")
-      ->check(CLI::Range(0, 65535))
-      ->capture_default_str();
-  app.add_option("--state", flags.state_dir, "Directory for jobs, losses and checkpoints")
+  AddWhole(app, "--port", flags.port, "Port to listen on; 0: any free one [0]", {.high = 65535});
+  AddPath(app, "--state", flags.state_dir, "Directory for jobs, losses and checkpoints")
       ->required();
-  app.add_option("--port-file", flags.port_file, "Gets host:port once the controller is ready");
-  app.add_option("--lease-ms", flags.lease_ms, "A node silent for so long is lost")
-      ->check(CLI::Range(100, 3600000))
-      ->capture_default_str();
-  app.add_option("--log", flags.log_file, "Log file; without it, standard error");
+  AddPath(app, "--port-file", flags.port_file, "Gets host:port once the controller is ready");
+  AddWhole(app, "--lease-ms", flags.lease_ms, "A node silent for so long is lost [1000]",
+           {.low = 100, .high = 3600000});
+  AddPath(app, "--log", flags.log_file, "Log file; without it, standard error");
 }
 
 // Whoever waits for the file never sees half of it.
@@ -57,6 +57,7 @@ absl::Status WritePortFile(const std::string& path, const std::string& address) 
 }
 
 absl::StatusOr<std::shared_ptr<spdlog::logger>> OpenLog(const std::string& path) {
+  if (!path.empty()) RETURN_IF_ERROR(CheckAppendable(path));
   try {
     auto log = path.empty() ? spdlog::stderr_logger_mt("controller")
                             : spdlog::basic_logger_mt("controller", path);
@@ -84,7 +85,8 @@ absl::Status Run(const Flags& flags, const std::string& listen) {
   ASSIGN_OR_RETURN(const std::shared_ptr<spdlog::logger> log, OpenLog(flags.log_file));
   // Nodes and checkpoints may be elsewhere in the file system's eyes: give them absolute paths.
   ControllerHost::Options options;
-  options.state_dir = std::filesystem::absolute(flags.state_dir).lexically_normal().string();
+  ASSIGN_OR_RETURN(options.state_dir, AbsolutePath("--state", flags.state_dir));
+  RETURN_IF_ERROR(CheckText("--state", options.state_dir));
   options.lease_ms = flags.lease_ms;
   options.log = [log](const std::string& line) { log->info(line); };
   ASSIGN_OR_RETURN(const std::unique_ptr<ControllerHost> host,
@@ -122,7 +124,7 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kStopped : kUsage;
+    return ReportParseError("controller", app, error);
   }
   const absl::StatusOr<std::string> listen = ListenAddress(flags.listen);
   if (!listen.ok()) return Fail(listen.status(), kUsage);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "base/mark.h"
 #include "base/status.h"
+#include "base/user_input.h"
 #include "controller/job_state.h"
 
 namespace waferstream {
@@ -447,9 +448,7 @@ absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
     return absl::FailedPreconditionError(absl::StrCat(
         "job ", status().job_id(), " is ", JobState_Name(status().state()), ", not PAUSED"));
   }
-  if (!(request.lr() >= 0)) {
-    return absl::InvalidArgumentError(absl::StrCat("lr: ", request.lr(), " is not positive"));
-  }
+  RETURN_IF_ERROR(CheckBounds("lr", request.lr(), {}));
   record_.memory.set_resume_request_id(request.request_id());
   std::string how = "resumed";
   if (request.lr() > 0 || request.skip_batch()) {

@@ -4,6 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/host_port.h"
+#include "base/status.h"
+#include "base/user_input.h"
 
 namespace waferstream {
 namespace {
@@ -12,7 +14,7 @@ namespace {
 constexpr double kForgetLostAfter_s = 3600;
 
 absl::Status CheckRegistration(const RegisterRequest& request) {
-  if (request.node_id().empty()) return absl::InvalidArgumentError("node_id is empty");
+  RETURN_IF_ERROR(CheckName("node_id", request.node_id()));
   if (!Role_IsValid(request.role())) {
     return absl::InvalidArgumentError(
         absl::StrCat("node ", request.node_id(), ": role ", request.role(), " is unknown"));
@@ -21,7 +23,10 @@ absl::Status CheckRegistration(const RegisterRequest& request) {
     return absl::InvalidArgumentError(
         absl::StrCat("node ", request.node_id(), ": host, control_port or fabric_port is missing"));
   }
-  return absl::OkStatus();
+  const std::string node = absl::StrCat("node ", request.node_id(), ": ");
+  RETURN_IF_ERROR(CheckHost(node + "host", request.host()));
+  RETURN_IF_ERROR(CheckBounds(node + "control_port", request.control_port(), {.high = 65535}));
+  return CheckBounds(node + "fabric_port", request.fabric_port(), {.high = 65535});
 }
 
 absl::Status RegisterAgain(const std::string& node_id) {

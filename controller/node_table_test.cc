@@ -69,6 +69,16 @@ TEST(NodeTable, RefusesRegistrationsThatCannotBeUsed) {
   RegisterRequest no_port = Request("a", WAFER);
   no_port.set_fabric_port(0);
   EXPECT_THAT(table.Register(no_port, 0).status().message(), HasSubstr("fabric_port"));
+  // Names become parts of paths and lines, ports are 16 bits (base/user_input has the kinds).
+  for (const char* id : {"a/b", "..", "a\nb", "\x1b[2J"}) {
+    EXPECT_THAT(table.Register(Request(id, WAFER), 0).status().message(), HasSubstr("node_id: "));
+  }
+  RegisterRequest large_port = Request("a", WAFER);
+  large_port.set_control_port(65536);
+  EXPECT_THAT(table.Register(large_port, 0).status().message(), HasSubstr("control_port: 65536"));
+  RegisterRequest bad_host = Request("a", WAFER);
+  bad_host.set_host("h/x");
+  EXPECT_THAT(table.Register(bad_host, 0).status().message(), HasSubstr("host: \"h/x\""));
   EXPECT_EQ(table.List(0).nodes_size(), 0);
 }
 

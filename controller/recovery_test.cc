@@ -196,6 +196,7 @@ TEST(Recovery, WafersComeAndGoAtTheNextStep) {
   EXPECT_EQ(cluster.Job().wafers(), 3u);
   EXPECT_EQ(cluster.losses[kJob].size(), 6u);
   EXPECT_TRUE(absl::IsNotFound(cluster.Cordon("w9", CordonRequest::CORDON)));
+  EXPECT_TRUE(absl::IsInvalidArgument(cluster.Cordon("w0", static_cast<CordonRequest::Action>(7))));
 }
 
 // -- bad numbers ---------------------------------------------------------------------------------
@@ -232,6 +233,12 @@ TEST(Recovery, NumbersThatAreNotFiniteAreLookedForAndPauseTheJob) {
     EXPECT_THAT(cluster.history, Not(Contains("commit 0")));
 
     ResumeRequest resume = ResumeOf("r1");
+    const double infinity = std::numeric_limits<double>::infinity();
+    for (const double bad : {-1.0, infinity, infinity - infinity}) {
+      resume.set_lr(bad);
+      EXPECT_TRUE(absl::IsInvalidArgument(cluster.Resume(resume))) << bad;
+    }
+    resume.clear_lr();
     resume.set_lr(1e-4);
     resume.set_skip_batch(true);
     ASSERT_TRUE(cluster.Resume(resume).ok());

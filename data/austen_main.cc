@@ -11,13 +11,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <string>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/regular_file.h"
 #include "base/status.h"
 #include "data/r_archive.h"
 
@@ -27,24 +27,18 @@ namespace {
 constexpr std::array<const char*, 6> kTitles = {
     "EMMA",       "MANSFIELD PARK",      "NORTHANGER ABBEY",
     "PERSUASION", "PRIDE AND PREJUDICE", "SENSE AND SENSIBILITY"};
-constexpr size_t kNovelBytesMin = 300 << 10;  // the shortest, Persuasion, has 455 KiB
+constexpr size_t kArchiveBytesMax = 256 << 20;  // it has 2 MB
+constexpr size_t kNovelBytesMin = 300 << 10;    // the shortest, Persuasion, has 455 KiB
 
 absl::StatusOr<std::string> FindArchive(const std::string& path) {
   std::error_code error;
   if (std::filesystem::is_regular_file(path, error)) return path;
-  std::filesystem::recursive_directory_iterator files(path, error);
-  if (error) return absl::NotFoundError(absl::StrCat(path, ": ", error.message()));
-  for (const auto& entry : files) {
-    if (entry.path().filename() == "Rdata.rdb") return entry.path().string();
+  std::filesystem::recursive_directory_iterator file(path, error), end;
+  for (; !error && file != end; file.increment(error)) {
+    if (file->path().filename() == "Rdata.rdb") return file->path().string();
   }
+  if (error) return absl::NotFoundError(absl::StrCat(path, ": ", error.message()));
   return absl::NotFoundError(absl::StrCat(path, ": no Rdata.rdb below"));
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string bytes((std::istreambuf_iterator<char>(in)), {});
-  if (!in) return absl::NotFoundError(absl::StrCat(path, ": cannot be read"));
-  return bytes;
 }
 
 // All six novels as one text.
@@ -85,7 +79,7 @@ absl::Status WriteTokens(const std::string& path, std::string_view text) {
 
 absl::Status Extract(const std::string& path, const std::string& folder) {
   ASSIGN_OR_RETURN(const std::string file, FindArchive(path));
-  ASSIGN_OR_RETURN(const std::string archive, ReadFile(file));
+  ASSIGN_OR_RETURN(const std::string archive, ReadRegularFile(file, kArchiveBytesMax));
   absl::StatusOr<std::string> text = ReadNovels(archive);
   if (!text.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(file, ": ", text.status().message()));

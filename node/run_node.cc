@@ -13,9 +13,9 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "base/host_port.h"
+#include "base/flags.h"
+#include "base/regular_file.h"
 #include "node/controller_link.h"
 #include "node/node_service.h"
 #include "node/node_shell.h"
@@ -43,29 +43,32 @@ struct Flags {
 // Returns false when the process should exit with *exit_code.
 bool ParseFlags(int argc, char** argv, Flags* flags, int* exit_code) {
   CLI::App app("A WaferStream node. It registers with a controller and then does what it is told.");
-  app.add_option("--id", flags->id, "name of this node, unique in the cluster")->required();
-  app.add_option("--controller", flags->controller, "host:port of the controller")->required();
+  AddName(app, "--id", flags->id, "name of this node, unique in the cluster")->required();
+  AddAddress(app, "--controller", flags->controller, "of the controller")->required();
   AddListenFlags(app, flags->listen);
-  app.add_option("--fabric-port", flags->fabric_port, "0: any free port")->capture_default_str();
-  app.add_option("--advertise-fabric-port", flags->advertise_fabric_port,
-                 "where others reach the fabric port, if a proxy, NAT or a NodePort stands before "
-                 "it; 0: the port itself")
-      ->capture_default_str();
-  app.add_option("--control-port", flags->control_port, "0: any free port")->capture_default_str();
-  app.add_option("--log", flags->log, "log file; default: standard error");
-  app.add_option("--log-level", flags->log_level, "lowest level logged")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
+  AddWhole(app, "--fabric-port", flags->fabric_port, "0: any free port [0]");
+  AddWhole(app, "--advertise-fabric-port", flags->advertise_fabric_port,
+           "where others reach the fabric port, if a proxy, NAT or a NodePort stands before it; 0: "
+           "the port itself [0]");
+  AddWhole(app, "--control-port", flags->control_port, "0: any free port [0]");
+  AddPath(app, "--log", flags->log, "log file; default: standard error");
+  AddWord(app, "--log-level", flags->log_level, "debug|info|warn|error",
+          "lowest level logged [info]");
   try {
     app.parse(argc, argv);
     return true;
   } catch (const CLI::ParseError& error) {
-    *exit_code = app.exit(error) == 0 ? kStopped : kUsage;
+    *exit_code = ReportParseError(argv[0], app, error);
     return false;
   }
 }
 
 bool OpenLog(const Flags& flags) {
+  const absl::Status status = flags.log.empty() ? absl::OkStatus() : CheckAppendable(flags.log);
+  if (!status.ok()) {
+    std::fprintf(stderr, "%s: %s\n", flags.id.c_str(), std::string(status.message()).c_str());
+    return false;
+  }
   try {
     spdlog::set_default_logger(flags.log.empty() ? spdlog::stderr_logger_mt(flags.id)
                                                  : spdlog::basic_logger_mt(flags.id, flags.log));
@@ -76,13 +79,6 @@ bool OpenLog(const Flags& flags) {
   spdlog::set_level(spdlog::level::from_str(flags.log_level));
   spdlog::flush_on(spdlog::level::trace);  // ReadLog, and a crash, must find the last line
   return true;
-}
-
-// What the flags name: the address to listen on. INVALID_ARGUMENT, naming the flag.
-absl::StatusOr<std::string> CheckAddresses(const Flags& flags) {
-  const absl::Status controller = SplitHostPort(flags.controller).status();
-  if (controller.ok()) return ListenAddress(flags.listen);
-  return absl::InvalidArgumentError(absl::StrCat("--controller: ", controller.message()));
 }
 
 int FailUsage(const Flags& flags, const absl::Status& why) {
@@ -182,7 +178,7 @@ int RunNode(int argc, char** argv, NodeRole& role) {
   Flags flags;
   int exit_code = kStopped;
   if (!ParseFlags(argc, argv, &flags, &exit_code)) return exit_code;
-  const absl::StatusOr<std::string> listen = CheckAddresses(flags);
+  const absl::StatusOr<std::string> listen = ListenAddress(flags.listen);
   if (!listen.ok()) return FailUsage(flags, listen.status());
   if (!OpenLog(flags)) return kRefused;
   // Blocked here, before any thread is made, so that only Run's sigwait sees them.

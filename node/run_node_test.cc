@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,9 +123,31 @@ TEST_F(RunNodeTest, WrongFlagsAreExitCode2) {
   EXPECT_EQ(Wait(SpawnNode({"--listen", "no.such.host.invalid"})), 2);
   EXPECT_THAT(Slurp(err_), HasSubstr("w0: --listen: 'no.such.host.invalid' is not a host"));
   EXPECT_EQ(Wait(Spawn({"--id", "w0", "--controller", "nonsense"}, err_)), 2);
-  EXPECT_EQ(Slurp(err_), "w0: --controller: 'nonsense' is not host:port\n");
+  EXPECT_THAT(Slurp(err_), HasSubstr(": --controller: \"nonsense\" must be host:port ("));
   EXPECT_EQ(Wait(Spawn({"--id", "w0"}, err_)), 2);
   EXPECT_THAT(Slurp(err_), HasSubstr("--controller is required"));
+  for (const std::vector<std::string>& flag :
+       std::vector<std::vector<std::string>>{{"--fabric-port", "0x10"},
+                                             {"--control-port", "65536"},
+                                             {"--log-level", "loud"},
+                                             {"--log", ""},
+                                             {"--id", "a/b"},
+                                             {"--id", ""}}) {
+    std::vector<std::string> flags = {"--controller", controller_.address()};
+    if (flag[0] != "--id") flags.insert(flags.end(), {"--id", "w0"});
+    flags.insert(flags.end(), flag.begin(), flag.end());
+    EXPECT_EQ(Wait(Spawn(flags, err_)), 2) << flag[0];
+    EXPECT_THAT(Slurp(err_), HasSubstr(": " + flag[0] + ": "));
+    EXPECT_EQ(Slurp(err_).find('\n'), Slurp(err_).size() - 1);
+  }
+}
+
+TEST_F(RunNodeTest, ALogThatNobodyReadsIsNotWaitedFor) {
+  const std::string fifo = ::testing::TempDir() + "/fifo";
+  unlink(fifo.c_str());
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_EQ(Wait(SpawnNode({"--log", fifo})), 1);
+  EXPECT_THAT(Slurp(err_), HasSubstr("fifo: is a FIFO"));
 }
 
 }  // namespace

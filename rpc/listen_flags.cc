@@ -1,17 +1,15 @@
 #include "rpc/listen_flags.h"
 
-#include <CLI/CLI.hpp>
-
 #include "absl/strings/str_cat.h"
+#include "base/flags.h"
 #include "base/host_port.h"
 
 namespace waferstream {
 
 void AddListenFlags(CLI::App& app, ListenFlags& flags) {
-  app.add_option("--host", flags.host, "Address at which others reach this process")
-      ->capture_default_str();
-  app.add_option("--listen", flags.listen,
-                 "Address to listen on, where that is another one (0.0.0.0: all) [--host]");
+  AddHost(app, "--host", flags.host, "Address at which others reach this process [127.0.0.1]");
+  AddHost(app, "--listen", flags.listen,
+          "Address to listen on, where that is another one (0.0.0.0: all) [--host]");
 }
 
 absl::StatusOr<std::string> ListenAddress(const ListenFlags& flags) {

@@ -2,7 +2,10 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -26,8 +29,14 @@ constexpr uint32_t kContext = 8;
 class DataFolder {
  public:
   DataFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "chaos-XXXXXX").string();
-    WS_CHECK(mkdtemp(name.data()) != nullptr);
+    std::error_code error;
+    std::filesystem::path base = std::filesystem::temp_directory_path(error);
+    if (error) base = "/tmp";
+    std::string name = (base / "chaos-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) {
+      std::fprintf(stderr, "chaos: %s: %s\n", name.c_str(), std::strerror(errno));
+      std::exit(1);
+    }
     path_ = name;
     Write("train.bin", 60);
     Write("validation.bin", 4);

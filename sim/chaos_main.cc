@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/flags.h"
 #include "sim/chaos_run.h"
 
 namespace waferstream {
@@ -116,12 +117,16 @@ int Replay(const Flags& flags) {
 int Main(int argc, char** argv) {
   Flags flags;
   CLI::App app("The chaos simulation: a cluster on virtual time, with faults by seed.");
-  app.add_option("--seeds", flags.seeds, "how many")->capture_default_str();
-  app.add_option("--first", flags.first, "the first of them")->capture_default_str();
-  auto* one = app.add_option("--seed", flags.seed, "replay this one, with its trace");
-  app.add_option("--threads", flags.threads, "seeds at a time")->capture_default_str();
+  AddWhole(app, "--seeds", flags.seeds, "how many [1000]", {.low = 1});
+  AddWhole(app, "--first", flags.first, "the first of them [1]");
+  auto* one = AddWhole(app, "--seed", flags.seed, "replay this one, with its trace");
+  AddWhole(app, "--threads", flags.threads, "seeds at a time [2]", {.low = 1, .high = 1024});
   app.add_flag("--no-faults", flags.no_faults, "the same clusters, and nothing goes wrong");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return ReportParseError("chaos", app, error);
+  }
   signal(SIGABRT, OnAbort);
   return one->empty() ? RunMany(flags) : Replay(flags);
 }
