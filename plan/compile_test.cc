@@ -2,9 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -221,6 +224,7 @@ TEST(Compile, AHostileJobTakesNeitherMemoryNorTime) {
             "training.tile: 32 elements make more than 2097152 tiles");
   // Not a number that a row count could be made of, and unchecked by the keys of training.
   EXPECT_EQ(refusal([](JobSpec& j) {
+              j.mutable_generate()->add_prompt(1);
               j.mutable_generate()->set_tokens(1);
               j.mutable_training()->set_tile_elements(uint64_t{1} << 63);
             }),
@@ -235,6 +239,65 @@ TEST(Compile, AHostileJobTakesNeitherMemoryNorTime) {
     j.mutable_cluster()->mutable_wafer()->set_sram_bytes(1);
   });
   EXPECT_TRUE(absl::StrContains(tried, "cannot hold one micro-batch")) << tried;
+}
+
+// A job that came over the network: no file was read that could have refused it.
+TEST(Compile, ValuesFromElsewhereAreCheckedByTheirKeys) {
+  const auto refusal = [](const std::function<void(JobSpec&)>& change) {
+    JobSpec job = TestJob();
+    change(job);
+    const auto plan = Compile(job, {});
+    EXPECT_EQ(plan.status().code(), absl::StatusCode::kInvalidArgument);
+    return std::string(plan.status().message());
+  };
+  const double inf = std::numeric_limits<double>::infinity();
+  using Change = std::function<void(JobSpec&)>;
+  const std::pair<const char*, Change> cases[] = {
+      {"name: ", [](JobSpec& j) { j.set_name("../up"); }},
+      {"name: ", [](JobSpec& j) { j.set_name("a\nb"); }},
+      {"data.train: ", [](JobSpec& j) { j.mutable_data()->set_train(std::string("a\0b", 3)); }},
+      {"checkpoint.dir: ", [](JobSpec& j) { j.mutable_checkpoint()->set_dir("a\x1b"); }},
+      {"cluster.wafer.profile: ",
+       [](JobSpec& j) { j.mutable_cluster()->mutable_wafer()->set_profile("wse33"); }},
+      {"training.precision: ",
+       [](JobSpec& j) { j.mutable_training()->set_precision(static_cast<Precision>(2)); }},
+      {"training.recompute: ",
+       [](JobSpec& j) { j.mutable_training()->set_recompute(static_cast<Recompute>(-1)); }},
+      {"data.shuffle: ",
+       [](JobSpec& j) { j.mutable_data()->set_shuffle(static_cast<Shuffle>(9)); }},
+      {"training.clip: ", [=](JobSpec& j) { j.mutable_training()->set_clip(inf); }},
+      {"training.clip: ", [=](JobSpec& j) { j.mutable_training()->set_clip(inf - inf); }},
+      {"training.amendments.lr: ",
+       [=](JobSpec& j) { j.mutable_training()->add_amendments()->set_lr(inf); }},
+  };
+  for (const auto& [field, change] : cases) {
+    const std::string message = refusal(change);
+    EXPECT_EQ(message.substr(0, std::string(field).size()), field) << message;
+  }
+  JobSpec unset = TestJob();  // replicas, 0: as if they were not given
+  unset.clear_name();
+  EXPECT_TRUE(Compile(unset, {}).ok());
+}
+
+TEST(Compile, AGenerationIsCheckedAgainstItsModel) {
+  JobSpec good = TestJob();
+  good.mutable_generate()->add_prompt(63);
+  good.mutable_generate()->set_tokens(1);
+  ASSERT_TRUE(Compile(good, {}).ok());
+  const auto refusal = [&](const std::function<void(GenerateSpec&)>& change) {
+    JobSpec job = good;
+    change(*job.mutable_generate());
+    return std::string(Compile(job, {}).status().message());
+  };
+  EXPECT_EQ(refusal([](GenerateSpec& g) { g.add_prompt(64); }),
+            "generate.prompt: 64 is not below the vocabulary of 64");
+  EXPECT_EQ(refusal([](GenerateSpec& g) { g.clear_prompt(); }), "generate.prompt: is empty");
+  EXPECT_EQ(refusal([](GenerateSpec& g) { g.set_tokens(0); }),
+            "generate.tokens: 0 must be at least 1");
+  EXPECT_EQ(refusal([](GenerateSpec& g) { g.set_temperature(std::nan("")); }),
+            "generate.temperature: nan must be at least 0");
+  EXPECT_EQ(refusal([](GenerateSpec& g) { g.set_temperature(101); }),
+            "generate.temperature: 101 must be at most 100");
 }
 
 TEST(Compile, TheHashIsThatOfTheInputs) {

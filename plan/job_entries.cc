@@ -1,21 +1,28 @@
 #include "plan/job_entries.h"
 
 #include <algorithm>
+#include <exception>
 #include <numeric>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "plan/job_keys.h"
+#include "yaml-cpp/depthguard.h"
 
 namespace waferstream {
 namespace {
 
 // May also be the word `constant`, which is what it is when it is left out.
 constexpr absl::string_view kSchedule = "training.schedule";
+constexpr size_t kGuessedBytesMax = 64;  // nothing longer is a slip of the pen
 
 absl::Status Refuse(const std::string& where, absl::string_view path, absl::string_view what) {
   return absl::InvalidArgumentError(
@@ -77,6 +84,7 @@ std::string Suggestion(const std::string& section, const std::string& name) {
       return absl::StrJoin(names.begin(), names.end() - 1, ".");
   }
   std::string closest;
+  if (name.size() > kGuessedBytesMax) return closest;
   size_t least = std::max<size_t>(2, name.size() / 3) + 1;
   for (const std::string& known : NamesIn(section)) {
     const size_t distance = EditDistance(name, known);
@@ -96,13 +104,43 @@ std::string UnknownKey(const std::string& path) {
   return absl::StrCat("unknown key; did you mean ", suggestion, "?");
 }
 
-// yaml-cpp reports by exception; here it ends.
+// "job.yaml:7", or "--set" of an override, which has no name and no lines. Lines count from 0 here;
+// below it: unknown.
+std::string Where(const std::string& name, int line) {
+  if (name.empty()) return "--set";
+  return line < 0 ? name : absl::StrCat(name, ":", line + 1);
+}
+
+// The reader would end at one such character, take another for a space, and guess an encoding.
+absl::Status CheckCharacters(absl::string_view text, const std::string& name) {
+  int line = 0;
+  while (!text.empty()) {
+    const bool line_end = text[0] == '\n' || absl::StartsWith(text, "\r\n");
+    const std::optional<char32_t> point = TakePoint(text);
+    if (!point) return Refuse(Where(name, line), "", "is not UTF-8");
+    if (*point == '\n') ++line;
+    const bool control = *point < 0x20 || (*point >= 0x7F && *point < 0xA0);
+    if (!control || line_end || *point == '\t') continue;
+    return Refuse(Where(name, line), "",
+                  absl::StrFormat("holds the control character 0x%02x", *point));
+  }
+  return absl::OkStatus();
+}
+
+// The one document of a text. yaml-cpp reports by exception; here it ends.
 absl::StatusOr<YAML::Node> Load(const std::string& text, const std::string& name) {
+  RETURN_IF_ERROR(CheckCharacters(text, name));
   try {
-    return YAML::Load(text);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    if (documents.empty()) return YAML::Node();
+    if (documents.size() == 1) return documents[0];
+    return Refuse(Where(name, documents[1].Mark().line), "", "a second document; a job is one");
+  } catch (const YAML::DeepRecursion&) {
+    return Refuse(Where(name, -1), "", "is nested too deep");
   } catch (const YAML::Exception& e) {
-    const std::string where = name.empty() ? "--set" : absl::StrCat(name, ":", e.mark.line + 1);
-    return Refuse(where, "", e.msg);
+    return Refuse(Where(name, e.mark.line), "", e.msg);
+  } catch (const std::exception& e) {
+    return Refuse(Where(name, -1), "", e.what());
   }
 }
 
@@ -154,14 +192,23 @@ absl::Status JobEntries::Place(const std::string& path, const YAML::Node& value,
   }
   // `adamw:` with nothing behind it is an empty section.
   if (!value.IsMap() && !value.IsNull()) return Refuse(where, path, "must be a section of keys");
-  if (!sections_.insert(path).second && !name_.empty()) return Refuse(where, path, "given twice");
+  sections_.insert(path);
   return PlaceSection(path, value);
 }
 
 absl::Status JobEntries::PlaceSection(const std::string& path, const YAML::Node& map) {
+  std::set<std::string> names;
   for (const auto& pair : map) {
-    if (!pair.first.IsScalar()) return Refuse(WhereIs(pair.first), path, "a key must be a word");
-    RETURN_IF_ERROR(Place(Join(path, pair.first.Scalar()), pair.second, WhereIs(pair.first)));
+    const std::string where = Where(name_, pair.first.Mark().line);
+    if (!pair.first.IsScalar()) return Refuse(where, path, "a key must be a word");
+    const std::string& name = pair.first.Scalar();
+    const std::string inside = Join(path, name);
+    if (name == "<<") return Refuse(where, inside, "keys are not merged; write them out");
+    if (name.find('.') != std::string::npos) {
+      return Refuse(where, inside, "a key with a dot; write it within its section");
+    }
+    if (!names.insert(name).second) return Refuse(where, inside, "given twice");
+    RETURN_IF_ERROR(Place(inside, pair.second, where));
   }
   return absl::OkStatus();
 }
@@ -170,10 +217,6 @@ void JobEntries::Erase(const std::string& path) {
   const auto gone = [&](const std::string& at) { return at == path || IsInside(at, path); };
   std::erase_if(entries_, [&](const auto& entry) { return gone(entry.first); });
   std::erase_if(sections_, gone);
-}
-
-std::string JobEntries::WhereIs(const YAML::Node& node) const {
-  return name_.empty() ? "--set" : absl::StrCat(name_, ":", node.Mark().line + 1);
 }
 
 }  // namespace waferstream

@@ -19,7 +19,8 @@ struct JobEntry {
 // Knows the names of keys and sections (plan/job_keys.h), not the types of values.
 class JobEntries {
  public:
-  // INVALID_ARGUMENT: not YAML; an unknown or repeated key; a section that is none.
+  // INVALID_ARGUMENT: not one YAML document in UTF-8; an unknown or repeated key; a section that is
+  // none.
   absl::Status AddFile(const std::string& text, const std::string& name);
   // "key.path=value": replaces what is there at and below the path.
   absl::Status Override(const std::string& assignment);
@@ -33,7 +34,6 @@ class JobEntries {
   absl::Status Place(const std::string& path, const YAML::Node& value, const std::string& where);
   absl::Status PlaceSection(const std::string& path, const YAML::Node& map);
   void Erase(const std::string& path);
-  std::string WhereIs(const YAML::Node& node) const;
 
   std::string name_;  // of the file being read; empty: an override
   std::map<std::string, JobEntry> entries_;

@@ -1,5 +1,7 @@
 #include "plan/job_keys.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -18,10 +20,10 @@ constexpr double kCountMax = 2147483647;
 constexpr double kWidthMax = 1 << 20;
 
 constexpr JobKey kKeys[] = {
-    {.path = "name", .fallback = "job"},
+    {.path = "name", .kind = kName, .fallback = "job"},
 
     // Which families there are is known where their parameters are built (plan/model.cc).
-    {.path = "model.family", .fallback = "gpt2"},
+    {.path = "model.family", .kind = kName, .fallback = "gpt2"},
     {.path = "model.layers", .kind = kWhole, .required = true, .low = 1, .high = 1 << 12},
     {.path = "model.hidden", .kind = kWhole, .required = true, .low = 1, .high = kWidthMax},
     {.path = "model.heads", .kind = kWhole, .required = true, .low = 1, .high = kWidthMax},
@@ -95,11 +97,14 @@ constexpr JobKey kKeys[] = {
      .kind = kWhole,
      .field = "cluster.replicas",
      .fallback = "1",
-     .high = 1 << 16},
+     .low = 1,
+     .high = 1 << 16,
+     .unset_is_zero = true},
     {.path = "cluster.swarmx", .kind = kWhole, .fallback = "1", .low = 1, .high = 1 << 16},
     {.path = "cluster.fanout", .kind = kWhole, .fallback = "4", .low = 2, .high = 1 << 16},
     {.path = "cluster.planes", .kind = kWhole, .fallback = "1", .low = 1, .high = 256},
-    {.path = "cluster.wafer.profile", .fallback = "wse3"},
+    // Machines whose every figure is published.
+    {.path = "cluster.wafer.profile", .kind = kChoice, .fallback = "wse3", .words = "wse2|wse3"},
     {.path = "cluster.wafer.sram",
      .kind = kBytes,
      .field = "cluster.wafer.sram_bytes",
@@ -114,8 +119,8 @@ constexpr JobKey kKeys[] = {
 
     {.path = "checkpoint.every", .kind = kWhole, .fallback = "0", .high = kCountMax},
     {.path = "checkpoint.keep", .kind = kWhole, .fallback = "3", .low = 1, .high = kCountMax},
-    {.path = "checkpoint.dir"},
-    {.path = "checkpoint.from"},
+    {.path = "checkpoint.dir", .kind = kFolder},
+    {.path = "checkpoint.from", .kind = kFolder},
 };
 
 constexpr absl::string_view kOptionalSections[] = {
@@ -129,16 +134,39 @@ constexpr std::pair<absl::string_view, absl::string_view> kShorthands[] = {
     {"cluster.memoryx", "cluster.memoryx.nodes"},
 };
 
-bool IsNumber(KeyKind kind) {
-  return kind == kWhole || kind == kElements || kind == kBytes || kind == kReal;
+absl::Status CheckNumber(const JobKey& key, absl::string_view field, const JobSpec& job) {
+  const double value = NumberIn(job, field);
+  if (key.unset_is_zero && value == 0) return absl::OkStatus();
+  return CheckBounds(key.path, value, BoundsOf(key));
 }
 
 absl::Status CheckKey(const JobKey& key, const JobSpec& job) {
-  if (key.kind == kRealPair) {
-    RETURN_IF_ERROR(CheckRange(key, NumberIn(job, absl::StrCat(key.Field(), 1))));
-    return CheckRange(key, NumberIn(job, absl::StrCat(key.Field(), 2)));
+  switch (key.kind) {
+    case kName:
+    case kPath:
+    case kFolder:
+    case kChoice: {
+      const std::string text = TextIn(job, key.Field());
+      return text.empty() ? absl::OkStatus() : CheckText(key, text);
+    }
+    case kWord: {
+      // Proto enums carry any number.
+      const auto words = std::count(key.words.begin(), key.words.end(), '|') + 1;
+      return CheckBounds(key.path, NumberIn(job, key.Field()),
+                         {.high = static_cast<double>(words) - 1});
+    }
+    case kFlag:
+      return absl::OkStatus();
+    case kRealPair:
+      RETURN_IF_ERROR(CheckNumber(key, absl::StrCat(key.Field(), 1), job));
+      return CheckNumber(key, absl::StrCat(key.Field(), 2), job);
+    case kWhole:
+    case kElements:
+    case kBytes:
+    case kReal:
+      return CheckNumber(key, key.Field(), job);
   }
-  return IsNumber(key.kind) ? CheckRange(key, NumberIn(job, key.Field())) : absl::OkStatus();
+  WS_CHECK(false && "unknown KeyKind");
 }
 
 }  // namespace
@@ -166,18 +194,24 @@ absl::string_view OptionalSectionOf(absl::string_view path) {
   return {};
 }
 
-absl::Status CheckRange(const JobKey& key, double value) {
-  // Written so that a NaN is refused.
-  const bool high_enough = key.open_low ? value > key.low : value >= key.low;
-  const bool low_enough = key.open_high ? value < key.high : value <= key.high;
-  if (high_enough && low_enough) return absl::OkStatus();
-  const char* relation = high_enough ? (key.open_high ? "below " : "at most ")
-                                     : (key.open_low ? "greater than " : "at least ");
-  return absl::InvalidArgumentError(
-      absl::StrCat(key.path, ": ", value, " must be ", relation, high_enough ? key.high : key.low));
+Bounds BoundsOf(const JobKey& key) {
+  return {.low = key.low, .high = key.high, .open_low = key.open_low, .open_high = key.open_high};
 }
 
-absl::Status CheckRanges(const JobSpec& job) {
+absl::Status CheckText(const JobKey& key, absl::string_view text) {
+  switch (key.kind) {
+    case kName:
+      return CheckName(key.path, text);
+    case kChoice:
+      return ParseWord(key.path, text, key.words).status();
+    default:
+      RETURN_IF_ERROR(CheckPath(key.path, text));
+      // A message with other bytes in it would be refused by whoever receives it.
+      return CheckText(key.path, text);
+  }
+}
+
+absl::Status CheckKeys(const JobSpec& job) {
   for (const JobKey& key : kKeys) {
     const bool of_training = IsInside(key.path, "training") || IsInside(key.path, "data");
     if (of_training && job.has_generate()) continue;
@@ -188,11 +222,31 @@ absl::Status CheckRanges(const JobSpec& job) {
   return absl::OkStatus();
 }
 
-absl::Status CheckRanges(const ModelSpec& model) {
+absl::Status CheckKeys(const ModelSpec& model) {
   JobSpec job;
   *job.mutable_model() = model;
   for (const JobKey& key : kKeys) {
     if (IsInside(key.path, "model")) RETURN_IF_ERROR(CheckKey(key, job));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckGeneration(const GenerateSpec& generate, const ModelSpec& model) {
+  RETURN_IF_ERROR(CheckBounds("generate.tokens", generate.tokens(), kGeneratedTokens));
+  RETURN_IF_ERROR(CheckBounds("generate.temperature", generate.temperature(), kTemperature));
+  if (generate.prompt().empty()) return absl::InvalidArgumentError("generate.prompt: is empty");
+  for (const uint32_t token : generate.prompt()) {
+    if (token < model.vocab()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "generate.prompt: ", token, " is not below the vocabulary of ", model.vocab()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAmendments(const TrainingSpec& training) {
+  for (const Amendment& amendment : training.amendments()) {
+    // 0: as it was.
+    RETURN_IF_ERROR(CheckBounds("training.amendments.lr", amendment.lr(), {}));
   }
   return absl::OkStatus();
 }

@@ -9,14 +9,17 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "base/user_input.h"
 #include "proto/job.pb.h"
 
 namespace waferstream {
 
 enum class KeyKind {
-  kText,
+  kName,      // can be a part of a file name
   kPath,      // relative: to the job file's folder
-  kWord,      // one of `words`
+  kFolder,    // a path, as given
+  kChoice,    // text, one of `words`
+  kWord,      // an enum, one of `words`
   kFlag,      // true, false
   kWhole,     // a whole number
   kElements,  // a whole number; K, M, G multiply by 1024, 1024^2, 1024^3
@@ -27,15 +30,16 @@ enum class KeyKind {
 
 struct JobKey {
   absl::string_view path;
-  KeyKind kind = KeyKind::kText;
+  KeyKind kind = KeyKind::kName;
   absl::string_view field = {};     // in JobSpec; empty: as path
   bool required = false;            // within its section, when that is an optional one
   absl::string_view fallback = {};  // the default, as it would be written in the file
   absl::string_view words = {};     // separated by '|'; of an enum in the order of its numbers
   double low = 0;
-  double high = std::numeric_limits<double>::infinity();
-  bool open_low = false;   // low itself is refused
-  bool open_high = false;  // high itself is refused
+  double high = std::numeric_limits<double>::max();
+  bool open_low = false;       // low itself is refused
+  bool open_high = false;      // high itself is refused
+  bool unset_is_zero = false;  // what came without a file may leave it out, though low is above 0
 
   absl::string_view Field() const { return field.empty() ? path : field; }
 };
@@ -54,13 +58,24 @@ bool IsInside(absl::string_view path, absl::string_view section);
 // The optional section that a path is inside of; empty: none.
 absl::string_view OptionalSectionOf(absl::string_view path);
 
-// INVALID_ARGUMENT, "<path>: <value> ...": the bound that does not hold.
-absl::Status CheckRange(const JobKey& key, double value);
+Bounds BoundsOf(const JobKey& key);
 
-// Every number of a job against its bounds. Of a generation, training and data are not looked at.
-absl::Status CheckRanges(const JobSpec& job);
+// A text that is not empty, against its key's kind. INVALID_ARGUMENT, "<path>: <value> ...".
+absl::Status CheckText(const JobKey& key, absl::string_view text);
+
+// Every value of a job against its key, wherever it came from: text, which may be empty, words, and
+// numbers. Of a generation, training and data are not looked at.
+absl::Status CheckKeys(const JobSpec& job);
 
 // The same of a model that comes from elsewhere.
-absl::Status CheckRanges(const ModelSpec& model);
+absl::Status CheckKeys(const ModelSpec& model);
+
+// What a generation may ask for. Its prompt, at least a token, is checked against the model, too.
+inline constexpr Bounds kGeneratedTokens = {.low = 1, .high = 1 << 20};
+inline constexpr Bounds kTemperature = {.high = 100};
+absl::Status CheckGeneration(const GenerateSpec& generate, const ModelSpec& model);
+
+// What resumptions changed.
+absl::Status CheckAmendments(const TrainingSpec& training);
 
 }  // namespace waferstream

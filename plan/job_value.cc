@@ -1,12 +1,9 @@
 #include "plan/job_value.h"
 
 #include <charconv>
-#include <cmath>
-#include <limits>
-#include <optional>
 #include <vector>
 
-#include "absl/strings/numbers.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
@@ -15,17 +12,11 @@
 namespace waferstream {
 namespace {
 
-struct Unit {
-  absl::string_view name;
-  uint64_t factor;
-};
-
 constexpr Unit kByteUnits[] = {
-    {"", 1},           {"B", 1},     {"KiB", 1u << 10}, {"MiB", 1u << 20},
-    {"GiB", 1u << 30}, {"KB", 1000}, {"MB", 1000'000},  {"GB", 1000'000'000},
+    {"B", 1},     {"KiB", 1u << 10}, {"MiB", 1u << 20},    {"GiB", 1u << 30},
+    {"KB", 1000}, {"MB", 1000'000},  {"GB", 1000'000'000},
 };
-constexpr Unit kElementUnits[] = {{"", 1}, {"K", 1u << 10}, {"M", 1u << 20}, {"G", 1u << 30}};
-constexpr Unit kNoUnits[] = {{"", 1}};
+constexpr Unit kElementUnits[] = {{"K", 1u << 10}, {"M", 1u << 20}, {"G", 1u << 30}};
 
 absl::Status Refuse(const JobKey& key, absl::string_view text, absl::string_view want) {
   return absl::InvalidArgumentError(absl::StrCat(key.path, ": \"", text, "\" must be ", want));
@@ -45,15 +36,27 @@ const char* WantedOf(KeyKind kind) {
 std::span<const Unit> UnitsOf(KeyKind kind) {
   if (kind == KeyKind::kBytes) return kByteUnits;
   if (kind == KeyKind::kElements) return kElementUnits;
-  return kNoUnits;
+  return {};
+}
+
+// "!": in quotes; "?": plain, of a type that the reader finds out.
+bool IsKnownTag(const std::string& tag) {
+  return tag.empty() || tag == "?" || tag == "!" || absl::StartsWith(tag, "tag:yaml.org,2002:");
+}
+
+absl::Status HasNoValue(const JobKey& key) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(key.path, ": has no value; leave the key out, or give it one"));
 }
 
 // The text of a scalar; quoted ones are text and never a number.
 absl::StatusOr<std::string> Scalar(const JobKey& key, const YAML::Node& value, bool quoted_too) {
-  if (value.IsNull()) return absl::InvalidArgumentError(absl::StrCat(key.path, ": has no value"));
+  if (value.IsNull()) return HasNoValue(key);
   if (!value.IsScalar()) {
     return absl::InvalidArgumentError(absl::StrCat(key.path, ": must be a single value"));
   }
+  if (!IsKnownTag(value.Tag())) return Refuse(key, value.Scalar(), "a value without a tag");
+  if (!quoted_too && value.Scalar().empty()) return HasNoValue(key);
   if (!quoted_too && value.Tag() == "!") {
     return Refuse(key, value.Scalar(), "a value without quotes");
   }
@@ -62,34 +65,19 @@ absl::StatusOr<std::string> Scalar(const JobKey& key, const YAML::Node& value, b
 
 absl::Status SetWholeFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& job) {
   ASSIGN_OR_RETURN(const std::string text, Scalar(key, value, false));
-  int64_t negative = 0;
-  if (absl::SimpleAtoi(text, &negative) && negative < 0) return CheckRange(key, negative);
-  const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
-  const absl::string_view unit = absl::string_view(text).substr(digits);
-  uint64_t number = 0;
-  if (!absl::SimpleAtoi(text.substr(0, digits), &number)) {
-    return Refuse(key, text, WantedOf(key.kind));
-  }
-  for (const Unit& known : UnitsOf(key.kind)) {
-    if (known.name != unit) continue;
-    RETURN_IF_ERROR(CheckRange(key, static_cast<double>(number) * known.factor));
-    SetWhole(job, key.Field(), number * known.factor);
-    return absl::OkStatus();
-  }
-  return Refuse(key, text, WantedOf(key.kind));
+  ASSIGN_OR_RETURN(const uint64_t number, ParseWhole(key.path, text, BoundsOf(key),
+                                                     UnitsOf(key.kind), WantedOf(key.kind)));
+  SetWhole(job, key.Field(), number);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<double> RealFromYaml(const JobKey& key, const YAML::Node& value) {
   ASSIGN_OR_RETURN(const std::string text, Scalar(key, value, false));
-  double number = 0;
-  if (!absl::SimpleAtod(text, &number) || !std::isfinite(number)) {
-    return Refuse(key, text, "a number");
-  }
-  RETURN_IF_ERROR(CheckRange(key, number));
-  return number;
+  return ParseReal(key.path, text, BoundsOf(key));
 }
 
 absl::Status SetPairFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& job) {
+  if (value.IsNull()) return HasNoValue(key);
   if (!value.IsSequence() || value.size() != 2) {
     return absl::InvalidArgumentError(absl::StrCat(key.path, ": must be a list of two numbers"));
   }
@@ -104,13 +92,9 @@ std::vector<std::string> WordsOf(const JobKey& key) { return absl::StrSplit(key.
 
 absl::Status SetWordFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& job) {
   ASSIGN_OR_RETURN(const std::string text, Scalar(key, value, true));
-  const std::vector<std::string> words = WordsOf(key);
-  for (size_t i = 0; i < words.size(); ++i) {
-    if (words[i] != text) continue;
-    SetWhole(job, key.Field(), i);
-    return absl::OkStatus();
-  }
-  return Refuse(key, text, absl::StrCat("one of ", key.words));
+  ASSIGN_OR_RETURN(const size_t word, ParseWord(key.path, text, key.words));
+  SetWhole(job, key.Field(), word);
+  return absl::OkStatus();
 }
 
 absl::Status SetFlagFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& job) {
@@ -120,42 +104,13 @@ absl::Status SetFlagFromYaml(const JobKey& key, const YAML::Node& value, JobSpec
   return absl::OkStatus();
 }
 
-// Bytes after the first one of a UTF-8 sequence; nullopt: none begins so.
-std::optional<size_t> FollowingBytes(uint8_t lead) {
-  if (lead < 0x80) return 0;
-  if (lead >= 0xC2 && lead < 0xE0) return 1;
-  if (lead >= 0xE0 && lead < 0xF0) return 2;
-  if (lead >= 0xF0 && lead < 0xF5) return 3;
-  return std::nullopt;
-}
-
-// Without overlong forms and surrogates: as protobuf has it.
-bool IsUtf8(absl::string_view text) {
-  constexpr uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
-  for (size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<uint8_t>(text[i++]);
-    const auto following = FollowingBytes(lead);
-    if (!following || *following > text.size() - i) return false;
-    uint32_t point = *following == 0 ? lead : lead & (0x3F >> *following);
-    for (size_t end = i + *following; i < end; ++i) {
-      const auto byte = static_cast<uint8_t>(text[i]);
-      if ((byte & 0xC0) != 0x80) return false;
-      point = point << 6 | (byte & 0x3F);
-    }
-    if (point < kLeast[*following] || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000)) {
-      return false;
-    }
-  }
-  return true;
-}
-
 absl::Status SetTextFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& job) {
   ASSIGN_OR_RETURN(const std::string text, Scalar(key, value, true));
-  // A message with other bytes in it would be refused by whoever receives it.
-  if (!IsUtf8(text)) return absl::InvalidArgumentError(absl::StrCat(key.path, ": is not UTF-8"));
-  if (text.empty() && key.required) {
-    return absl::InvalidArgumentError(absl::StrCat(key.path, ": has no value"));
-  }
+  // An empty path is how to say "none"; an empty name or word says nothing.
+  const bool may_be_empty =
+      (key.kind == KeyKind::kPath || key.kind == KeyKind::kFolder) && !key.required;
+  if (text.empty() && !may_be_empty) return HasNoValue(key);
+  if (!text.empty()) RETURN_IF_ERROR(CheckText(key, text));
   SetText(job, key.Field(), text);
   return absl::OkStatus();
 }
@@ -171,8 +126,10 @@ std::string Shortest(double number) {
 
 absl::Status SetFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& job) {
   switch (key.kind) {
-    case KeyKind::kText:
+    case KeyKind::kName:
     case KeyKind::kPath:
+    case KeyKind::kFolder:
+    case KeyKind::kChoice:
       return SetTextFromYaml(key, value, job);
     case KeyKind::kWord:
       return SetWordFromYaml(key, value, job);
@@ -199,8 +156,10 @@ absl::Status SetFallback(const JobKey& key, JobSpec& job) {
 
 YAML::Node AsYaml(const JobKey& key, const JobSpec& job) {
   switch (key.kind) {
-    case KeyKind::kText:
+    case KeyKind::kName:
     case KeyKind::kPath:
+    case KeyKind::kFolder:
+    case KeyKind::kChoice:
       return YAML::Node(TextIn(job, key.Field()));
     case KeyKind::kWord:
       return YAML::Node(WordsOf(key).at(WholeIn(job, key.Field())));

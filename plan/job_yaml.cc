@@ -1,13 +1,13 @@
 #include "plan/job_yaml.h"
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/regular_file.h"
 #include "base/status.h"
+#include "base/user_input.h"
 #include "plan/job_entries.h"
 #include "plan/job_fields.h"
 #include "plan/job_keys.h"
@@ -15,6 +15,8 @@
 
 namespace waferstream {
 namespace {
+
+constexpr size_t kJobFileBytesMax = 1 << 20;  // a job has a kilobyte
 
 absl::Status CheckOneOptimizer(const JobEntries& entries, const std::string& name) {
   const bool adamw = entries.HasSection("training.optimizer.adamw");
@@ -44,28 +46,26 @@ absl::Status Read(const JobKey& key, const JobEntries& entries, const std::strin
 }
 
 // Defaults that depend on other keys.
-void SetDerived(const std::string& base_dir, JobSpec& job) {
+absl::Status SetDerived(const std::string& base_dir, JobSpec& job) {
   if (job.model().ffn() == 0) job.mutable_model()->set_ffn(4 * job.model().hidden());
   for (const JobKey& key : JobKeys()) {
     if (key.kind != KeyKind::kPath) continue;
     const std::filesystem::path path = TextIn(job, key.Field());
     if (path.empty() || path.is_absolute()) continue;
-    SetText(job, key.Field(), (base_dir / path).lexically_normal().string());
+    const std::string absolute = (base_dir / path).lexically_normal().string();
+    RETURN_IF_ERROR(CheckText(key, absolute));
+    SetText(job, key.Field(), absolute);
   }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::StatusOr<JobSpec> ReadJobFile(const std::string& path,
                                     const std::vector<std::string>& overrides) {
-  std::ifstream file(path);
-  if (!file) return absl::NotFoundError(absl::StrCat(path, ": cannot be opened"));
-  std::ostringstream text;
-  text << file.rdbuf();
-  std::error_code error;
-  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
-  if (error) return absl::NotFoundError(absl::StrCat(path, ": ", error.message()));
-  return ParseJobYaml(text.str(), absolute.parent_path().string(), overrides, path);
+  ASSIGN_OR_RETURN(const std::string text, ReadRegularFile(path, kJobFileBytesMax));
+  ASSIGN_OR_RETURN(const std::filesystem::path absolute, AbsolutePath("--file", path));
+  return ParseJobYaml(text, absolute.parent_path().string(), overrides, path);
 }
 
 absl::StatusOr<JobSpec> ParseJobYaml(const std::string& text, const std::string& base_dir,
@@ -77,7 +77,7 @@ absl::StatusOr<JobSpec> ParseJobYaml(const std::string& text, const std::string&
   RETURN_IF_ERROR(CheckOneOptimizer(entries, name));
   JobSpec job;
   for (const JobKey& key : JobKeys()) RETURN_IF_ERROR(Read(key, entries, name, job));
-  SetDerived(base_dir, job);
+  RETURN_IF_ERROR(SetDerived(base_dir, job));
   return job;
 }
 

@@ -12,9 +12,9 @@ namespace waferstream {
 
 // Reads a job file. Every override is "key.path=value" with a YAML value, and replaces what the
 // file says at and below that path. Relative data paths are relative to the file's folder;
-// checkpoint.dir and checkpoint.from stay as given. NOT_FOUND: no such file. INVALID_ARGUMENT: one
-// line, "job.yaml:7: training.micro_bach: unknown key; did you mean micro_batch?"; for an override
-// "--set" stands in place of file and line.
+// checkpoint.dir and checkpoint.from stay as given. NOT_FOUND: no such file. RESOURCE_EXHAUSTED: it
+// has more than a MiB. INVALID_ARGUMENT: one line, "job.yaml:7: training.micro_bach: unknown key;
+// did you mean micro_batch?"; for an override "--set" stands in place of file and line.
 absl::StatusOr<JobSpec> ReadJobFile(const std::string& path,
                                     const std::vector<std::string>& overrides);
 

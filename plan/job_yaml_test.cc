@@ -125,13 +125,50 @@ TEST(JobYaml, RefusesWithLinePathAndReason) {
       {"steps: 300", "steps: '300'",
        "job.yaml:5: training.steps: \"300\" must be a value without quotes"},
       {"steps: 300", "steps: [300]", "job.yaml:5: training.steps: must be a single value"},
-      {"steps: 300", "steps:", "job.yaml:5: training.steps: has no value"},
+      {"steps: 300", "steps:", "job.yaml:5: training.steps: has no value; leave the key out"},
+      {"steps: 300", "steps: ~", "job.yaml:5: training.steps: has no value"},
+      {"steps: 300", "steps: ''", "job.yaml:5: training.steps: has no value"},
+      {"steps: 300", "steps: 0x10", "training.steps: \"0x10\" must be a whole number"},
+      {"steps: 300", "steps: 010", "training.steps: \"010\" must be a whole number"},
+      {"steps: 300", "steps: 1_000", "training.steps: \"1_000\" must be a whole number"},
+      {"steps: 300", "steps: 1e3", "training.steps: \"1e3\" must be a whole number"},
+      {"steps: 300", "steps: !int 3", "training.steps: \"3\" must be a value without a tag"},
+      {"steps: 300", "steps: 99999999999999999999", "training.steps: "},
+      {"steps: 300", "steps: 2147483648", "training.steps: 2.14748e+09 must be at most"},
       {"steps: 300", "steps: 0", "job.yaml:5: training.steps: 0 must be at least 1"},
       {"global_batch: 32", "global_batch: -4",
        "job.yaml:6: training.global_batch: -4 must be at least 1"},
       {"vocab: 256", "vocab: 65537", "job.yaml:2: model.vocab: 65537 must be at most 65536"},
       {"lr: 1.0e-3", "lr: 0", "job.yaml:10: training.optimizer.adamw.lr: 0 must be greater than 0"},
       {"lr: 1.0e-3", "lr: .nan", "training.optimizer.adamw.lr: \".nan\" must be a number"},
+      {"lr: 1.0e-3", "lr: inf", "training.optimizer.adamw.lr: \"inf\" must be a number"},
+      {"lr: 1.0e-3", "lr: 1e400", "training.optimizer.adamw.lr: \"1e400\" must be a number"},
+      {"lr: 1.0e-3", "lr: 1e-400", "training.optimizer.adamw.lr: \"1e-400\" must be a number"},
+      {"lr: 1.0e-3", "lr: 0x1p-3", "training.optimizer.adamw.lr: \"0x1p-3\" must be a number"},
+      {"[0.9, 0.95]", "", "training.optimizer.adamw.betas: has no value"},
+      {"validation: austen.val.bin", "validation: ", "job.yaml:3: data.validation: has no value"},
+      {"name: austen-gpt", "name: ''", "job.yaml:1: name: has no value"},
+      {"name: austen-gpt", "name: ../up", "job.yaml:1: name: \"../up\" must be a name and no path"},
+      {"name: austen-gpt", "name: ..", "job.yaml:1: name: \"..\" must be a name and no path"},
+      {"name: austen-gpt", "name: \"a\\x1b[2J\"", "job.yaml:1: name: \"a\\x1b[2J\" must be"},
+      {"name: austen-gpt", "name: \"a\\nb\"", "job.yaml:1: name: \"a\\nb\" must be"},
+      {"austen.train.bin", "\"a\\0.bin\"", "job.yaml:3: data.train: \"a\\x00.bin\" must be a path"},
+      {"keep: 3", "dir: \"a\\nb\"", "checkpoint.dir: \"a\\nb\" must be a path"},
+      {"wse3", "wse33", "cluster.wafer.profile: \"wse33\" must be one of wse2|wse3"},
+      {"wse3", "''", "cluster.wafer.profile: has no value"},
+      {"memoryx: 1", "memoryx: {nodes: 1, replicas: 0}", "replicas: 0 must be at least 1"},
+      {"swarmx: 1", "swarmx: 1, memoryx: 1", "job.yaml:13: cluster.memoryx: given twice"},
+      {"swarmx: 1", "swarmx: 1, wafers: {min: 1}", "cluster.wafers: given twice"},
+      {"  seed: 1", "  <<: {seed: 1}", "job.yaml:9: training.<<: keys are not merged"},
+      {"  seed: 1", "  optimizer.sgd.lr: 1", "training.optimizer.sgd.lr: a key with a dot"},
+      {"name: austen-gpt", "name: *other", "job.yaml:1: the referenced anchor is not defined"},
+      {"  seed: 1", "\tseed: 1", "job.yaml:9:"},
+      {"  seed: 1", "  seed: 1\x04", "job.yaml:9: holds the control character 0x04"},
+      {"  seed: 1", "  seed: 1\r  clip: 2", "job.yaml:9: holds the control character 0x0d"},
+      {"  seed: 1\n", "  seed: 1\n---\n", "job.yaml:1"},
+      {"keep: 3}\n", "keep: 3}\n---\nno_such_key: 1\n", "job.yaml:16: a second document"},
+      {"keep: 3}\n", "keep: 3}\n---\n", "a second document; a job is one"},
+      {"keep: 3}\n", "keep: 3}\n...\nname: b\n", "a second document; a job is one"},
       {"lr: 1.0e-3, ", "", "job.yaml: training.optimizer.adamw.lr: missing"},
       {"0.95]", "1]", "job.yaml:10: training.optimizer.adamw.betas: 1 must be below 1"},
       {"[0.9, 0.95]", "0.9", "training.optimizer.adamw.betas: must be a list of two numbers"},
@@ -155,7 +192,44 @@ TEST(JobYaml, RefusesWithLinePathAndReason) {
     EXPECT_TRUE(absl::StrContains(message, c.expected)) << message << "\nwant: " << c.expected;
     EXPECT_FALSE(absl::StrContains(message, "\n")) << message;
   }
-  EXPECT_EQ(RefusalOf(""), "job.yaml: not a job: there are no keys");
+  for (const char* empty : {"", "\n", "# nothing\n", "---\n", "[]", "text", "\xEF\xBB\xBF"}) {
+    EXPECT_EQ(RefusalOf(empty), "job.yaml: not a job: there are no keys") << empty;
+  }
+}
+
+// What another editor or system makes of the same file.
+TEST(JobYaml, ReadsOtherLineEndsAndAMarkOfOrder) {
+  const JobSpec job = MustParse(kAusten);
+  const std::string crlf = absl::StrReplaceAll(kAusten, {{"\n", "\r\n"}});
+  for (const std::string& text :
+       {crlf, absl::StrCat("\xEF\xBB\xBF", kAusten), absl::StrCat("%YAML 1.2\n---\n", kAusten),
+        absl::StrCat(kAusten, "...\n"), absl::StrCat("# caf\xC3\xA9\n", kAusten)}) {
+    EXPECT_TRUE(MessageDifferencer::Equals(MustParse(text), job)) << text;
+  }
+  // The same with what the reader would call UTF-16.
+  EXPECT_EQ(RefusalOf(std::string("\xFF\xFEn\0", 4)), "job.yaml:1: is not UTF-8");
+  EXPECT_EQ(RefusalOf(std::string("n\0a\0", 4)), "job.yaml:1: holds the control character 0x00");
+}
+
+// Short texts that other readers need gigabytes, or a deep stack, for.
+TEST(JobYaml, RefusesBombsAtOnce) {
+  std::string laughs = "a: &a [x, x, x, x, x, x, x, x, x]\n";
+  for (char c = 'b'; c < 'z'; ++c) {
+    const std::string last(1, c - 1);
+    absl::StrAppend(&laughs, std::string(1, c), ": &", std::string(1, c), " [*", last, ", *", last,
+                    ", *", last, ", *", last, ", *", last, ", *", last, "]\n");
+  }
+  EXPECT_EQ(RefusalOf(laughs).substr(0, 13), "job.yaml:1: a");
+  RefusalOf("&a {model: *a}");
+  RefusalOf("training: &a {optimizer: *a}");
+  for (const char* nested :
+       {"[", "{", "- ", "? ", "{a: ", "[[{", "&a ", "!a ", "a: [", "'", "|\n "}) {
+    std::string text;
+    while (text.size() < 100'000) text += nested;
+    RefusalOf(text);
+    RefusalOf(kAusten, {absl::StrCat("training.steps=", text)});
+  }
+  RefusalOf(kAusten, {absl::StrCat(std::string(1 << 20, 'x'), "=1")});
 }
 
 TEST(JobYaml, RefusesBadOverrides) {
@@ -166,6 +240,19 @@ TEST(JobYaml, RefusesBadOverrides) {
             "--set: training.steps: \"x\" must be a whole number");
   EXPECT_EQ(RefusalOf(kAusten, {"training.optimizer.sgd.lr=1"}),
             "job.yaml: training.optimizer: give one of adamw, sgd");
+  EXPECT_EQ(RefusalOf(kAusten, {"training.steps="}),
+            "--set: training.steps: has no value; leave the key out, or give it one");
+  EXPECT_EQ(RefusalOf(kAusten, {"training.steps=3\n---\n4"}),
+            "--set: a second document; a job is one");
+  EXPECT_EQ(RefusalOf(kAusten, {"training={steps: 3, steps: 4}"}),
+            "--set: training.steps: given twice");
+  EXPECT_EQ(RefusalOf(kAusten, {"training.optimizer={adamw: {lr: 1}, adamw: {lr: 2}}"}),
+            "--set: training.optimizer.adamw: given twice");
+  EXPECT_EQ(RefusalOf(kAusten, {"name=../../../escaped"}),
+            "--set: name: \"../../../escaped\" must be a name and no path");
+  EXPECT_EQ(RefusalOf(kAusten, {"=1"}), "--set: unknown key");
+  EXPECT_EQ(RefusalOf(kAusten, {""}), "--set: want key.path=value");
+  EXPECT_EQ(RefusalOf(kAusten, {"training.steps=\xFF"}), "--set: is not UTF-8");
 }
 
 TEST(JobYaml, TextIsUtf8) {
@@ -175,8 +262,25 @@ TEST(JobYaml, TextIsUtf8) {
   // A stray byte, an overlong form, one that is cut off, a byte that never occurs.
   for (const char* bad : {"caf\xE9", "\xE0\x82\xAC", "\xF0\x9F", "gpt\xFF\xFF"}) {
     EXPECT_EQ(RefusalOf(absl::StrReplaceAll(kAusten, {{"austen-gpt", bad}})),
-              "job.yaml:1: name: is not UTF-8");
+              "job.yaml:1: is not UTF-8");
   }
+}
+
+TEST(JobYaml, RefusesPathsThatCannotBeSent) {
+  const auto job = ParseJobYaml(kAusten, "/caf\xE9", {});
+  EXPECT_EQ(job.status().message(), "data.train: is not UTF-8");
+  EXPECT_FALSE(ParseJobYaml(kAusten, std::string(5000, 'x'), {}).ok());
+}
+
+// base/regular_file_test has the rest of what can stand where a file should.
+TEST(JobYaml, RefusesWhatIsNoFileOrTooLarge) {
+  const std::filesystem::path folder = std::getenv("TEST_TMPDIR");
+  for (const char* path : {"/dev/zero", "/", ""}) {
+    EXPECT_EQ(ReadJobFile(path, {}).status().code(), absl::StatusCode::kInvalidArgument) << path;
+  }
+  std::ofstream(folder / "large.yaml") << kAusten << std::string(2 << 20, '#');
+  EXPECT_EQ(ReadJobFile((folder / "large.yaml").string(), {}).status().code(),
+            absl::StatusCode::kResourceExhausted);
 }
 
 TEST(JobYaml, ReadsAFileAndResolvesDataBesideIt) {

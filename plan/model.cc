@@ -46,7 +46,7 @@ absl::Status CheckShape(const ModelSpec& m) {
     return absl::InvalidArgumentError(
         absl::StrCat("model.family: \"", m.family(), "\" is not known; there is: gpt2"));
   }
-  RETURN_IF_ERROR(CheckRanges(m));
+  RETURN_IF_ERROR(CheckKeys(m));
   if (m.hidden() % m.heads() != 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "model.hidden: ", m.hidden(), " is not divisible by model.heads: ", m.heads()));

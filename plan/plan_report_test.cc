@@ -80,6 +80,7 @@ TEST(PlanCosts, MemoryXStateIsSixteenBytesAParameterForAdamW) {
   EXPECT_EQ(state, 16u * kParameters + 4u * kWte);  // the tied wte has two gradients
   job.mutable_training()->mutable_optimizer()->mutable_sgd()->set_lr(0.1);
   EXPECT_EQ(CostsOf(MustCompile(job)).memoryx[0].state, 12u * kParameters + 4u * kWte);
+  job.mutable_generate()->add_prompt(1);
   job.mutable_generate()->set_tokens(1);
   EXPECT_EQ(CostsOf(MustCompile(job)).memoryx[0].state, 4u * kParameters);
 }
@@ -147,6 +148,7 @@ TEST(PlanReport, SaysWhatVerificationCosts) {
 
 TEST(PlanReport, AGenerationHasNoGradients) {
   JobSpec job = TestJob();
+  job.mutable_generate()->add_prompt(1);
   job.mutable_generate()->set_tokens(1);
   const std::string text = PlanAsText(MustCompile(job));
   EXPECT_TRUE(absl::StrContains(text, "Traffic a token")) << text;

@@ -166,7 +166,9 @@ void SizeSlots(Plan& plan) {
 absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) {
   RETURN_IF_ERROR(CheckShape(shape));
   RETURN_IF_ERROR(CheckHolders(shape));
-  RETURN_IF_ERROR(CheckRanges(job));
+  RETURN_IF_ERROR(CheckKeys(job));
+  if (job.has_generate()) RETURN_IF_ERROR(CheckGeneration(job.generate(), job.model()));
+  RETURN_IF_ERROR(CheckAmendments(job.training()));
   RETURN_IF_ERROR(CheckCluster(job.cluster()));
   RETURN_IF_ERROR(CheckSizes(job, shape));
   Plan plan;
