@@ -1,6 +1,9 @@
 #include "checkpoint/checkpoint_reader.h"
 
+#include <algorithm>
+#include <cmath>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -8,20 +11,25 @@
 #include "base/status.h"
 #include "checkpoint/config.h"
 #include "checkpoint/layout.h"
+#include "checkpoint/model_files.h"
 
 namespace waferstream {
 namespace {
 
-// model.safetensors, or the parts of a sharded model, in order of name.
-absl::StatusOr<std::vector<std::string>> ModelFiles(Disk& disk, const std::string& folder) {
-  ASSIGN_OR_RETURN(std::vector<std::string> names, disk.List(folder));
-  std::erase_if(names, [](const std::string& name) {
-    return !absl::StartsWith(name, "model") || !absl::EndsWith(name, ".safetensors");
-  });
-  if (names.empty()) {
-    return absl::NotFoundError(absl::StrCat("checkpoint ", folder, " has no ", kModelFile));
+// Elements that are looked at together.
+constexpr int64_t kPieceElements = 1 << 20;
+
+absl::Status CheckPlaces(const std::string& folder, const std::string& file,
+                         const std::map<std::string, std::string>& places,
+                         const std::vector<TensorInfo>& tensors) {
+  std::set<absl::string_view> names;
+  for (const TensorInfo& tensor : tensors) names.insert(tensor.name);
+  for (const auto& [tensor, place] : places) {
+    if (place != file || names.count(tensor) > 0) continue;
+    return absl::DataLossError(absl::StrCat("checkpoint ", folder, ": its index says that ", file,
+                                            " has the tensor '", tensor, "', but it has not"));
   }
-  return names;
+  return absl::OkStatus();
 }
 
 absl::Status CheckTensor(const File& file, const TensorInfo& tensor, const Parameter& parameter) {
@@ -64,11 +72,12 @@ absl::StatusOr<CheckpointReader> CheckpointReader::Open(Disk& disk, const std::s
 
 absl::Status CheckpointReader::OpenModel() {
   std::map<std::string, Source> sources;  // by name without prefix
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, ModelFiles(*disk_, folder_));
-  for (const std::string& name : names) {
+  ASSIGN_OR_RETURN(const ModelFiles model, FindModelFiles(*disk_, folder_));
+  for (const std::string& name : model.names) {
     ASSIGN_OR_RETURN(std::unique_ptr<File> file,
                      disk_->OpenForReading(absl::StrCat(folder_, "/", name)));
     ASSIGN_OR_RETURN(const std::vector<TensorInfo> tensors, ReadTensorTable(*file));
+    RETURN_IF_ERROR(CheckPlaces(folder_, name, model.places, tensors));
     for (const TensorInfo& tensor : tensors) {
       absl::string_view bare = tensor.name;
       if (absl::StartsWith(bare, "transformer.")) bare.remove_prefix(12);
@@ -133,6 +142,26 @@ absl::Status CheckpointReader::ReadState(int parameter, int state, RowSpan rows,
 absl::Status CheckpointReader::Read(const Source& source, int parameter, RowSpan rows,
                                     float* values) const {
   return ReadRows(*files_[source.file], source.tensor, parameters_[parameter], rows, values);
+}
+
+absl::Status CheckpointReader::CheckFinite() const {
+  std::vector<float> values;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Parameter& p = parameters_[i];
+    const int64_t rows_max = std::max<int64_t>(1, kPieceElements / p.cols);
+    for (int64_t row = 0; row < p.rows; row += rows_max) {
+      const RowSpan rows = {row, std::min(rows_max, p.rows - row)};
+      values.resize(rows.count * p.cols);
+      RETURN_IF_ERROR(ReadWeights(static_cast<int>(i), rows, values.data()));
+      const auto bad = std::find_if(values.begin(), values.end(),
+                                    [](float value) { return !std::isfinite(value); });
+      if (bad == values.end()) continue;
+      return absl::DataLossError(absl::StrCat("checkpoint ", folder_, ": tensor '", TensorName(p),
+                                              "' holds ", *bad, " in row ",
+                                              row + (bad - values.begin()) / p.cols));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckpointReader::Verify() const {

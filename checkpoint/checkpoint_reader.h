@@ -2,8 +2,8 @@
 //
 // Open checks everything that can be checked without reading the tensors, so that a later read can
 // only fail on the disk's account. Names may have the "transformer." prefix or not; the weights may
-// be spread over several model*.safetensors; F32, BF16 and F16 are accepted; tensors that the model
-// does not have (attention masks of old files) are ignored.
+// be spread over several files (model_files.h); F32, BF16 and F16 are accepted; tensors that the
+// model does not have (attention masks of old files) are ignored.
 //
 // Reading is thread-safe.
 #pragma once
@@ -41,6 +41,10 @@ class CheckpointReader {
 
   // Recomputes the manifest's hashes; reads every byte. DATA_LOSS names the file that differs.
   absl::Status Verify() const;
+
+  // Reads every weight. DATA_LOSS names the first that is not a finite number: nothing that is
+  // computed from it would be.
+  absl::Status CheckFinite() const;
 
  private:
   struct Source {

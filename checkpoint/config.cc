@@ -1,10 +1,13 @@
 #include "checkpoint/config.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/json.h"
 #include "base/status.h"
 #include "checkpoint/layout.h"
 
@@ -37,12 +40,29 @@ absl::Status Require(const std::string& path, const Json& config, const char* ke
                                                  "; only ", value.dump(), " is supported"));
 }
 
+absl::Status CheckArchitectures(const std::string& path, const Json& config) {
+  if (!Has(config, "architectures")) return absl::OkStatus();
+  const Json& names = config["architectures"];
+  const auto is_gpt2 = [](const Json& name) {
+    return name.is_string() && absl::StartsWith(name.get_ref<const std::string&>(), "GPT2");
+  };
+  if (names.is_array() && std::all_of(names.begin(), names.end(), is_gpt2)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, ": architectures is ", names.dump(), "; only GPT2 is supported"));
+}
+
+// reorder_and_upcast_attn is not among them: the same is computed in another order.
 absl::Status CheckBuiltIn(const std::string& path, const Json& config) {
   RETURN_IF_ERROR(Require(path, config, "model_type", "gpt2"));
   RETURN_IF_ERROR(Require(path, config, "activation_function", "gelu_new"));
   RETURN_IF_ERROR(Require(path, config, "scale_attn_weights", true));
   RETURN_IF_ERROR(Require(path, config, "scale_attn_by_inverse_layer_idx", false));
-  return Require(path, config, "add_cross_attention", false);
+  RETURN_IF_ERROR(Require(path, config, "add_cross_attention", false));
+  RETURN_IF_ERROR(Require(path, config, "pruned_heads", Json::object()));
+  // The weights are then numbers of another kind, or the arithmetic is in a program beside them.
+  RETURN_IF_ERROR(Require(path, config, "quantization_config", nullptr));
+  RETURN_IF_ERROR(Require(path, config, "auto_map", nullptr));
+  return CheckArchitectures(path, config);
 }
 
 absl::Status ReadOptional(const std::string& path, const Json& config, ModelSpec& model) {
@@ -93,7 +113,9 @@ std::string ConfigJson(const ModelSpec& model, Dtype dtype) {
 absl::StatusOr<ModelSpec> ReadConfig(Disk& disk, const std::string& folder) {
   const std::string path = absl::StrCat(folder, "/", kConfigFile);
   ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(disk, path, kConfigBytesMax));
-  const Json config = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const absl::StatusOr<Json> parsed = ParseJson(text);
+  if (!parsed.ok()) return absl::DataLossError(absl::StrCat(path, " ", parsed.status().message()));
+  const Json& config = *parsed;
   if (!config.is_object()) return absl::DataLossError(absl::StrCat(path, " is not a JSON object"));
   RETURN_IF_ERROR(CheckBuiltIn(path, config));
   ModelSpec model;

@@ -83,6 +83,78 @@ TEST(ForeignCheckpoint, ShardsAreOneModel) {
   EXPECT_EQ(*ReadVector(folder, 1), std::vector<float>{8});
 }
 
+// As the cache of Hugging Face's hub has them: names that are links to where the bytes are.
+TEST(ForeignCheckpoint, LinksAreFollowed) {
+  const std::string root = FreshFolder();
+  const std::string folder = root + "/snapshots/1";
+  fs::create_directories(folder);
+  fs::create_directories(root + "/blobs");
+  WriteForeign(folder, "model.safetensors", {{"ln_f.bias", "F32", {1}, 0, 4}},
+               BytesOf(std::vector<float>{8}));
+  for (const std::string name : {"config.json", "model.safetensors"}) {
+    fs::rename(folder + "/" + name, root + "/blobs/" + name);
+    fs::create_symlink("../../blobs/" + name, folder + "/" + name);
+  }
+  EXPECT_EQ(*ReadVector(folder, 1), std::vector<float>{8});
+  fs::remove(root + "/blobs/model.safetensors");  // a download that was not finished
+  EXPECT_THAT(std::string(ReadVector(folder, 1).status().message()),
+              HasSubstr("model.safetensors: No such file"));
+}
+
+TEST(ForeignCheckpoint, AVariantBesideTheModelIsNotRead) {
+  const std::string folder = FreshFolder();
+  WriteForeign(folder, "model.fp16.safetensors", {{"ln_f.bias", "F32", {1}, 0, 4}},
+               BytesOf(std::vector<float>{7}));
+  EXPECT_THAT(std::string(ReadVector(folder, 1).status().message()), HasSubstr("to choose among"));
+  WriteForeign(folder, "model.safetensors", {{"ln_f.bias", "F32", {1}, 0, 4}},
+               BytesOf(std::vector<float>{8}));
+  EXPECT_EQ(*ReadVector(folder, 1), std::vector<float>{8});
+}
+
+TEST(ForeignCheckpoint, AnIndexSaysWhereATensorIs) {
+  const std::string folder = FreshFolder();
+  WriteForeign(folder, "a.safetensors", {{"wte.weight", "F32", {1}, 0, 4}},
+               BytesOf(std::vector<float>{7}));
+  WriteForeign(folder, "b.safetensors", {{"ln_f.bias", "F32", {1}, 0, 4}},
+               BytesOf(std::vector<float>{8}));
+  const auto with_index = [&](const std::string& map) {
+    EXPECT_TRUE(WriteSmallFile(PosixDisk(), folder + "/model.safetensors.index.json",
+                               "{\"weight_map\": " + map + "}")
+                    .ok());
+    return ReadVector(folder, 1);
+  };
+  EXPECT_EQ(*with_index(R"({"wte.weight": "a.safetensors", "ln_f.bias": "b.safetensors"})"),
+            std::vector<float>{8});
+  EXPECT_THAT(
+      std::string(
+          with_index(R"({"ln_f.bias": "a.safetensors", "x": "b.safetensors"})").status().message()),
+      HasSubstr("its index says that a.safetensors has the tensor 'ln_f.bias'"));
+  WriteForeign(folder, "a.safetensors", {{"transformer.ln_f.bias", "F32", {1}, 0, 4}},
+               BytesOf(std::vector<float>{7}));
+  EXPECT_THAT(
+      std::string(
+          with_index(R"({"transformer.ln_f.bias": "a.safetensors", "ln_f.bias": "b.safetensors"})")
+              .status()
+              .message()),
+      HasSubstr("is there a second time"));
+}
+
+TEST(ForeignCheckpoint, WeightsThatAreNoNumbersAreNamed) {
+  const std::string folder = FreshFolder();
+  for (const float bad : {NAN, INFINITY, -INFINITY, 1.0f}) {
+    WriteForeign(folder, "model.safetensors", {{"ln_f.bias", "F32", {3}, 0, 12}},
+                 BytesOf(std::vector<float>{0, 1, bad}));
+    const auto reader =
+        CheckpointReader::Open(PosixDisk(), folder, OddJob("").model(), OneVector(3), {});
+    ASSERT_TRUE(reader.ok()) << reader.status();
+    const absl::Status status = reader->CheckFinite();
+    EXPECT_EQ(status.ok(), std::isfinite(bad)) << status;
+    if (status.ok()) continue;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("'transformer.ln_f.bias' holds "));
+    EXPECT_THAT(std::string(status.message()), HasSubstr("in row 2"));
+  }
+}
+
 TEST(ForeignCheckpoint, WhatDoesNotFitIsNamed) {
   const std::string folder = FreshFolder();
   WriteForeign(folder, "model.safetensors", {{"ln_f.bias", "F32", {1}, 0, 4}},
@@ -113,6 +185,23 @@ TEST(Config, HuggingFacesOwnDefaultsAreUnderstood) {
   EXPECT_EQ(model->norm_eps(), 1e-5);
   EXPECT_EQ(read("{" + sizes + R"(,"activation_function":"relu"})").status().code(),
             absl::StatusCode::kInvalidArgument);
+  for (const char* same : {R"("architectures":["GPT2LMHeadModel"])", R"("pruned_heads":{})",
+                           R"("reorder_and_upcast_attn":true)", R"("auto_map":null)",
+                           R"("scale_attn_weights":true)", R"("architectures":null)"}) {
+    EXPECT_TRUE(read("{" + sizes + "," + same + "}").ok()) << same;
+  }
+  // Each would compute something else than is built in.
+  for (const char* other :
+       {R"("model_type":"gpt_neo")", R"("architectures":["GPTNeoForCausalLM"])",
+        R"("architectures":"GPT2")", R"("architectures":[1])", R"("activation_function":"gelu")",
+        R"("scale_attn_weights":false)", R"("scale_attn_by_inverse_layer_idx":true)",
+        R"("add_cross_attention":true)", R"("pruned_heads":{"1":[0]})",
+        R"("quantization_config":{"bits":4})", R"("auto_map":{"AutoModel":"x.Y"})"}) {
+    const absl::Status status = read("{" + sizes + "," + other + "}").status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << other;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("is supported")) << other;
+  }
+  EXPECT_EQ(read("{" + sizes + R"(,"n_layer":13})").status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(read(R"({"n_layer":12})").status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(read("[1").status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(read("{" + sizes + R"(,"n_inner":"wide"})").status().code(),

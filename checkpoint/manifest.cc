@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/status.h"
 #include "checkpoint/layout.h"
 
@@ -100,8 +101,8 @@ absl::StatusOr<Manifest> ReadManifest(Disk& disk, const std::string& folder) {
   const std::string path = absl::StrCat(folder, "/", kManifestFile);
   ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(disk, path, kManifestBytesMax));
   Manifest manifest;
-  const absl::Status status =
-      ReadFields(Json::parse(text, nullptr, /*allow_exceptions=*/false), manifest);
+  const absl::StatusOr<Json> json = ParseJson(text);
+  const absl::Status status = json.ok() ? ReadFields(*json, manifest) : json.status();
   if (!status.ok()) return absl::DataLossError(absl::StrCat(path, " ", status.message()));
   return manifest;
 }

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/json.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -103,18 +104,6 @@ absl::Status CheckContiguous(const File& file, const std::vector<TensorInfo>& te
   return absl::OkStatus();
 }
 
-// Parses the JSON text; a discarded value when it is not an object or names a tensor twice.
-Json ParseHeader(const std::string& text) {
-  size_t names = 0;
-  const auto count = [&names](int depth, Json::parse_event_t event, Json&) {
-    names += depth == 1 && event == Json::parse_event_t::key;
-    return true;
-  };
-  Json header = Json::parse(text, count, /*allow_exceptions=*/false);
-  if (!header.is_object() || header.size() != names) return Json(Json::value_t::discarded);
-  return header;
-}
-
 }  // namespace
 
 absl::StatusOr<std::vector<TensorInfo>> ReadTensorTable(const File& file) {
@@ -128,13 +117,12 @@ absl::StatusOr<std::vector<TensorInfo>> ReadTensorTable(const File& file) {
   }
   std::string text(header_bytes, '\0');
   RETURN_IF_ERROR(file.ReadAt(kLengthBytes, text.data(), header_bytes));
-  const Json header = ParseHeader(text);
-  if (header.is_discarded()) {
-    return Corrupt(file, "the header is not a JSON object of distinct tensor names");
-  }
+  const absl::StatusOr<Json> header = ParseJson(text);
+  if (!header.ok()) return Corrupt(file, absl::StrCat("the header ", header.status().message()));
+  if (!header->is_object()) return Corrupt(file, "the header is not a JSON object");
   const uint64_t data_begin = kLengthBytes + header_bytes;
   std::vector<TensorInfo> tensors;
-  for (const auto& [name, entry] : header.items()) {
+  for (const auto& [name, entry] : header->items()) {
     if (name == "__metadata__") continue;
     ASSIGN_OR_RETURN(TensorInfo tensor, ReadEntry(file, name, entry, data_begin, file_bytes));
     tensors.push_back(std::move(tensor));
