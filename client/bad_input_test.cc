@@ -2,6 +2,7 @@
 // nothing left behind.
 #include <arpa/inet.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -37,6 +38,22 @@ void FlipByte(const fs::path& path, int64_t from_end) {
   const char byte = static_cast<char>(file.get() ^ 1);
   file.seekp(-from_end, std::ios::end);
   file.put(byte);
+}
+
+void Append(const fs::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::app) << text;
+}
+
+void MakeFifo(const fs::path& path) {
+  fs::remove_all(path);
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+}
+
+// The checkpoint "initial" as another program might have written it: without a manifest.
+void MakeForeign(const fs::path& dir) { fs::remove(dir / "initial/waferstream.json"); }
+
+void Rename(const fs::path& dir, const std::string& from, const std::string& to) {
+  fs::rename(dir / "initial" / from, dir / "initial" / to);
 }
 
 const BadInput kBadInputs[] = {
@@ -117,6 +134,207 @@ const BadInput kBadInputs[] = {
      "256"},
 };
 
+// Job files that are none, and values of the wrong kind in them.
+const BadInput kBadJobs[] = {
+    {"job_is_a_folder", {"plan", "-f", "initial"}, 2, "is a folder"},
+    {"job_is_a_device", {"plan", "-f", "/dev/zero"}, 2, "/dev/zero: is a device"},
+    {"job_is_a_fifo",
+     {"plan", "-f", "fifo"},
+     2,
+     "is a FIFO",
+     [](const fs::path& dir) { MakeFifo(dir / "fifo"); }},
+    {"job_is_a_dangling_link",
+     {"plan", "-f", "link"},
+     2,
+     "link: No such file",
+     [](const fs::path& dir) { fs::create_symlink("nowhere", dir / "link"); }},
+    {"job_is_empty",
+     {},
+     2,
+     "there are no keys",
+     [](const fs::path& dir) { Truncate(dir / "job.yaml", 0); }},
+    {"job_is_binary", {"plan", "-f", "train.bin"}, 2, "train.bin:1: "},
+    {"job_is_huge",
+     {},
+     2,
+     "holds more than",
+     [](const fs::path& dir) { Append(dir / "job.yaml", std::string(2 << 20, '#')); }},
+    {"two_documents",
+     {},
+     2,
+     "a second document",
+     [](const fs::path& dir) { Append(dir / "job.yaml", "---\nno_such_key: 1\n"); }},
+    {"key_twice",
+     {},
+     2,
+     "given twice",
+     [](const fs::path& dir) { Append(dir / "job.yaml", "name: other\n"); }},
+    {"key_without_value", {"--set", "data.validation=~"}, 2, "leave the key out"},
+    {"name_is_a_path", {"--set", "name=../../../escaped"}, 2, "a name and no path"},
+    {"name_is_empty", {"--set", "name="}, 2, "name: has no value"},
+    {"name_moves_the_cursor", {"--set", "name=\"a\\e[2J\""}, 2, "\"a\\x1b[2J\""},
+    {"name_in_two_lines", {"--set", "name=\"a\\nb\""}, 2, "\"a\\nb\""},
+    {"name_too_long", {"--set", "name=" + std::string(300, 'x')}, 2, "128 bytes"},
+    {"set_in_two_lines", {"--set", "a\nb=1"}, 2, "a\\nb"},
+    {"set_without_key", {"--set", "=1"}, 2, "--set: unknown key"},
+    {"set_nothing", {"--set", ""}, 2, "--set: want key.path=value"},
+    {"no_replicas", {"--set", "cluster.memoryx.replicas=0"}, 2, "replicas: 0 must be at least 1"},
+    {"unknown_profile", {"--set", "cluster.wafer.profile=wse33"}, 2, "one of wse2|wse3"},
+    {"rate_not_a_number", {"--set", "training.clip=nan"}, 2, "training.clip: \"nan\""},
+    {"rate_too_large", {"--set", "training.clip=1e400"}, 2, "training.clip: \"1e400\""},
+    {"steps_in_hex", {"--set", "training.steps=0x10"}, 2, "training.steps: \"0x10\""},
+    {"checkpoints_in_a_zero", {"--set", "checkpoint.dir=\"a\\0b\""}, 2, "checkpoint.dir: "},
+    {"folder_not_utf8", {"--resume", "caf\xE9"}, 2, "--resume: is not UTF-8"},
+};
+
+// Flags, by kind.
+const BadInput kBadFlags[] = {
+    {"empty_file", {"plan", "-f", ""}, 2, "--file: is empty"},
+    {"empty_resume", {"--resume", ""}, 2, "--resume: is empty"},
+    {"empty_run_dir", {"--run-dir", ""}, 2, "--run-dir: is empty"},
+    {"empty_after_equals", {"--run-dir=", "-q"}, 2, "--run-dir: is empty"},
+    {"empty_list", {"checkpoint", "list", ""}, 2, "DIR: is empty"},
+    {"empty_export", {"checkpoint", "export", "", "--out", "x"}, 2, "DIR: is empty"},
+    {"empty_export_out", {"checkpoint", "export", "initial", "--out", ""}, 2, "--out: is empty"},
+    {"empty_init", {"checkpoint", "init", "-f", "job.yaml", "--out", ""}, 2, "--out: is empty"},
+    {"empty_checkpoint", {"generate", "--checkpoint", "", "--prompt", "a"}, 2, "--checkpoint: "},
+    {"empty_dir_up", {"up", "--dir", ""}, 2, "--dir: is empty"},
+    {"empty_dir_down", {"down", "--dir", ""}, 2, "--dir: is empty"},
+    {"empty_job", {"get", ""}, 2, "JOB: is empty"},
+    {"job_is_a_path", {"get", "a/b"}, 2, "JOB: \"a/b\" must be a name"},
+    {"empty_node", {"nodes", "drain", ""}, 2, "NODE: is empty"},
+    {"empty_log_node", {"logs", "--node", ""}, 2, "--node: is empty"},
+    {"empty_request", {"submit", "-f", "job.yaml", "--request-id", ""}, 2, "--request-id: "},
+    {"path_in_two_lines", {"checkpoint", "list", "a\nb"}, 2, "DIR: \"a\\nb\""},
+    {"path_too_long", {"checkpoint", "list", std::string(5000, 'x')}, 2, "4095 bytes"},
+    {"wafers_in_hex", {"--wafers", "0x2"}, 2, "--wafers: \"0x2\""},
+    {"wafers_in_octal", {"--wafers", "010"}, 2, "--wafers: \"010\""},
+    {"wafers_empty", {"--wafers", ""}, 2, "--wafers: \"\""},
+    {"wafers_in_part", {"--wafers", "1.5"}, 2, "--wafers: \"1.5\""},
+    {"wafers_too_many", {"--wafers", "99999999999"}, 2, "--wafers: "},
+    {"memoryx_negative", {"--memoryx", "-1"}, 2, "--memoryx"},
+    {"up_without_wafers", {"up", "--wafers", "0"}, 2, "--wafers: 0"},
+    {"port_too_large", {"up", "--port", "65536"}, 2, "--port: 65536"},
+    {"address_without_port", {"list", "--controller", "host"}, 2, "must be host:port"},
+    {"address_with_scheme", {"list", "--controller", "http://a:1"}, 2, "must be host:port"},
+    {"address_with_a_path", {"watch", "j", "--controller", "a:1/x"}, 2, "must be host:port"},
+    {"rate_of_nothing", {"resume", "j", "--lr", "0"}, 2, "--lr: 0"},
+    {"rate_nan", {"resume", "j", "--lr", "nan"}, 2, "--lr: \"nan\""},
+    {"patience_real", {"watch", "j", "--patience", "1e9"}, 2, "--patience: \"1e9\""},
+    {"unknown_dtype",
+     {"checkpoint", "export", "initial", "--out", "x", "--dtype", "f16"},
+     2,
+     "f32|bf16"},
+};
+
+// What follows "generate --checkpoint initial".
+const BadInput kBadGenerations[] = {
+    {"no_tokens", {"--prompt", "a", "--tokens", "0"}, 2, "--tokens: 0"},
+    {"too_many_tokens", {"--prompt", "a", "--tokens", "99999999"}, 2, "--tokens: "},
+    {"overflowing_tokens", {"--prompt", "a", "--tokens", "99999999999999999999"}, 2, "--tokens: "},
+    {"temperature_nan", {"--prompt", "a", "--temperature", "nan"}, 2, "--temperature: \"nan\""},
+    {"temperature_inf", {"--prompt", "a", "--temperature", "inf"}, 2, "--temperature: \"inf\""},
+    {"temperature_below", {"--prompt", "a", "--temperature=-1"}, 2, "--temperature: -1"},
+    {"temperature_empty", {"--prompt", "a", "--temperature", ""}, 2, "--temperature: \"\""},
+    {"top_k_below", {"--prompt", "a", "--top-k=-1"}, 2, "--top-k: -1"},
+    {"seed_in_part", {"--prompt", "a", "--seed", "1.5"}, 2, "--seed: \"1.5\""},
+    {"prompt_empty", {"--prompt", ""}, 2, "--prompt: is empty"},
+    {"tokens_empty", {"--prompt-tokens", ""}, 2, "--prompt-tokens: \"\""},
+    {"tokens_with_a_gap", {"--prompt-tokens", "1,,2"}, 2, "--prompt-tokens: \"\""},
+    {"tokens_below", {"--prompt-tokens=-1"}, 2, "--prompt-tokens: -1"},
+    {"two_prompts", {"--prompt", "a", "--prompt-tokens", "1"}, 2, "--prompt"},
+};
+
+// Data and checkpoints that are not what their names say.
+const BadInput kBadFiles[] = {
+    {"data_is_a_fifo",
+     {},
+     2,
+     "train.bin: is a FIFO",
+     [](const fs::path& dir) { MakeFifo(dir / "train.bin"); }},
+    {"data_is_a_device",
+     {},
+     2,
+     "val.bin: is a device",
+     [](const fs::path& dir) {
+       fs::remove(dir / "val.bin");
+       fs::create_symlink("/dev/zero", dir / "val.bin");
+     }},
+    {"data_is_a_folder",
+     {},
+     2,
+     "train.bin: is a folder",
+     [](const fs::path& dir) {
+       fs::remove(dir / "train.bin");
+       fs::create_directory(dir / "train.bin");
+     }},
+    {"data_has_one_byte",
+     {},
+     2,
+     "train.bin: ",
+     [](const fs::path& dir) { Truncate(dir / "train.bin", 1); }},
+    {"config_is_a_fifo",
+     {"--resume", "initial"},
+     2,
+     "config.json: is a FIFO",
+     [](const fs::path& dir) { MakeFifo(dir / "initial/config.json"); }},
+    {"model_is_a_fifo",
+     {"--resume", "initial"},
+     2,
+     "model.safetensors: is a FIFO",
+     [](const fs::path& dir) { MakeFifo(dir / "initial/model.safetensors"); }},
+    {"manifest_is_a_fifo",
+     {"--resume", "initial"},
+     2,
+     "waferstream.json: is a FIFO",
+     [](const fs::path& dir) { MakeFifo(dir / "initial/waferstream.json"); }},
+    {"variants_only",
+     {"--resume", "initial"},
+     2,
+     "to choose among model.bf16.safetensors, model.fp16.safetensors",
+     [](const fs::path& dir) {
+       MakeForeign(dir);
+       Rename(dir, "model.safetensors", "model.fp16.safetensors");
+       fs::copy(dir / "initial/model.fp16.safetensors", dir / "initial/model.bf16.safetensors");
+     }},
+    {"torch_only",
+     {"--resume", "initial"},
+     2,
+     "pytorch_model.bin is not read",
+     [](const fs::path& dir) {
+       MakeForeign(dir);
+       Rename(dir, "model.safetensors", "pytorch_model.bin");
+     }},
+    {"shard_is_missing",
+     {"--resume", "initial"},
+     2,
+     "names b.safetensors, which is not there",
+     [](const fs::path& dir) {
+       MakeForeign(dir);
+       Rename(dir, "model.safetensors", "a.safetensors");
+       Append(dir / "initial/model.safetensors.index.json",
+              R"({"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}})");
+     }},
+    {"another_architecture",
+     {"--resume", "initial"},
+     2,
+     "model_type is \"llama\"",
+     [](const fs::path& dir) {
+       std::ofstream(dir / "initial/config.json") << R"({"model_type": "llama"})";
+     }},
+    {"weights_not_finite",
+     {"--resume", "initial"},
+     2,
+     "holds nan",
+     [](const fs::path& dir) {
+       MakeForeign(dir);
+       std::fstream file(dir / "initial/model.safetensors",
+                         std::ios::in | std::ios::out | std::ios::binary);
+       file.seekp(-4, std::ios::end);
+       file.write("\0\0\xc0\x7f", 4);
+     }},
+};
+
 class BadInputTest : public testing::TestWithParam<BadInput> {};
 
 std::vector<std::string> Arguments(const BadInput& bad) {
@@ -156,8 +374,44 @@ TEST_P(BadInputTest, OneLineAndNothingLeft) {
   ExpectRefusal(harness, GetParam());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, BadInputTest, testing::ValuesIn(kBadInputs),
-                         [](const auto& info) { return std::string(info.param.name); });
+std::string NameOf(const testing::TestParamInfo<BadInput>& info) { return info.param.name; }
+
+std::vector<BadInput> Generations() {
+  std::vector<BadInput> all(std::begin(kBadGenerations), std::end(kBadGenerations));
+  for (BadInput& bad : all) {
+    bad.args.insert(bad.args.begin(), {"generate", "--checkpoint", "initial"});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, BadInputTest, testing::ValuesIn(kBadInputs), NameOf);
+INSTANTIATE_TEST_SUITE_P(Jobs, BadInputTest, testing::ValuesIn(kBadJobs), NameOf);
+INSTANTIATE_TEST_SUITE_P(Flags, BadInputTest, testing::ValuesIn(kBadFlags), NameOf);
+INSTANTIATE_TEST_SUITE_P(Generations, BadInputTest, testing::ValuesIn(Generations()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Files, BadInputTest, testing::ValuesIn(kBadFiles), NameOf);
+
+// Whoever starts it may have removed the folder in which it is.
+TEST(NoCurrentFolderTest, RelativePathsAreRefusedAbsoluteOnesAreNot) {
+  CtlHarness harness("no_current_folder");
+  harness.WriteJob(2);
+  const std::string program = harness.program();
+  const std::string job = harness.dir() / "job.yaml";
+  harness.SetProgram("/bin/sh");
+  const auto run = [&](const std::string& arguments, int exit_code) {
+    return harness.Run(
+        {"-c", absl::StrCat("mkdir gone; cd gone; rmdir ../gone; exec ", program, " ", arguments)},
+        exit_code);
+  };
+  for (const char* arguments : {"checkpoint list x", "checkpoint export x --out y", "plan -f x",
+                                "down --dir x", "generate --checkpoint x --prompt a"}) {
+    const std::string err = run(arguments, 2)->err();
+    EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+    EXPECT_TRUE(absl::StartsWith(err, "waferctl: ")) << err;
+  }
+  const std::string err = run(absl::StrCat("run -q -f ", job), 2)->err();
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+  EXPECT_NE(run(absl::StrCat("plan -f ", job), 0)->out(), "");
+}
 
 TEST(PortInUseTest, IsNamed) {
   const Fd listener(socket(AF_INET, SOCK_STREAM, 0));

@@ -1,7 +1,6 @@
 // `waferctl checkpoint init|list|export`: checkpoints without a cluster.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -9,7 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/flags.h"
 #include "base/status.h"
+#include "base/user_input.h"
 #include "base/worker_pool.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/folder.h"
@@ -42,15 +43,11 @@ struct ExportFlags {
   std::string dtype = "f32";
 };
 
-std::string Absolute(const std::string& path) {
-  return std::filesystem::absolute(path).lexically_normal().string();
-}
-
 Outcome Init(const InitFlags& flags) {
   ASSIGN_OR_RETURN(const JobSpec job, LoadJob(flags.job));
+  ASSIGN_OR_RETURN(const std::string out, AbsolutePath("--out", flags.out));
   WorkerPool workers(std::max(1u, std::thread::hardware_concurrency()));
-  ASSIGN_OR_RETURN(const Manifest manifest,
-                   WriteInitialCheckpoint(PosixDisk(), job, Absolute(flags.out), workers));
+  ASSIGN_OR_RETURN(const Manifest manifest, WriteInitialCheckpoint(PosixDisk(), job, out, workers));
   RETURN_IF_ERROR(PrintResult(absl::StrCat(manifest.weights_hash, "\n")));
   return ExitCode::kOk;
 }
@@ -92,7 +89,8 @@ absl::StatusOr<std::vector<CheckpointEntry>> Find(const std::string& dir) {
 }
 
 Outcome List(const ListFlags& flags) {
-  ASSIGN_OR_RETURN(const std::vector<CheckpointEntry> entries, Find(Absolute(flags.dir)));
+  ASSIGN_OR_RETURN(const std::string dir, AbsolutePath("DIR", flags.dir));
+  ASSIGN_OR_RETURN(const std::vector<CheckpointEntry> entries, Find(dir));
   Table table({{"CHECKPOINT"},
                {"STEPS", Align::kRight},
                {"LOSS", Align::kRight},
@@ -125,7 +123,9 @@ Outcome List(const ListFlags& flags) {
 
 Outcome Export(const ExportFlags& flags) {
   const Dtype dtype = flags.dtype == "bf16" ? Dtype::kBf16 : Dtype::kF32;
-  RETURN_IF_ERROR(ExportCheckpoint(PosixDisk(), Absolute(flags.from), Absolute(flags.out), dtype));
+  ASSIGN_OR_RETURN(const std::string from, AbsolutePath("DIR", flags.from));
+  ASSIGN_OR_RETURN(const std::string out, AbsolutePath("--out", flags.out));
+  RETURN_IF_ERROR(ExportCheckpoint(PosixDisk(), from, out, dtype));
   return ExitCode::kOk;
 }
 
@@ -133,14 +133,14 @@ void AddInit(CLI::App& parent, Outcome& outcome) {
   auto flags = std::make_shared<InitFlags>();
   CLI::App* command = parent.add_subcommand("init", "Write the weights that a job starts from");
   AddJobFlags(*command, flags->job);
-  command->add_option("--out", flags->out, "The new checkpoint folder")->required();
+  AddPath(*command, "--out", flags->out, "The new checkpoint folder")->required();
   command->callback([flags, &outcome] { outcome = Init(*flags); });
 }
 
 void AddList(CLI::App& parent, Outcome& outcome) {
   auto flags = std::make_shared<ListFlags>();
   CLI::App* command = parent.add_subcommand("list", "The checkpoints in a folder");
-  command->add_option("DIR", flags->dir, "A checkpoint, a folder of them, or a run folder")
+  AddPath(*command, "DIR", flags->dir, "A checkpoint, a folder of them, or a run folder")
       ->required();
   command->add_flag("--verify", flags->verify, "Read every byte and compare the hashes");
   AddOutputFlag(*command, flags->format);
@@ -151,10 +151,9 @@ void AddExport(CLI::App& parent, Outcome& outcome) {
   auto flags = std::make_shared<ExportFlags>();
   CLI::App* command =
       parent.add_subcommand("export", "Write a checkpoint's model alone, for other programs");
-  command->add_option("DIR", flags->from, "The checkpoint")->required();
-  command->add_option("--out", flags->out, "The new folder")->required();
-  command->add_option("--dtype", flags->dtype, "Of the weights: f32 or bf16 [f32]")
-      ->check(CLI::IsMember({"f32", "bf16"}));
+  AddPath(*command, "DIR", flags->from, "The checkpoint")->required();
+  AddPath(*command, "--out", flags->out, "The new folder")->required();
+  AddWord(*command, "--dtype", flags->dtype, "f32|bf16", "Of the weights [f32]");
   command->callback([flags, &outcome] { outcome = Export(*flags); });
 }
 

@@ -11,11 +11,15 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/regular_file.h"
+#include "base/status.h"
 
 namespace waferstream {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr size_t kFileBytesMax = 16 << 20;  // a process takes less than a kilobyte
 
 std::string PathIn(const std::string& dir) { return dir + "/cluster.json"; }
 
@@ -69,13 +73,13 @@ absl::Status WriteClusterFile(const std::string& dir, const ClusterFile& cluster
 
 absl::StatusOr<ClusterFile> ReadClusterFile(const std::string& dir) {
   const std::string path = PathIn(dir);
-  std::ifstream file(path);
-  if (!file) {
-    if (errno != ENOENT) return absl::ErrnoToStatus(errno, path);
+  const absl::StatusOr<std::string> text = ReadRegularFile(path, kFileBytesMax);
+  if (absl::IsNotFound(text.status())) {
     return absl::NotFoundError(absl::StrCat(path, ": no cluster is up"));
   }
+  RETURN_IF_ERROR(text.status());
   try {
-    return FromJson(Json::parse(file));
+    return FromJson(Json::parse(*text));
   } catch (const Json::exception&) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": is not a cluster file"));
   }

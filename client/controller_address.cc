@@ -2,22 +2,11 @@
 
 #include <cstdlib>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/user_input.h"
 #include "client/cluster_file.h"
 
 namespace waferstream {
-
-absl::Status CheckAddress(const std::string& source, const std::string& address) {
-  const size_t colon = address.rfind(':');
-  int port = 0;
-  if (colon != std::string::npos && colon > 0 &&
-      absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 1 && port <= 65535) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(absl::StrCat(source, ": '", address, "' is not host:port"));
-}
 
 absl::StatusOr<std::string> ResolveController(const std::string& flag) {
   if (!flag.empty()) {

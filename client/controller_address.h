@@ -11,7 +11,4 @@ namespace waferstream {
 // running. INVALID_ARGUMENT: not host:port. UNAVAILABLE: none of the three says anything.
 absl::StatusOr<std::string> ResolveController(const std::string& flag);
 
-// OK if `address` is host:port with a port of 1 to 65535; `source` names it in the error.
-absl::Status CheckAddress(const std::string& source, const std::string& address);
-
 }  // namespace waferstream

@@ -1,21 +1,18 @@
 #include "client/controller_flags.h"
 
-#include <CLI/CLI.hpp>
+#include "base/flags.h"
 
 namespace waferstream {
 
 void AddControllerFlag(CLI::App& command, std::string& address) {
-  command
-      .add_option("--controller", address,
-                  "Controller [$WAFERSTREAM_CONTROLLER, or the cluster of `waferctl up`]")
-      ->type_name("HOST:PORT");
+  AddAddress(command, "--controller", address,
+             "Controller [$WAFERSTREAM_CONTROLLER, or the cluster of `waferctl up`]");
 }
 
 void AddPatienceFlag(CLI::App& command, int& seconds) {
-  command
-      .add_option("--patience", seconds, "How long to wait for a controller that went away [60]")
-      ->type_name("SECONDS")
-      ->check(CLI::Range(0, 1 << 20));
+  AddWhole(command, "--patience", seconds, "How long to wait for a controller that went away [60]",
+           {.high = 1 << 20})
+      ->type_name("SECONDS");
 }
 
 }  // namespace waferstream

@@ -1,14 +1,15 @@
 // `waferctl down`: ends what `waferctl up` started, and nothing else.
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/flags.h"
 #include "base/status.h"
+#include "base/user_input.h"
 #include "client/cluster_file.h"
 #include "client/command.h"
 
@@ -35,8 +36,8 @@ absl::Status EndAll(const std::vector<ClusterProcess>& processes) {
 }
 
 Outcome Down(const std::string& flag) {
-  const std::string dir =
-      std::filesystem::absolute(flag.empty() ? DefaultClusterDir() : flag).string();
+  ASSIGN_OR_RETURN(const std::string dir,
+                   AbsolutePath("--dir", flag.empty() ? DefaultClusterDir() : flag));
   ASSIGN_OR_RETURN(const ClusterFile cluster, ReadClusterFile(dir));
   const std::vector<ClusterProcess> running = RunningProcesses(cluster);
   RETURN_IF_ERROR(EndAll(running));
@@ -51,7 +52,7 @@ Outcome Down(const std::string& flag) {
 void AddDownCommand(CLI::App& app, Outcome& outcome) {
   auto dir = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("down", "End the cluster of `waferctl up`");
-  command->add_option("--dir", *dir, "Folder of the cluster [" + DefaultClusterDir() + "]");
+  AddPath(*command, "--dir", *dir, "Folder of the cluster [" + DefaultClusterDir() + "]");
   command->callback([dir, &outcome] { outcome = Down(*dir); });
 }
 

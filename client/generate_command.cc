@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/flags.h"
 #include "base/status.h"
 #include "client/command.h"
-#include "client/controller_address.h"
 #include "client/controller_client.h"
 #include "client/controller_flags.h"
 #include "client/follow_job.h"
@@ -17,6 +17,7 @@
 #include "client/local_job.h"
 #include "client/output.h"
 #include "client/scratch_folder.h"
+#include "plan/job_keys.h"
 
 namespace waferstream {
 namespace {
@@ -55,7 +56,6 @@ using OnStatus = std::function<void(const JobStatus&)>;
 
 absl::StatusOr<JobStatus> GenerateOn(const std::string& address, const JobSpec& job,
                                      OnStatus on_status, Progress& progress) {
-  RETURN_IF_ERROR(CheckAddress("--controller", address));
   ControllerClient client(address);
   SubmitRequest request;
   request.set_request_id(NewRequestId());
@@ -119,24 +119,20 @@ void AddGenerateCommand(CLI::App& app, Outcome& outcome) {
   auto flags = std::make_shared<GenerateFlags>();
   GenerationRequest& request = flags->request;
   CLI::App* command = app.add_subcommand("generate", "Let a checkpoint go on with a prompt");
-  command
-      ->add_option("--checkpoint", request.checkpoint,
-                   "Checkpoint, or a folder with checkpoints or of a run (then the newest)")
+  AddPath(*command, "--checkpoint", request.checkpoint,
+          "Checkpoint, or a folder with checkpoints or of a run (then the newest)")
       ->required();
   CLI::Option* text = command->add_option("--prompt", request.prompt, "Text; tokens are its bytes");
-  command->add_option("--prompt-tokens", request.prompt_tokens, "Tokens, with commas between them")
-      ->delimiter(',')
+  AddWholeList(*command, "--prompt-tokens", request.prompt_tokens,
+               "Tokens, with commas between them")
       ->excludes(text);
-  command->add_option("--tokens", request.tokens, "How many to generate [200]")
-      ->check(CLI::Range(1, 1 << 20));
-  command->add_option("--temperature", request.temperature, "0: always the likeliest token [0.8]")
-      ->check(CLI::Range(0.0, 100.0));
-  command->add_option("--top-k", request.top_k, "Choose among the k likeliest; 0: all [40]");
-  command->add_option("--seed", request.seed, "The same seed gives the same text [1]");
-  command
-      ->add_option("--controller", flags->controller,
-                   "Generate on this cluster, instead of a local one made for it")
-      ->type_name("HOST:PORT");
+  AddWhole(*command, "--tokens", request.tokens, "How many to generate [200]", kGeneratedTokens);
+  AddReal(*command, "--temperature", request.temperature, "0: always the likeliest token [0.8]",
+          kTemperature);
+  AddWhole(*command, "--top-k", request.top_k, "Choose among the k likeliest; 0: all [40]");
+  AddWhole(*command, "--seed", request.seed, "The same seed gives the same text [1]");
+  AddAddress(*command, "--controller", flags->controller,
+             "Generate on this cluster, instead of a local one made for it");
   AddOutputFlag(*command, flags->format);
   command->callback([flags, &outcome] { outcome = Generate(*flags); });
 }

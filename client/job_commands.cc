@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "base/flags.h"
 #include "base/status.h"
 #include "client/command.h"
 #include "client/controller_address.h"
@@ -85,7 +86,7 @@ CLI::App* AddOne(CLI::App& app, Outcome& outcome, const char* name, const char* 
                  JobArgument job, std::shared_ptr<JobCommandFlags> flags, Body body) {
   CLI::App* command = app.add_subcommand(name, what);
   if (job != JobArgument::kNone) {
-    command->add_option("JOB", flags->job, "Its id")->required(job == JobArgument::kRequired);
+    AddName(*command, "JOB", flags->job, "Its id")->required(job == JobArgument::kRequired);
   }
   AddControllerFlag(*command, flags->controller);
   AddOutputFlag(*command, flags->format);
@@ -116,14 +117,14 @@ void AddJobCommands(CLI::App& app, Outcome& outcome) {
   auto resume = std::make_shared<JobCommandFlags>();
   CLI::App* resume_command =
       add("resume", "Go on with a paused job", JobArgument::kRequired, Resume, resume);
-  resume_command->add_option("--lr", resume->lr, "Peak learning rate from here on [as it was]")
-      ->check(CLI::PositiveNumber);
+  AddReal(*resume_command, "--lr", resume->lr, "Peak learning rate from here on [as it was]",
+          {.open_low = true});
   resume_command->add_flag("--skip-batch", resume->skip_batch,
                            "Leave out the batch at which it paused");
   auto flags = std::make_shared<JobCommandFlags>();
-  add("logs", "What happened to a job, or the end of a node's log", JobArgument::kOptional, Logs,
-      flags)
-      ->add_option("--node", flags->node, "The end of this node's log");
+  AddName(*add("logs", "What happened to a job, or the end of a node's log", JobArgument::kOptional,
+               Logs, flags),
+          "--node", flags->node, "The end of this node's log");
 }
 
 }  // namespace waferstream

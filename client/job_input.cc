@@ -6,7 +6,9 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "base/flags.h"
 #include "base/status.h"
+#include "base/user_input.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/layout.h"
@@ -25,8 +27,17 @@ absl::Status AsUsersMistake(const absl::Status& status) {
   return status.ok() ? status : absl::InvalidArgumentError(status.message());
 }
 
-void MakeAbsolute(std::string* path) {
-  if (!path->empty()) *path = fs::absolute(*path).lexically_normal().string();
+// The path becomes part of a message, which takes no other bytes than UTF-8.
+absl::StatusOr<std::string> PathToSend(const std::string& field, const std::string& path) {
+  ASSIGN_OR_RETURN(std::string absolute, AbsolutePath(field, path));
+  RETURN_IF_ERROR(CheckText(field, absolute));
+  return absolute;
+}
+
+absl::Status MakeAbsolute(const std::string& field, std::string* path) {
+  if (path->empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(*path, PathToSend(field, *path));
+  return absl::OkStatus();
 }
 
 void AddCount(std::vector<std::string>& overrides, const char* key, std::optional<int> count) {
@@ -67,7 +78,7 @@ absl::Status CheckCheckpoint(const JobSpec& job, const Plan& plan) {
   ASSIGN_OR_RETURN(const CheckpointReader weights,
                    CheckpointReader::Open(PosixDisk(), from, job.model(), plan.parameters, {}));
   // A checkpoint without a manifest is somebody else's: it has no hashes and no steps.
-  if (!weights.manifest()) return absl::OkStatus();
+  if (!weights.manifest()) return weights.CheckFinite();
   RETURN_IF_ERROR(CheckSteps(job, *weights.manifest()));
   if (!job.has_generate() && weights.manifest()->steps_done > 0) {
     RETURN_IF_ERROR(CheckpointReader::Open(PosixDisk(), from, job.model(), plan.parameters,
@@ -80,13 +91,14 @@ absl::Status CheckCheckpoint(const JobSpec& job, const Plan& plan) {
 }  // namespace
 
 void AddJobFlags(CLI::App& command, JobFlags& flags) {
-  command.add_option("-f,--file", flags.file, "The job, a YAML file")->required();
+  AddPath(command, "-f,--file", flags.file, "The job, a YAML file")->required();
   command.add_option("--set", flags.set, "Replaces a value of the job file; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  command.add_option("--wafers", flags.wafers, "Wafer nodes, instead of the job file's");
-  command.add_option("--memoryx", flags.memoryx, "MemoryX nodes, instead of the job file's");
-  command.add_option("--swarmx", flags.swarmx, "SwarmX nodes, instead of the job file's");
+  const Bounds count = {.low = 1, .high = 1 << 16};
+  AddWhole(command, "--wafers", flags.wafers, "Wafer nodes, instead of the job file's", count);
+  AddWhole(command, "--memoryx", flags.memoryx, "MemoryX nodes, instead of the job file's", count);
+  AddWhole(command, "--swarmx", flags.swarmx, "SwarmX nodes, instead of the job file's", count);
 }
 
 absl::StatusOr<JobSpec> LoadJob(const JobFlags& flags) {
@@ -96,13 +108,14 @@ absl::StatusOr<JobSpec> LoadJob(const JobFlags& flags) {
   AddCount(overrides, "swarmx", flags.swarmx);
   absl::StatusOr<JobSpec> job = ReadJobFile(flags.file, overrides);
   if (!job.ok()) return AsUsersMistake(job.status());
-  MakeAbsolute(job->mutable_checkpoint()->mutable_dir());
-  MakeAbsolute(job->mutable_checkpoint()->mutable_from());
+  CheckpointSpec* checkpoint = job->mutable_checkpoint();
+  RETURN_IF_ERROR(MakeAbsolute("checkpoint.dir", checkpoint->mutable_dir()));
+  RETURN_IF_ERROR(MakeAbsolute("checkpoint.from", checkpoint->mutable_from()));
   return job;
 }
 
 absl::StatusOr<std::string> ResolveCheckpoint(const std::string& flag, const std::string& dir) {
-  const fs::path path = fs::absolute(dir).lexically_normal();
+  ASSIGN_OR_RETURN(const fs::path path, PathToSend(flag, dir));
   if (IsCheckpoint(path)) return path.string();
   for (const fs::path& folder : {path, path / "checkpoints"}) {
     ASSIGN_OR_RETURN(const std::vector<CheckpointEntry> entries,

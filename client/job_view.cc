@@ -185,7 +185,7 @@ Json EventListJson(const EventList& events) {
 std::string EventListLines(const EventList& events) {
   std::string out;
   for (const Event& event : events.events()) {
-    absl::StrAppend(&out, HumanTime(event.unix_s()), "  ", event.text(), "\n");
+    absl::StrAppend(&out, HumanTime(event.unix_s()), "  ", OneLine(event.text()), "\n");
   }
   return out;
 }

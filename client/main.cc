@@ -1,48 +1,36 @@
 // waferctl: runs jobs on a cluster, or on one that it makes for them. docs/CLI.md is its manual.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <string>
-#include <vector>
 
-#include "client/command.h"
+#include "absl/strings/str_cat.h"
+#include "base/flags.h"
+#include "base/text.h"
+#include "client/command_line.h"
 
 namespace waferstream {
 namespace {
 
-// Errors are one line each, on stderr; help is a result.
-int ReportParseError(const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_exit_code() == 0) return app.exit(error);
-  // The library says "a subcommand is required" of a misspelt one.
-  const std::vector<std::string> unknown = app.remaining();
-  const std::string what = unknown.empty() ? error.what() : "unknown: " + unknown[0];
-  std::fprintf(stderr, "waferctl: %s (waferctl --help lists what there is)\n", what.c_str());
-  return static_cast<int>(ExitCode::kUsage);
-}
-
+// Errors are one line each, on stderr.
 int Report(const Outcome& outcome) {
   if (outcome.ok()) return static_cast<int>(*outcome);
-  std::fprintf(stderr, "waferctl: %s\n", std::string(outcome.status().message()).c_str());
+  std::fprintf(stderr, "waferctl: %s\n", OneLine(outcome.status().message()).c_str());
   return static_cast<int>(ExitCodeOf(outcome.status()));
 }
 
 int Main(int argc, char** argv) {
   CLI::App app("Trains neural networks by streaming weights.", "waferctl");
-  app.require_subcommand(1);
-  Outcome outcome = ExitCode::kOk;
-  AddRunCommand(app, outcome);
-  AddUpCommand(app, outcome);
-  AddDownCommand(app, outcome);
-  AddSubmitCommand(app, outcome);
-  AddJobCommands(app, outcome);
-  AddGenerateCommand(app, outcome);
-  AddCheckpointCommand(app, outcome);
-  AddPlanCommand(app, outcome);
-  AddNodesCommand(app, outcome);
-  AddVersionCommand(app, outcome);
+  Outcome outcome = CheckArguments({argv + std::min(argc, 1), argv + argc});
+  if (!outcome.ok()) return Report(outcome);
+  AddCommands(app, outcome);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return ReportParseError(app, error);
+    return ReportParseError("waferctl", app, error);
+  } catch (const std::exception& error) {
+    outcome = absl::InternalError(absl::StrCat("bug: ", error.what()));
   }
   return Report(outcome);
 }

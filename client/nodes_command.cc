@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/flags.h"
 #include "base/status.h"
 #include "base/version.h"
 #include "client/command.h"
@@ -79,9 +80,9 @@ CLI::App* AddOne(CLI::App& app, Outcome& outcome, const char* name, const char* 
 void AddCordon(CLI::App& nodes, Outcome& outcome, const char* name, const char* what,
                CordonRequest::Action action) {
   auto flags = std::make_shared<Flags>();
-  AddOne(nodes, outcome, name, what, flags, [action](const Flags& f) { return Cordon(f, action); })
-      ->add_option("NODE", flags->node, "Its id")
-      ->required();
+  CLI::App* command = AddOne(nodes, outcome, name, what, flags,
+                             [action](const Flags& f) { return Cordon(f, action); });
+  AddName(*command, "NODE", flags->node, "Its id")->required();
 }
 
 }  // namespace

@@ -2,15 +2,15 @@
 
 #include <yaml-cpp/yaml.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <map>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/flags.h"
+#include "base/status.h"
 
 namespace waferstream {
 namespace {
@@ -55,14 +55,13 @@ void Emit(YAML::Emitter& out, const Json& value) {
 }  // namespace
 
 void AddOutputFlag(CLI::App& command, Format& format) {
-  static const std::map<std::string, Format> kFormats = {{"json", Format::kJson},
-                                                         {"yaml", Format::kYaml}};
-  command
-      .add_option_function<std::string>(
-          "-o,--output", [&format](const std::string& name) { format = kFormats.at(name); },
-          "json or yaml; a table for people without it")
-      ->check(CLI::IsMember({"json", "yaml"}))
-      ->type_name("FORMAT");
+  AddFlagOf(command, "-o,--output", "FORMAT", "json or yaml; a table for people without it",
+            [&format](const std::string& flag, const std::string& text) -> absl::Status {
+              constexpr Format kFormats[] = {Format::kJson, Format::kYaml};
+              ASSIGN_OR_RETURN(const size_t word, ParseWord(flag, text, "json|yaml"));
+              format = kFormats[word];
+              return absl::OkStatus();
+            });
 }
 
 std::string RenderStructured(const Json& value, Format format) {

@@ -10,6 +10,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/text.h"
 #include "client/units.h"
 
 namespace waferstream {
@@ -36,7 +37,7 @@ std::string FormatGeneration(const JobStatus& job) {
 std::string FormatProgress(const JobStatus& job) {
   if (job.state() != RUNNING) {
     std::string line = absl::AsciiStrToLower(JobState_Name(job.state()));
-    if (!job.reason().empty()) absl::StrAppend(&line, ": ", job.reason());
+    if (!job.reason().empty()) absl::StrAppend(&line, ": ", OneLine(job.reason()));
     return line;
   }
   if (job.job().has_generate()) return FormatGeneration(job);

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/flags.h"
 #include "base/status.h"
 #include "client/command.h"
 #include "client/job_input.h"
@@ -77,10 +78,10 @@ void AddRunCommand(CLI::App& app, Outcome& outcome) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* command = app.add_subcommand("run", "Run one job on a local cluster made for it");
   AddJobFlags(*command, flags->job);
-  command->add_option("--run-dir", flags->run_dir,
-                      "Folder for logs, state and checkpoints [runs/NAME-TIME-PID]");
-  command->add_option("--resume", flags->resume,
-                      "Continue from this checkpoint, or the newest in this folder");
+  AddPath(*command, "--run-dir", flags->run_dir,
+          "Folder for logs, state and checkpoints [runs/NAME-TIME-PID]");
+  AddPath(*command, "--resume", flags->resume,
+          "Continue from this checkpoint, or the newest in this folder");
   command->add_flag("-q,--quiet", flags->quiet, "No progress");
   AddOutputFlag(*command, flags->format);
   command->callback([flags, &outcome] { outcome = Run(*flags); });

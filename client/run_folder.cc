@@ -9,6 +9,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/status.h"
+#include "base/user_input.h"
 
 namespace waferstream {
 namespace {
@@ -37,7 +39,9 @@ std::string DefaultRunFolder(const std::string& job_name, absl::Time now, int pi
 }
 
 absl::StatusOr<std::string> CreateRunFolder(const std::string& flag, const std::string& dir) {
-  const fs::path path = fs::absolute(dir).lexically_normal();
+  ASSIGN_OR_RETURN(const fs::path path, AbsolutePath(flag, dir));
+  // It becomes part of messages, which take no other bytes.
+  RETURN_IF_ERROR(CheckText(flag, path.string()));
   std::error_code error;
   if (fs::exists(path, error)) {
     if (!fs::is_directory(path, error)) return Refusal(flag, path, "is not a folder");

@@ -12,6 +12,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "base/user_input.h"
 
 namespace waferstream {
 namespace {
@@ -36,8 +38,8 @@ namespace {
 
 absl::StatusOr<ScratchFolder> ScratchFolder::Make(const std::string& purpose) {
   const char* base = std::getenv("TMPDIR");
-  std::string path =
-      absl::StrCat(base && *base ? base : "/tmp", "/waferstream-", purpose, "-XXXXXX");
+  ASSIGN_OR_RETURN(std::string path, AbsolutePath("TMPDIR", base && *base ? base : "/tmp"));
+  absl::StrAppend(&path, "/waferstream-", purpose, "-XXXXXX");
   int pipe_fds[2];
   if (pipe2(pipe_fds, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "pipe");
   const Fd read_end(pipe_fds[0]);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/flags.h"
 #include "base/status.h"
 #include "client/command.h"
 #include "client/controller_address.h"
@@ -54,8 +55,8 @@ void AddSubmitCommand(CLI::App& app, Outcome& outcome) {
   CLI::App* command = app.add_subcommand("submit", "Queue a job on a cluster that is up");
   AddJobFlags(*command, flags->job);
   command->add_flag("--wait", flags->wait, "Watch it to its end and print its result");
-  command->add_option("--request-id", flags->request_id,
-                      "The same id again answers with the same job [random]");
+  AddName(*command, "--request-id", flags->request_id,
+          "The same id again answers with the same job [random]");
   AddPatienceFlag(*command, flags->patience_seconds);
   AddControllerFlag(*command, flags->controller);
   AddOutputFlag(*command, flags->format);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/text.h"
 
 namespace waferstream {
 namespace {
@@ -28,6 +29,8 @@ void AppendLine(std::string& out, std::string line) {
 
 void Table::Add(std::vector<std::string> cells) {
   WS_CHECK(cells.size() == columns_.size());
+  // Names and reasons come from elsewhere; a cell must not leave its line.
+  for (std::string& cell : cells) cell = OneLine(cell);
   rows_.push_back(std::move(cells));
 }
 
@@ -58,7 +61,7 @@ std::string RenderPairs(const std::vector<std::pair<std::string, std::string>>& 
   for (const auto& [name, value] : pairs) width = std::max(width, Width(name));
   std::string out;
   for (const auto& [name, value] : pairs) {
-    AppendLine(out, absl::StrCat(Padded(name, width, Align::kLeft), "  ", value));
+    AppendLine(out, absl::StrCat(Padded(name, width, Align::kLeft), "  ", OneLine(value)));
   }
   return out;
 }

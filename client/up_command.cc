@@ -14,7 +14,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/fd.h"
+#include "base/flags.h"
 #include "base/status.h"
+#include "base/user_input.h"
 #include "client/cluster_file.h"
 #include "client/command.h"
 #include "client/local_cluster.h"
@@ -67,8 +69,8 @@ absl::Status CheckPortIsFree(int port) {
 }
 
 Outcome Up(const UpFlags& flags) {
-  const std::string dir =
-      std::filesystem::absolute(flags.dir.empty() ? DefaultClusterDir() : flags.dir).string();
+  ASSIGN_OR_RETURN(const std::string dir,
+                   AbsolutePath("--dir", flags.dir.empty() ? DefaultClusterDir() : flags.dir));
   RETURN_IF_ERROR(CheckPortIsFree(flags.port));
   ASSIGN_OR_RETURN(const Fd lock, LockDir(dir));
   RETURN_IF_ERROR(CheckNoneIsUp(dir));
@@ -105,13 +107,13 @@ Outcome Up(const UpFlags& flags) {
 void AddUpCommand(CLI::App& app, Outcome& outcome) {
   auto flags = std::make_shared<UpFlags>();
   CLI::App* command = app.add_subcommand("up", "Start a local cluster that stays");
-  const CLI::Range count(1, 4096);
-  command->add_option("--wafers", flags->shape.wafers, "Wafer nodes [2]")->check(count);
-  command->add_option("--memoryx", flags->shape.memoryx, "MemoryX nodes [1]")->check(count);
-  command->add_option("--swarmx", flags->shape.swarmx, "SwarmX nodes [1]")->check(count);
-  command->add_option("--port", flags->port, "Port of the controller [any free one]")
-      ->check(CLI::Range(0, 65535));
-  command->add_option("--dir", flags->dir, "Folder of the cluster [" + DefaultClusterDir() + "]");
+  const Bounds count = {.low = 1, .high = 4096};
+  AddWhole(*command, "--wafers", flags->shape.wafers, "Wafer nodes [2]", count);
+  AddWhole(*command, "--memoryx", flags->shape.memoryx, "MemoryX nodes [1]", count);
+  AddWhole(*command, "--swarmx", flags->shape.swarmx, "SwarmX nodes [1]", count);
+  AddWhole(*command, "--port", flags->port, "Port of the controller [any free one]",
+           {.high = 65535});
+  AddPath(*command, "--dir", flags->dir, "Folder of the cluster [" + DefaultClusterDir() + "]");
   command->callback([flags, &outcome] { outcome = Up(*flags); });
 }
 
