@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks formatting; with --fix mends it; with --tidy runs clang-tidy over every source (minutes).
+# Checks formatting, and that no program calls what throws on the world's account or misreads numbers
+# (lint_calls.pl); with --fix mends the format; with --tidy runs clang-tidy over every source (minutes).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 mapfile -t sources < <(git ls-files '*.cc' '*.h')
@@ -18,6 +19,9 @@ case "${1:-}" in
       echo "lint.sh: gRPC channels and servers are made in rpc/ alone" >&2
       exit 1
     fi
+    # Tests may throw: that fails them.
+    git ls-files '*.cc' '*.h' | grep -vE '_test\.cc$|^tests/' | xargs grep -L gtest |
+      xargs perl scripts/lint_calls.pl
     ;;
   *) echo "usage: lint.sh [--fix|--tidy]" >&2; exit 2 ;;
 esac
