@@ -81,10 +81,6 @@ bool IsIdle(const JobKey& key, const JobSpec& was, const JobSpec& is) {
   if (key.path == "training.steps") {
     return !was.training().schedule().has_cosine() && !is.training().schedule().has_cosine();
   }
-  // The weights are there already.
-  if (key.path == "training.seed") {
-    return was.data().shuffle() == SHUFFLE_NONE && is.data().shuffle() == SHUFFLE_NONE;
-  }
   const absl::string_view section = OptionalSectionOf(key.path);
   return !section.empty() && !(HasSection(was, section) && HasSection(is, section));
 }

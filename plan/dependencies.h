@@ -40,9 +40,9 @@ const std::vector<std::string>& DependencyKeys();
 // INVALID_ARGUMENT, naming `field`: one of `keys` is not among DependencyKeys().
 absl::Status CheckAccept(const char* field, const std::vector<std::string>& keys);
 
-// What makes the steps after some step > 0 of the one differ from those of the other. Not counted:
-// what only matters to step 0 or to another schedule, how the data is called (its content counts),
-// and amendments, which whoever goes on takes over.
+// What makes the weights after some step > 0 of the one differ from those of the other, had both
+// run from the beginning. Not counted: the number of steps where no schedule depends on it, how the
+// data is called (its content counts), and amendments, which whoever goes on takes over.
 Differences DifferencesThatMatter(const Circumstances& was, const Circumstances& is);
 
 }  // namespace waferstream

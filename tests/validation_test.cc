@@ -2,7 +2,7 @@
 // every batch, and what a plain GPT-2 in double precision says.
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
