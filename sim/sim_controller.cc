@@ -46,6 +46,7 @@ absl::Status SimController::OnReport(const Endpoint& from, const NodeReport& rep
     case NodeReport::kFault:
       return absl::InternalError(report.fault().message());
     case NodeReport::kShardFilled:  // nobody is lost, so nobody fills
+    case NodeReport::kShardFilling:
     case NodeReport::WHAT_NOT_SET:
       break;
   }
