@@ -22,9 +22,9 @@ TEST(Mark, CountsWhatRanAndNothingElse) {
 
 TEST(Mark, LosesNoneBetweenThreads) {
   constexpr int kThreads = 4, kHits = 10000;
-  std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([] {
+  std::vector<std::thread> threads(kThreads);
+  for (std::thread& thread : threads) {
+    thread = std::thread([] {
       for (int i = 0; i < kHits; ++i) WS_MARK("mark_test: threads");
     });
   }

@@ -76,7 +76,7 @@ class Bench {
   std::string Working(const std::string& role) {
     for (;;) {
       for (int i = 0; i < 3; ++i) {
-        const std::string id = absl::StrCat(role, "-", i);
+        std::string id = absl::StrCat(role, "-", i);
         if (cluster_.Node(id).state() == BUSY) return id;
       }
     }

@@ -85,7 +85,7 @@ TEST(Checkpoint, TransposesWhatHuggingFaceKeepsTransposed) {
     if (shape.name != "h.1.mlp.c_fc.weight") continue;
     ASSERT_THAT(layout.Of(p).shape, ElementsAre(10, 23));  // [in, out]
     float value;
-    const int in = 4, out = 17;
+    const int64_t in = 4, out = 17;
     std::memcpy(&value, bytes.data() + layout.Of(p).offset + (in * 23 + out) * 4, 4);
     EXPECT_EQ(value, TestValue(0, static_cast<int>(p), out * 10 + in));
     return;

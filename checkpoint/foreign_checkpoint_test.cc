@@ -228,10 +228,10 @@ TEST(Initialise, DoesNotDependOnTheTiling) {
   p.is_matrix = true;
   p.init_std = 0.02;
   Serial serial;
-  std::vector<float> whole(13 * 7);
+  std::vector<float> whole(p.rows * p.cols);
   InitialiseRows(p, 5, 42, {0, 13}, serial, whole.data());
   for (int64_t tile = 1; tile <= 13; ++tile) {
-    std::vector<float> pieces(13 * 7);
+    std::vector<float> pieces(p.rows * p.cols);
     for (int64_t row = 0; row < 13; row += tile) {
       const RowSpan rows = {row, std::min(tile, 13 - row)};
       InitialiseRows(p, 5, 42, rows, serial, pieces.data() + row * 7);
