@@ -223,7 +223,7 @@ class ControllerServiceTest : public ::testing::Test {
   std::unique_ptr<ControllerHost> host_;
   std::unique_ptr<ControllerService> service_;
   std::unique_ptr<grpc::Server> server_;
-  int port_ = 0;
+  uint16_t port_ = 0;
   std::unique_ptr<Controller::Stub> stub_;
 };
 
