@@ -203,6 +203,9 @@ TEST_P(OwnershipTest, OnlyTheOwnerSeals) {
   ASSERT_TRUE(WriteAndSeal(disk_, job_, 2, b).ok());
   EXPECT_EQ(SealStep(disk_, job_, 2, a).status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ReadManifest(disk_, StepFolder(dir_, 2))->written_by, b);
+  // Nor is it given the other one's for its own.
+  ASSERT_TRUE(RemovePartialFolders(disk_, dir_, a).ok());
+  EXPECT_EQ(SealStep(disk_, job_, 2, a).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 // keep counts the job's own.

@@ -114,7 +114,8 @@ absl::StatusOr<SealedCheckpoint> SealCheckpoint(Disk& disk, const CheckpointForm
   manifest.written_by = epoch;
   if (!disk.Exists(partial) || IsSwappedOut(disk, partial, epoch)) {
     auto sealed = ReadManifest(disk, folder);
-    if (!sealed.ok()) {
+    // Another job's under this name is no answer.
+    if (!sealed.ok() || sealed->written_by.job_id != epoch.job_id) {
       return absl::FailedPreconditionError(absl::StrCat("no checkpoint was written to ", partial));
     }
     RETURN_IF_ERROR(disk.SyncFolder(dir));  // an earlier call may have failed before it did

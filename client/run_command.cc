@@ -82,7 +82,6 @@ Outcome Run(const RunFlags& flags) {
                                " (logs/, state/); checkpoints: ", job.checkpoint().dir()));
     progress.Note(absl::StrCat("kernels: ", kernels));
   }
-  for (const std::string& note : notes) progress.Note(note);
   LocalJobOptions options;
   options.dir = run_dir;
   options.kernel_isa = flags.kernel_isa;
