@@ -25,13 +25,19 @@ void SetDeadline(grpc::ClientContext& context, std::chrono::seconds limit) {
   context.set_deadline(std::chrono::system_clock::now() + limit);
 }
 
+// UNAVAILABLE is also what gRPC says itself when nobody answers; only a peer gives details.
+bool IsOwnWord(const grpc::Status& status) { return !status.error_details().empty(); }
+
 absl::Status Explain(const grpc::Status& status, const std::string& address) {
   if (status.ok()) return absl::OkStatus();
   const auto code = static_cast<absl::StatusCode>(status.error_code());
   const std::string who = absl::StrCat("controller ", address, ": ");
   switch (code) {
     case absl::StatusCode::kUnavailable:
-      return absl::UnavailableError(absl::StrCat(who, "cannot be reached"));
+      return absl::UnavailableError(
+          absl::StrCat(who, IsOwnWord(status) ? status.error_message() : "cannot be reached"));
+    case absl::StatusCode::kUnauthenticated:
+      return absl::UnauthenticatedError(absl::StrCat(who, status.error_message()));
     case absl::StatusCode::kDeadlineExceeded:
       return absl::DeadlineExceededError(absl::StrCat(who, "does not answer"));
     case absl::StatusCode::kUnimplemented:
@@ -91,9 +97,9 @@ struct ControllerClient::Impl {
   }
 };
 
-ControllerClient::ControllerClient(std::string address)
+ControllerClient::ControllerClient(std::string address, const Credentials& credentials)
     : address_(std::move(address)),
-      impl_(std::make_unique<Impl>(OpenChannel(address_, kUserToController))) {}
+      impl_(std::make_unique<Impl>(OpenChannel(address_, kUserToController, credentials))) {}
 
 ControllerClient::~ControllerClient() = default;
 

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/credentials.h"
 #include "proto/controller.pb.h"
 
 namespace waferstream {
@@ -18,7 +19,8 @@ bool MayComeBack(const absl::Status& status);
 // not answer.
 class ControllerClient {
  public:
-  explicit ControllerClient(std::string address);
+  // `credentials`: what the calls prove; with a secret, only who proves it is believed.
+  explicit ControllerClient(std::string address, const Credentials& credentials = {});
   ~ControllerClient();
 
   absl::StatusOr<JobStatus> Submit(const SubmitRequest& request);

@@ -72,7 +72,10 @@ absl::StatusOr<std::unique_ptr<ControllerHost>> ControllerHost::Open(Options opt
 }
 
 ControllerHost::ControllerHost(Options options, int lock, std::unique_ptr<JobStore> store)
-    : options_(std::move(options)), lock_(lock), store_(std::move(store)) {}
+    : options_(std::move(options)),
+      lock_(lock),
+      store_(std::move(store)),
+      nodes_(options_.credentials) {}
 
 ControllerHost::~ControllerHost() {
   Stop();

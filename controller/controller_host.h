@@ -17,6 +17,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/credentials.h"
 #include "controller/controller_core.h"
 #include "controller/event_loop.h"
 #include "controller/job_store.h"
@@ -30,6 +31,7 @@ class ControllerHost {
   struct Options {
     std::string state_dir;
     int lease_ms = 1000;
+    Credentials credentials = {};                      // for its calls to nodes
     std::function<void(const std::string& line)> log;  // from any thread
   };
   using StatusCallback = std::function<void(absl::StatusOr<JobStatus>)>;

@@ -25,6 +25,7 @@ namespace {
 struct Flags {
   ListenFlags listen;
   int port = 0;
+  int advertise_port = 0;
   std::string state_dir;
   std::string port_file;
   int lease_ms = 1000;
@@ -37,6 +38,9 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--port", flags.port, "Port to listen on; 0: any free one")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
+  app.add_option("--advertise-port", flags.advertise_port,
+                 "Where others reach the port, if NAT or a NodePort stands before it [the port]")
+      ->check(CLI::Range(0, 65535));
   app.add_option("--state", flags.state_dir, "Directory for jobs, losses and checkpoints")
       ->required();
   app.add_option("--port-file", flags.port_file, "Gets host:port once the controller is ready");
@@ -78,24 +82,29 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
-// `listen`: the address, a literal, to listen on.
-absl::Status Run(const Flags& flags, const std::string& listen) {
+absl::Status Run(const Flags& flags, const ListenTerms& terms) {
   const sigset_t stop_signals = BlockStopSignals();
   ASSIGN_OR_RETURN(const std::shared_ptr<spdlog::logger> log, OpenLog(flags.log_file));
   // Nodes and checkpoints may be elsewhere in the file system's eyes: give them absolute paths.
   ControllerHost::Options options;
   options.state_dir = std::filesystem::absolute(flags.state_dir).lexically_normal().string();
   options.lease_ms = flags.lease_ms;
+  options.credentials = terms.credentials;
   options.log = [log](const std::string& line) { log->info(line); };
   ASSIGN_OR_RETURN(const std::unique_ptr<ControllerHost> host,
                    ControllerHost::Open(std::move(options)));
 
-  ControllerService service(*host);
-  ASSIGN_OR_RETURN(const RunningServer running,
-                   StartServer(service, listen, static_cast<uint16_t>(flags.port)));
-  const std::string address = JoinHostPort(flags.listen.host, running.port);
-  log->info("listening on {}, reached at {}, state in {}", JoinHostPort(listen, running.port),
-            address, host->options().state_dir);
+  ControllerService service(*host, terms.credentials);
+  ASSIGN_OR_RETURN(
+      const RunningServer running,
+      StartServer(service, {.listen = terms.address,
+                            .port = static_cast<uint16_t>(flags.port),
+                            .advertised_port = static_cast<uint16_t>(flags.advertise_port),
+                            .door = &service.door()}));
+  const std::string address = JoinHostPort(
+      flags.listen.host, flags.advertise_port != 0 ? flags.advertise_port : running.port);
+  log->info("listening on {}, reached at {}, state in {}",
+            JoinHostPort(terms.address, running.port), address, host->options().state_dir);
   if (!flags.port_file.empty()) RETURN_IF_ERROR(WritePortFile(flags.port_file, address));
 
   int signal = 0;
@@ -124,9 +133,9 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kStopped : kUsage;
   }
-  const absl::StatusOr<std::string> listen = ListenAddress(flags.listen);
-  if (!listen.ok()) return Fail(listen.status(), kUsage);
-  const absl::Status status = Run(flags, *listen);
+  const absl::StatusOr<ListenTerms> terms = CheckListenFlags(flags.listen);
+  if (!terms.ok()) return Fail(terms.status(), kUsage);
+  const absl::Status status = Run(flags, *terms);
   return status.ok() ? kStopped : Fail(status, kRefused);
 }
 

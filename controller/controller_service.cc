@@ -31,127 +31,153 @@ absl::Status CheckProtocol(const RegisterRequest& request) {
                    request.protocol_version(), ", this controller ", kProtocolVersion));
 }
 
+// Ends at once. gRPC deletes nothing by itself.
+class RefusedStream final : public grpc::ServerWriteReactor<JobStatus> {
+ public:
+  explicit RefusedStream(const grpc::Status& why) { Finish(why); }
+  void OnDone() override { delete this; }
+};
+
 }  // namespace
+
+ControllerService::ControllerService(ControllerHost& host, Credentials credentials)
+    : host_(host),
+      door_(std::move(credentials), Controller::service_full_name(), host.options().log) {}
+
+template <typename Work>
+grpc::ServerUnaryReactor* ControllerService::Admitted(grpc::CallbackServerContext* context,
+                                                      Work work) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const grpc::Status admitted = door_.Admit(*context);
+  if (admitted.ok()) {
+    work(reactor);
+  } else {
+    reactor->Finish(admitted);
+  }
+  return reactor;
+}
 
 grpc::ServerUnaryReactor* ControllerService::Register(grpc::CallbackServerContext* context,
                                                       const RegisterRequest* request,
                                                       RegisterReply* reply) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  if (const absl::Status status = CheckProtocol(*request); !status.ok()) {
-    reactor->Finish(ToGrpc(status));
-    return reactor;
-  }
-  reply->set_lease_ms(host_.options().lease_ms);
-  reply->set_heartbeat_ms(host_.options().lease_ms / kBeatsALease);
-  host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
-    reactor->Finish(ToGrpc(core.OnRegister(*request, turn)));
+  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+    if (const absl::Status status = CheckProtocol(*request); !status.ok()) {
+      reactor->Finish(ToGrpc(status));
+      return;
+    }
+    reply->set_lease_ms(host_.options().lease_ms);
+    reply->set_heartbeat_ms(host_.options().lease_ms / kBeatsALease);
+    host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
+      reactor->Finish(ToGrpc(core.OnRegister(*request, turn)));
+    });
   });
-  return reactor;
 }
 
 grpc::ServerUnaryReactor* ControllerService::Heartbeat(grpc::CallbackServerContext* context,
                                                        const HeartbeatRequest* request, Empty*) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
-    reactor->Finish(ToGrpc(core.OnHeartbeat(*request, turn)));
+  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+    host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
+      reactor->Finish(ToGrpc(core.OnHeartbeat(*request, turn)));
+    });
   });
-  return reactor;
 }
 
 grpc::ServerUnaryReactor* ControllerService::Report(grpc::CallbackServerContext* context,
                                                     const NodeReport* request, Empty*) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
-    reactor->Finish(ToGrpc(core.OnReport(*request, turn)));
+  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+    host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
+      reactor->Finish(ToGrpc(core.OnReport(*request, turn)));
+    });
   });
-  return reactor;
 }
 
 grpc::ServerUnaryReactor* ControllerService::Submit(grpc::CallbackServerContext* context,
                                                     const SubmitRequest* request,
                                                     JobStatus* reply) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  host_.Submit(*request, Answer(reactor, reply));
-  return reactor;
+  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+    host_.Submit(*request, Answer(reactor, reply));
+  });
 }
 
 grpc::ServerUnaryReactor* ControllerService::Get(grpc::CallbackServerContext* context,
                                                  const JobRef* request, JobStatus* reply) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  host_.Get(request->job_id(), Answer(reactor, reply));
-  return reactor;
+  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+    host_.Get(request->job_id(), Answer(reactor, reply));
+  });
 }
 
 grpc::ServerUnaryReactor* ControllerService::List(grpc::CallbackServerContext* context,
                                                   const Empty*, JobList* reply) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  host_.Post([this, reactor, reply] {
-    *reply = host_.board().List();
-    reactor->Finish(grpc::Status::OK);
+  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+    host_.Post([this, reactor, reply] {
+      *reply = host_.board().List();
+      reactor->Finish(grpc::Status::OK);
+    });
   });
-  return reactor;
 }
 
-grpc::ServerWriteReactor<JobStatus>* ControllerService::Watch(grpc::CallbackServerContext*,
+grpc::ServerWriteReactor<JobStatus>* ControllerService::Watch(grpc::CallbackServerContext* context,
                                                               const JobRef* request) {
+  const grpc::Status admitted = door_.Admit(*context);
+  if (!admitted.ok()) return new RefusedStream(admitted);
   return new WatchStream(host_, request->job_id());
 }
 
 grpc::ServerUnaryReactor* ControllerService::Cancel(grpc::CallbackServerContext* context,
                                                     const JobRef* request, JobStatus* reply) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  host_.Cancel(request->job_id(), Answer(reactor, reply));
-  return reactor;
+  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+    host_.Cancel(request->job_id(), Answer(reactor, reply));
+  });
 }
 
 grpc::ServerUnaryReactor* ControllerService::Resume(grpc::CallbackServerContext* context,
                                                     const ResumeRequest* request,
                                                     JobStatus* reply) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  host_.Resume(*request, Answer(reactor, reply));
-  return reactor;
+  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+    host_.Resume(*request, Answer(reactor, reply));
+  });
 }
 
 grpc::ServerUnaryReactor* ControllerService::CordonNode(grpc::CallbackServerContext* context,
                                                         const CordonRequest* request,
                                                         NodeStatus* reply) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  host_.Cordon(*request, Answer(reactor, reply));
-  return reactor;
+  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+    host_.Cordon(*request, Answer(reactor, reply));
+  });
 }
 
 grpc::ServerUnaryReactor* ControllerService::Events(grpc::CallbackServerContext* context,
                                                     const JobRef* request, EventList* reply) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  host_.Events(request->job_id(), Answer(reactor, reply));
-  return reactor;
+  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+    host_.Events(request->job_id(), Answer(reactor, reply));
+  });
 }
 
 grpc::ServerUnaryReactor* ControllerService::ListNodes(grpc::CallbackServerContext* context,
                                                        const Empty*, NodeList* reply) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
-    *reply = core.ListNodes(turn.now.steady_s);
-    reactor->Finish(grpc::Status::OK);
+  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+    host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
+      *reply = core.ListNodes(turn.now.steady_s);
+      reactor->Finish(grpc::Status::OK);
+    });
   });
-  return reactor;
 }
 
 grpc::ServerUnaryReactor* ControllerService::ReadNodeLog(grpc::CallbackServerContext* context,
                                                          const NodeLogRequest* request,
                                                          ReadLogReply* reply) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  host_.ReadNodeLog(*request, Answer(reactor, reply));
-  return reactor;
+  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+    host_.ReadNodeLog(*request, Answer(reactor, reply));
+  });
 }
 
 grpc::ServerUnaryReactor* ControllerService::Version(grpc::CallbackServerContext* context,
                                                      const Empty*, VersionReply* reply) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reply->set_version(kVersion);
-  reply->set_protocol_version(kProtocolVersion);
-  reactor->Finish(grpc::Status::OK);
-  return reactor;
+  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+    reply->set_version(kVersion);
+    reply->set_protocol_version(kProtocolVersion);
+    reactor->Finish(grpc::Status::OK);
+  });
 }
 
 }  // namespace waferstream

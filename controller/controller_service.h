@@ -5,13 +5,17 @@
 
 #include "controller/controller_host.h"
 #include "proto/controller.grpc.pb.h"
+#include "rpc/doorkeeper.h"
 
 namespace waferstream {
 
 // Callback service: no call holds a thread. `host` outlives the server.
 class ControllerService final : public Controller::CallbackService {
  public:
-  explicit ControllerService(ControllerHost& host) : host_(host) {}
+  // `credentials`: with a secret, only who proves it is served.
+  explicit ControllerService(ControllerHost& host, Credentials credentials = {});
+
+  Doorkeeper& door() { return door_; }
 
   grpc::ServerUnaryReactor* Register(grpc::CallbackServerContext* context,
                                      const RegisterRequest* request, RegisterReply* reply) override;
@@ -44,7 +48,12 @@ class ControllerService final : public Controller::CallbackService {
                                     VersionReply* reply) override;
 
  private:
+  // Does what every unary method does: nothing, for who is not let in.
+  template <typename Work>
+  grpc::ServerUnaryReactor* Admitted(grpc::CallbackServerContext* context, Work work);
+
   ControllerHost& host_;
+  Doorkeeper door_;
 };
 
 }  // namespace waferstream

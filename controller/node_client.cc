@@ -22,16 +22,20 @@ constexpr size_t kStubsMax = 4096;
 // One connection an address, kept open between calls.
 class NodeClient::Stubs {
  public:
+  explicit Stubs(Credentials credentials) : credentials_(std::move(credentials)) {}
+
   std::shared_ptr<Node::Stub> Find(const std::string& address) {
     absl::MutexLock lock(&mutex_);
     // Nodes come and go under new ports; starting over is cheap.
     if (by_address_.size() >= kStubsMax) by_address_.clear();
     std::shared_ptr<Node::Stub>& stub = by_address_[address];
-    if (stub == nullptr) stub = Node::NewStub(OpenChannel(address, kControllerToNode));
+    if (stub == nullptr)
+      stub = Node::NewStub(OpenChannel(address, kControllerToNode, credentials_));
     return stub;
   }
 
  private:
+  const Credentials credentials_;
   absl::Mutex mutex_;
   std::map<std::string, std::shared_ptr<Node::Stub>> by_address_ ABSL_GUARDED_BY(mutex_);
 };
@@ -54,7 +58,8 @@ struct NodeClient::Flight {
   Reply reply = {};
 };
 
-NodeClient::NodeClient() : stubs_(std::make_unique<Stubs>()) {}
+NodeClient::NodeClient(Credentials credentials)
+    : stubs_(std::make_unique<Stubs>(std::move(credentials))) {}
 
 NodeClient::~NodeClient() {
   CancelAll();

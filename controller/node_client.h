@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/credentials.h"
 #include "controller/node_call.h"
 
 namespace grpc {
@@ -30,7 +31,7 @@ class NodeClient {
   using Done = std::function<void(NodeCallResult)>;
   using LogDone = std::function<void(absl::StatusOr<ReadLogReply>)>;
 
-  NodeClient();
+  explicit NodeClient(Credentials credentials);
   // Cancels; every call is answered before this returns.
   ~NodeClient();
 

@@ -17,6 +17,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/host_port.h"
+#include "fabric/hello_proof.h"
 #include "fabric/tcp_channel.h"
 #include "fabric/tcp_hello.h"
 #include "fabric/tcp_socket.h"
@@ -65,6 +66,7 @@ class Dial final : public TcpDial, public std::enable_shared_from_this<Dial> {
   asio::awaitable<void> TryUntilDeadline();
   asio::awaitable<absl::Status> Attempt();
   asio::awaitable<absl::Status> ConnectAndGreet(const Addresses& addresses);
+  asio::awaitable<absl::Status> Greet();
   absl::Status Agrees(const Hello& answer) const;
   void Finish(absl::Status status);
 
@@ -114,10 +116,29 @@ asio::awaitable<absl::Status> Dial::ConnectAndGreet(const Addresses& addresses) 
                                asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return SocketError(error);
   SetOptions(socket_, target_.dead_after);
-  absl::Status status = co_await WriteHello(socket_, target_.hello);
+  co_return co_await Greet();
+}
+
+asio::awaitable<absl::Status> Dial::Greet() {
+  const ClusterSecret* secret = target_.credentials.secret.get();
+  Hello hello = target_.hello;
+  HelloNonces nonces;
+  if (secret != nullptr) {
+    const absl::StatusOr<Hello> greeting = co_await ReadHello(socket_);
+    if (!greeting.ok()) co_return greeting.status();
+    nonces = {.listener = greeting->nonce(), .dialler = Nonce()};
+    hello.set_nonce(nonces.dialler);
+    hello.set_port(target_.port);
+    hello.set_proof(DiallerProof(*secret, hello, nonces));
+  }
+  absl::Status status = co_await WriteHello(socket_, hello);
   if (!status.ok()) co_return status;
   const absl::StatusOr<Hello> answer = co_await ReadHello(socket_);
   if (!answer.ok()) co_return answer.status();
+  if (secret != nullptr && !IsListeners(*secret, *answer, nonces)) {
+    co_return absl::UnauthenticatedError(
+        "whoever listens there does not know the cluster's secret");
+  }
   co_return Agrees(*answer);
 }
 

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/credentials.h"
 #include "fabric/channel.h"
 #include "fabric/tcp_liveness.h"
 #include "proto/fabric.pb.h"
@@ -24,6 +25,7 @@ struct DialTarget {
   Hello hello;  // this end's; the version is filled in
   ChannelTerms terms;
   absl::Duration timeout;  // of all attempts together
+  Credentials credentials = {};
   absl::Duration dead_after = kTcpDeadAfter;
 };
 

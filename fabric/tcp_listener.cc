@@ -1,5 +1,6 @@
 #include "fabric/tcp_listener.h"
 
+#include <algorithm>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -8,11 +9,12 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <set>
+#include <list>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/host_port.h"
+#include "fabric/hello_proof.h"
 #include "fabric/tcp_channel.h"
 #include "fabric/tcp_hello.h"
 #include "fabric/tcp_socket.h"
@@ -37,15 +39,21 @@ class TcpListener::Acceptor : public std::enable_shared_from_this<Acceptor> {
 
  private:
   asio::awaitable<void> AcceptAll();
+  void MakeRoom();
   asio::awaitable<void> Welcome(tcp::socket socket);
   asio::awaitable<absl::Status> Handshake(tcp::socket& socket, Hello* theirs, ChannelTerms* terms);
+
+  uint16_t advertised_port() const {
+    return options_.advertised_port != 0 ? options_.advertised_port : port_;
+  }
 
   const TcpListenerOptions options_;
   AcceptHandler* handler_;  // null once closed
   tcp::acceptor acceptor_;
   asio::steady_timer pause_;
   uint16_t port_ = 0;
-  std::set<tcp::socket*> half_open_;
+  // Without Hello, longest waiting first. Null: closed to make room, and about to end.
+  std::list<tcp::socket*> half_open_;
 };
 
 absl::Status TcpListener::Acceptor::Listen() {
@@ -75,7 +83,9 @@ void TcpListener::Acceptor::Close() {
   error_code ignored;
   acceptor_.close(ignored);
   pause_.cancel();
-  for (tcp::socket* socket : half_open_) socket->close(ignored);
+  for (tcp::socket* socket : half_open_) {
+    if (socket != nullptr) socket->close(ignored);
+  }
 }
 
 asio::awaitable<void> TcpListener::Acceptor::AcceptAll() {
@@ -89,10 +99,8 @@ asio::awaitable<void> TcpListener::Acceptor::AcceptAll() {
       handler_->OnRefused(absl::StrCat("cannot accept a connection: ", error.message()));
       pause_.expires_after(std::chrono::milliseconds(100));
       co_await pause_.async_wait(asio::redirect_error(asio::use_awaitable, error));
-    } else if (static_cast<int>(half_open_.size()) >= options_.half_open_max) {
-      handler_->OnRefused(absl::StrCat("closed a connection from ", PeerName(socket), ": ",
-                                       half_open_.size(), " others have not said Hello yet"));
     } else {
+      MakeRoom();
       asio::co_spawn(
           acceptor_.get_executor(),
           [self = shared_from_this(), socket = std::move(socket)]() mutable {
@@ -103,10 +111,20 @@ asio::awaitable<void> TcpListener::Acceptor::AcceptAll() {
   }
 }
 
+// Whoever means it says Hello at once; so many that do not must not keep it out.
+void TcpListener::Acceptor::MakeRoom() {
+  const auto waits = [](const tcp::socket* socket) { return socket != nullptr; };
+  const auto count = std::count_if(half_open_.begin(), half_open_.end(), waits);
+  if (count < options_.half_open_max) return;
+  const auto longest = std::find_if(half_open_.begin(), half_open_.end(), waits);
+  error_code ignored;
+  std::exchange(*longest, nullptr)->close(ignored);
+}
+
 asio::awaitable<void> TcpListener::Acceptor::Welcome(tcp::socket socket) {
   const std::string peer = PeerName(socket);
   SetOptions(socket, options_.dead_after);
-  half_open_.insert(&socket);
+  const auto place = half_open_.insert(half_open_.end(), &socket);
   Hello theirs;
   ChannelTerms terms;
   absl::Status status;
@@ -117,9 +135,12 @@ asio::awaitable<void> TcpListener::Acceptor::Welcome(tcp::socket socket) {
     if (deadline.expired()) {
       status = absl::DeadlineExceededError(
           absl::StrCat("no Hello within ", absl::FormatDuration(options_.hello_timeout)));
+    } else if (*place == nullptr) {
+      status = absl::ResourceExhaustedError(
+          absl::StrCat("no Hello before ", options_.half_open_max, " others came"));
     }
   }
-  half_open_.erase(&socket);
+  half_open_.erase(place);
   if (handler_ == nullptr) co_return;
   if (status.ok()) {
     handler_->OnChannel(theirs, std::make_shared<TcpChannel>(std::move(socket), terms));
@@ -130,6 +151,15 @@ asio::awaitable<void> TcpListener::Acceptor::Welcome(tcp::socket socket) {
 
 asio::awaitable<absl::Status> TcpListener::Acceptor::Handshake(tcp::socket& socket, Hello* theirs,
                                                                ChannelTerms* terms) {
+  const ClusterSecret* secret = options_.credentials.secret.get();
+  HelloNonces nonces;
+  if (secret != nullptr) {
+    Hello greeting;
+    greeting.set_node_id(options_.node_id);
+    greeting.set_nonce(nonces.listener = Nonce());
+    const absl::Status greeted = co_await WriteHello(socket, greeting);
+    if (!greeted.ok()) co_return greeted;
+  }
   absl::StatusOr<Hello> hello = co_await ReadHello(socket);
   if (absl::IsFailedPrecondition(hello.status())) {
     // Another protocol version. Saying ours lets the dialler see that trying again is of no use.
@@ -139,11 +169,18 @@ asio::awaitable<absl::Status> TcpListener::Acceptor::Handshake(tcp::socket& sock
   }
   if (!hello.ok()) co_return hello.status();
   if (handler_ == nullptr) co_return absl::CancelledError("closed");
+  if (secret != nullptr) {
+    nonces.dialler = hello->nonce();
+    if (hello->port() != advertised_port() || !IsDiallers(*secret, *hello, nonces)) {
+      co_return absl::UnauthenticatedError("denied: no proof of the cluster's secret");
+    }
+  }
   absl::StatusOr<ChannelTerms> admitted = handler_->Admit(*hello);
   if (!admitted.ok()) co_return admitted.status();
   *theirs = *hello;
   *terms = *admitted;
   hello->set_node_id(options_.node_id);
+  if (secret != nullptr) hello->set_proof(ListenerProof(*secret, *hello, nonces));
   co_return co_await WriteHello(socket, *hello);
 }
 

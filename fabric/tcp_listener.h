@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/credentials.h"
 #include "fabric/channel.h"
 #include "fabric/tcp_liveness.h"
 #include "proto/fabric.pb.h"
@@ -35,9 +36,11 @@ class AcceptHandler {
 struct TcpListenerOptions {
   std::string listen = "127.0.0.1";  // address of this host, a literal
   uint16_t port = 0;                 // 0: any free one
+  uint16_t advertised_port = 0;      // where diallers reach it; 0: the port itself
   std::string node_id = "";          // this node, for its Hello
+  Credentials credentials = {};      // with a secret, who does not prove it is closed unheard
   absl::Duration hello_timeout = absl::Seconds(5);
-  int half_open_max = 256;  // connections without Hello; one more is closed at once
+  int half_open_max = 256;  // connections without Hello; one more closes the one that waits longest
   absl::Duration dead_after = kTcpDeadAfter;
 };
 

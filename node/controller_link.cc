@@ -28,7 +28,8 @@ bool IsSilence(const absl::Status& status) {
 ControllerLink::ControllerLink(ControllerLinkOptions options, Lost lost)
     : options_(std::move(options)),
       lost_(std::move(lost)),
-      stub_(Controller::NewStub(OpenChannel(options_.address, kNodeToController))) {}
+      stub_(Controller::NewStub(
+          OpenChannel(options_.address, kNodeToController, options_.credentials))) {}
 
 ControllerLink::~ControllerLink() {
   {

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/credentials.h"
 #include "proto/controller.grpc.pb.h"
 
 namespace waferstream {
@@ -19,6 +20,7 @@ namespace waferstream {
 struct ControllerLinkOptions {
   std::string node_id;  // goes into every report
   std::string address;  // of the controller, host:port
+  Credentials credentials = {};
   // How long the controller may be silent: it is restarted, perhaps elsewhere, in less.
   absl::Duration patience = absl::Seconds(30);
   int reports_max = 4096;  // waiting to be sent; more is the same as a lost controller

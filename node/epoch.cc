@@ -27,7 +27,7 @@ Epoch::Epoch(Executor& executor, Setup setup, Report report)
     : executor_(executor),
       setup_(std::move(setup)),
       report_(std::move(report)),
-      channels_(executor.io(), setup_.request, *setup_.plan, *this) {
+      channels_(executor.io(), setup_.request, *setup_.plan, setup_.credentials, *this) {
   lanes_[static_cast<int>(Lane::kCompute)] = MakeLane(KernelThreads(setup_.request));
   lanes_[static_cast<int>(Lane::kDisk)] = MakeLane(1);
 }

@@ -33,6 +33,7 @@ class Epoch final : public ChannelEvents, public std::enable_shared_from_this<Ep
     PrepareRequest request;
     std::unique_ptr<const Plan> plan;  // where it is: the core may hold references into it
     std::unique_ptr<RoleCore> core;
+    Credentials credentials = {};  // to dial with
   };
   using Report = std::function<void(NodeReport)>;
 

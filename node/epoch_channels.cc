@@ -88,10 +88,11 @@ class EpochChannels::End final : public ChannelHandler {
 };
 
 EpochChannels::EpochChannels(boost::asio::io_context& io, const PrepareRequest& request,
-                             const Plan& plan, ChannelEvents& events)
+                             const Plan& plan, Credentials credentials, ChannelEvents& events)
     : io_(io),
       request_(request),
       plan_(plan),
+      credentials_(std::move(credentials)),
       events_(events),
       up_ends_(plan.channels.size()),
       down_ends_(plan.channels.size()) {
@@ -123,7 +124,8 @@ void EpochChannels::Dial(End& end, absl::Duration timeout) {
                     .port = static_cast<uint16_t>(end.peer().fabric_port()),
                     .hello = HelloFor(end),
                     .terms = end.terms(),
-                    .timeout = timeout};
+                    .timeout = timeout,
+                    .credentials = credentials_};
   // A cancelled dial still calls back; by then this object may be gone, and with it the end's dial.
   end.dial = TcpDial::Start(
       io_, std::move(target), [this, &end](absl::StatusOr<std::shared_ptr<ChannelEnd>> opened) {

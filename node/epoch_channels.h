@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/credentials.h"
 #include "fabric/channel.h"
 #include "fabric/tcp_dial.h"
 #include "node/role_core.h"
@@ -41,9 +42,9 @@ class EpochChannels {
  public:
   using Done = std::function<void(const absl::Status&)>;
 
-  // `request` and `plan` must outlive this object.
+  // `request` and `plan` must outlive this object. `credentials`: for whom it dials.
   EpochChannels(boost::asio::io_context& io, const PrepareRequest& request, const Plan& plan,
-                ChannelEvents& events);
+                Credentials credentials, ChannelEvents& events);
   ~EpochChannels();
 
   // Dials what is not open and not being dialled. `done`: all ends are open, or a dial failed;
@@ -82,6 +83,7 @@ class EpochChannels {
   boost::asio::io_context& io_;
   const PrepareRequest& request_;
   const Plan& plan_;
+  const Credentials credentials_;
   ChannelEvents& events_;
   std::vector<std::unique_ptr<End>> ends_;
   std::vector<End*> up_ends_;    // by channel id; null: not here

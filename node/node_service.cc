@@ -1,6 +1,7 @@
 #include "node/node_service.h"
 
 #include <grpcpp/grpcpp.h>
+#include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "node/log_tail.h"
 #include "proto/node.grpc.pb.h"
+#include "rpc/doorkeeper.h"
 #include "rpc/server.h"
 #include "rpc/status.h"
 
@@ -24,46 +26,61 @@ grpc::Status Answer(absl::StatusOr<Reply> result, Reply* reply) {
 
 class NodeService final : public Node::Service {
  public:
-  NodeService(NodeShell& shell, std::string log_path)
-      : shell_(shell), log_path_(std::move(log_path)) {}
+  NodeService(const NodeServerOptions& options, NodeShell& shell)
+      : shell_(shell),
+        log_path_(options.log_path),
+        door_(options.credentials, Node::service_full_name(),
+              [](const std::string& line) { spdlog::warn("control: {}", line); }) {}
 
-  grpc::Status Prepare(grpc::ServerContext*, const PrepareRequest* request,
+  Doorkeeper& door() { return door_; }
+
+  grpc::Status Prepare(grpc::ServerContext* context, const PrepareRequest* request,
                        PrepareReply* reply) override {
-    return Answer(shell_.Prepare(*request), reply);
+    return Admitted(context, [&] { return Answer(shell_.Prepare(*request), reply); });
   }
-  grpc::Status Connect(grpc::ServerContext*, const EpochRef* ref, Empty*) override {
-    return ToGrpc(shell_.Connect(*ref));
+  grpc::Status Connect(grpc::ServerContext* context, const EpochRef* ref, Empty*) override {
+    return Admitted(context, [&] { return ToGrpc(shell_.Connect(*ref)); });
   }
-  grpc::Status Start(grpc::ServerContext*, const EpochRef* ref, Empty*) override {
-    return ToGrpc(shell_.Start(*ref));
+  grpc::Status Start(grpc::ServerContext* context, const EpochRef* ref, Empty*) override {
+    return Admitted(context, [&] { return ToGrpc(shell_.Start(*ref)); });
   }
-  grpc::Status Commit(grpc::ServerContext*, const CommitRequest* request, Empty*) override {
-    return ToGrpc(shell_.Commit(*request));
+  grpc::Status Commit(grpc::ServerContext* context, const CommitRequest* request, Empty*) override {
+    return Admitted(context, [&] { return ToGrpc(shell_.Commit(*request)); });
   }
-  grpc::Status SealCheckpoint(grpc::ServerContext*, const SealRequest* request,
+  grpc::Status SealCheckpoint(grpc::ServerContext* context, const SealRequest* request,
                               SealReply* reply) override {
-    return Answer(shell_.Seal(*request), reply);
+    return Admitted(context, [&] { return Answer(shell_.Seal(*request), reply); });
   }
-  grpc::Status Release(grpc::ServerContext*, const EpochRef* ref, Empty*) override {
-    return ToGrpc(shell_.Release(*ref));
+  grpc::Status Release(grpc::ServerContext* context, const EpochRef* ref, Empty*) override {
+    return Admitted(context, [&] { return ToGrpc(shell_.Release(*ref)); });
   }
-  grpc::Status ReadLog(grpc::ServerContext*, const ReadLogRequest* request,
+  grpc::Status ReadLog(grpc::ServerContext* context, const ReadLogRequest* request,
                        ReadLogReply* reply) override {
-    absl::StatusOr<std::string> text = ReadTail(log_path_, request->bytes_max());
-    if (text.ok()) reply->set_text(*std::move(text));
-    return ToGrpc(text.status());
+    return Admitted(context, [&] {
+      absl::StatusOr<std::string> text = ReadTail(log_path_, request->bytes_max());
+      if (text.ok()) reply->set_text(*std::move(text));
+      return ToGrpc(text.status());
+    });
   }
 
  private:
+  // Does what every method does: nothing, for who is not let in.
+  template <typename Work>
+  grpc::Status Admitted(grpc::ServerContext* context, Work work) {
+    const grpc::Status admitted = door_.Admit(*context);
+    return admitted.ok() ? work() : admitted;
+  }
+
   NodeShell& shell_;
   const std::string log_path_;
+  Doorkeeper door_;
 };
 
 absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(const NodeServerOptions& options,
                                                               NodeShell& shell) {
-  auto service = std::make_unique<NodeService>(shell, options.log_path);
-  absl::StatusOr<RunningServer> running =
-      StartServer(*service, options.listen, options.control_port);
+  auto service = std::make_unique<NodeService>(options, shell);
+  absl::StatusOr<RunningServer> running = StartServer(
+      *service, {.listen = options.listen, .port = options.control_port, .door = &service->door()});
   if (!running.ok()) {
     return absl::Status(running.status().code(), absl::StrCat("control port ", options.control_port,
                                                               ": ", running.status().message()));

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "base/credentials.h"
 #include "node/node_shell.h"
 
 namespace grpc {
@@ -20,6 +21,7 @@ struct NodeServerOptions {
   std::string listen = "127.0.0.1";  // address of this host, a literal
   uint16_t control_port = 0;         // 0: any free one
   std::string log_path = "";         // empty: ReadLog answers with nothing
+  Credentials credentials = {};      // with a secret, only who proves it is served
 };
 
 // Serves until destroyed; calls still running then are cancelled after a grace of one second. Calls

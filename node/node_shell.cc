@@ -50,11 +50,14 @@ NodeShell::~NodeShell() {
 
 absl::Status NodeShell::Listen() {
   return executor_.Call([this]() -> absl::Status {
-    ASSIGN_OR_RETURN(listener_, TcpListener::Create(executor_.io(),
-                                                    {.listen = options_.listen,
-                                                     .port = options_.fabric_port,
-                                                     .node_id = options_.node_id},
-                                                    *this));
+    ASSIGN_OR_RETURN(listener_,
+                     TcpListener::Create(executor_.io(),
+                                         {.listen = options_.listen,
+                                          .port = options_.fabric_port,
+                                          .advertised_port = options_.advertise_fabric_port,
+                                          .node_id = options_.node_id,
+                                          .credentials = options_.credentials},
+                                         *this));
     return absl::OkStatus();
   });
 }
@@ -122,9 +125,12 @@ absl::StatusOr<std::shared_ptr<Epoch>> NodeShell::Build(const PrepareRequest& re
                         plan->Hash(), request.plan_hash()));
   }
   ASSIGN_OR_RETURN(std::unique_ptr<RoleCore> core, role_.Prepare(request, *plan, reply));
-  return std::make_shared<Epoch>(
-      executor_, Epoch::Setup{.request = request, .plan = std::move(plan), .core = std::move(core)},
-      report_);
+  return std::make_shared<Epoch>(executor_,
+                                 Epoch::Setup{.request = request,
+                                              .plan = std::move(plan),
+                                              .core = std::move(core),
+                                              .credentials = options_.credentials},
+                                 report_);
 }
 
 // -- the other calls ---------------------------------------------------------------------------
@@ -222,6 +228,8 @@ void NodeShell::OnChannel(const Hello& theirs, std::shared_ptr<ChannelEnd> chann
   if (epoch.ok()) (*epoch)->channels().Adopt(theirs, std::move(channel));
 }
 
-void NodeShell::OnRefused(const std::string& line) { spdlog::warn("fabric: {}", line); }
+void NodeShell::OnRefused(const std::string& line) {
+  if (const auto passed = refusals_.Pass(line)) spdlog::warn("fabric: {}", *passed);
+}
 
 }  // namespace waferstream

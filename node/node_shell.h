@@ -11,6 +11,8 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/credentials.h"
+#include "base/line_limit.h"
 #include "fabric/tcp_listener.h"
 #include "node/epoch.h"
 #include "node/executor.h"
@@ -21,8 +23,10 @@ namespace waferstream {
 
 struct NodeShellOptions {
   std::string node_id;
-  std::string listen = "127.0.0.1";  // address of this host, a literal
-  uint16_t fabric_port = 0;          // 0: any free one
+  std::string listen = "127.0.0.1";    // address of this host, a literal
+  uint16_t fabric_port = 0;            // 0: any free one
+  uint16_t advertise_fabric_port = 0;  // where others reach it; 0: the port itself
+  Credentials credentials = {};        // for the fabric, both ways
   // Every peer is prepared before any is told to connect, so a peer that cannot be reached for so
   // long is not slow: it, or the link, is gone.
   absl::Duration connect_timeout = absl::Seconds(5);
@@ -80,6 +84,7 @@ class NodeShell final : public AcceptHandler {
 
   std::shared_ptr<Epoch> current_;  // executor only
   std::unique_ptr<TcpListener> listener_;
+  LineLimit refusals_;
   Executor executor_;  // last: its thread ends before anything else goes
 };
 

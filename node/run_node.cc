@@ -78,10 +78,10 @@ bool OpenLog(const Flags& flags) {
   return true;
 }
 
-// What the flags name: the address to listen on. INVALID_ARGUMENT, naming the flag.
-absl::StatusOr<std::string> CheckAddresses(const Flags& flags) {
+// What the flags name: addresses, and the secret's file. An error names the flag.
+absl::StatusOr<ListenTerms> CheckFlags(const Flags& flags) {
   const absl::Status controller = SplitHostPort(flags.controller).status();
-  if (controller.ok()) return ListenAddress(flags.listen);
+  if (controller.ok()) return CheckListenFlags(flags.listen);
   return absl::InvalidArgumentError(absl::StrCat("--controller: ", controller.message()));
 }
 
@@ -129,27 +129,33 @@ RegisterRequest Registration(const Flags& flags, const NodeRole& role, uint16_t 
 // The part of a node's life in which it has ports and threads.
 class RunningNode {
  public:
-  // `listen`: the address, a literal, to listen on.
-  RunningNode(const Flags& flags, const std::string& listen, NodeRole& role)
+  RunningNode(const Flags& flags, const ListenTerms& terms, NodeRole& role)
       : flags_(flags),
-        listen_(listen),
+        terms_(terms),
         role_(role),
         main_thread_(pthread_self()),
-        link_({.node_id = flags.id, .address = flags.controller},
+        link_({.node_id = flags.id, .address = flags.controller, .credentials = terms.credentials},
               [this](const absl::Status& why) { OnLost(why); }),
-        shell_({.node_id = flags.id, .listen = listen, .fabric_port = flags.fabric_port}, role,
-               [this](NodeReport report) { link_.Report(std::move(report)); }) {}
+        shell_({.node_id = flags.id,
+                .listen = terms.address,
+                .fabric_port = flags.fabric_port,
+                .advertise_fabric_port = flags.advertise_fabric_port,
+                .credentials = terms.credentials},
+               role, [this](NodeReport report) { link_.Report(std::move(report)); }) {}
 
   // Serves until a stop signal, or until the controller is lost; the exit code.
   int Run() {
     const absl::Status listening = shell_.Listen();
     if (!listening.ok()) return Fail(flags_, listening, kRefused);
-    const auto server = NodeServer::Start(
-        {.listen = listen_, .control_port = flags_.control_port, .log_path = flags_.log}, shell_);
+    const auto server = NodeServer::Start({.listen = terms_.address,
+                                           .control_port = flags_.control_port,
+                                           .log_path = flags_.log,
+                                           .credentials = terms_.credentials},
+                                          shell_);
     if (!server.ok()) return Fail(flags_, server.status(), kRefused);
     const uint16_t control_port = (*server)->port();
     spdlog::info("node {} ({}): control port {}, fabric port {} on {}, controller {}", flags_.id,
-                 Role_Name(role_.kind()), control_port, shell_.fabric_port(), listen_,
+                 Role_Name(role_.kind()), control_port, shell_.fabric_port(), terms_.address,
                  flags_.controller);
     link_.Start(Registration(flags_, role_, control_port, shell_.fabric_port()));
     const sigset_t signals = StopSignals();
@@ -168,7 +174,7 @@ class RunningNode {
   }
 
   const Flags& flags_;
-  const std::string listen_;
+  const ListenTerms terms_;
   NodeRole& role_;
   const pthread_t main_thread_;
   std::atomic<int> exit_code_{kStopped};
@@ -182,13 +188,13 @@ int RunNode(int argc, char** argv, NodeRole& role) {
   Flags flags;
   int exit_code = kStopped;
   if (!ParseFlags(argc, argv, &flags, &exit_code)) return exit_code;
-  const absl::StatusOr<std::string> listen = CheckAddresses(flags);
-  if (!listen.ok()) return FailUsage(flags, listen.status());
+  const absl::StatusOr<ListenTerms> terms = CheckFlags(flags);
+  if (!terms.ok()) return FailUsage(flags, terms.status());
   if (!OpenLog(flags)) return kRefused;
   // Blocked here, before any thread is made, so that only Run's sigwait sees them.
   const sigset_t signals = StopSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return RunningNode(flags, *listen, role).Run();
+  return RunningNode(flags, *terms, role).Run();
 }
 
 }  // namespace waferstream

@@ -4,9 +4,13 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
+#include <utility>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/host_port.h"
+#include "rpc/prover.h"
 #include "rpc/quiet.h"
 
 namespace waferstream {
@@ -52,10 +56,17 @@ std::string TargetOf(const std::string& address) {
 }
 
 std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
-                                           const ChannelPatience& patience) {
+                                           const ChannelPatience& patience,
+                                           const Credentials& credentials) {
   QuietGrpc();
-  return grpc::CreateCustomChannel(TargetOf(address), grpc::InsecureChannelCredentials(),
-                                   ArgumentsFor(patience));
+  std::vector<std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface>> interceptors;
+  if (credentials.secret != nullptr) {
+    const absl::StatusOr<HostPort> at = SplitHostPort(address);
+    interceptors.push_back(MakeProver(credentials.secret, address, at.ok() ? at->port : 0));
+  }
+  return grpc::experimental::CreateCustomChannelWithInterceptors(
+      TargetOf(address), grpc::InsecureChannelCredentials(), ArgumentsFor(patience),
+      std::move(interceptors));
 }
 
 }  // namespace waferstream

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "base/credentials.h"
 
 namespace waferstream {
 
@@ -30,11 +31,13 @@ inline constexpr ChannelPatience kControllerToNode = {absl::Seconds(1), absl::Se
 inline constexpr ChannelPatience kUserToController = {absl::Seconds(5), absl::Seconds(5),
                                                       absl::Seconds(20)};
 
-// To `address`, host:port. Never through a proxy, whatever the environment says: whom a cluster
+// To `address`, host:port. Calls prove what `credentials` know and ask the same of whoever answers
+// (rpc/prover.h). Never through a proxy, whatever the environment says: whom a cluster
 // talks to is inside it. Messages of any size are received (a job of many steps has a long list of
 // losses). An address that is none gives a channel that is never connected.
 std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
-                                           const ChannelPatience& patience);
+                                           const ChannelPatience& patience,
+                                           const Credentials& credentials = {});
 
 // How `address` is written for gRPC: a literal as what it is, so that nobody is asked what it
 // stands for, and a name as a name, even if it is also one of gRPC's schemes ("unix:80").

@@ -1,9 +1,11 @@
 #include "rpc/listen_flags.h"
 
 #include <CLI/CLI.hpp>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/host_port.h"
+#include "base/status.h"
 
 namespace waferstream {
 
@@ -12,6 +14,9 @@ void AddListenFlags(CLI::App& app, ListenFlags& flags) {
       ->capture_default_str();
   app.add_option("--listen", flags.listen,
                  "Address to listen on, where that is another one (0.0.0.0: all) [--host]");
+  app.add_option("--secret-file", flags.secret_file,
+                 "The cluster's secret; who does not know it is refused [everybody is let in]");
+  app.add_flag("--insecure", flags.insecure, "Let everybody in, from other hosts too");
 }
 
 absl::StatusOr<std::string> ListenAddress(const ListenFlags& flags) {
@@ -25,6 +30,26 @@ absl::StatusOr<std::string> ListenAddress(const ListenFlags& flags) {
   return absl::InvalidArgumentError(absl::StrCat("--host: nobody reaches a process at ", flags.host,
                                                  "; --listen ", flags.host,
                                                  " listens on every address"));
+}
+
+absl::StatusOr<Credentials> ReadCredentials(const ListenFlags& flags, const std::string& listen) {
+  if (flags.secret_file.empty()) {
+    if (flags.insecure || IsLoopback(listen)) return Credentials();
+    return absl::InvalidArgumentError(
+        absl::StrCat("--listen: at ", listen,
+                     " whoever reaches this host could use the process; "
+                     "give it the cluster's --secret-file, or say --insecure"));
+  }
+  auto secret = ClusterSecret::ReadFile(flags.secret_file);
+  if (secret.ok()) return Credentials{.secret = *std::move(secret)};
+  return absl::Status(secret.status().code(),
+                      absl::StrCat("--secret-file: ", secret.status().message()));
+}
+
+absl::StatusOr<ListenTerms> CheckListenFlags(const ListenFlags& flags) {
+  ASSIGN_OR_RETURN(std::string address, ListenAddress(flags));
+  ASSIGN_OR_RETURN(Credentials credentials, ReadCredentials(flags, address));
+  return ListenTerms{.address = std::move(address), .credentials = std::move(credentials)};
 }
 
 }  // namespace waferstream

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "base/credentials.h"
 
 namespace CLI {
 class App;
@@ -14,13 +15,27 @@ namespace waferstream {
 struct ListenFlags {
   std::string host = "127.0.0.1";  // name or address at which others reach this process
   std::string listen = "";         // name or address to listen on; empty: `host`
+  std::string secret_file = "";    // of the cluster; empty: everybody is let in
+  bool insecure = false;           // even from other hosts
 };
 
-// --host, --listen.
+// --host, --listen, --secret-file, --insecure.
 void AddListenFlags(CLI::App& app, ListenFlags& flags);
 
 // The one address of this host, a literal, on which all ports of the process are opened. It is a
 // wildcard only if --listen asks for it. INVALID_ARGUMENT, naming the flag.
 absl::StatusOr<std::string> ListenAddress(const ListenFlags& flags);
+
+// What the process proves, and asks for of whoever calls. One line that names the flag: the file is
+// not there, is not a secret, or is not only the caller's (base/cluster_secret.h);
+// INVALID_ARGUMENT: there is none, and other hosts reach `listen`.
+absl::StatusOr<Credentials> ReadCredentials(const ListenFlags& flags, const std::string& listen);
+
+// Both together.
+struct ListenTerms {
+  std::string address;
+  Credentials credentials;
+};
+absl::StatusOr<ListenTerms> CheckListenFlags(const ListenFlags& flags);
 
 }  // namespace waferstream

@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <cstdio>
 #include <string>
 
 namespace waferstream {
@@ -37,6 +39,43 @@ TEST(ListenFlagsTest, TheFlagIsNamed) {
               HasSubstr("--host: 'a b' is not a host"));
   EXPECT_THAT(std::string(ListenAddress({.listen = "127.0.0.1:80"}).status().message()),
               HasSubstr("--listen: '127.0.0.1:80' is not a host"));
+}
+
+class CredentialsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::remove(path_.c_str());
+    ASSERT_EQ(ClusterSecret::MakeFile(path_), absl::OkStatus());
+  }
+
+  const std::string path_ = ::testing::TempDir() + "/secret";
+};
+
+TEST_F(CredentialsTest, WithoutASecretOnlyTheLoopbackIsOpen) {
+  for (const char* loopback : {"127.0.0.1", "::1"}) {
+    const auto terms = CheckListenFlags({.host = loopback});
+    ASSERT_TRUE(terms.ok()) << terms.status();
+    EXPECT_EQ(terms->credentials.secret, nullptr);
+  }
+  for (const char* wide : {"0.0.0.0", "::", "192.0.2.1"}) {
+    const absl::Status status = CheckListenFlags({.listen = wide}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << wide;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("--secret-file, or say --insecure"));
+    EXPECT_TRUE(CheckListenFlags({.listen = wide, .insecure = true}).ok()) << wide;
+    EXPECT_NE(CheckListenFlags({.listen = wide, .secret_file = path_})->credentials.secret,
+              nullptr);
+  }
+  EXPECT_FALSE(CheckListenFlags({.host = "192.0.2.1"}).ok()) << "by --host as well";
+}
+
+TEST_F(CredentialsTest, AFileThatIsNotOursAloneIsRefusedEvenIfInsecure) {
+  chmod(path_.c_str(), 0644);
+  const absl::Status status = CheckListenFlags({.secret_file = path_, .insecure = true}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("--secret-file: " + path_ + ": others can read or change it"));
+  EXPECT_THAT(std::string(CheckListenFlags({.secret_file = "/nowhere"}).status().message()),
+              HasSubstr("--secret-file: /nowhere: "));
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ class VersionService final : public Controller::Service {
 };
 
 absl::Status CallVersion(const std::string& address) {
-  auto stub = Controller::NewStub(OpenChannel(address, kUserToController));
+  auto stub = Controller::NewStub(OpenChannel(address, kUserToController, {}));
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
   VersionReply reply;
@@ -39,7 +39,7 @@ absl::Status CallVersion(const std::string& address) {
 TEST(RpcTest, CallsReachALiteralOfEitherFamily) {
   VersionService service;
   for (const char* listen : {"127.0.0.1", "::1"}) {
-    const absl::StatusOr<RunningServer> running = StartServer(service, listen, 0);
+    const absl::StatusOr<RunningServer> running = StartServer(service, {.listen = listen});
     ASSERT_TRUE(running.ok()) << running.status();
     EXPECT_EQ(CallVersion(JoinHostPort(listen, running->port)), absl::OkStatus());
   }
@@ -48,7 +48,7 @@ TEST(RpcTest, CallsReachALiteralOfEitherFamily) {
 // On most hosts localhost stands for an address of each family; a channel finds who answers.
 TEST(RpcTest, CallsReachAName) {
   VersionService service;
-  const absl::StatusOr<RunningServer> running = StartServer(service, "127.0.0.1", 0);
+  const absl::StatusOr<RunningServer> running = StartServer(service, {});
   ASSERT_TRUE(running.ok()) << running.status();
   EXPECT_EQ(CallVersion(JoinHostPort("localhost", running->port)), absl::OkStatus());
 }
@@ -56,7 +56,7 @@ TEST(RpcTest, CallsReachAName) {
 // 127.0.0.1:9 is nobody: a call that went there would fail.
 TEST(RpcTest, ProxiesOfTheEnvironmentAreNotUsed) {
   VersionService service;
-  const absl::StatusOr<RunningServer> running = StartServer(service, "127.0.0.1", 0);
+  const absl::StatusOr<RunningServer> running = StartServer(service, {});
   ASSERT_TRUE(running.ok()) << running.status();
   for (const char* variable : {"grpc_proxy", "https_proxy", "http_proxy", "all_proxy", "GRPC_PROXY",
                                "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"}) {
@@ -74,14 +74,14 @@ TEST(RpcTest, ProxiesOfTheEnvironmentAreNotUsed) {
 
 TEST(RpcTest, APortIsNeverShared) {
   VersionService service;
-  const absl::StatusOr<RunningServer> running = StartServer(service, "127.0.0.1", 0);
+  const absl::StatusOr<RunningServer> running = StartServer(service, {});
   ASSERT_TRUE(running.ok()) << running.status();
-  const absl::Status again = StartServer(service, "127.0.0.1", running->port).status();
+  const absl::Status again = StartServer(service, {.port = running->port}).status();
   EXPECT_EQ(again.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(again.message()),
               HasSubstr(absl::StrCat("cannot listen on 127.0.0.1:", running->port)));
   // 192.0.2.1 is set aside for documentation: no host has it.
-  EXPECT_THAT(std::string(StartServer(service, "192.0.2.1", 0).status().message()),
+  EXPECT_THAT(std::string(StartServer(service, {.listen = "192.0.2.1"}).status().message()),
               HasSubstr("cannot listen on 192.0.2.1:0"));
 }
 

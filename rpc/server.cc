@@ -28,10 +28,9 @@ void Configure(grpc::ServerBuilder& builder) {
 
 }  // namespace
 
-absl::StatusOr<RunningServer> StartServer(grpc::Service& service, const std::string& listen,
-                                          uint16_t port) {
+absl::StatusOr<RunningServer> StartServer(grpc::Service& service, const ServerOptions& options) {
   QuietGrpc();
-  const std::string address = JoinHostPort(listen, port);
+  const std::string address = JoinHostPort(options.listen, options.port);
   grpc::ServerBuilder builder;
   Configure(builder);
   int bound = 0;
@@ -42,7 +41,11 @@ absl::StatusOr<RunningServer> StartServer(grpc::Service& service, const std::str
     return absl::UnavailableError(
         absl::StrCat("cannot listen on ", address, ": in use, or not an address of this host"));
   }
-  return RunningServer{.server = std::move(server), .port = static_cast<uint16_t>(bound)};
+  const auto port = static_cast<uint16_t>(bound);
+  if (options.door != nullptr) {
+    options.door->Open(options.advertised_port != 0 ? options.advertised_port : port);
+  }
+  return RunningServer{.server = std::move(server), .port = port};
 }
 
 }  // namespace waferstream

@@ -8,18 +8,34 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "rpc/doorkeeper.h"
 
 namespace waferstream {
+
+struct ServerOptions {
+  std::string listen = "127.0.0.1";  // address of this host, a literal
+  uint16_t port = 0;                 // 0: any free one
+  uint16_t advertised_port = 0;      // at which others reach it; 0: the port itself
+  Doorkeeper* door = nullptr;        // of the service; opened here. Null: a test's, open to all
+};
 
 struct RunningServer {
   std::unique_ptr<grpc::Server> server;
   uint16_t port = 0;
 };
 
-// Serves `service`, which must outlive the server, on one address of this host (a literal; port 0:
-// any free one) until the server is destroyed. A port is never shared with another process.
-// UNAVAILABLE, naming the address, when it cannot be had.
-absl::StatusOr<RunningServer> StartServer(grpc::Service& service, const std::string& listen,
-                                          uint16_t port);
+// Serves `service`, which must outlive the server, on one address until the server is destroyed. A
+// port is never shared with another process. UNAVAILABLE, naming the address, when it cannot be
+// had.
+absl::StatusOr<RunningServer> StartServer(grpc::Service& service, const ServerOptions& options);
+
+// The same, open to all: for tests.
+inline absl::StatusOr<RunningServer> StartServer(grpc::Service& service, const std::string& listen,
+                                                 uint16_t port) {
+  ServerOptions options;
+  options.listen = listen;
+  options.port = port;
+  return StartServer(service, options);
+}
 
 }  // namespace waferstream

@@ -1,0 +1,108 @@
+#include "base/cluster_secret.h"
+
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <memory>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/fd.h"
+#include "base/regular_file.h"
+#include "base/status.h"
+
+namespace waferstream {
+namespace {
+
+// The kernel's pool never fails and never gives less for so few bytes; before it is ready, right
+// after boot, it waits.
+std::string RandomBytes(size_t count) {
+  std::string bytes(count, '\0');
+  WS_CHECK(getrandom(bytes.data(), count, 0) == static_cast<ssize_t>(count));
+  return bytes;
+}
+
+std::string Hex(const std::string& bytes) { return absl::BytesToHexString(bytes); }
+
+// Like ssh with its keys. Root is nobody to hide from.
+absl::Status CheckOwnership(const std::string& path, const struct stat& file) {
+  if (file.st_uid != geteuid() && file.st_uid != 0) {
+    return absl::PermissionDeniedError(
+        absl::StrCat(path, ": belongs to another user (", file.st_uid, "), who knows it"));
+  }
+  if ((file.st_mode & 077) == 0) return absl::OkStatus();
+  return absl::PermissionDeniedError(absl::StrFormat(
+      "%s: others can read or change it (mode %04o); `chmod 600` it", path, file.st_mode & 07777));
+}
+
+absl::StatusOr<std::array<std::byte, ClusterSecret::kBytes>> Parse(const std::string& path,
+                                                                   std::string text) {
+  std::array<std::byte, ClusterSecret::kBytes> key;
+  if (!text.empty() && text.back() == '\n') text.pop_back();
+  bool right = text.size() == 2 * key.size();
+  for (const char c : text) right = right && absl::ascii_isxdigit(c);
+  if (!right) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": is not a cluster's secret (", 2 * key.size(), " hex digits)"));
+  }
+  const std::string bytes = absl::HexStringToBytes(text);
+  for (size_t i = 0; i < key.size(); ++i) key[i] = static_cast<std::byte>(bytes[i]);
+  return key;
+}
+
+}  // namespace
+
+absl::Status ClusterSecret::MakeFile(const std::string& path) {
+  const Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file.valid()) return absl::ErrnoToStatus(errno, path);
+  // Whatever the umask of whoever started us.
+  if (fchmod(file.get(), 0600) != 0) return absl::ErrnoToStatus(errno, path);
+  const std::string text = Hex(RandomBytes(kBytes)) + "\n";
+  const ssize_t written = write(file.get(), text.data(), text.size());
+  if (written == static_cast<ssize_t>(text.size())) return absl::OkStatus();
+  return absl::ErrnoToStatus(written < 0 ? errno : ENOSPC, path);
+}
+
+absl::StatusOr<std::shared_ptr<const ClusterSecret>> ClusterSecret::ReadFile(
+    const std::string& path) {
+  ASSIGN_OR_RETURN(const Fd file, OpenRegularFile(path));
+  struct stat about;
+  if (fstat(file.get(), &about) != 0) return absl::ErrnoToStatus(errno, path);
+  RETURN_IF_ERROR(CheckOwnership(path, about));
+  std::string text(2 * kBytes + 2, '\0');  // room for a byte too many, to notice it
+  const ssize_t got = read(file.get(), text.data(), text.size());
+  if (got < 0) return absl::ErrnoToStatus(errno, path);
+  text.resize(static_cast<size_t>(got));
+  ASSIGN_OR_RETURN(const auto key, Parse(path, std::move(text)));
+  return std::make_shared<const ClusterSecret>(key);
+}
+
+std::string ClusterSecret::Prove(const std::vector<std::string>& parts) const {
+  std::string message;
+  for (const std::string& part : parts) absl::StrAppend(&message, part.size(), ":", part);
+  unsigned char mac[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  WS_CHECK(HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()),
+                reinterpret_cast<const unsigned char*>(message.data()), message.size(), mac,
+                &size) != nullptr);
+  return Hex(std::string(reinterpret_cast<const char*>(mac), size));
+}
+
+bool ClusterSecret::Check(const std::string& proof, const std::vector<std::string>& parts) const {
+  const std::string right = Prove(parts);
+  return proof.size() == right.size() &&
+         CRYPTO_memcmp(proof.data(), right.data(), right.size()) == 0;
+}
+
+std::string Nonce() { return Hex(RandomBytes(16)); }
+
+}  // namespace waferstream

@@ -1,0 +1,49 @@
+// Who may call a service.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "base/credentials.h"
+#include "base/line_limit.h"
+#include "rpc/proof.h"
+
+namespace grpc {
+class ServerContextBase;
+class Status;
+}  // namespace grpc
+
+namespace waferstream {
+
+// Role: lets in who proves that it knows the cluster's secret, and proves the same in the answer.
+// Every method of a service asks it first; one that does not is found by the service's tests, which
+// call them all. Without a secret everybody is let in. Thread-safe. Outlives its service.
+class Doorkeeper {
+ public:
+  using Log = std::function<void(const std::string& line)>;
+
+  // `service`: its full name. `log` gets a line for a caller that was refused, not one for each.
+  Doorkeeper(Credentials credentials, std::string service, Log log);
+
+  // From now on calls may come in, on the port at which others reach the service. StartServer does
+  // this.
+  void Open(uint16_t port);
+
+  // At the head of every method. Not OK: return it, and do nothing else.
+  grpc::Status Admit(grpc::ServerContextBase& context);
+
+ private:
+  absl::Status Check(const std::string& proof);
+
+  const Credentials credentials_;
+  const std::string service_;
+  const Log log_;
+  LineLimit limit_;
+  std::atomic<uint16_t> port_{0};             // 0: not open yet
+  std::atomic<int64_t> opened_steady_ns_{0};  // by the clock that nobody sets
+};
+
+}  // namespace waferstream
