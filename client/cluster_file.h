@@ -19,11 +19,11 @@ struct ClusterProcess {
 // Written anew after every process that the supervisor starts, so that no process is ever without
 // an entry for longer than it takes to write it.
 struct ClusterFile {
-  std::string controller;      // host:port; empty until the cluster is ready
-  ProcessIdentity supervisor;  // the `up` that watches over the processes
-  std::string boot_id;         // the boot that the start times count from
-  std::string kernel_isa;      // that the wafer nodes are held to; empty: the CPU's best
-  std::vector<ClusterProcess> processes;
+  std::string controller = {};      // host:port; empty until the cluster is ready
+  ProcessIdentity supervisor = {};  // the `up` that watches over the processes
+  std::string boot_id = {};         // the boot that the start times count from
+  std::string kernel_isa = {};      // that the wafer nodes are held to; empty: the CPU's best
+  std::vector<ClusterProcess> processes = {};
 };
 
 // The folder of the one cluster of this user: $XDG_STATE_HOME/waferstream/cluster, or the same

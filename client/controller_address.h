@@ -9,8 +9,8 @@
 namespace waferstream {
 
 struct ControllerFlags {
-  std::string address;      // --controller
-  std::string secret_file;  // --secret-file
+  std::string address = {};      // --controller
+  std::string secret_file = {};  // --secret-file
 };
 
 struct ControllerAccess {

@@ -79,7 +79,7 @@ class SecretE2eTest : public testing::Test {
   SecretE2eTest() : harness_("secret") {
     harness_.WriteJob(2);
     unsetenv("WAFERSTREAM_SECRET_FILE");
-    address_ = absl::StripSuffix(harness_.Run({"up"})->out(), "\n");
+    address_ = std::string(absl::StripSuffix(harness_.Run({"up"})->out(), "\n"));
   }
   ~SecretE2eTest() override {
     BeOwner();
