@@ -24,8 +24,9 @@ int Report(const Outcome& outcome) {
 
 int RunCommand(int argc, char** argv) {
   CLI::App app("Trains neural networks by streaming weights.", "waferctl");
-  Outcome outcome = CheckArguments({argv + std::min(argc, 1), argv + argc});
-  if (!outcome.ok()) return Report(outcome);
+  const absl::Status arguments = CheckArguments({argv + std::min(argc, 1), argv + argc});
+  if (!arguments.ok()) return Report(arguments);
+  Outcome outcome = ExitCode::kOk;
   AddCommands(app, outcome);
   try {
     app.parse(argc, argv);
