@@ -128,7 +128,9 @@ class SupervisorTest : public ClusterE2eTest {
     EXPECT_TRUE(WaitFor([&] { return HearsAll(); }, absl::Minutes(1)));
   }
   bool HearsAll() {
-    const json nodes = harness_.Run({"nodes", "-o", "json"})->json();
+    const auto call = harness_.Start({"nodes", "-o", "json"});
+    if (call->Wait() != 0) return false;  // the controller is not back yet
+    const json nodes = call->json();
     return nodes.size() == 4u && std::none_of(nodes.begin(), nodes.end(), [](const json& node) {
              return node["state"] == "LOST";
            });

@@ -6,9 +6,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "base/regular_file.h"
@@ -23,6 +25,17 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kFileBytesMax = 16 << 20;  // a process takes less than a kilobyte
 
 std::string PathIn(const std::string& dir) { return dir + "/cluster.json"; }
+
+// The link from a controller's address to its cluster's folder.
+absl::StatusOr<std::string> LinkOf(const std::string& controller) {
+  ASSIGN_OR_RETURN(const std::string dir, DefaultClusterDir());
+  return absl::StrCat(dir, "s/", controller);
+}
+
+bool IsControllerOf(const std::string& dir, const std::string& controller) {
+  const absl::StatusOr<ClusterFile> cluster = ReadClusterFile(dir);
+  return cluster.ok() && cluster->controller == controller;
+}
 
 Json ToJson(const ProcessIdentity& process) {
   return {{"pid", process.pid}, {"start_ticks", process.start_ticks}};
@@ -108,8 +121,31 @@ absl::StatusOr<ClusterFile> ReadClusterFile(const std::string& dir) {
   }
 }
 
+absl::Status RememberCluster(const std::string& controller, const std::string& dir) {
+  ASSIGN_OR_RETURN(const std::filesystem::path link, LinkOf(controller));
+  std::error_code error;
+  std::filesystem::create_directories(link.parent_path(), error);
+  if (!error) std::filesystem::remove(link, error);
+  if (!error) std::filesystem::create_symlink(dir, link, error);
+  return error ? absl::ErrnoToStatus(error.value(), link.string()) : absl::OkStatus();
+}
+
+absl::StatusOr<std::string> FindClusterOf(const std::string& controller) {
+  ASSIGN_OR_RETURN(std::string dir, DefaultClusterDir());
+  if (IsControllerOf(dir, controller)) return dir;
+  ASSIGN_OR_RETURN(const std::string link, LinkOf(controller));
+  std::error_code error;
+  dir = std::filesystem::read_symlink(link, error).string();
+  if (!error && IsControllerOf(dir, controller)) return dir;
+  return absl::NotFoundError(absl::StrCat(controller, ": no cluster of this user"));
+}
+
 absl::Status RemoveClusterFile(const std::string& dir) {
   const std::string path = PathIn(dir);
+  const absl::StatusOr<ClusterFile> cluster = ReadClusterFile(dir);
+  const absl::StatusOr<std::string> link =
+      cluster.ok() ? LinkOf(cluster->controller) : cluster.status();
+  if (link.ok()) unlink(link->c_str());
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return absl::ErrnoToStatus(errno, path);
   return absl::OkStatus();
 }

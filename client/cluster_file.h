@@ -37,7 +37,15 @@ absl::StatusOr<std::string> ClusterDir(const std::string& flag);
 absl::Status WriteClusterFile(const std::string& dir, const ClusterFile& cluster);
 // NOT_FOUND: there is none. INVALID_ARGUMENT: it is not one.
 absl::StatusOr<ClusterFile> ReadClusterFile(const std::string& dir);
+// Also what RememberCluster made.
 absl::Status RemoveClusterFile(const std::string& dir);
+
+// So that commands of this user which are given a controller's address alone find the folder of its
+// cluster, and there its secret, wherever it is: a link beside the default folder.
+absl::Status RememberCluster(const std::string& controller, const std::string& dir);
+// The default folder, or one that was remembered, if its cluster has this controller. NOT_FOUND:
+// neither does.
+absl::StatusOr<std::string> FindClusterOf(const std::string& controller);
 
 // Those of its processes that still run, the supervisor not among them.
 std::vector<ClusterProcess> RunningProcesses(const ClusterFile& cluster);

@@ -58,9 +58,8 @@ absl::StatusOr<Credentials> FindSecret(const ControllerFlags& flags, const std::
   if (!flags.secret_file.empty()) return ReadNamedSecret("--secret-file", flags.secret_file);
   const std::string variable = Variable("WAFERSTREAM_SECRET_FILE");
   if (!variable.empty()) return ReadNamedSecret("WAFERSTREAM_SECRET_FILE", variable);
-  const absl::StatusOr<std::string> dir = DefaultClusterDir();
-  const absl::StatusOr<ClusterFile> cluster = dir.ok() ? ReadClusterFile(*dir) : dir.status();
-  if (!cluster.ok() || cluster->controller != address) return Credentials();
+  const absl::StatusOr<std::string> dir = FindClusterOf(address);
+  if (!dir.ok()) return Credentials();
   absl::StatusOr<Credentials> own = ReadSecretIn(*dir);
   if (absl::IsNotFound(own.status())) return Credentials();
   return own;

@@ -19,9 +19,10 @@ struct ControllerAccess {
 };
 
 // The first of: --controller, $WAFERSTREAM_CONTROLLER, the cluster that `waferctl up` left running;
-// and its secret: in the file of --secret-file or $WAFERSTREAM_SECRET_FILE, or in that cluster's
-// folder if it is its controller; else none. INVALID_ARGUMENT: not host:port, no secret in the
-// file. UNAVAILABLE: nothing says which controller. PERMISSION_DENIED, NOT_FOUND: of the file.
+// and its secret: in the file of --secret-file or $WAFERSTREAM_SECRET_FILE, or in the folder of the
+// cluster of this user that has this controller (FindClusterOf); else none. INVALID_ARGUMENT: not
+// host:port, no secret in the file. UNAVAILABLE: nothing says which controller. PERMISSION_DENIED,
+// NOT_FOUND: of the file.
 absl::StatusOr<ControllerAccess> ResolveController(const ControllerFlags& flags);
 
 }  // namespace waferstream

@@ -51,6 +51,25 @@ TEST_F(ControllerAddressTest, TheSecretOfTheClusterIsForItsController) {
   EXPECT_EQ(ResolveController({}).status().code(), absl::StatusCode::kPermissionDenied);
 }
 
+// Of the same user, wherever the cluster's folder is.
+TEST_F(ControllerAddressTest, TheSecretIsFoundByTheAddressAlone) {
+  const std::string dir = *DefaultClusterDir() + "-elsewhere";
+  std::filesystem::create_directories(dir + "/state");
+  ASSERT_TRUE(WriteClusterFile(dir, {.controller = "127.0.0.1:3", .boot_id = BootId()}).ok());
+  ASSERT_TRUE(MakeSecretIn(dir).ok());
+  EXPECT_EQ(ResolveController({.address = "127.0.0.1:3"})->credentials.secret, nullptr);
+  ASSERT_TRUE(RememberCluster("127.0.0.1:3", dir).ok());
+  ASSERT_TRUE(RememberCluster("127.0.0.1:3", dir).ok()) << "again";
+  EXPECT_NE(ResolveController({.address = "127.0.0.1:3"})->credentials.secret, nullptr);
+  EXPECT_EQ(ResolveController({.address = "127.0.0.1:4"})->credentials.secret, nullptr);
+  ASSERT_TRUE(RemoveClusterFile(dir).ok());
+  EXPECT_EQ(FindClusterOf("127.0.0.1:3").status().code(), absl::StatusCode::kNotFound);
+  // Another cluster has this port by now.
+  ASSERT_TRUE(RememberCluster("127.0.0.1:3", dir).ok());
+  ASSERT_TRUE(WriteClusterFile(dir, {.controller = "127.0.0.1:5", .boot_id = BootId()}).ok());
+  EXPECT_EQ(FindClusterOf("127.0.0.1:3").status().code(), absl::StatusCode::kNotFound);
+}
+
 TEST_F(ControllerAddressTest, ASecretFileIsNamedByFlagThenVariable) {
   std::filesystem::create_directories(*DefaultClusterDir() + "/state");
   ASSERT_TRUE(MakeSecretIn(*DefaultClusterDir()).ok());

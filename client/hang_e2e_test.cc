@@ -14,10 +14,11 @@ namespace {
 
 using nlohmann::json;
 
-const std::vector<std::string> kFlags = {"-f",    "job.yaml",
-                                         "-o",    "json",
-                                         "--set", "checkpoint.every=100",
-                                         "--set", "training.validate_every=20"};
+const std::vector<std::string> kFlags = {"-f", "job.yaml", "-o", "json", "--set",
+                                         "checkpoint.every=100", "--set",
+                                         "training.validate_every=20",
+                                         // Whoever is replaced is waited for.
+                                         "--set", "cluster.wafers={min: 2, max: 2}"};
 
 std::vector<std::string> With(std::vector<std::string> command) {
   command.insert(command.end(), kFlags.begin(), kFlags.end());

@@ -107,7 +107,10 @@ class Supervisor {
       file_.controller = cluster->controller_address();
       status = WriteClusterFile(options_.dir, file_);
     }
-    if (status.ok()) return cluster;
+    if (status.ok()) {
+      Remember();
+      return cluster;
+    }
     RETURN_IF_ERROR(RemoveClusterFile(options_.dir));
     return status;
   }
@@ -123,6 +126,7 @@ class Supervisor {
     file_.kernel_isa = left.kernel_isa;
     file_.processes = left.processes;
     RETURN_IF_ERROR(WriteClusterFile(options_.dir, file_));
+    Remember();
     Note(absl::StrCat("taking over the cluster as it is: controller ", left.controller, ", ",
                       RunningProcesses(left).size(), " of ", left.processes.size(), " processes"));
     std::vector<LeftProcess> processes;
@@ -130,6 +134,12 @@ class Supervisor {
       processes.push_back({process.name, process.identity});
     }
     return LocalCluster::TakeOver(ClusterOptions(), left.controller, processes);
+  }
+
+  // A cluster that is not found by its address alone can still be used with --secret-file.
+  void Remember() {
+    const absl::Status status = RememberCluster(file_.controller, options_.dir);
+    if (!status.ok()) Note(std::string(status.message()));
   }
 
   // A process runs now, for the first time or again.

@@ -241,7 +241,7 @@ TEST(ControllerCore, TheNextCheckpointIsSealedWhenTheLastIsOnRecord) {
   cluster.SettleCalls();
   for (const uint64_t steps : {1, 2}) {
     for (const char* node : {"m0", "m1"}) {
-      NodeReport report = cluster.MakeReport("j-000001", node);
+      NodeReport report = cluster.MakeReport("job-1-t", node);
       report.mutable_checkpoint_written()->set_steps_done(steps);
       ASSERT_TRUE(cluster.Report(report).ok());
     }

@@ -69,6 +69,12 @@ absl::Status SetDerived(const std::string& base_dir, JobSpec& job) {
   return absl::OkStatus();
 }
 
+// A path that is empty was not given; written down, it would be refused.
+bool IsLeftOut(const JobKey& key, const JobSpec& job) {
+  const bool is_path = key.kind == KeyKind::kPath || key.kind == KeyKind::kFolder;
+  return is_path && TextIn(job, key.Field()).empty();
+}
+
 }  // namespace
 
 absl::StatusOr<JobSpec> ReadJobFile(const std::string& path,
@@ -96,6 +102,7 @@ std::string ToYaml(const JobSpec& job) {
   for (const JobKey& key : JobKeys()) {
     const absl::string_view section = OptionalSectionOf(key.path);
     if (!section.empty() && !HasSection(job, section)) continue;
+    if (IsLeftOut(key, job)) continue;
     const std::vector<std::string> names = absl::StrSplit(key.path, '.');
     YAML::Node at = root;  // a handle, which reset() points elsewhere
     for (const std::string& name : names) at.reset(at[name]);
