@@ -109,7 +109,11 @@ const BadInput kBadInputs[] = {
      2,
      "checkpoint.from",
      [](const fs::path& dir) {
-       std::ofstream(dir / "job.yaml", std::ios::app) << "checkpoint: {from: }\n";
+       std::ostringstream job;
+       job << std::ifstream(dir / "job.yaml").rdbuf();
+       std::string text = job.str();
+       text.insert(text.find("checkpoint: {") + 13, "from: , ");
+       std::ofstream(dir / "job.yaml") << text;
      }},
     {"run_dir_empty", {"--run-dir", ""}, 2, "--run-dir: is empty"},
     {"request_id_empty",
@@ -355,7 +359,7 @@ const BadInput kBadFiles[] = {
      "waferstream.json: is a FIFO",
      [](const fs::path& dir) { MakeFifo(dir / "initial/waferstream.json"); }},
     {"variants_only",
-     {"--resume", "initial"},
+     {"--set", "checkpoint.from=initial"},
      2,
      "to choose among model.bf16.safetensors, model.fp16.safetensors",
      [](const fs::path& dir) {
@@ -364,7 +368,7 @@ const BadInput kBadFiles[] = {
        fs::copy(dir / "initial/model.fp16.safetensors", dir / "initial/model.bf16.safetensors");
      }},
     {"torch_only",
-     {"--resume", "initial"},
+     {"--set", "checkpoint.from=initial"},
      2,
      "pytorch_model.bin is not read",
      [](const fs::path& dir) {
@@ -372,7 +376,7 @@ const BadInput kBadFiles[] = {
        Rename(dir, "model.safetensors", "pytorch_model.bin");
      }},
     {"shard_is_missing",
-     {"--resume", "initial"},
+     {"--set", "checkpoint.from=initial"},
      2,
      "names b.safetensors, which is not there",
      [](const fs::path& dir) {
@@ -389,7 +393,7 @@ const BadInput kBadFiles[] = {
        std::ofstream(dir / "initial/config.json") << R"({"model_type": "llama"})";
      }},
     {"weights_not_finite",
-     {"--resume", "initial"},
+     {"--set", "checkpoint.from=initial"},
      2,
      "holds nan",
      [](const fs::path& dir) {

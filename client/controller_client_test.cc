@@ -157,6 +157,10 @@ TEST_F(FollowJobTest, ASecondInterruptDoesNotWait) {
 
 // A job that waits for a person, until its watcher hangs up.
 void PauseInWatch(FakeController& controller) {
+  controller.on_get = [](const std::string&, JobStatus* reply) {
+    *reply = StatusAt(3, PAUSED);
+    return grpc::Status::OK;
+  };
   controller.on_watch = [](grpc::ServerContext* context, FakeController::WatchWriter* writer) {
     writer->Write(StatusAt(3, PAUSED));
     WaitFor([&] { return context->IsCancelled(); });

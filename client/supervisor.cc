@@ -52,22 +52,6 @@ absl::StatusOr<Fd> LockDir(const std::string& dir) {
   return AlreadyUp(dir);
 }
 
-absl::Status CheckPortIsFree(int port) {
-  if (port == 0) return absl::OkStatus();
-  const Fd probe(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int yes = 1;
-  setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (bind(probe.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("--port: ", port, ": ", std::generic_category().message(errno)));
-}
-
 // The cluster and its file, which follows it.
 class Supervisor {
  public:
@@ -165,6 +149,22 @@ class Supervisor {
 };
 
 }  // namespace
+
+absl::Status CheckPortIsFree(int port) {
+  if (port == 0) return absl::OkStatus();
+  const Fd probe(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int yes = 1;
+  setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (bind(probe.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--port: ", port, ": ", std::generic_category().message(errno)));
+}
 
 absl::Status Supervise(const SupervisorOptions& options,
                        const std::function<absl::Status(const ClusterFile&)>& ready) {

@@ -17,6 +17,9 @@ struct SupervisorOptions {
   std::string dir;          // absolute
 };
 
+// INVALID_ARGUMENT: another program listens on it. 0 is any free one.
+absl::Status CheckPortIsFree(int port);
+
 // Owns the cluster of `dir` until SIGTERM, SIGINT or SIGHUP (unless ignored) asks for its end, and
 // starts again what dies or hangs, one line on stderr each. While it runs, DIR/lock is locked and
 // DIR/cluster.json names it and every process. `ready` is called once every node has registered.

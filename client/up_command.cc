@@ -110,8 +110,12 @@ Outcome UpInBackground(const UpFlags& flags, const std::string& dir) {
 
 Outcome Up(const UpFlags& flags) {
   ASSIGN_OR_RETURN(const std::string dir, ClusterDir(flags.dir));
-  if (!flags.foreground) return UpInBackground(flags, dir);
+  // Before anything exists on the disk. A cluster that is there has its port, and keeps it.
   RETURN_IF_ERROR(AskKernelIsa(flags.kernel_isa).status());
+  if (absl::IsNotFound(ReadClusterFile(dir).status())) {
+    RETURN_IF_ERROR(CheckPortIsFree(flags.port));
+  }
+  if (!flags.foreground) return UpInBackground(flags, dir);
   SupervisorOptions options;
   options.shape = flags.shape;
   options.kernel_isa = flags.kernel_isa;

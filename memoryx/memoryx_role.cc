@@ -39,12 +39,13 @@ void MemoryxRole::LeaveFolder() {
   sealing_.reset();
 }
 
-absl::Status MemoryxRole::TakeFolder(const PrepareRequest& request, const WriterEpoch& epoch) {
-  const CheckpointSpec& checkpoint = request.job().checkpoint();
+absl::Status MemoryxRole::TakeFolder(const PrepareRequest& request, const JobSpec& job,
+                                     const WriterEpoch& epoch) {
+  const CheckpointSpec& checkpoint = job.checkpoint();
   const std::vector<std::string> ancestors(request.ancestors().begin(), request.ancestors().end());
   auto claim = ClaimFolder(disk_, checkpoint.dir(),
                            {.job_id = request.job_id(),
-                            .name = request.job().name(),
+                            .name = job.name(),
                             .ancestors = ancestors,
                             .from = checkpoint.from(),
                             .start_step = request.start_step()});
@@ -75,7 +76,7 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
     const WriterEpoch epoch = {request.job_id(), request.epoch()};
     sink = std::make_unique<PartialCheckpoint>(disk_, plan, epoch);
     if (place.process == 0) {
-      RETURN_IF_ERROR(TakeFolder(request, epoch));
+      RETURN_IF_ERROR(TakeFolder(request, plan.job, epoch));
       sealing_ = SealingJob{plan.job, epoch, {}, std::move(format), request.kernel_isa()};
       sealing_->ancestors.assign(request.ancestors().begin(), request.ancestors().end());
     }

@@ -46,7 +46,8 @@ class MemoryxRole final : public NodeRole {
 
   // Makes checkpoint.dir the job's and the epoch's. INVALID_ARGUMENT: it is another job's, or
   // cannot be used at all; UNAVAILABLE: the disk fails, which may pass.
-  absl::Status TakeFolder(const PrepareRequest& request, const WriterEpoch& epoch);
+  absl::Status TakeFolder(const PrepareRequest& request, const JobSpec& job,
+                          const WriterEpoch& epoch);
 
   // The job is over here, or at least this process's part in its folder.
   void LeaveFolder();
