@@ -14,7 +14,8 @@ namespace {
 grpc::Status Call(grpc::GenericStub& stub, const std::string& method) {
   grpc::ClientContext context;
   grpc::CompletionQueue queue;
-  const auto call = stub.PrepareUnaryCall(&context, method, grpc::ByteBuffer(), &queue);
+  const grpc::Slice nothing;  // as bytes, an empty message
+  const auto call = stub.PrepareUnaryCall(&context, method, grpc::ByteBuffer(&nothing, 1), &queue);
   call->StartCall();
   grpc::ByteBuffer reply;
   grpc::Status status;
