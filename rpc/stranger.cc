@@ -14,8 +14,7 @@ namespace {
 grpc::Status Call(grpc::GenericStub& stub, const std::string& method) {
   grpc::ClientContext context;
   grpc::CompletionQueue queue;
-  // A message without fields; a buffer without a slice would not leave this process.
-  const grpc::Slice nothing;
+  const grpc::Slice nothing;  // as bytes, an empty message
   const auto call = stub.PrepareUnaryCall(&context, method, grpc::ByteBuffer(&nothing, 1), &queue);
   call->StartCall();
   grpc::ByteBuffer reply;

@@ -2,7 +2,9 @@
 // that tests/golden/make_goldens.py made with the reference script. Tolerances: DESIGN section 4.
 #include <cmath>
 #include <fstream>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/checkpoint_reader.h"
@@ -33,7 +35,10 @@ JobSpec GoldenJob(const std::string& name, Precision precision) {
 
 std::vector<double> GoldenLosses(const std::string& name, Precision precision) {
   std::ifstream file(CaseFolder(name) + "golden.json");
-  return nlohmann::json::parse(file).at(precision == F32 ? "f32" : "bf16");
+  const auto golden = nlohmann::json::parse(file);
+  // A large case may have been made where PyTorch takes minutes for a bf16 step (no AVX-512). Then
+  // bf16 is held to PyTorch's f32, within the same percent.
+  return golden.at(precision == BF16 && golden.contains("bf16") ? "bf16" : "f32");
 }
 
 void ExpectLossesOfPyTorch(const std::string& name, Precision precision,
@@ -63,29 +68,76 @@ double Norm(const std::vector<float>& x) {
   return std::sqrt(sum);
 }
 
-void ExpectGradientsOfPyTorch(const std::string& name) {
+using ExpectGradient = std::function<void(const Parameter&, std::vector<float> got)>;
+
+// Runs the case's first step and calls `expect` with each parameter's gradient.
+void WithGradients(const std::string& name, const ExpectGradient& expect) {
   JobSpec job = OneGradient(GoldenJob(name, F32));
   job.mutable_checkpoint()->set_dir(EmptyFolder("gradients_" + name));
   const ClusterShape shape{.wafers = 2};
   const auto run = RunInproc(job, {.shape = shape});
   ASSERT_TRUE(run.ok()) << run.status();
   const auto plan = Compile(job, shape);
-  const auto golden = CheckpointReader::Open(PosixDisk(), CaseFolder(name) + "gradients",
-                                             job.model(), plan->parameters, {});
-  ASSERT_TRUE(golden.ok()) << golden.status();
   const auto ours =
       CheckpointReader::Open(PosixDisk(), run->outcome.checkpoint, job.model(), plan->parameters,
                              OptimizerStates(job.training().optimizer()));
   ASSERT_TRUE(ours.ok()) << ours.status();
   for (size_t p = 0; p < plan->parameters.size(); ++p) {
     const Parameter& parameter = plan->parameters[p];
-    std::vector<float> want(parameter.rows * parameter.cols), got(want.size());
-    ASSERT_TRUE(golden->ReadWeights(p, {0, parameter.rows}, want.data()).ok());
+    std::vector<float> got(parameter.rows * parameter.cols);
     ASSERT_TRUE(ours->ReadState(p, 0, {0, parameter.rows}, got.data()).ok());
+    expect(parameter, std::move(got));
+  }
+}
+
+// Every value, from a checkpoint folder of gradients.
+void ExpectGradientsOfPyTorch(const std::string& name) {
+  const JobSpec job = GoldenJob(name, F32);
+  const auto plan = Compile(job, {});
+  const auto golden = CheckpointReader::Open(PosixDisk(), CaseFolder(name) + "gradients",
+                                             job.model(), plan->parameters, {});
+  ASSERT_TRUE(golden.ok()) << golden.status();
+  int p = 0;
+  WithGradients(name, [&](const Parameter& parameter, std::vector<float> got) {
+    std::vector<float> want(got.size());
+    ASSERT_TRUE(golden->ReadWeights(p++, {0, parameter.rows}, want.data()).ok());
     const double norm = Norm(want);
     for (size_t i = 0; i < want.size(); ++i) got[i] -= want[i];
     EXPECT_LE(Norm(got), 1e-4 * norm) << parameter.name;
+  });
+}
+
+// The difference from golden samples: {"at": positions in the tensor as a file has it, "values"}.
+std::vector<float> Difference(const Parameter& parameter, const std::vector<float>& got,
+                              const nlohmann::json& samples) {
+  const std::vector<int64_t> at = samples.at("at");
+  std::vector<float> difference = samples.at("values");
+  for (size_t i = 0; i < at.size(); ++i) {
+    const int64_t row = at[i] % parameter.rows, col = at[i] / parameter.rows;
+    difference[i] -= got[parameter.transposed_in_checkpoint ? row * parameter.cols + col : at[i]];
   }
+  return difference;
+}
+
+// Of every tensor its norm, its largest values, and values anywhere, for a model whose gradients
+// are too large to keep.
+void ExpectSampledGradientsOfPyTorch(const std::string& name) {
+  std::ifstream file(CaseFolder(name) + "gradients.json");
+  const auto golden = nlohmann::json::parse(file);
+  size_t parameters = 0;
+  WithGradients(name, [&](const Parameter& parameter, const std::vector<float>& got) {
+    SCOPED_TRACE(parameter.name);
+    ++parameters;
+    const auto& want = golden.at(parameter.name);
+    const double norm = want.at("norm");
+    EXPECT_NEAR(Norm(got), norm, 1e-4 * norm);
+    EXPECT_LE(Norm(Difference(parameter, got, want.at("largest"))), 1e-4 * norm);
+    const auto anywhere = Difference(parameter, got, want.at("anywhere"));
+    // Had every value the samples' mean square difference, this would be the tensor's difference.
+    const double share = double(anywhere.size()) / got.size();
+    EXPECT_LE(Norm(anywhere), 1e-4 * norm * std::sqrt(share));
+  });
+  EXPECT_EQ(parameters, golden.size());
 }
 
 TEST(ParityTest, OddHeadsInF32) { ExpectLossesOfPyTorch("odd_heads", F32, {.wafers = 2}); }
@@ -102,6 +154,7 @@ TEST(ParityTest, GradientsOfOddVocabulary) { ExpectGradientsOfPyTorch("odd_vocab
 // Minutes each; the target with these is tagged "long".
 TEST(ParityLongTest, Gpt2InF32) { ExpectLossesOfPyTorch("gpt2_124m", F32, {.wafers = 2}); }
 TEST(ParityLongTest, Gpt2InBf16) { ExpectLossesOfPyTorch("gpt2_124m", BF16, {.wafers = 2}); }
+TEST(ParityLongTest, GradientsOfGpt2) { ExpectSampledGradientsOfPyTorch("gpt2_124m"); }
 
 }  // namespace
 }  // namespace waferstream

@@ -5,8 +5,9 @@ For every case folder beside this script (each holds a job.yaml and, made here, 
 the initial weights with `waferctl checkpoint init`, trains from them with the reference script in f32
 and in bf16, and stores what came out:
 
-  golden.json   the losses of every step, by precision, and the version of PyTorch
-  gradients/    step 0's unclipped f32 gradients, as a checkpoint folder holds weights (small cases)
+  golden.json     the losses of every step, by precision, and the version of PyTorch
+  gradients/      step 0's unclipped f32 gradients, as a checkpoint folder holds weights (small cases)
+  gradients.json  or, of each of them, the norm, the largest values and values anywhere (large cases)
 
 Usage: make_goldens.py REFERENCE_TRAIN_PY [CASE ...]
 Run it from the repository's root after `bazel build //client:waferctl`. Needs torch, numpy and PyYAML.
@@ -24,17 +25,22 @@ import yaml
 
 HERE = pathlib.Path(__file__).parent
 GRADIENT_ELEMENTS_MAX = 400_000  # keep what is checked in small
+WORDS_MAX = 256  # ids that a large vocabulary's text uses: enough to learn in 20 steps
+SAMPLES_LARGEST, SAMPLES_ANYWHERE = 16, 48  # values of each gradient of a large case
 
 
 def make_tokens(path, vocab, count, seed):
     """A first-order Markov chain: text enough to be learned; all ids occur if there is room."""
     rng = np.random.default_rng(seed)
-    successors = rng.integers(0, vocab, (vocab, 4))
+    words = min(vocab, WORDS_MAX)
+    successors = rng.integers(0, words, (words, 4))
     tokens = np.empty(count, "<u2")
     at = 0
     for i in range(count):
-        at = int(successors[at, rng.integers(4)]) if rng.random() < 0.9 else int(rng.integers(vocab))
+        at = int(successors[at, rng.integers(4)]) if rng.random() < 0.9 else int(rng.integers(words))
         tokens[i] = at
+    if words < vocab:
+        tokens = np.sort(rng.choice(vocab, words, replace=False)).astype("<u2")[tokens]
     if count > 2 * vocab:
         tokens[:vocab] = np.arange(vocab)
     tokens.tofile(path)
@@ -82,6 +88,26 @@ def write_safetensors(path, tensors):
             f.write(tensors[name].tobytes())
 
 
+def sample_gradients(gradients):
+    """Of each tensor its norm, its largest values, and values at positions chosen by counter."""
+    golden = {}
+    for index, name in enumerate(sorted(gradients)):
+        flat = gradients[name].ravel()
+        anywhere = np.random.Generator(np.random.Philox(index)).integers(flat.size, size=SAMPLES_ANYWHERE)
+        largest = np.argsort(np.abs(flat), kind="stable")[-SAMPLES_LARGEST:]
+        golden[name] = {"norm": float(np.linalg.norm(flat.astype(np.float64)))}
+        for kind, at in (("largest", largest), ("anywhere", anywhere)):
+            golden[name][kind] = {"at": np.sort(at).tolist(),
+                                  "values": [float(f"{v:.7g}") for v in flat[np.sort(at)]]}
+    return golden
+
+
+def write_samples(path, golden):
+    """One line a tensor."""
+    lines = [f"{json.dumps(name)}: {json.dumps(golden[name])}" for name in golden]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
 def make(case, script):
     job = yaml.safe_load((case / "job.yaml").read_text())
     batch, context = job["training"]["global_batch"], job["model"]["context"]
@@ -104,6 +130,8 @@ def make(case, script):
             (case / "gradients").mkdir(exist_ok=True)
             shutil.copy(f"{start}/config.json", case / "gradients")
             write_safetensors(case / "gradients/model.safetensors", gradients)
+        else:
+            write_samples(case / "gradients.json", sample_gradients(gradients))
 
 
 def main():
