@@ -188,7 +188,7 @@ TEST_F(NodeShellTest, SaysWhatItHoldsWhateverItIsDoing) {
   EXPECT_FALSE(wafer().shell->holds().has_value());
   // A Prepare that comes late, when its epoch was released, is served and said, so that somebody
   // releases it again.
-  wafer().role.state.during_prepare = nullptr;
+  wafer().role.state.during_prepare = [] {};
   ASSERT_TRUE(wafer().shell->Prepare(RequestFor(2, 2)).ok());
   EXPECT_EQ(wafer().shell->holds()->epoch(), 2u);
   EXPECT_TRUE(wafer().shell->Release(Ref(2)).ok());
