@@ -110,19 +110,22 @@ class SupervisorTest : public ClusterE2eTest {
   }
   pid_t Supervisor() const { return File()["supervisor"]["pid"]; }
   pid_t Recorded(const std::string& name) const {
-    for (const json& process : File()["processes"]) {
+    const json file = File();
+    for (const json& process : file["processes"]) {
       if (process["name"] == name) return process["pid"];
     }
     return 0;
   }
   void KillSupervisor() {
     const pid_t pid = Supervisor();
+    ASSERT_GT(pid, 0);
     kill(pid, SIGKILL);
     EXPECT_TRUE(WaitFor([&] { return kill(pid, 0) != 0; }));
   }
   // Ends a process and waits for its successor's entry.
   void ExpectReplaced(const std::string& name, int signal) {
     const pid_t before = Recorded(name);
+    ASSERT_GT(before, 0) << name;
     kill(before, signal);
     EXPECT_TRUE(WaitFor([&] { return Recorded(name) != before; }, absl::Minutes(2))) << name;
     EXPECT_TRUE(WaitFor([&] { return HearsAll(); }, absl::Minutes(1)));
