@@ -24,7 +24,8 @@ using boost::system::error_code;
 
 namespace {
 
-// As a read of everything, but `heard` says that something came.
+// As a read of everything, but `heard` says that something came. Not asked about the piece that is
+// the last one: whoever reads says so himself.
 auto Hearing(bool& heard) {
   return [&heard](const error_code& error, size_t bytes) {
     if (bytes > 0) heard = true;
@@ -90,6 +91,7 @@ asio::awaitable<absl::Status> TcpChannel::ReadFrame() {
   co_await asio::async_read(socket_, asio::buffer(bytes), Hearing(heard_),
                             asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return SocketError(error);
+  heard_ = true;
   if (closed_) co_return absl::OkStatus();  // while the completion was on its way here
   const absl::StatusOr<FrameHeader> header = Decode(bytes);
   if (!header.ok()) co_return header.status();
@@ -159,6 +161,7 @@ asio::awaitable<absl::Status> TcpChannel::ReadPayload(const FrameHeader& header)
   co_await asio::async_read(socket_, asio::buffer(buffer->data(), buffer->size()), Hearing(heard_),
                             asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return SocketError(error);
+  heard_ = true;
   if (closed_) co_return absl::OkStatus();
   const uint32_t crc = FrameCrc(header, buffer->data());
   if (crc != header.crc) {
