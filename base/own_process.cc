@@ -79,12 +79,18 @@ void Say(const char* line) {
 
 std::terminate_handler default_terminate = nullptr;
 
-// An allocation that nobody could refuse by a status. Anything else is a bug, and keeps its core.
+// On any thread: an allocation that nobody could refuse by a status, or what a library threw and
+// nobody thought of. Anything else is a bug, and keeps its core.
 [[noreturn]] void OnTerminate() {
   try {
     if (const std::exception_ptr error = std::current_exception()) std::rethrow_exception(error);
   } catch (const std::bad_alloc&) {
     Say("out of memory: the system refuses more (see ulimit -v, and the memory of this host)\n");
+    _exit(1);
+  } catch (const std::exception& error) {
+    Say("bug: an exception that nobody expected: ");
+    Say(error.what());
+    Say("\n");
     _exit(1);
   } catch (...) {
   }

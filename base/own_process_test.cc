@@ -10,7 +10,9 @@
 #include <cstdlib>
 #include <functional>
 #include <limits>
+#include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -154,6 +156,16 @@ TEST(SettleProcessTest, OutOfMemoryIsOneLine) {
   EXPECT_EQ(ended.code, 1);
   EXPECT_THAT(ended.err, testing::StartsWith("out of memory: "));
   EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 1);
+}
+
+TEST(SettleProcessTest, AnExceptionThatNobodyExpectedIsOneLine) {
+  const Ended ended = InChild([] {
+    SettleProcess();
+    std::thread([] { throw std::runtime_error("what it was"); }).join();
+    return 0;
+  });
+  EXPECT_EQ(ended.code, 1);
+  EXPECT_EQ(ended.err, "bug: an exception that nobody expected: what it was\n");
 }
 
 TEST(FlushStdoutTest, SaysWhatDidNotGetThrough) {
