@@ -96,6 +96,9 @@ std::string ToYaml(const JobSpec& job) {
   for (const JobKey& key : JobKeys()) {
     const absl::string_view section = OptionalSectionOf(key.path);
     if (!section.empty() && !HasSection(job, section)) continue;
+    // An empty path is how a job says that there is none; a file leaves it out.
+    const bool is_path = key.kind == KeyKind::kPath || key.kind == KeyKind::kFolder;
+    if (is_path && TextIn(job, key.Field()).empty()) continue;
     const std::vector<std::string> names = absl::StrSplit(key.path, '.');
     YAML::Node at = root;  // a handle, which reset() points elsewhere
     for (const std::string& name : names) at.reset(at[name]);
