@@ -35,7 +35,7 @@ class WatchStream final : public grpc::ServerWriteReactor<JobStatus>, public Sta
   void End(const absl::Status& status);
 
   ControllerHost& host_;
-  std::string job_id_;  // as it was asked for; from Begin on the whole id
+  std::string job_id_;    // as it was asked for; from Begin on the whole id
   JobStatus message_;     // on its way
   bool busy_ = false;     // something is on its way, or everything is over
   bool changed_ = false;  // since the last message

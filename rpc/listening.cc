@@ -16,9 +16,10 @@ namespace fs = std::filesystem;
 // "socket:[INODE]" of every socket that the process has open.
 std::set<std::string> SocketsOf(pid_t pid) {
   std::set<std::string> sockets;
-  for (const auto& entry : fs::directory_iterator(absl::StrCat("/proc/", pid, "/fd"))) {
-    std::error_code gone;
-    const std::string target = fs::read_symlink(entry.path(), gone).string();
+  std::error_code error, ignored;  // the process may end meanwhile, and close what it has
+  fs::directory_iterator entry(absl::StrCat("/proc/", pid, "/fd"), error), end;
+  for (; !error && entry != end; entry.increment(error)) {
+    const std::string target = fs::read_symlink(entry->path(), ignored).string();
     if (absl::StartsWith(target, "socket:")) sockets.insert(target);
   }
   return sockets;
