@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "controller/job_record.h"
@@ -19,6 +21,8 @@ struct EpochTerms {
   bool checkpoint_now = false;
   std::vector<uint32_t> disputed;
   bool diagnose = false;
+  // By (shard, MemoryX process that fills it): tiles that it has from the epoch before.
+  std::map<std::pair<int, int>, uint64_t> filled_tiles;
 
   // Does one step to find something out, and does not commit it.
   bool only_counts() const { return diagnose || !disputed.empty(); }

@@ -60,6 +60,7 @@ JobLife::JobLife(JobRecord record, std::vector<CommitRecord> commits, double pat
                  const Now& now)
     : record_(std::move(record)),
       holdings_(record_.memory.holdings()),
+      fills_(record_.memory.fills()),
       patience_s_(patience_s),
       statistics_(TokensPerStep(record_.status.job())),
       clock_(record_.memory, now),
@@ -84,6 +85,7 @@ JobRecord JobLife::Record() const {
   record.status.clear_traffic();  // only worth knowing while the job runs
   holdings_.CopyTo(record.memory.mutable_holdings());
   clock_.CopyTo(record.memory);
+  fills_.CopyTo(record.memory.mutable_fills());
   return record;
 }
 
@@ -123,6 +125,7 @@ MemberNeeds JobLife::Needs(double now_s) const {
   needs.begun = status().epoch() > 0;
   needs.kernel_isa = status().kernel_isa();
   needs.holdings = &holdings_;
+  needs.fills = &fills_;
   needs.may_load = now_s >= ended_s_ + patience_s_;
   for (const auto& [node_id, strikes] : strikes_) {
     if (strikes >= kStrikesMax) needs.excluded.insert(node_id);
@@ -178,6 +181,7 @@ void JobLife::RememberMembers(const Membership& members, const NodeTable& nodes)
 
 void JobLife::Rewind(uint64_t step, RunTurn& turn) {
   holdings_.Clear();
+  fills_.Clear();
   record_.memory.set_validated_steps(std::min(record_.memory.validated_steps(), step));
   if (step == status().step()) return;
   WS_MARK("controller: went back to a checkpoint");
@@ -197,6 +201,23 @@ void JobLife::Rewind(uint64_t step, RunTurn& turn) {
 
 void JobLife::Refuse(const std::string& reason, RunTurn& turn) {
   status().epoch() > 0 ? Pause(reason, turn) : End(FAILED, reason, turn);
+}
+
+std::map<std::pair<int, int>, uint64_t> JobLife::GoOnFilling(const Membership& members) {
+  std::map<std::pair<int, int>, uint64_t> filled;
+  FillMap going_on;
+  const auto& shards = members.shape.shards;
+  for (int s = 0; members.keep && s < static_cast<int>(shards.size()); ++s) {
+    for (const int process : shards[s].filling) {
+      const auto& member = record_.memory.members(process);  // MemoryX processes come first
+      const uint64_t tiles = fills_.TilesOf(member.node_id(), member.incarnation(), s);
+      if (tiles == 0) continue;
+      filled[{s, process}] = tiles;
+      going_on.Set(member.node_id(), member.incarnation(), s, tiles);
+    }
+  }
+  fills_ = std::move(going_on);
+  return filled;
 }
 
 void JobLife::MakeEpoch(const Membership& members, const NodeTable& nodes, double lease_s,
@@ -235,6 +256,7 @@ void JobLife::MakeEpoch(const Membership& members, const NodeTable& nodes, doubl
                       .roster = MakeRoster(members.placed, nodes),
                       .members = members,
                       .lease_s = lease_s};
+  setup.terms.filled_tiles = GoOnFilling(members);
   run_ = std::make_unique<JobRun>(std::move(setup), record_.status, statistics_);
 }
 
@@ -285,20 +307,27 @@ void JobLife::OnCommitDurable(const absl::Status& stored, RunTurn& turn) {
 }
 
 void JobLife::OnReport(int process, const NodeReport& report, uint64_t incarnation, RunTurn& turn) {
-  if (run_ != nullptr && report.has_shard_filled()) {
-    const auto& shards = run_->plan().shape.shards;
-    const uint32_t shard = report.shard_filled().shard();
-    const bool fills =
-        shard < shards.size() &&
-        std::count(shards[shard].filling.begin(), shards[shard].filling.end(), process) > 0;
-    if (fills && !run_->end().has_value() && run_->prepared()) {
-      WS_MARK("controller: a missing copy was filled");
-      holdings_.Add(report.node_id(), incarnation, static_cast<int>(shard));
-      turn.events.push_back(absl::StrCat(report.node_id(), " now holds a copy of shard ", shard));
-      turn.record = true;
-    }
-  }
+  const bool of_fill = report.has_shard_filled() || report.has_shard_filling();
+  if (run_ != nullptr && of_fill) OnFill(process, report, incarnation, turn);
   Deliver(turn, [&](JobRun& run) { run.OnReport(process, report, turn); });
+}
+
+void JobLife::OnFill(int process, const NodeReport& report, uint64_t incarnation, RunTurn& turn) {
+  const auto& shards = run_->plan().shape.shards;
+  const uint32_t shard =
+      report.has_shard_filled() ? report.shard_filled().shard() : report.shard_filling().shard();
+  const bool fills = shard < shards.size() && std::count(shards[shard].filling.begin(),
+                                                         shards[shard].filling.end(), process) > 0;
+  if (!fills || run_->end().has_value() || !run_->prepared()) return;
+  const int s = static_cast<int>(shard);
+  if (report.has_shard_filling()) {
+    return fills_.Set(report.node_id(), incarnation, s, report.shard_filling().tiles());
+  }
+  WS_MARK("controller: a missing copy was filled");
+  fills_.Drop(report.node_id(), s);
+  holdings_.Add(report.node_id(), incarnation, s);
+  turn.events.push_back(absl::StrCat(report.node_id(), " now holds a copy of shard ", shard));
+  turn.record = true;
 }
 
 bool JobLife::MayChangeMembers() const {
@@ -375,9 +404,13 @@ void JobLife::OnEpochEnd(const EpochEnd& end, RunTurn& turn) {
 void JobLife::Redo(const EpochEnd& end, RunTurn& turn) {
   if (end.damage.has_value()) {
     WS_MARK("controller: a copy was damaged or denied");
-    if (end.damage->shards.empty()) holdings_.DropNode(end.damage->node_id);
+    if (end.damage->shards.empty()) {
+      holdings_.DropNode(end.damage->node_id);
+      fills_.DropNode(end.damage->node_id);
+    }
     for (const uint32_t shard : end.damage->shards) {
       holdings_.Drop(end.damage->node_id, static_cast<int>(shard));
+      fills_.Drop(end.damage->node_id, static_cast<int>(shard));
     }
   }
   if (attempts_ == 0) strikes_.clear();  // there has been progress since
@@ -548,6 +581,7 @@ void JobLife::End(JobState state, const std::string& reason, RunTurn& turn) {
   clock_.Stop(turn.now);
   record_.status.set_seconds(clock_.Seconds(turn.now));
   holdings_.Clear();
+  fills_.Clear();
   record_.memory.clear_members();
   const char* what = state == DONE ? "done" : state == FAILED ? "failed: " : "";
   turn.events.push_back(absl::StrCat(what, reason));

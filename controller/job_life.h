@@ -21,6 +21,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -82,7 +83,10 @@ class JobLife {
   bool MayChangeMembers() const;
 
   // The node's process is another one now.
-  void OnNodeReplaced(const std::string& node_id) { holdings_.DropNode(node_id); }
+  void OnNodeReplaced(const std::string& node_id) {
+    holdings_.DropNode(node_id);
+    fills_.DropNode(node_id);
+  }
 
   // The job's records cannot be written, or can again: what was the trouble.
   void OnStoreTrouble(const std::string& what, RunTurn& turn);
@@ -100,6 +104,9 @@ class JobLife {
   bool complete() const;
   EpochTerms NextTerms(const Membership& members) const;
   void RememberMembers(const Membership& members, const NodeTable& nodes);
+  // Fills that the epoch of these members goes on with; forgets all others.
+  std::map<std::pair<int, int>, uint64_t> GoOnFilling(const Membership& members);
+  void OnFill(int process, const NodeReport& report, uint64_t incarnation, RunTurn& turn);
   void Rewind(uint64_t step, RunTurn& turn);
   void ResetGeneration();
   void GoOnWithThisBuild();
@@ -118,6 +125,7 @@ class JobLife {
 
   JobRecord record_;
   ShardMap holdings_;
+  FillMap fills_;
   std::map<uint64_t, CommitRecord> commits_;  // since the last checkpoint, those undone included
   const double patience_s_;
   RunStatistics statistics_;

@@ -93,8 +93,14 @@ PrepareRequest JobRun::Prepare(int process) const {
   request.set_index(placed()[process].index);
   request.set_start_step(terms.start_step);
   request.set_plan_hash(plan_hash_);
+  int s = 0;
   for (const ShardHolders& shard : plan().shape.shards) {
     ShardOwners* owners = request.add_shards();
+    for (const int filler : shard.filling) {
+      const auto at = terms.filled_tiles.find({s, filler});
+      owners->add_filled_tiles(at == terms.filled_tiles.end() ? 0 : at->second);
+    }
+    ++s;
     owners->mutable_owners()->Add(shard.owners.begin(), shard.owners.end());
     owners->mutable_filling()->Add(shard.filling.begin(), shard.filling.end());
   }
@@ -171,7 +177,7 @@ void JobRun::OnReport(int process, const NodeReport& report, RunTurn& turn) {
   const PlacedProcess& from = placed()[process];
   if (report.has_fault()) {
     OnFault(process, report.fault(), turn);
-  } else if (!first_fault_.empty() || report.has_shard_filled()) {
+  } else if (!first_fault_.empty() || report.has_shard_filled() || report.has_shard_filling()) {
     return;  // sent before the sender noticed; or job_life's business
   } else if (training_.has_value()) {
     Settle(training_->OnReport(from, report, turn), from.node_id, turn);

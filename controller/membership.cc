@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -241,11 +242,19 @@ class ShardDealer {
                                       [&](int a, int b) { return streams[a] < streams[b]; }));
       ++streams[owners.front()];
     }
-    for (int s = 0; s < shards_; ++s) AddCopies(stay, shards[s], load);
+    for (int s = 0; s < shards_; ++s) AddCopies(stay, s, shards[s], load);
     return shards;
   }
 
-  void AddCopies(const Ids& stay, ShardHolders& shard, std::vector<int>& load) const {
+  // Who has begun goes on; otherwise whoever has least.
+  std::pair<bool, int> Costs(const Ids& stay, int shard, int process,
+                             const std::vector<int>& load) const {
+    const bool begun = needs_.fills != nullptr && needs_.fills->Fills(stay[process], shard);
+    return {!begun, load[process]};
+  }
+
+  void AddCopies(const Ids& stay, int shard_index, ShardHolders& shard,
+                 std::vector<int>& load) const {
     // The copy of a node that leaves does not count.
     int copies = 0;
     for (const int owner : shard.owners) copies += !Leaves(stay[owner]);
@@ -256,7 +265,9 @@ class ShardDealer {
             std::find(shard.owners.begin(), shard.owners.end(), p) != shard.owners.end() ||
             std::find(shard.filling.begin(), shard.filling.end(), p) != shard.filling.end();
         if (has || Leaves(stay[p])) continue;
-        if (best < 0 || load[p] < load[best]) best = p;
+        if (best < 0 || Costs(stay, shard_index, p, load) < Costs(stay, shard_index, best, load)) {
+          best = p;
+        }
       }
       if (best < 0) return;
       shard.filling.push_back(best);

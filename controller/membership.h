@@ -37,6 +37,7 @@ struct MemberNeeds {
   bool begun = false;      // it has had an epoch
   std::string kernel_isa;  // that its wafers must have; empty: any one
   const ShardMap* holdings = nullptr;
+  const FillMap* fills = nullptr;  // whoever is in the middle of a fill goes on with it; or null
   bool may_load = true;  // if nobody holds some shard: load all, rather than wait for a holder
   std::set<std::string> excluded;  // failed this job too often; taken only if there are no others
   int rotation = 0;  // moves micro-batches to other wafers: wafer i takes the place of i + 1

@@ -92,6 +92,62 @@ TEST(Recovery, ASecondOwnerStreamsOn) {
   EXPECT_THAT(cluster.losses[kJob], ElementsAre(2, 2, 2));
 }
 
+// m1 was restarted and fills both shards; a wafer is lost in the middle of it.
+TEST(Recovery, AnInterruptedFillGoesOnWhereItWas) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(Replicated());
+  RunToStep(cluster, 1);
+  ASSERT_TRUE(cluster.AddNode("m1", MEMORYX, "", /*incarnation=*/2).ok());
+  cluster.SettleCalls();
+  EXPECT_THAT(cluster.Prepared(kJob).at(0).shards(1).filled_tiles(), ElementsAre(0));
+  NodeReport report = cluster.MakeReport(kJob, "m1");
+  report.mutable_shard_filling()->set_shard(1);
+  report.mutable_shard_filling()->set_tiles(5);
+  ASSERT_TRUE(cluster.Report(report).ok());
+  ASSERT_TRUE(cluster.AddNode("w1", WAFER, "avx2", /*incarnation=*/2).ok());
+  cluster.SettleCalls();
+  for (const PrepareRequest& prepare : cluster.Prepared(kJob)) {
+    EXPECT_EQ(prepare.epoch(), 3u);
+    EXPECT_THAT(prepare.shards(0).filled_tiles(), ElementsAre(0));
+    EXPECT_THAT(prepare.shards(1).filling(), ElementsAre(1));
+    EXPECT_THAT(prepare.shards(1).filled_tiles(), ElementsAre(5));  // both ends are told
+  }
+  // A controller that comes back knows it, too.
+  ASSERT_EQ(cluster.records.back().memory.fills_size(), 1);
+  EXPECT_EQ(cluster.records.back().memory.fills(0).tiles(), 5u);
+  // Another process holds nothing.
+  ASSERT_TRUE(cluster.AddNode("m1", MEMORYX, "", /*incarnation=*/3).ok());
+  cluster.SettleCalls();
+  cluster.Pass(5);  // attempts without progress are made at a growing distance
+  cluster.SettleCalls();
+  EXPECT_THAT(cluster.Prepared(kJob).at(0).shards(1).filled_tiles(), ElementsAre(0));
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE);
+}
+
+// It says that it has not what we thought: it begins again.
+TEST(Recovery, AFillThatIsDeniedBeginsAgain) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(Replicated());
+  RunToStep(cluster, 1);
+  ASSERT_TRUE(cluster.AddNode("m1", MEMORYX, "", /*incarnation=*/2).ok());
+  cluster.SettleCalls();
+  NodeReport report = cluster.MakeReport(kJob, "m1");
+  report.mutable_shard_filling()->set_tiles(5);
+  ASSERT_TRUE(cluster.Report(report).ok());
+  cluster.failures["Prepare m1"] = absl::FailedPreconditionError("does not hold 5 tiles");
+  ASSERT_TRUE(cluster.AddNode("w1", WAFER, "avx2", /*incarnation=*/2).ok());
+  cluster.SettleCalls();
+  cluster.failures.clear();
+  cluster.Pass(5);
+  cluster.SettleCalls();
+  EXPECT_THAT(cluster.Prepared(kJob).at(0).shards(0).filled_tiles(), ElementsAre(0));
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE);
+}
+
 TEST(Recovery, DamagedCopiesAreFilledAnew) {
   FakeCluster cluster;
   cluster.AddNodes();

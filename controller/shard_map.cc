@@ -57,4 +57,35 @@ std::vector<std::string> ShardMap::HoldersOf(int shard) const {
   return holders;
 }
 
+FillMap::FillMap(const Wire& recorded) {
+  for (const JobMemory::Fill& fill : recorded) {
+    Set(fill.node_id(), fill.incarnation(), static_cast<int>(fill.shard()), fill.tiles());
+  }
+}
+
+void FillMap::CopyTo(Wire* record) const {
+  record->Clear();
+  for (const auto& [key, fill] : fills_) {
+    JobMemory::Fill* wire = record->Add();
+    wire->set_node_id(key.first);
+    wire->set_incarnation(fill.incarnation);
+    wire->set_shard(static_cast<uint32_t>(key.second));
+    wire->set_tiles(fill.tiles);
+  }
+}
+
+void FillMap::Set(const std::string& node_id, uint64_t incarnation, int shard, uint64_t tiles) {
+  fills_[{node_id, shard}] = {incarnation, tiles};
+}
+
+void FillMap::DropNode(const std::string& node_id) {
+  std::erase_if(fills_, [&](const auto& fill) { return fill.first.first == node_id; });
+}
+
+uint64_t FillMap::TilesOf(const std::string& node_id, uint64_t incarnation, int shard) const {
+  const auto at = fills_.find({node_id, shard});
+  const bool there = at != fills_.end() && at->second.incarnation == incarnation;
+  return there ? at->second.tiles : 0;
+}
+
 }  // namespace waferstream

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "google/protobuf/repeated_ptr_field.h"
@@ -43,6 +44,35 @@ class ShardMap {
     std::set<int> shards;
   };
   std::map<std::string, Held> held_;  // by node_id; none empty
+};
+
+// Which processes have the first tiles of which shards, and could go on filling them. True of the
+// job's last epoch only: who takes no part in an epoch falls behind. Pure; not thread-safe.
+class FillMap {
+ public:
+  using Wire = google::protobuf::RepeatedPtrField<JobMemory::Fill>;
+
+  FillMap() = default;
+  explicit FillMap(const Wire& recorded);
+  void CopyTo(Wire* record) const;
+
+  void Clear() { fills_.clear(); }
+  void Set(const std::string& node_id, uint64_t incarnation, int shard, uint64_t tiles);
+  void Drop(const std::string& node_id, int shard) { fills_.erase({node_id, shard}); }
+  // The node's process is another one, or refuses to know of any.
+  void DropNode(const std::string& node_id);
+  // 0: none.
+  uint64_t TilesOf(const std::string& node_id, uint64_t incarnation, int shard) const;
+  bool Fills(const std::string& node_id, int shard) const {
+    return fills_.contains({node_id, shard});
+  }
+
+ private:
+  struct Fill {
+    uint64_t incarnation;
+    uint64_t tiles;
+  };
+  std::map<std::pair<std::string, int>, Fill> fills_;  // by node_id and shard
 };
 
 }  // namespace waferstream

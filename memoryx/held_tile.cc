@@ -57,6 +57,12 @@ void HeldTile::Stamp(uint64_t version, Parallel& parallel) {
   Reached(version);
 }
 
+void HeldTile::Forget() {
+  version_ = kAbsent;
+  damaged_ = false;
+  DropGradient();
+}
+
 void HeldTile::Reached(uint64_t version) {
   version_ = version;
   if (fault_hook != nullptr) fault_hook(tile_, version_, bytes());

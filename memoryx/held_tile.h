@@ -49,6 +49,9 @@ class HeldTile {
   uint64_t version() const { return version_; }
   bool damaged() const { return damaged_; }
 
+  // The bytes are nobody's: the tile is absent, and will be filled.
+  void Forget();
+
   // The bytes are right, at `version`: takes their checksums.
   void Stamp(uint64_t version, Parallel& parallel);
   // DATA_LOSS, carrying a NodeFault (node/fault.h): the bytes are not those that were written.

@@ -14,22 +14,27 @@ bool Contains(const std::vector<int>& processes, int process) {
   return std::find(processes.begin(), processes.end(), process) != processes.end();
 }
 
-// Whether every tile is at `step`, or one update away from it.
-bool Reaches(ShardMemory& shard, uint64_t step) {
-  return std::all_of(shard.tiles().begin(), shard.tiles().end(), [&](const HeldTile& tile) {
-    const uint64_t version = tile.version();
-    return version == step || (version + 1 == step && tile.HasGradient(version));
-  });
+// Whether the first `tiles` are at `step`, or one update away from it, and sound.
+bool Reaches(ShardMemory& shard, size_t tiles, uint64_t step) {
+  return std::all_of(shard.tiles().begin(), shard.tiles().begin() + tiles,
+                     [&](const HeldTile& tile) {
+                       const uint64_t version = tile.version();
+                       if (version == HeldTile::kAbsent || tile.damaged()) return false;
+                       return version == step || (version + 1 == step && tile.HasGradient(version));
+                     });
 }
 
-// The update that may still be due to some tile of the shard. FAILED_PRECONDITION: it does not get
-// to start_step by one.
-absl::StatusOr<std::optional<StepUpdate>> UpdateFor(ShardMemory& shard, uint64_t start_step,
+// The update that may still be due to some of the first `tiles` of the shard. FAILED_PRECONDITION:
+// it does not get to start_step by one.
+absl::StatusOr<std::optional<StepUpdate>> UpdateFor(ShardMemory& shard, size_t tiles,
+                                                    uint64_t start_step,
                                                     const std::optional<StepUpdate>& last_commit) {
   const bool heard = shard.committed() == start_step;
   const bool adopts =
       shard.committed() + 1 == start_step && last_commit && last_commit->step == shard.committed();
-  if ((heard || adopts) && Reaches(shard, start_step)) return heard ? shard.update() : last_commit;
+  if ((heard || adopts) && Reaches(shard, tiles, start_step)) {
+    return heard ? shard.update() : last_commit;
+  }
   return absl::FailedPreconditionError(absl::StrCat("shard ", shard.shard(), " is kept after ",
                                                     shard.committed(), " steps, not after ",
                                                     start_step));
@@ -61,19 +66,38 @@ std::shared_ptr<ShardMemory> KeptShards::Find(int shard) const {
   return at == shards_.end() ? nullptr : *at;
 }
 
+absl::StatusOr<std::vector<KeptShards::Due>> KeptShards::FindDue(
+    const Plan& plan, const MemoryxPlace& place,
+    const std::optional<StepUpdate>& last_commit) const {
+  std::vector<Due> due;
+  for (size_t s = 0; s < plan.shape.shards.size(); ++s) {
+    const int shard = static_cast<int>(s);
+    const bool owns = Contains(plan.shape.shards[s].owners, place.process);
+    const size_t filled = place.FilledTiles(shard, place.process);
+    if (!owns && filled == 0) continue;
+    std::shared_ptr<ShardMemory> kept = Find(shard);
+    if (kept == nullptr || (owns && !kept->IsWhole()) || filled > kept->tiles().size()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "does not hold ", owns ? "" : absl::StrCat(filled, " tiles of "), "shard ", s));
+    }
+    const size_t tiles = owns ? kept->tiles().size() : filled;
+    const auto update = UpdateFor(*kept, tiles, place.start_step, last_commit);
+    if (!update.ok() && !owns) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "does not hold ", filled, " tiles of shard ", s, " after ", place.start_step, " steps"));
+    }
+    RETURN_IF_ERROR(update.status());
+    due.push_back({std::move(kept), tiles, *update});
+  }
+  return due;
+}
+
 absl::Status KeptShards::Settle(const Plan& plan, const MemoryxPlace& place,
                                 const std::optional<StepUpdate>& last_commit, Parallel& parallel) {
-  std::vector<std::pair<std::shared_ptr<ShardMemory>, std::optional<StepUpdate>>> due;
-  for (size_t s = 0; s < plan.shape.shards.size(); ++s) {
-    if (!Contains(plan.shape.shards[s].owners, place.process)) continue;
-    std::shared_ptr<ShardMemory> shard = Find(static_cast<int>(s));
-    if (shard == nullptr || !shard->IsWhole()) {
-      return absl::FailedPreconditionError(absl::StrCat("does not hold shard ", s));
-    }
-    ASSIGN_OR_RETURN(auto update, UpdateFor(*shard, place.start_step, last_commit));
-    due.emplace_back(std::move(shard), update);
-  }
-  for (const auto& [shard, update] : due) {
+  ASSIGN_OR_RETURN(const std::vector<Due> all_due, FindDue(plan, place, last_commit));
+  for (const auto& [shard, tiles, update] : all_due) {
+    if (tiles < shard->tiles().size()) WS_MARK("memoryx: a fill went on where it was");
+    for (size_t t = tiles; t < shard->tiles().size(); ++t) shard->tiles()[t].Forget();
     if (!update) continue;
     if (shard->committed() < place.start_step) {
       WS_MARK("memoryx: adopted an unannounced commit");
@@ -88,7 +112,8 @@ absl::StatusOr<TileStore::Shards> KeptShards::Allocate(const Plan& plan, const M
                                                        int states) {
   const auto& holders = plan.shape.shards;
   std::erase_if(shards_, [&](const auto& kept) {
-    return !Contains(holders[kept->shard()].owners, place.process);
+    return !Contains(holders[kept->shard()].owners, place.process) &&
+           place.FilledTiles(kept->shard(), place.process) == 0;
   });
   TileStore::Shards held;
   for (size_t s = 0; s < holders.size(); ++s) {

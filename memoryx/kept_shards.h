@@ -8,7 +8,9 @@
 // Called while no core and no lane is there.
 #pragma once
 
+#include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -24,20 +26,31 @@ class KeptShards {
  public:
   void Forget() { shards_.clear(); }
 
-  // Every shard that the process owns in this plan is afterwards at place.start_step.
+  // Every shard that the process owns in this plan is afterwards at place.start_step, and of those
+  // that it goes on filling the first place.filled_tiles are; the others are absent.
   // `last_commit`: of step place.start_step - 1, if it is known.
-  // FAILED_PRECONDITION: a shard is not here, or damaged, or cannot get to that step; nothing that
-  // matters for another attempt has changed then.
+  // FAILED_PRECONDITION: some of that is not here, or damaged, or cannot get to that step; nothing
+  // that matters for another attempt has changed then.
   absl::Status Settle(const Plan& plan, const MemoryxPlace& place,
                       const std::optional<StepUpdate>& last_commit, Parallel& parallel);
 
-  // The shards that the process holds in this plan, in order: those kept that it owns, others new,
-  // with absent tiles. Forgets the rest. RESOURCE_EXHAUSTED: the memory is not there.
+  // The shards that the process holds in this plan, in order: those kept that it owns or goes on
+  // filling, others new, with absent tiles. Forgets the rest. RESOURCE_EXHAUSTED: the memory is not
+  // there.
   absl::StatusOr<TileStore::Shards> Allocate(const Plan& plan, const MemoryxPlace& place,
                                              int states);
 
  private:
+  // What Settle has to bring to the start step: the first `tiles` of a shard.
+  struct Due {
+    std::shared_ptr<ShardMemory> shard;
+    size_t tiles;
+    std::optional<StepUpdate> update;
+  };
+
   std::shared_ptr<ShardMemory> Find(int shard) const;
+  absl::StatusOr<std::vector<Due>> FindDue(const Plan& plan, const MemoryxPlace& place,
+                                           const std::optional<StepUpdate>& last_commit) const;
 
   TileStore::Shards shards_;  // in order
 };

@@ -1,5 +1,7 @@
 #include "memoryx/memoryx_role.h"
 
+#include <algorithm>
+#include <map>
 #include <thread>
 #include <utility>
 
@@ -25,6 +27,17 @@ std::optional<StepUpdate> LastCommitOf(const PrepareRequest& request) {
   if (!request.has_last_commit()) return std::nullopt;
   const CommitRequest& commit = request.last_commit();
   return StepUpdate{commit.step(), commit.clip_factor(), commit.learning_rate()};
+}
+
+std::map<std::pair<int, int>, size_t> FilledTiles(const PrepareRequest& request) {
+  std::map<std::pair<int, int>, size_t> filled;
+  for (int s = 0; request.keep() && s < request.shards_size(); ++s) {
+    const ShardOwners& shard = request.shards(s);
+    for (int i = 0; i < std::min(shard.filling_size(), shard.filled_tiles_size()); ++i) {
+      filled[{s, static_cast<int>(shard.filling(i))}] = shard.filled_tiles(i);
+    }
+  }
+  return filled;
 }
 
 }  // namespace
@@ -67,7 +80,7 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
   sealing_.reset();
   if (request.job_id() != job_id_ || request.index() != 0) claim_.reset();
   const MemoryxPlace place = {static_cast<int>(request.index()), request.epoch(),
-                              request.start_step(), request.checkpoint_now()};
+                              request.start_step(), request.checkpoint_now(), FilledTiles(request)};
   int states = 0;
   std::unique_ptr<CheckpointSink> sink;
   if (!plan.is_generation()) {

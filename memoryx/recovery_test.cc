@@ -75,7 +75,10 @@ class Story {
     ExpectCheckpoint(disk_, plan, oracle_, sealed_.at(kSteps), kSteps);
   }
   // The process dies; another one takes its place.
-  void Lose(int process) { roles_[process] = std::make_shared<MemoryxRole>(disk_); }
+  void Lose(int process) {
+    roles_[process] = std::make_shared<MemoryxRole>(disk_);
+    std::erase_if(filling_, [&](const auto& fill) { return fill.first.second == process; });
+  }
 
   uint64_t committed() const { return committed_; }
   const std::set<std::pair<int, int>>& filled() const { return filled_; }  // in the last epoch
@@ -84,6 +87,8 @@ class Story {
   MemoryxRole& role(int process) { return *roles_[process]; }
 
   bool damaged = false;
+  // The next epoch goes on with the fills of the last one, and has them in its plan.
+  bool fills_go_on = false;
 
  private:
   ScriptedCluster::Options Next(uint64_t seed) {
@@ -94,13 +99,15 @@ class Story {
             .epoch = epoch_,
             .keep = epoch_ > 1,
             .last_commit = last_commit_,
-            .checkpoint_now = unsealed};
+            .checkpoint_now = unsealed,
+            .filled_tiles = filling_};
   }
   void Remember(const ScriptedCluster& cluster) {
     committed_ = cluster.committed();
     if (cluster.last_commit()) last_commit_ = cluster.last_commit();
     sealed_.insert(cluster.sealed().begin(), cluster.sealed().end());
     filled_ = cluster.filled();
+    if (fills_go_on) filling_ = cluster.filling();
     failure_ = cluster.failure();
   }
 
@@ -113,6 +120,7 @@ class Story {
   std::optional<CommitRequest> last_commit_;
   std::map<uint64_t, SealReply> sealed_;
   std::set<std::pair<int, int>> filled_;
+  std::map<std::pair<int, int>, size_t> filling_;
   std::optional<ScriptedCluster::Failure> failure_;
 };
 
@@ -217,6 +225,30 @@ TEST(Recovery, LossesAndFillsEndEqual) {
   for (int i = 0; i < 2; ++i) EXPECT_GT(Marks::Count(rare[i]), before[i]) << rare[i];
 }
 
+// A fill that is cut short goes on in the next epoch, behind the tiles that are there; whenever
+// that is, and whoever streams then.
+TEST(Recovery, AnInterruptedFillGoesOnWhereItWas) {
+  const JobSpec job = TinyJob(3);
+  const Plan plan = PlanOf(job, {{{0, 2}, {1}}, {{2, 0}, {1}}, {{2, 0}, {}}});
+  const Plan other_streams = PlanOf(job, {{{2, 0}, {1}}, {{0, 2}, {1}}, {{0, 2}, {}}});
+  // Everything is loaded at first, by all who are to have it.
+  const Plan first = PlanOf(job, {{{0, 2}, {}}, {{2, 0}, {}}, {{2, 0}, {}}});
+  const EagerTrainer oracle(first);
+  const uint64_t went_on = Marks::Count("memoryx: a fill went on where it was");
+  for (int events = 0; events < 700; events += 7) {
+    SCOPED_TRACE(absl::StrCat("cut short after ", events, " events"));
+    Story story(oracle, 3);
+    story.fills_go_on = true;
+    story.Epoch(first, events + 1, events % 90);
+    story.Epoch(plan, events + 2, events);
+    if (!story.filled().empty()) break;  // of a shard: the plan would change
+    story.Epoch(events % 2 == 0 ? plan : other_streams, events + 3, events / 2);
+    if (story.filled().empty()) story.Finish(events % 3 == 0 ? plan : other_streams, events + 4);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(Marks::Count("memoryx: a fill went on where it was"), went_on + 10);
+}
+
 // -- what is refused ---------------------------------------------------------------------------
 
 class Keep : public testing::Test {
@@ -277,6 +309,30 @@ TEST_F(Keep, AnUnfinishedFillIsNotAShard) {
           .Prepare(ScriptedCluster::RequestFor(1, {.epoch = 100, .keep = true}), promoted, &reply)
           .status();
   EXPECT_EQ(status.message(), "does not hold shard 0");
+}
+
+TEST_F(Keep, AFillThatIsNotThereIsDenied) {
+  const JobSpec job = TinyJob(2);
+  const Plan plan = PlanOf(job, {{{0}, {1}}, {{1}, {}}});
+  const EagerTrainer oracle(plan);
+  Story story(oracle, 2);
+  story.Epoch(plan, 1, 20);
+  ASSERT_TRUE(story.filled().empty());
+  const auto prepare = [&](uint64_t tiles, uint64_t start_step) {
+    PrepareRequest request =
+        ScriptedCluster::RequestFor(1, {.start_step = start_step, .epoch = 100, .keep = true});
+    ShardOwners* shard = request.add_shards();
+    shard->add_filling(1);
+    shard->add_filled_tiles(tiles);
+    PrepareReply reply;
+    return story.role(1).Prepare(request, plan, &reply).status();
+  };
+  EXPECT_EQ(prepare(1000, 0).message(), "does not hold 1000 tiles of shard 0");
+  const size_t all = static_cast<size_t>(std::count_if(
+      plan.tiles.begin(), plan.tiles.end(), [](const Tile& tile) { return tile.shard == 0; }));
+  EXPECT_EQ(prepare(all, 0).message(),
+            absl::StrCat("does not hold ", all, " tiles of shard 0 after 0 steps"));
+  EXPECT_TRUE(prepare(0, 0).ok());
 }
 
 // -- damage ------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ ScriptedCluster::ScriptedCluster(const Plan& plan, const EagerTrainer& oracle, R
       next_wave_(options_.start_step * plan.waves),
       committed_(options_.start_step) {
   WS_CHECK(roles_.size() == nodes_.size());
+  filling_ = options_.filled_tiles;
   for (const Channel& channel : plan.channels) {
     if (channel.kind == ChannelKind::kCopy) {
       copies_[channel.id];
@@ -70,7 +71,16 @@ PrepareRequest ScriptedCluster::RequestFor(int process, const Options& options) 
 
 void ScriptedCluster::PrepareNode(int process) {
   PrepareReply reply;
-  auto core = roles_[process]->Prepare(RequestFor(process, options_), plan_, &reply);
+  PrepareRequest request = RequestFor(process, options_);
+  for (size_t s = 0; s < plan_.shape.shards.size(); ++s) {
+    ShardOwners* shard = request.add_shards();
+    for (const int filler : plan_.shape.shards[s].filling) {
+      const auto at = options_.filled_tiles.find({static_cast<int>(s), filler});
+      shard->add_filling(filler);
+      shard->add_filled_tiles(at == options_.filled_tiles.end() ? 0 : at->second);
+    }
+  }
+  auto core = roles_[process]->Prepare(request, plan_, &reply);
   ASSERT_TRUE(core.ok()) << core.status();
   nodes_[process].core = *std::move(core);
   resident_bytes_ += reply.resident_bytes();
@@ -406,6 +416,14 @@ void ScriptedCluster::OnReport(int process, const NodeReport& report) {
   if (report.has_shard_filled()) {
     const int shard = static_cast<int>(report.shard_filled().shard());
     EXPECT_TRUE(filled_.insert({process, shard}).second) << "filled twice";
+    filling_.erase({shard, process});
+    return;
+  }
+  if (report.has_shard_filling()) {
+    const int shard = static_cast<int>(report.shard_filling().shard());
+    size_t& tiles = filling_[{shard, process}];
+    EXPECT_GT(report.shard_filling().tiles(), tiles);
+    tiles = report.shard_filling().tiles();
     return;
   }
   ASSERT_TRUE(report.has_gradients_ready());

@@ -48,6 +48,7 @@ class ScriptedCluster {
     std::optional<CommitRequest> last_commit = std::nullopt;
     std::string restore = "";
     bool checkpoint_now = false;
+    std::map<std::pair<int, int>, size_t> filled_tiles = {};  // by (shard, process that fills it)
   };
 
   // Prepares every role; all must agree.
@@ -84,6 +85,8 @@ class ScriptedCluster {
   const std::map<uint64_t, SealReply>& sealed() const { return sealed_; }  // by steps done
   const std::vector<std::string>& checkpoint_errors() const { return checkpoint_errors_; }
   const std::set<std::pair<int, int>>& filled() const { return filled_; }  // process, shard
+  // How far fills that have not ended are: by (shard, process).
+  const std::map<std::pair<int, int>, size_t>& filling() const { return filling_; }
   const std::optional<Failure>& failure() const { return failure_; }
   size_t resident_bytes() const { return resident_bytes_; }  // of all processes
 
@@ -158,6 +161,7 @@ class ScriptedCluster {
   std::map<uint64_t, SealReply> sealed_;
   std::vector<std::string> checkpoint_errors_;
   std::set<std::pair<int, int>> filled_;
+  std::map<std::pair<int, int>, size_t> filling_;
   std::optional<Failure> failure_;
   size_t resident_bytes_ = 0;
 };

@@ -16,7 +16,9 @@ ShardCopier::ShardCopier(const Plan& plan, const MemoryxPlace& place, const Tile
       lanes_(lanes) {
   for (const Channel& channel : plan.channels) {
     if (channel.kind != ChannelKind::kCopy || channel.up.process != place.process) continue;
-    ports_.push_back({.channel = channel.id, .tiles = store.LocalsOf(channel.shard)});
+    ports_.push_back({.channel = channel.id,
+                      .tiles = store.LocalsOf(channel.shard),
+                      .next = place.FilledTiles(channel.shard, channel.down.process)});
   }
 }
 

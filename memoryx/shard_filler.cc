@@ -13,9 +13,12 @@ ShardFiller::ShardFiller(const Plan& plan, const MemoryxPlace& place, const Tile
     : plan_(plan), place_(place), store_(store), updates_(updates), lanes_(lanes) {
   for (const Channel& channel : plan.channels) {
     if (channel.kind != ChannelKind::kCopy || channel.down.process != place.process) continue;
+    const size_t filled = place.FilledTiles(channel.shard, place.process);
     ports_.push_back({.channel = channel.id,
                       .shard = channel.shard,
                       .tiles = store.LocalsOf(channel.shard),
+                      .next = filled,
+                      .landed = filled,
                       .version = std::nullopt});
   }
 }
@@ -85,7 +88,18 @@ void ShardFiller::OnLanded(Port& port, SlotClass slot, Turn& turn) {
   credit.slots[slot] = 1;
   turn.actions.push_back(GrantAction{port.channel, FrameKind::kTile, credit});
   ++port.landed;
+  ReportProgress(port, turn);
   ReportIfFilled(port, turn);
+}
+
+void ShardFiller::ReportProgress(const Port& port, Turn& turn) const {
+  const size_t tiles = port.tiles.size();
+  const auto reports = [&](size_t landed) { return landed * kReportsAShard / tiles; };
+  if (port.landed == tiles || reports(port.landed) == reports(port.landed - 1)) return;
+  ReportAction action;
+  action.report.mutable_shard_filling()->set_shard(static_cast<uint32_t>(port.shard));
+  action.report.mutable_shard_filling()->set_tiles(port.landed);
+  turn.actions.push_back(std::move(action));
 }
 
 void ShardFiller::ReportIfFilled(const Port& port, Turn& turn) const {

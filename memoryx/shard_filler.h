@@ -6,7 +6,8 @@
 //   v + 1: its update is due. The gradient of step v is here and complete;
 //   v - 1: the commit of step v - 1 is still to come, and is already in the tile.
 // Before, its gradients are summed like any other's and its updates are skipped. When a shard's
-// last tile is here: ShardFilled; the process is then an owner like any other.
+// last tile is here: ShardFilled; the process is then an owner like any other. Until then
+// ShardFilling says now and then how far it is, so that the next epoch goes on from there.
 //
 // Not thread-safe; called by the core.
 #pragma once
@@ -28,6 +29,8 @@ namespace waferstream {
 
 class ShardFiller {
  public:
+  static constexpr size_t kReportsAShard = 64;
+
   // All references outlive it.
   ShardFiller(const Plan& plan, const MemoryxPlace& place, const TileStore& store,
               TileUpdates& updates, LaneQueue& lanes);
@@ -54,6 +57,7 @@ class ShardFiller {
   Port& PortOf(ChannelId channel);
   void OnLanded(Port& port, SlotClass slot, Turn& turn);
   void ReportIfFilled(const Port& port, Turn& turn) const;
+  void ReportProgress(const Port& port, Turn& turn) const;
 
   const Plan& plan_;
   const MemoryxPlace place_;
