@@ -68,6 +68,7 @@ cat >"$summary" <<'END'
 //a:hang_test                                            TIMEOUT in 5.0s
 //a:shard_test                              (1/2 cached) FAILED in 1 out of 2 in 0.4s
 //a:broken_test                                         FAILED TO BUILD
+//a:partly_test                              (3/4 cached) PASSED in 4.0s
 END
 
 good_xml a/good_test
@@ -99,6 +100,10 @@ good_xml a/shard_test/shard_1_of_2
 bazel_xml a/shard_test/shard_2_of_2 1 '[ RUN      ] A.Aborts'
 expect "2 1 0
 FAILED: //a:shard_test (1/2 cached) FAILED in 1 out of 2 in 0.4s" //a:shard_test
+
+good_xml a/partly_test/shard_1_of_4
+good_xml a/partly_test/shard_2_of_4
+expect "4 0 0" //a:partly_test
 
 # Neither of these has a test.xml; of the second Bazel says nothing at all.
 expect "0 1 0
