@@ -14,11 +14,17 @@ Mark::Mark(const char* name) : name_(name) {
 }
 
 uint64_t Marks::Count(std::string_view name) {
-  uint64_t count = 0;
+  const auto counts = All();
+  const auto at = counts.find(name);
+  return at == counts.end() ? 0 : at->second;
+}
+
+std::map<std::string_view, uint64_t> Marks::All() {
+  std::map<std::string_view, uint64_t> counts;
   for (const Mark* mark = all.load(std::memory_order_acquire); mark; mark = mark->next_) {
-    if (mark->name_ == name) count += mark->hits_.load(std::memory_order_relaxed);
+    counts[mark->name_] += mark->hits_.load(std::memory_order_relaxed);
   }
-  return count;
+  return counts;
 }
 
 }  // namespace waferstream

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <string_view>
 
 namespace waferstream {
@@ -34,6 +35,8 @@ class Marks {
  public:
   // How often marks of this name were passed; 0 if none ever was.
   static uint64_t Count(std::string_view name);
+  // By name: every one that was passed.
+  static std::map<std::string_view, uint64_t> All();
 };
 
 }  // namespace waferstream

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/flags.h"
+#include "base/mark.h"
 #include "sim/chaos_run.h"
 
 namespace waferstream {
@@ -74,6 +75,10 @@ void Print(const Totals& totals, double seconds) {
   std::printf("faults:\n");
   for (const auto& [kind, count] : totals.faults) {
     std::printf("%8lld %s\n", static_cast<long long>(count), kind.c_str());
+  }
+  std::printf("rare branches:\n");
+  for (const auto& [name, count] : Marks::All()) {
+    std::printf("%8llu %s\n", static_cast<unsigned long long>(count), std::string(name).c_str());
   }
 }
 
