@@ -93,7 +93,7 @@ if $long; then
   # Says which seeds they are; a violation says how it is replayed.
   check "20000 fresh seeds" bazel-bin/sim/chaos --first 0 --seeds 20000 --threads "$(nproc)"
   unit='tests(//...) except attr(tags, "(long|processes)", tests(//...))'
-  for sanitizer in asan ubsan tsan; do
+  for sanitizer in asan tsan; do
     part "unit tests, $sanitizer" bazel_tests "$unit" "--config=$sanitizer"
   done
   part "fuzzers" fuzzers
