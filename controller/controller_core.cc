@@ -20,6 +20,13 @@ void AddEvent(const std::string& job_id, std::string text, ControllerTurn& turn)
   turn.records.push_back(EventRecord{job_id, turn.now.unix_s, std::move(text)});
 }
 
+// What must be found again after a restart: a disk that refuses it once must not undo what somebody
+// was told.
+void MustRecord(StoreRecord record, ControllerTurn& turn) {
+  turn.records.push_back(std::move(record));
+  turn.must_persist = true;
+}
+
 EpochRef RefOf(const std::string& job_id, uint32_t epoch) {
   EpochRef ref;
   ref.set_job_id(job_id);
@@ -82,7 +89,7 @@ void ControllerCore::Restore(RestoredJob restored, ControllerTurn& turn) {
   if (status.state() == QUEUED && !restored.job.ok()) {
     status.set_state(FAILED);
     status.set_reason(std::string(restored.job.status().message()));
-    turn.records.push_back(record);
+    MustRecord(record, turn);
     AddEvent(status.job_id(), absl::StrCat("failed: ", status.reason()), turn);
   } else if (status.state() == PREPARING || status.state() == RUNNING) {
     status.set_state(PREPARING);
@@ -209,7 +216,7 @@ absl::StatusOr<NodeStatus> ControllerCore::OnCordon(const CordonRequest& request
 
 void ControllerCore::SetCordon(const CordonRecord& record, ControllerTurn& turn) {
   WS_CHECK(nodes_.SetCordon(record).ok());
-  turn.records.push_back(record);
+  MustRecord(record, turn);
   turn.log.push_back(absl::StrCat("node ", record.node_id, " is ",
                                   record.draining   ? "drained"
                                   : record.cordoned ? "cordoned"
@@ -405,7 +412,7 @@ void ControllerCore::OnCancel(const std::string& job_id, ControllerTurn& turn) {
     record.status.set_state(CANCELLED);
     record.status.set_reason("cancelled by the user");
     AddEvent(job_id, record.status.reason(), turn);
-    turn.records.push_back(record);
+    MustRecord(record, turn);
     turn.published.push_back(record.status);
     return Schedule(turn);
   }
@@ -520,18 +527,15 @@ void ControllerCore::Apply(JobLife& job, RunTurn run_turn, ControllerTurn& turn)
     KnownNode& node = *nodes_.Find(job.run()->placed()[call.process].node_id);
     Call(node, status.job_id(), status.epoch(), std::move(call.request), turn);
   }
-  if (run_turn.rewind.has_value()) turn.records.push_back(*std::move(run_turn.rewind));
+  if (run_turn.rewind.has_value()) MustRecord(*std::move(run_turn.rewind), turn);
   if (run_turn.commit.has_value()) {
     AddWait({status.job_id(), status.epoch(), Wait::What::kCommit}, turn);
-    turn.must_persist = true;
-    turn.records.push_back(*std::move(run_turn.commit));
+    MustRecord(*std::move(run_turn.commit), turn);
   }
   for (const CordonRecord& cordon : run_turn.cordons) SetCordon(cordon, turn);
   for (std::string& event : run_turn.events) AddEvent(status.job_id(), std::move(event), turn);
-  if (run_turn.record) turn.records.push_back(job.Record());
+  if (run_turn.record) MustRecord(job.Record(), turn);
   if (run_turn.confirm) AddWait({status.job_id(), status.epoch(), Wait::What::kRecord}, turn);
-  // What has happened to a job must be found again: an end that is not on record would be undone.
-  if (run_turn.record || !run_turn.cordons.empty()) turn.must_persist = true;
   if (run_turn.publish) turn.published.push_back(status);
   if (job.final()) {
     Retire(job, turn);

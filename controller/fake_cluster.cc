@@ -44,6 +44,7 @@ void FakeCluster::Do(const std::function<void(ControllerTurn&)>& event) {
   turn.now.unix_s = 1e9 + now_s;
   event(turn);
   for (const StoreRecord& record : turn.records) Keep(record);
+  if (!turn.records.empty()) must_persist = turn.must_persist;
   writes.insert(writes.end(), turn.persist_tokens.begin(), turn.persist_tokens.end());
   for (NodeCall& call : turn.calls) {
     history.push_back(absl::StrCat(KindOf(call.request), " ", call.node_id));

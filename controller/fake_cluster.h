@@ -78,6 +78,7 @@ class FakeCluster {
   std::vector<std::string> events;   // "job-1-t: running"
   std::map<std::string, std::vector<double>> losses;
   std::vector<JobRecord> records;
+  bool must_persist = false;  // ControllerTurn::must_persist, of the last turn that had records
   std::vector<CommitRecord> commits;  // of all jobs; those that a rewind forgets stay
   double now_s;
 

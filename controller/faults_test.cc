@@ -148,6 +148,23 @@ TEST(Faults, NonsenseIsDoneAgain) {
   }
 }
 
+// A disk that refuses a record once must not undo what a user was told.
+TEST(Faults, WhatUsersAskedForIsWrittenUntilTheDiskTakesIt) {
+  FakeCluster cluster;
+  cluster.Submit(SmallJob());
+  EXPECT_FALSE(cluster.must_persist);  // the one who submits is told
+  cluster.Persist();
+  cluster.Cancel("job-1-t");  // while it is queued
+  EXPECT_EQ(cluster.Job().state(), CANCELLED);
+  EXPECT_TRUE(cluster.must_persist);
+  cluster.AddNodes();
+  for (const auto action : {CordonRequest::CORDON, CordonRequest::DRAIN, CordonRequest::UNCORDON}) {
+    cluster.must_persist = false;
+    ASSERT_TRUE(cluster.Cordon("w0", action).ok());
+    EXPECT_TRUE(cluster.must_persist) << CordonRequest::Action_Name(action);
+  }
+}
+
 // Runs a job to its `moment`-th event, lets `blow` fall, and settles. False: it was over before.
 bool StrikeAt(int moment, FakeCluster& cluster, const std::function<void()>& blow) {
   cluster.AddNodes();

@@ -24,6 +24,7 @@ inline constexpr RegressionSeed kRegressionSeeds[] = {
     {911760,
      "a node that served its predecessor's Prepare before it registered was never released"},
     {6006239, "the same, while the predecessor was lost"},
+    {598319040027, "an uncordon that the disk refused once was undone by a restart"},
     {6005529, "sealing a checkpoint removed the one that the controller had on record"},
 };
 
