@@ -20,7 +20,7 @@ namespace waferstream {
 namespace {
 
 constexpr int kWindow = 4;  // receive slots
-constexpr ChannelTerms kTerms{.epoch = 1, .peer_slots = kWindow};
+const ChannelTerms kTerms{.epoch = 1, .peer_window = {{kWindow, 0}}};
 
 double Seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "absl/status/status.h"
@@ -16,9 +17,14 @@ namespace waferstream {
 // What the plan says about one end of one channel.
 struct ChannelTerms {
   uint32_t epoch = 0;  // of every frame; another one is a violation
-  // Slots, both classes together, that the peer may have granted at any time. A grant beyond them
-  // is a violation: it is what bounds the frames queued here.
-  int peer_slots = 0;
+  // What the peer may have granted at any time. A grant beyond it is a violation: it is what bounds
+  // the frames queued here.
+  Credit peer_window = {};
+  // The class of the slot that a frame of this tile takes. Null: nobody asks.
+  std::function<SlotClass(uint32_t tile)> slot_of = nullptr;
+
+  // Both classes together.
+  int peer_slots() const { return peer_window.slots[kSmall] + peer_window.slots[kLarge]; }
 };
 
 // The receiving side of a channel's user. All calls come from the fabric's executor, never from

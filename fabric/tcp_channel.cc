@@ -123,9 +123,9 @@ absl::Status TcpChannel::TakeCredit(const FrameHeader& header) {
     return absl::DataLossError("checksum mismatch in a credit frame");
   }
   const int64_t granted = int64_t{header.range_lo} + header.tile;
-  if (unspent_ + static_cast<int64_t>(queue_.size()) + granted > 2 * int64_t{terms_.peer_slots}) {
+  if (unspent_ + static_cast<int64_t>(queue_.size()) + granted > 2 * int64_t{terms_.peer_slots()}) {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "the peer granted %d slots beyond its window of %d", granted, terms_.peer_slots));
+        "the peer granted %d slots beyond its window of %d", granted, terms_.peer_slots()));
   }
   if (granted == 0) return absl::OkStatus();  // a sign of life
   unspent_ += granted;

@@ -8,30 +8,14 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/credentials.h"
-#include "fabric/channel.h"
+#include "fabric/fabric.h"
 #include "fabric/tcp_liveness.h"
-#include "proto/fabric.pb.h"
 
 namespace boost::asio {
 class io_context;
 }
 
 namespace waferstream {
-
-// Decides about incoming connections. All calls come from the io_context's thread.
-class AcceptHandler {
- public:
-  virtual ~AcceptHandler() = default;
-
-  // Whether the dialler's Hello agrees with what is prepared here. An error closes the connection;
-  // the dialler, who cannot know whether this node is merely not ready yet, tries again.
-  virtual absl::StatusOr<ChannelTerms> Admit(const Hello& theirs) = 0;
-  // The admitted channel, after this end's Hello has left; not yet opened. By now the epoch may be
-  // gone; then drop it.
-  virtual void OnChannel(const Hello& theirs, std::shared_ptr<ChannelEnd> channel) = 0;
-  // A connection was closed before it became a channel: one line for the log.
-  virtual void OnRefused(const std::string& line) = 0;
-};
 
 struct TcpListenerOptions {
   std::string listen = "127.0.0.1";  // address of this host, a literal
@@ -48,15 +32,15 @@ struct TcpListenerOptions {
 // Accepts until destroyed. Whatever a stranger sends costs it its own connection and nothing else.
 // Create and destroy on the io_context's thread, or while nothing runs it. The handler must live
 // until then.
-class TcpListener {
+class TcpListener final : public FabricListener {
  public:
   // UNAVAILABLE, naming the port, when it cannot be had.
   static absl::StatusOr<std::unique_ptr<TcpListener>> Create(boost::asio::io_context& io,
                                                              const TcpListenerOptions& options,
                                                              AcceptHandler& handler);
-  ~TcpListener();
+  ~TcpListener() override;
 
-  uint16_t port() const;
+  uint16_t port() const override;
 
  private:
   class Acceptor;

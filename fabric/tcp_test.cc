@@ -133,7 +133,7 @@ class TcpTest : public ::testing::Test, public AcceptHandler {
   absl::StatusOr<ChannelTerms> Admit(const Hello& theirs) override {
     if (theirs.epoch() != kEpoch) return absl::NotFoundError("epoch is not prepared here");
     if (theirs.plan_hash() != 0x1234) return absl::FailedPreconditionError("another plan");
-    return ChannelTerms{.epoch = kEpoch, .peer_slots = slots_};
+    return ChannelTerms{.epoch = kEpoch, .peer_window = {{slots_, 0}}};
   }
   void OnChannel(const Hello&, std::shared_ptr<ChannelEnd> channel) override {
     up_.channel = std::move(channel);
@@ -155,7 +155,7 @@ class TcpTest : public ::testing::Test, public AcceptHandler {
     DialTarget target{.host = host,
                       .port = port,
                       .hello = hello,
-                      .terms = {.epoch = kEpoch, .peer_slots = slots_},
+                      .terms = {.epoch = kEpoch, .peer_window = {{slots_, 0}}},
                       .timeout = timeout,
                       .credentials = credentials_,
                       .alive_every = alive_every_};

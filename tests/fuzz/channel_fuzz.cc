@@ -25,7 +25,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr ChannelTerms kTerms = {.epoch = 1, .peer_slots = 4};
+const ChannelTerms kTerms = {.epoch = 1, .peer_window = {{4, 0}}};
 constexpr size_t kSlotBytes = 4096;
 
 // Takes frames that fit a slot, and answers each with a frame of its own while it has credit.
@@ -45,7 +45,7 @@ class Peerless final : public ChannelHandler {
   }
   void OnCredit(const Credit& credit) override {
     for (const int slots : credit.slots) {
-      WS_CHECK(slots >= 0 && slots <= 2 * kTerms.peer_slots);
+      WS_CHECK(slots >= 0 && slots <= 2 * kTerms.peer_slots());
       for (int i = 0; i < slots; ++i) channel_.Send({}, nullptr, 0);
     }
   }
