@@ -34,11 +34,6 @@ EpochRef RefOf(const std::string& job_id, uint32_t epoch) {
   return ref;
 }
 
-// Nobody answered: whether the call was carried out is not known.
-bool IsSilence(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
-}
-
 std::set<std::string> NodesOf(const Membership& members) {
   std::set<std::string> ids;
   for (const PlacedProcess& process : members.placed) ids.insert(process.node_id);

@@ -4,29 +4,11 @@
 
 #include <cstdint>
 #include <string>
-#include <variant>
 
 #include "absl/status/status.h"
-#include "proto/node.pb.h"
+#include "node/control.h"
 
 namespace waferstream {
-
-// The three calls whose request is an EpochRef, told apart by type.
-struct ConnectCall {
-  EpochRef epoch;
-};
-struct StartCall {
-  EpochRef epoch;
-};
-struct ReleaseCall {
-  EpochRef epoch;
-};
-
-using NodeRequest =
-    std::variant<PrepareRequest, ConnectCall, StartCall, CommitRequest, SealRequest, ReleaseCall>;
-
-// Empty for the calls that answer with nothing.
-using NodeReply = std::variant<Empty, PrepareReply, SealReply>;
 
 struct NodeCall {
   std::string job_id;

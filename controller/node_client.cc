@@ -1,19 +1,19 @@
 #include "controller/node_client.h"
 
-#include <grpcpp/grpcpp.h>
-
-#include <chrono>
+#include <map>
 #include <utility>
 
+#include "absl/synchronization/mutex.h"
 #include "proto/node.grpc.pb.h"
 #include "rpc/channel.h"
-#include "rpc/status.h"
 
 namespace waferstream {
 namespace {
 
-constexpr std::chrono::minutes kCheckpointDeadline{10};
-constexpr std::chrono::seconds kDeadline{30};
+using Methods = Node::StubInterface::async_interface;
+
+constexpr absl::Duration kCheckpointTimeout = absl::Minutes(10);
+constexpr absl::Duration kTimeout = absl::Seconds(30);
 constexpr int kAttempts = 3;
 constexpr size_t kStubsMax = 4096;
 
@@ -40,138 +40,53 @@ class NodeClient::Stubs {
   std::map<std::string, std::shared_ptr<Node::Stub>> by_address_ ABSL_GUARDED_BY(mutex_);
 };
 
-// One call from its first attempt to its answer.
-template <typename Request, typename Reply>
-struct NodeClient::Flight {
-  using Method = void (Node::StubInterface::async_interface::*)(grpc::ClientContext*,
-                                                                const Request*, Reply*,
-                                                                std::function<void(grpc::Status)>);
-
-  std::shared_ptr<Node::Stub> stub;
-  Method method;
-  Request request;
-  std::chrono::system_clock::time_point deadline;
-  std::function<void(absl::Status, Reply&)> done;
-
-  int attempts = 0;
-  std::unique_ptr<grpc::ClientContext> context = nullptr;
-  Reply reply = {};
-};
-
 NodeClient::NodeClient(Credentials credentials)
     : stubs_(std::make_unique<Stubs>(std::move(credentials))) {}
 
-NodeClient::~NodeClient() {
-  CancelAll();
-  absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(
-      +[](std::set<grpc::ClientContext*>* calls) { return calls->empty(); }, &in_flight_));
-}
-
-void NodeClient::CancelAll() {
-  absl::MutexLock lock(&mutex_);
-  cancelled_ = true;
-  for (grpc::ClientContext* context : in_flight_) context->TryCancel();
-}
-
-bool NodeClient::Enter(grpc::ClientContext* context) {
-  absl::MutexLock lock(&mutex_);
-  if (!cancelled_) in_flight_.insert(context);
-  return !cancelled_;
-}
-
-void NodeClient::Leave(grpc::ClientContext* context) {
-  absl::MutexLock lock(&mutex_);
-  in_flight_.erase(context);
-}
-
-bool NodeClient::cancelled() {
-  absl::MutexLock lock(&mutex_);
-  return cancelled_;
-}
-
-template <typename Request, typename Reply>
-void NodeClient::Launch(std::shared_ptr<Flight<Request, Reply>> flight) {
-  ++flight->attempts;
-  flight->context = std::make_unique<grpc::ClientContext>();
-  flight->context->set_deadline(flight->deadline);
-  flight->context->set_wait_for_ready(true);
-  if (!Enter(flight->context.get())) {
-    return flight->done(absl::CancelledError("the controller is stopping"), flight->reply);
-  }
-  auto* calls = flight->stub->async();
-  (calls->*flight->method)(
-      flight->context.get(), &flight->request, &flight->reply, [this, flight](grpc::Status status) {
-        // The context is replaced by a further attempt, but is registered until this one is over,
-        // so that the destructor waits for the answer, too.
-        const std::unique_ptr<grpc::ClientContext> context = std::move(flight->context);
-        const bool broken = status.error_code() == grpc::StatusCode::UNAVAILABLE;
-        if (broken && flight->attempts < kAttempts && !cancelled()) {
-          Launch(flight);
-        } else {
-          flight->done(ToAbsl(status), flight->reply);
-        }
-        Leave(context.get());
-      });
-}
+NodeClient::~NodeClient() = default;
 
 void NodeClient::Make(NodeCall call, Done done) {
-  using Calls = Node::StubInterface::async_interface;
   const std::shared_ptr<Node::Stub> stub = stubs_->Find(call.address);
-  const auto start = std::chrono::system_clock::now();
-
-  const auto launch = [&]<typename Request, typename Reply>(
-                          void (Calls::*method)(grpc::ClientContext*, const Request*, Reply*,
-                                                std::function<void(grpc::Status)>),
-                          const Request& request, std::chrono::seconds patience) {
-    auto answer = [call, done = std::move(done)](absl::Status status, Reply& reply) {
-      done({call, std::move(status), std::move(reply)});
-    };
-    Launch(std::make_shared<Flight<Request, Reply>>(Flight<Request, Reply>{
-        .stub = stub,
-        .method = method,
-        .request = request,
-        .deadline = start + patience,
-        .done = std::move(answer),
-    }));
+  const auto make = [&]<typename Request, typename Reply>(
+                        AsyncCalls::Method<Methods, Request, Reply> method, const Request& request,
+                        absl::Duration timeout) {
+    calls_.Make<Node::Stub, Methods, Request, Reply>(
+        stub, method, request, {.timeout = timeout, .attempts = kAttempts, .wait_for_ready = true},
+        [call, done = std::move(done)](const absl::Status& status, Reply& reply) {
+          done({call, status, std::move(reply)});
+        });
   };
-
-  const auto make = [&](const auto& request) {
+  const auto dispatch = [&](const auto& request) {
     using Request = std::decay_t<decltype(request)>;
     if constexpr (std::is_same_v<Request, PrepareRequest>) {
-      launch.template operator()<PrepareRequest, PrepareReply>(&Calls::Prepare, request,
-                                                               kCheckpointDeadline);
+      make.template operator()<PrepareRequest, PrepareReply>(&Methods::Prepare, request,
+                                                             kCheckpointTimeout);
     } else if constexpr (std::is_same_v<Request, SealRequest>) {
-      launch.template operator()<SealRequest, SealReply>(&Calls::SealCheckpoint, request,
-                                                         kCheckpointDeadline);
+      make.template operator()<SealRequest, SealReply>(&Methods::SealCheckpoint, request,
+                                                       kCheckpointTimeout);
     } else if constexpr (std::is_same_v<Request, CommitRequest>) {
-      launch.template operator()<CommitRequest, Empty>(&Calls::Commit, request, kDeadline);
+      make.template operator()<CommitRequest, Empty>(&Methods::Commit, request, kTimeout);
     } else if constexpr (std::is_same_v<Request, ConnectCall>) {
-      launch.template operator()<EpochRef, Empty>(&Calls::Connect, request.epoch, kDeadline);
+      make.template operator()<EpochRef, Empty>(&Methods::Connect, request.epoch, kTimeout);
     } else if constexpr (std::is_same_v<Request, StartCall>) {
-      launch.template operator()<EpochRef, Empty>(&Calls::Start, request.epoch, kDeadline);
+      make.template operator()<EpochRef, Empty>(&Methods::Start, request.epoch, kTimeout);
     } else {
-      launch.template operator()<EpochRef, Empty>(&Calls::Release, request.epoch, kDeadline);
+      make.template operator()<EpochRef, Empty>(&Methods::Release, request.epoch, kTimeout);
     }
   };
-  std::visit(make, call.request);
+  std::visit(dispatch, call.request);
 }
 
 void NodeClient::ReadLog(const std::string& address, uint64_t bytes_max, LogDone done) {
   ReadLogRequest request;
   request.set_bytes_max(bytes_max);
-  using Log = Flight<ReadLogRequest, ReadLogReply>;
-  Launch(std::make_shared<Log>(Log{
-      .stub = stubs_->Find(address),
-      .method = &Node::StubInterface::async_interface::ReadLog,
-      .request = std::move(request),
-      .deadline = std::chrono::system_clock::now() + kDeadline,
-      .done =
-          [done = std::move(done)](absl::Status status, ReadLogReply& reply) {
-            if (status.ok()) return done(std::move(reply));
-            done(std::move(status));
-          },
-  }));
+  calls_.Make<Node::Stub, Methods, ReadLogRequest, ReadLogReply>(
+      stubs_->Find(address), &Methods::ReadLog, request,
+      {.timeout = kTimeout, .attempts = kAttempts, .wait_for_ready = true},
+      [done = std::move(done)](const absl::Status& status, ReadLogReply& reply) {
+        if (status.ok()) return done(std::move(reply));
+        done(status);
+      });
 }
 
 }  // namespace waferstream

@@ -1,22 +1,15 @@
 // Calls the Node services of the cluster, without blocking.
 #pragma once
 
+#include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
-#include <set>
 #include <string>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 #include "base/credentials.h"
 #include "controller/node_call.h"
-
-namespace grpc {
-class ClientContext;
-}
+#include "rpc/async_calls.h"
 
 namespace waferstream {
 
@@ -39,24 +32,13 @@ class NodeClient {
   void ReadLog(const std::string& address, uint64_t bytes_max, LogDone done);
 
   // Ends all calls, and every later one at once, with CANCELLED.
-  void CancelAll();
+  void CancelAll() { calls_.CancelAll(); }
 
  private:
   class Stubs;
-  template <typename Request, typename Reply>
-  struct Flight;
-  template <typename Request, typename Reply>
-  void Launch(std::shared_ptr<Flight<Request, Reply>> flight);
 
-  // Registers a call in progress; false when calls are no longer made.
-  bool Enter(grpc::ClientContext* context);
-  void Leave(grpc::ClientContext* context);
-  bool cancelled();
-
-  absl::Mutex mutex_;
-  std::set<grpc::ClientContext*> in_flight_ ABSL_GUARDED_BY(mutex_);
-  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<Stubs> stubs_;
+  AsyncCalls calls_;  // last: they end first
 };
 
 }  // namespace waferstream

@@ -1,88 +1,77 @@
-// A node's way to the controller: registration, heartbeats, reports.
+// A node's way to the controller: registration, heartbeats, reports; the same in every world.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "base/credentials.h"
-#include "proto/controller.grpc.pb.h"
+#include "base/loop.h"
+#include "node/control.h"
+#include "node/world.h"
+#include "proto/controller.pb.h"
 
 namespace waferstream {
 
 struct ControllerLinkOptions {
   std::string node_id;  // goes into every report
-  std::string address;  // of the controller, host:port
-  Credentials credentials = {};
+  std::string address;  // of the controller; for messages
   // How long the controller may be silent: it is restarted, perhaps elsewhere, in less.
   absl::Duration patience = absl::Seconds(30);
+  absl::Duration heartbeat_every = absl::Seconds(1);  // until the controller says how often
+  absl::Duration retry_pause = absl::Milliseconds(200);
   int reports_max = 4096;  // waiting to be sent; more is the same as a lost controller
-  // HeartbeatRequest.holds, asked for at every beat; must not wait. Null: the node holds nothing.
+  // HeartbeatRequest.holds, asked for at every beat. Null: the node holds nothing.
   std::function<std::optional<EpochRef>()> holds = nullptr;
 };
 
-// Role: keeps the node's lease alive, on a thread of its own so that no kernel or disk delays it,
-// and delivers reports in order, each until the controller has it, on another.
-// Lifecycle: Start, once; then registration is retried until the controller answers. Destruction
-// drops what is not delivered. Report may be called from any thread, before Start too, and does not
-// block.
+// Role: keeps the node's lease alive and delivers reports in order, each until the controller has
+// it. Lifecycle: Start, once; then registration is retried until the controller answers. Lives on
+// its loop; must outlive its last call.
 class ControllerLink {
  public:
   // UNAVAILABLE: the controller is lost. Any other error: it refuses this node, with its own words.
-  // Called once, from one of the link's threads or from Report. What to do about it (end the
-  // process) is the caller's.
+  // Called once, perhaps from inside Report. What to do about it (end the process) is the caller's.
   using Lost = std::function<void(const absl::Status& why)>;
 
-  ControllerLink(ControllerLinkOptions options, Lost lost);
-  ~ControllerLink();
+  // All references outlive the link.
+  ControllerLink(Loop& loop, ControllerCalls& controller, ControllerLinkOptions options,
+                 decltype(NodeWorld::log) log, Lost lost);
 
   // `me` is sent at every registration.
   void Start(RegisterRequest me);
-  // Ends the threads, which may take one call's time; afterwards `holds` is asked no more.
-  void Stop();
+  // Also before Start.
   void Report(NodeReport report);
+  // Everything is delivered.
+  bool quiet() const { return reports_.empty(); }
 
  private:
   void Beat();
+  void OnBeat(const absl::Status& status);
   void Deliver();
-  absl::Status RegisterOnce();
-  absl::Status HeartbeatOnce();
+  void OnDelivered(const absl::Status& status);
+
   template <typename Request>
   void SayWhatIsHeld(Request& request) const;
-  absl::Status ReportOnce(const NodeReport& report);
-  // One call with a deadline; an answer of any kind renews last_heard_.
-  template <typename Request, typename Reply>
-  absl::Status Call(grpc::Status (Controller::Stub::*method)(grpc::ClientContext*, const Request&,
-                                                             Reply*),
-                    const Request& request, Reply* reply);
-
-  absl::Duration PauseAfter(const absl::Status& status);
-  bool SilentTooLong();
-  absl::Status SilenceError(const absl::Status& last) const;
+  // An answer of any kind is a sign of life.
+  void Heard(const absl::Status& status);
   void GiveUp(const absl::Status& why);
-  bool WaitForStop(absl::Duration at_most);
 
+  Loop& loop_;
+  ControllerCalls& controller_;
   const ControllerLinkOptions options_;
+  const decltype(NodeWorld::log) log_;
   const Lost lost_;
-  const std::unique_ptr<Controller::Stub> stub_;
-  RegisterRequest me_;  // fixed once the threads run
-
-  absl::Mutex mutex_;
-  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
-  bool lost_already_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Time last_heard_ ABSL_GUARDED_BY(mutex_) = absl::Now();
-  absl::Duration heartbeat_every_ ABSL_GUARDED_BY(mutex_) = absl::Seconds(1);
-  std::deque<NodeReport> reports_ ABSL_GUARDED_BY(mutex_);
-  std::thread beat_;
-  std::thread deliver_;
+  std::optional<RegisterRequest> me_;  // null: not started
+  bool lost_already_ = false;
+  bool registered_ = false;
+  bool silent_ = false;  // the last beat was, so that a silence is logged once
+  absl::Duration heartbeat_every_;
+  double heard_s_ = 0;
+  std::deque<NodeReport> reports_;  // once started, the first one is on its way
 };
 
 }  // namespace waferstream

@@ -6,7 +6,9 @@
 #include <atomic>
 
 #include "absl/synchronization/notification.h"
+#include "base/asio_loop.h"
 #include "node/fake_controller.h"
+#include "node/grpc_controller_calls.h"
 
 namespace waferstream {
 namespace {
@@ -29,18 +31,43 @@ NodeReport SomeReport(uint64_t sequence) {
   return report;
 }
 
+// A link on a loop of its own, to a real gRPC server.
+class RunningLink {
+ public:
+  RunningLink(const ControllerLinkOptions& options, ControllerLink::Lost lost)
+      : calls_(loop_, options.address, Credentials()),
+        link_(
+            loop_, calls_, options, [](LogLevel, const std::string&) {}, std::move(lost)) {}
+  ~RunningLink() { loop_.Drain(); }  // from then on nothing uses the calls
+
+  void Start(const RegisterRequest& me) {
+    loop_.Post([this, me] { link_.Start(me); });
+  }
+  void Report(const NodeReport& report) {
+    loop_.Call([&] {
+      link_.Report(report);
+      return true;
+    });
+  }
+
+ private:
+  AsioLoop loop_;
+  GrpcControllerCalls calls_;
+  ControllerLink link_;
+};
+
 class ControllerLinkTest : public ::testing::Test {
  protected:
-  std::unique_ptr<ControllerLink> Link(absl::Duration patience = absl::Seconds(20),
-                                       int reports_max = 100) {
-    return std::make_unique<ControllerLink>(ControllerLinkOptions{.node_id = "w0",
-                                                                  .address = controller_.address(),
-                                                                  .patience = patience,
-                                                                  .reports_max = reports_max},
-                                            [this](const absl::Status& why) {
-                                              why_lost_ = why;
-                                              lost_.Notify();
-                                            });
+  std::unique_ptr<RunningLink> Link(absl::Duration patience = absl::Seconds(20),
+                                    int reports_max = 100) {
+    return std::make_unique<RunningLink>(ControllerLinkOptions{.node_id = "w0",
+                                                               .address = controller_.address(),
+                                                               .patience = patience,
+                                                               .reports_max = reports_max},
+                                         [this](const absl::Status& why) {
+                                           why_lost_ = why;
+                                           lost_.Notify();
+                                         });
   }
 
   FakeController controller_;
@@ -60,21 +87,20 @@ TEST_F(ControllerLinkTest, RegistersAndKeepsTheLease) {
 TEST_F(ControllerLinkTest, SaysWhatIsHeldAtEveryBeat) {
   controller_.Serve();
   std::atomic<uint32_t> epoch{7};
-  ControllerLink link({.node_id = "w0",
-                       .address = controller_.address(),
-                       .holds =
-                           [&] {
-                             EpochRef held;
-                             held.set_epoch(epoch);
-                             return held;
-                           }},
-                      [](const absl::Status&) {});
+  RunningLink link({.node_id = "w0",
+                    .address = controller_.address(),
+                    .holds =
+                        [&] {
+                          EpochRef held;
+                          held.set_epoch(epoch);
+                          return held;
+                        }},
+                   [](const absl::Status&) {});
   link.Start(Me());
   EXPECT_TRUE(controller_.WaitFor([&] { return controller_.held_epoch == 7; }));
   EXPECT_EQ(controller_.registered.at(0).holds().epoch(), 7u);
   epoch = 8;
   EXPECT_TRUE(controller_.WaitFor([&] { return controller_.held_epoch == 8; }));
-  link.Stop();
 }
 
 TEST_F(ControllerLinkTest, RegistersAgainWhenItIsNotKnown) {

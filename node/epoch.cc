@@ -1,13 +1,11 @@
 #include "node/epoch.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
-#include <chrono>
 #include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "base/mark.h"
 #include "base/status.h"
 #include "node/fault.h"
 
@@ -21,41 +19,56 @@ int KernelThreads(const PrepareRequest& request) {
   return std::max<int>(1, static_cast<int>(request.job().cluster().wafer().kernel_threads()));
 }
 
+std::unique_ptr<EpochObserver> Observe(const NodeWorld& world, const Epoch::Setup& setup) {
+  if (world.observe == nullptr) return std::make_unique<EpochObserver>();
+  return world.observe(setup.request, setup.reply, *setup.plan);
+}
+
 }  // namespace
 
-Epoch::Epoch(Executor& executor, Setup setup, Report report)
-    : executor_(executor),
+std::shared_ptr<Epoch> Epoch::Create(const NodeWorld& world, Setup setup, Report report) {
+  std::shared_ptr<Epoch> epoch(new Epoch(world, std::move(setup), std::move(report)));
+  epoch->lanes_[static_cast<int>(Lane::kCompute)] =
+      epoch->MakeLane({.threads = KernelThreads(epoch->setup_.request)});
+  epoch->lanes_[static_cast<int>(Lane::kDisk)] = epoch->MakeLane({.threads = 1});
+  return epoch;
+}
+
+Epoch::Epoch(const NodeWorld& world, Setup setup, Report report)
+    : world_(world),
       setup_(std::move(setup)),
       report_(std::move(report)),
-      channels_(executor.io(), setup_.request, *setup_.plan, setup_.credentials, *this) {
-  lanes_[static_cast<int>(Lane::kCompute)] = MakeLane(KernelThreads(setup_.request));
-  lanes_[static_cast<int>(Lane::kDisk)] = MakeLane(1);
-}
+      observer_(Observe(world_, setup_)),
+      channels_(world_.fabric, setup_.request, *setup_.plan, *this) {}
 
 Epoch::~Epoch() = default;
 
-std::unique_ptr<LaneThread> Epoch::MakeLane(int threads) {
-  return std::make_unique<LaneThread>(threads, [this](uint64_t id, const absl::Status& status) {
-    executor_.Post([self = shared_from_this(), id, status] { self->OnLaneDone(id, status); });
-  });
+// An epoch that is gone without Stop went with its process.
+std::unique_ptr<LaneRunner> Epoch::MakeLane(const LaneTerms& terms) {
+  return world_.lanes.Make(terms,
+                           [weak = weak_from_this()](uint64_t id, const absl::Status& status) {
+                             if (const std::shared_ptr<Epoch> self = weak.lock())
+                               self->OnLaneDone(id, status);
+                           });
 }
 
 // -- what the controller asks ------------------------------------------------------------------
 
 void Epoch::Connect(absl::Duration timeout, EpochChannels::Done done) {
   if (const absl::Status alive = CheckAlive(); !alive.ok()) return done(alive);
-  if (started_) return done(absl::OkStatus());
+  if (state_ == State::kRunning) return done(absl::OkStatus());
   channels_.Connect(timeout, std::move(done));
 }
 
 absl::Status Epoch::Start() {
   RETURN_IF_ERROR(CheckAlive());
-  if (started_) return absl::OkStatus();
+  if (state_ == State::kRunning) return absl::OkStatus();
   if (!channels_.all_open()) {
     return absl::FailedPreconditionError(
         absl::StrCat("Start before Connect: not open: ", channels_.Missing()));
   }
-  started_ = true;
+  state_ = State::kRunning;
+  observer_->OnStart();
   channels_.Receive();
   Turn turn = NewTurn();
   setup_.core->Start(turn);
@@ -65,8 +78,9 @@ absl::Status Epoch::Start() {
 
 absl::Status Epoch::Commit(const CommitRequest& commit) {
   RETURN_IF_ERROR(CheckAlive());
-  if (!started_) return absl::FailedPreconditionError("Commit before Start");
+  if (state_ != State::kRunning) return absl::FailedPreconditionError("Commit before Start");
   if (last_commit_ && commit.step() <= last_commit_->step()) return absl::OkStatus();
+  observer_->OnCommit(commit.step());
   Turn turn = NewTurn();
   RETURN_IF_ERROR(setup_.core->OnCommit(commit, turn));
   last_commit_ = commit;
@@ -79,18 +93,11 @@ absl::Status Epoch::CheckAlive() const {
     return absl::FailedPreconditionError(
         absl::StrCat("epoch ", setup_.request.epoch(), " has stopped: ", fault_));
   }
-  if (stopping_) return absl::CancelledError("the epoch was released");
+  if (stopping()) return absl::CancelledError("the epoch was released");
   return absl::OkStatus();
 }
 
 // -- events of the core ------------------------------------------------------------------------
-
-Turn Epoch::NewTurn() const {
-  return {
-      .now_s = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-                   .count(),
-      .actions = {}};
-}
 
 void Epoch::Do(Turn& turn) {
   for (Action& action : turn.actions) std::visit([this](auto& what) { Do(what); }, action);
@@ -98,13 +105,14 @@ void Epoch::Do(Turn& turn) {
 
 absl::StatusOr<std::span<std::byte>> Epoch::BufferFor(ChannelId channel,
                                                       const FrameHeader& header) {
-  if (stopping_) return absl::CancelledError("the epoch was released");
+  if (stopping()) return absl::CancelledError("the epoch was released");
   return setup_.core->BufferFor(channel, header);
 }
 
 absl::Status Epoch::OnFrame(ChannelId channel, const FrameHeader& header) {
-  if (stopping_) return absl::OkStatus();
+  if (stopping()) return absl::OkStatus();
   step_ = std::max(step_, header.step);
+  observer_->OnFrame(channel, header);
   Turn turn = NewTurn();
   RETURN_IF_ERROR(setup_.core->OnFrame(channel, header, turn));
   Do(turn);
@@ -112,14 +120,16 @@ absl::Status Epoch::OnFrame(ChannelId channel, const FrameHeader& header) {
 }
 
 void Epoch::OnCredit(ChannelId channel, FrameKind kind, const Credit& credit) {
-  if (stopping_) return;
+  if (stopping()) return;
+  observer_->OnCredit(channel);
   Turn turn = NewTurn();
   setup_.core->OnCredit(channel, kind, credit, turn);
   Do(turn);
 }
 
 void Epoch::OnSent(uint64_t token) {
-  if (stopping_) return;
+  if (stopping()) return;
+  observer_->OnSent(token);
   Turn turn = NewTurn();
   setup_.core->OnSent(token, turn);
   Do(turn);
@@ -127,33 +137,35 @@ void Epoch::OnSent(uint64_t token) {
 
 void Epoch::OnLaneDone(uint64_t id, const absl::Status& status) {
   --in_lanes_;
-  if (stopping_) return FinishIfIdle();
+  if (stopping()) return FinishIfIdle();
+  observer_->OnComputeDone(id);
   Turn turn = NewTurn();
   const absl::Status taken = setup_.core->OnComputeDone(id, status, turn);
   if (taken.ok()) return Do(turn);
-  Fault(FaultOf(taken));
+  Fault(FaultOf(taken), LogLevel::kError);
 }
 
 void Epoch::OnBroken(ChannelId channel, const std::string& peer, const absl::Status& why) {
   NodeFault fault;
   fault.set_message(absl::StrCat("channel ", channel, " with node ", peer, ": ", why.message()));
   fault.set_peer(peer);
-  if (!absl::IsAborted(why)) return Fault(std::move(fault));
-  // The peer ended, perhaps because it was told to: no failure of this node, and no news to a
-  // controller that is making a new epoch.
-  spdlog::info("{}: {}", Name(), fault.message());
-  ReportAndStop(std::move(fault));
+  // A peer that ended was perhaps told to: no failure of this node, and no news to a controller
+  // that is making a new epoch.
+  const bool ended = absl::IsAborted(why);
+  if (ended) WS_MARK("epoch: a peer closed its channel");
+  Fault(std::move(fault), ended ? LogLevel::kInfo : LogLevel::kError);
 }
 
 // -- actions of the core -----------------------------------------------------------------------
 
 void Epoch::Do(ComputeAction& compute) {
   ++in_lanes_;
-  lanes_[static_cast<int>(compute.lane)]->Run(compute.id, std::move(compute.work));
+  lanes_[static_cast<int>(compute.lane)]->Run(std::move(compute));
 }
 
 void Epoch::Do(ReportAction& action) {
   NodeReport& report = action.report;
+  observer_->OnReport(report);
   report.set_job_id(setup_.request.job_id());
   report.set_epoch(setup_.request.epoch());
   report.set_sequence(sequence_++);
@@ -162,18 +174,10 @@ void Epoch::Do(ReportAction& action) {
 
 // -- the end -----------------------------------------------------------------------------------
 
-void Epoch::Fault(NodeFault fault) {
-  if (stopping_) return;
-  spdlog::error("{}: {}", Name(), fault.message());
-  ReportAndStop(std::move(fault));
-}
-
-std::string Epoch::Name() const {
-  return absl::StrCat("job ", setup_.request.job_id(), " epoch ", setup_.request.epoch());
-}
-
-void Epoch::ReportAndStop(NodeFault fault) {
-  if (stopping_) return;
+void Epoch::Fault(NodeFault fault, LogLevel level) {
+  if (stopping()) return;
+  world_.log(level, absl::StrCat("job ", setup_.request.job_id(), " epoch ", setup_.request.epoch(),
+                                 ": ", fault.message()));
   fault_ = fault.message();
   fault.set_step(step_);
   ReportAction action;
@@ -184,17 +188,17 @@ void Epoch::ReportAndStop(NodeFault fault) {
 
 void Epoch::Stop(std::function<void()> stopped) {
   stopped_.push_back(std::move(stopped));
-  if (stopping_) return FinishIfIdle();
-  stopping_ = true;
+  if (stopping()) return FinishIfIdle();
+  state_ = State::kClosing;
   for (const auto& lane : lanes_) in_lanes_ -= lane->Drop();
   channels_.Close([this] {
-    channels_closed_ = true;
+    state_ = State::kClosed;
     FinishIfIdle();
   });
 }
 
 void Epoch::FinishIfIdle() {
-  if (!channels_closed_ || in_lanes_ > 0) return;
+  if (state_ != State::kClosed || in_lanes_ > 0) return;
   setup_.core.reset();
   for (auto& lane : lanes_) lane.reset();
   for (const auto& stopped : std::exchange(stopped_, {})) stopped();

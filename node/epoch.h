@@ -12,9 +12,9 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "node/epoch_channels.h"
-#include "node/executor.h"
-#include "node/lane_thread.h"
+#include "node/lanes.h"
 #include "node/role_core.h"
+#include "node/world.h"
 #include "plan/plan.h"
 #include "proto/node.pb.h"
 
@@ -24,20 +24,22 @@ namespace waferstream {
 // that it returns into sends, grants, lane work and reports.
 // Lifecycle: Connect -> Start -> Commit* -> Stop. A broken channel or an error of the core is
 // reported as a NodeFault and stops the epoch by itself; what follows, but Stop, is then refused.
-// All calls are made on the executor. Must be held by a shared_ptr.
+// All calls are made on the loop.
 // Danger: the core may only go when no lane works on its memory and no channel reads its buffers;
 // Stop's callback says when that is.
 class Epoch final : public ChannelEvents, public std::enable_shared_from_this<Epoch> {
  public:
   struct Setup {
     PrepareRequest request;
-    std::unique_ptr<const Plan> plan;  // where it is: the core may hold references into it
-    std::unique_ptr<RoleCore> core;
-    Credentials credentials = {};  // to dial with
+    PrepareReply reply = {};
+    std::unique_ptr<const Plan> plan =
+        nullptr;  // where it is: the core may hold references into it
+    std::unique_ptr<RoleCore> core = nullptr;
   };
   using Report = std::function<void(NodeReport)>;
 
-  Epoch(Executor& executor, Setup setup, Report report);
+  // The world outlives the epoch.
+  static std::shared_ptr<Epoch> Create(const NodeWorld& world, Setup setup, Report report);
   ~Epoch() override;
 
   bool Is(const EpochRef& ref) const {
@@ -53,10 +55,21 @@ class Epoch final : public ChannelEvents, public std::enable_shared_from_this<Ep
   // Again, or of an earlier step: nothing. Otherwise what the core says.
   absl::Status Commit(const CommitRequest& commit);
 
-  // Ends everything; `stopped` once the core is destroyed. May be called more than once.
+  // Ends everything; `stopped` once the core is destroyed, perhaps from inside a call of a channel.
+  // May be called more than once.
   void Stop(std::function<void()> stopped);
 
  private:
+  // What has happened to it; a fault or Stop leads on from everywhere.
+  enum class State {
+    kPrepared,
+    kRunning,  // started
+    kClosing,  // stopped; the channels are being closed
+    kClosed,   // the channels use no buffer any more; lanes may still work
+  };
+
+  Epoch(const NodeWorld& world, Setup setup, Report report);
+
   // ChannelEvents
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel,
                                                  const FrameHeader& header) override;
@@ -65,33 +78,30 @@ class Epoch final : public ChannelEvents, public std::enable_shared_from_this<Ep
   void OnSent(uint64_t token) override;
   void OnBroken(ChannelId channel, const std::string& peer, const absl::Status& why) override;
 
-  std::unique_ptr<LaneThread> MakeLane(int threads);
+  std::unique_ptr<LaneRunner> MakeLane(const LaneTerms& terms);
   void OnLaneDone(uint64_t id, const absl::Status& status);
 
-  Turn NewTurn() const;
+  bool stopping() const { return state_ == State::kClosing || state_ == State::kClosed; }
+  Turn NewTurn() const { return {.now_s = world_.loop.now_s(), .actions = {}}; }
   void Do(Turn& turn);
   void Do(SendAction& send) { channels_.Send(send); }
   void Do(GrantAction& grant) { channels_.Grant(grant); }
   void Do(ComputeAction& compute);
   void Do(ReportAction& report);
 
-  // An error of this node: also in its log.
-  void Fault(NodeFault fault);
-  // Fills in the step.
-  void ReportAndStop(NodeFault fault);
-  std::string Name() const;
+  // Reports the fault, of this step, and stops.
+  void Fault(NodeFault fault, LogLevel level);
   absl::Status CheckAlive() const;
   void FinishIfIdle();
 
-  Executor& executor_;
+  const NodeWorld& world_;
   Setup setup_;
   const Report report_;
+  const std::unique_ptr<EpochObserver> observer_;
   EpochChannels channels_;
-  std::unique_ptr<LaneThread> lanes_[static_cast<int>(Lane::kLanes)];
+  std::unique_ptr<LaneRunner> lanes_[static_cast<int>(Lane::kLanes)];
   int in_lanes_ = 0;  // pieces of work whose completion has not come back
-  bool started_ = false;
-  bool stopping_ = false;
-  bool channels_closed_ = false;
+  State state_ = State::kPrepared;
   std::string fault_;  // why the epoch stopped by itself
   std::optional<CommitRequest> last_commit_;
   uint64_t sequence_ = 0;  // of reports

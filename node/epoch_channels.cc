@@ -1,16 +1,14 @@
 #include "node/epoch_channels.h"
 
 #include <algorithm>
-#include <boost/asio/io_context.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status.h"
 
 namespace waferstream {
 namespace {
-
-int Slots(const Credit& window) { return window.slots[kSmall] + window.slots[kLarge]; }
 
 bool IsHere(const Endpoint& end, const PrepareRequest& request) {
   return end.role == request.role() && end.process == static_cast<int>(request.index());
@@ -64,7 +62,8 @@ class EpochChannels::End final : public ChannelHandler {
   }
   ChannelTerms terms() const {
     return {.epoch = all_.request_.epoch(),
-            .peer_slots = Slots(up_ ? channel_.tile_window : channel_.gradient_window)};
+            .peer_window = up_ ? channel_.tile_window : channel_.gradient_window,
+            .slot_of = [&plan = all_.plan_](uint32_t tile) { return plan.tiles.at(tile).slot; }};
   }
 
   void Send(const SendAction& send) {
@@ -77,7 +76,7 @@ class EpochChannels::End final : public ChannelHandler {
   }
 
   std::shared_ptr<ChannelEnd> fabric;  // null: not open
-  std::shared_ptr<TcpDial> dial;       // null: not being dialled
+  std::shared_ptr<PendingDial> dial;   // null: not being dialled
 
  private:
   EpochChannels& all_;
@@ -87,12 +86,11 @@ class EpochChannels::End final : public ChannelHandler {
   uint64_t bytes_out_ = 0;
 };
 
-EpochChannels::EpochChannels(boost::asio::io_context& io, const PrepareRequest& request,
-                             const Plan& plan, Credentials credentials, ChannelEvents& events)
-    : io_(io),
+EpochChannels::EpochChannels(Fabric& fabric, const PrepareRequest& request, const Plan& plan,
+                             ChannelEvents& events)
+    : fabric_(fabric),
       request_(request),
       plan_(plan),
-      credentials_(std::move(credentials)),
       events_(events),
       up_ends_(plan.channels.size()),
       down_ends_(plan.channels.size()) {
@@ -120,15 +118,14 @@ void EpochChannels::Connect(absl::Duration timeout, Done done) {
 }
 
 void EpochChannels::Dial(End& end, absl::Duration timeout) {
-  DialTarget target{.host = end.peer().host(),
-                    .port = static_cast<uint16_t>(end.peer().fabric_port()),
-                    .hello = HelloFor(end),
-                    .terms = end.terms(),
-                    .timeout = timeout,
-                    .credentials = credentials_};
+  DialRequest request{.host = end.peer().host(),
+                      .port = static_cast<uint16_t>(end.peer().fabric_port()),
+                      .hello = HelloFor(end),
+                      .terms = end.terms(),
+                      .timeout = timeout};
   // A cancelled dial still calls back; by then this object may be gone, and with it the end's dial.
-  end.dial = TcpDial::Start(
-      io_, std::move(target), [this, &end](absl::StatusOr<std::shared_ptr<ChannelEnd>> opened) {
+  end.dial = fabric_.Dial(
+      std::move(request), [this, &end](absl::StatusOr<std::shared_ptr<ChannelEnd>> opened) {
         if (absl::IsCancelled(opened.status())) return;
         end.dial = nullptr;
         if (opened.ok()) {

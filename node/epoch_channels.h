@@ -11,9 +11,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "base/credentials.h"
 #include "fabric/channel.h"
-#include "fabric/tcp_dial.h"
+#include "fabric/fabric.h"
 #include "node/role_core.h"
 #include "plan/plan.h"
 #include "proto/fabric.pb.h"
@@ -37,14 +36,14 @@ class ChannelEvents {
 // Role: opens an epoch's channels (dials those whose down end is this process, admits those whose
 // up end is), says which end an action or event belongs to, counts payload bytes. Lifecycle:
 // Connect, until all_open; Receive; Close. A process may hold both ends of a channel: it then dials
-// itself. Lives on the executor. Danger: must live until Close's callback.
+// itself. Lives on the loop. Danger: must live until Close's callback.
 class EpochChannels {
  public:
   using Done = std::function<void(const absl::Status&)>;
 
-  // `request` and `plan` must outlive this object. `credentials`: for whom it dials.
-  EpochChannels(boost::asio::io_context& io, const PrepareRequest& request, const Plan& plan,
-                Credentials credentials, ChannelEvents& events);
+  // All must outlive this object.
+  EpochChannels(Fabric& fabric, const PrepareRequest& request, const Plan& plan,
+                ChannelEvents& events);
   ~EpochChannels();
 
   // Dials what is not open and not being dialled. `done`: all ends are open, or a dial failed;
@@ -80,10 +79,9 @@ class EpochChannels {
   void FinishConnect(const absl::Status& status);
   void OnEndClosed(End& end, const absl::Status& why);
 
-  boost::asio::io_context& io_;
+  Fabric& fabric_;
   const PrepareRequest& request_;
   const Plan& plan_;
-  const Credentials credentials_;
   ChannelEvents& events_;
   std::vector<std::unique_ptr<End>> ends_;
   std::vector<End*> up_ends_;    // by channel id; null: not here

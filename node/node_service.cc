@@ -26,8 +26,8 @@ grpc::Status Answer(absl::StatusOr<Reply> result, Reply* reply) {
 
 class NodeService final : public Node::Service {
  public:
-  NodeService(const NodeServerOptions& options, NodeShell& shell)
-      : shell_(shell),
+  NodeService(const NodeServerOptions& options, LocalNode& node)
+      : node_(node),
         log_path_(options.log_path),
         door_(options.credentials, Node::service_full_name(),
               [](const std::string& line) { spdlog::warn("control: {}", line); }) {}
@@ -36,23 +36,23 @@ class NodeService final : public Node::Service {
 
   grpc::Status Prepare(grpc::ServerContext* context, const PrepareRequest* request,
                        PrepareReply* reply) override {
-    return Admitted(context, [&] { return Answer(shell_.Prepare(*request), reply); });
+    return Admitted(context, [&] { return Answer(node_.Prepare(*request), reply); });
   }
   grpc::Status Connect(grpc::ServerContext* context, const EpochRef* ref, Empty*) override {
-    return Admitted(context, [&] { return ToGrpc(shell_.Connect(*ref)); });
+    return Admitted(context, [&] { return ToGrpc(node_.Connect(*ref)); });
   }
   grpc::Status Start(grpc::ServerContext* context, const EpochRef* ref, Empty*) override {
-    return Admitted(context, [&] { return ToGrpc(shell_.Start(*ref)); });
+    return Admitted(context, [&] { return ToGrpc(node_.Start(*ref)); });
   }
   grpc::Status Commit(grpc::ServerContext* context, const CommitRequest* request, Empty*) override {
-    return Admitted(context, [&] { return ToGrpc(shell_.Commit(*request)); });
+    return Admitted(context, [&] { return ToGrpc(node_.Commit(*request)); });
   }
   grpc::Status SealCheckpoint(grpc::ServerContext* context, const SealRequest* request,
                               SealReply* reply) override {
-    return Admitted(context, [&] { return Answer(shell_.Seal(*request), reply); });
+    return Admitted(context, [&] { return Answer(node_.Seal(*request), reply); });
   }
   grpc::Status Release(grpc::ServerContext* context, const EpochRef* ref, Empty*) override {
-    return Admitted(context, [&] { return ToGrpc(shell_.Release(*ref)); });
+    return Admitted(context, [&] { return ToGrpc(node_.Release(*ref)); });
   }
   grpc::Status ReadLog(grpc::ServerContext* context, const ReadLogRequest* request,
                        ReadLogReply* reply) override {
@@ -71,14 +71,14 @@ class NodeService final : public Node::Service {
     return admitted.ok() ? work() : admitted;
   }
 
-  NodeShell& shell_;
+  LocalNode& node_;
   const std::string log_path_;
   Doorkeeper door_;
 };
 
 absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(const NodeServerOptions& options,
-                                                              NodeShell& shell) {
-  auto service = std::make_unique<NodeService>(options, shell);
+                                                              LocalNode& node) {
+  auto service = std::make_unique<NodeService>(options, node);
   absl::StatusOr<RunningServer> running = StartServer(
       *service, {.listen = options.listen, .port = options.control_port, .door = &service->door()});
   if (!running.ok()) {

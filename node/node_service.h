@@ -1,4 +1,4 @@
-// The Node service (proto/node.proto) of a shell, on a gRPC server.
+// The Node service (proto/node.proto), on a gRPC server.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/credentials.h"
-#include "node/node_shell.h"
+#include "node/local_node.h"
 
 namespace grpc {
 class Server;
@@ -25,12 +25,12 @@ struct NodeServerOptions {
 };
 
 // Serves until destroyed; calls still running then are cancelled after a grace of one second. Calls
-// run on gRPC's threads and wait there for the shell.
+// run on gRPC's threads and wait there for the node.
 class NodeServer {
  public:
   // UNAVAILABLE, naming the port, when it cannot be had.
   static absl::StatusOr<std::unique_ptr<NodeServer>> Start(const NodeServerOptions& options,
-                                                           NodeShell& shell);
+                                                           LocalNode& node);
   ~NodeServer();
 
   uint16_t port() const { return port_; }

@@ -1,28 +1,29 @@
 #include "node/node_shell.h"
 
-#include <spdlog/spdlog.h>
-
 #include <new>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/synchronization/notification.h"
+#include "base/mark.h"
 #include "base/status.h"
 #include "plan/plan.h"
 
 namespace waferstream {
 namespace {
 
-EpochRef RefOf(const std::string& job_id, uint32_t epoch) {
-  EpochRef ref;
-  ref.set_job_id(job_id);
-  ref.set_epoch(epoch);
-  return ref;
-}
-
 std::string Name(const EpochRef& ref) {
   return absl::StrCat("job ", ref.job_id(), " epoch ", ref.epoch());
+}
+
+// Of any message that names an epoch of a job.
+template <typename Message>
+EpochRef RefOf(const Message& message) {
+  EpochRef ref;
+  ref.set_job_id(message.job_id());
+  ref.set_epoch(message.epoch());
+  return ref;
 }
 
 const google::protobuf::RepeatedPtrField<Member>& MembersOf(const Roster& roster, Role role) {
@@ -36,58 +37,78 @@ const google::protobuf::RepeatedPtrField<Member>& MembersOf(const Roster& roster
   }
 }
 
-}  // namespace
-
-NodeShell::NodeShell(NodeShellOptions options, NodeRole& role, Epoch::Report report)
-    : options_(std::move(options)), role_(role), report_(std::move(report)) {}
-
-NodeShell::~NodeShell() {
-  Shutdown();
-  executor_.Call([this] {
-    listener_ = nullptr;
-    return true;
-  });
+absl::StatusOr<NodeReply> Done(const absl::Status& status) {
+  if (!status.ok()) return status;
+  return NodeReply(Empty());
 }
 
+}  // namespace
+
+NodeShell::NodeShell(NodeWorld world, NodeShellOptions options, NodeRole& role,
+                     Epoch::Report report)
+    : world_(std::move(world)),
+      options_(std::move(options)),
+      role_(role),
+      report_(std::move(report)),
+      lane_(world_.lanes.Make({.threads = 1, .slow = true},
+                              [this](uint64_t, const absl::Status& status) {
+                                std::exchange(on_lane_done_, nullptr)(status);
+                              })) {}
+
+NodeShell::~NodeShell() = default;
+
 absl::Status NodeShell::Listen() {
-  return executor_.Call([this]() -> absl::Status {
-    ASSIGN_OR_RETURN(listener_,
-                     TcpListener::Create(executor_.io(),
-                                         {.listen = options_.listen,
-                                          .port = options_.fabric_port,
-                                          .advertised_port = options_.advertise_fabric_port,
-                                          .node_id = options_.node_id,
-                                          .credentials = options_.credentials},
-                                         *this));
-    return absl::OkStatus();
-  });
+  ASSIGN_OR_RETURN(listener_, world_.fabric.Listen(*this));
+  return absl::OkStatus();
+}
+
+void NodeShell::Serve(const NodeRequest& request, NodeAnswer answer) {
+  std::visit([&](const auto& what) { Serve(what, std::move(answer)); }, request);
+}
+
+// -- one at a time -----------------------------------------------------------------------------
+
+void NodeShell::Enqueue(Next control) {
+  controls_.push_back(std::move(control));
+  if (controls_.size() == 1) RunControl();
+}
+
+void NodeShell::RunControl() {
+  const Next control = controls_.front();  // which its own end takes from the queue
+  control();
+}
+
+void NodeShell::FinishControl() {
+  controls_.pop_front();
+  if (!controls_.empty()) RunControl();
+}
+
+void NodeShell::Finish(const NodeAnswer& answer, absl::StatusOr<NodeReply> reply) {
+  answer(std::move(reply));
+  FinishControl();
+}
+
+void NodeShell::OnLane(std::function<absl::Status()> work,
+                       std::function<void(const absl::Status&)> then) {
+  on_lane_done_ = std::move(then);
+  lane_->Run({.lane = Lane::kDisk, .id = 0, .work = [work = std::move(work)](Parallel&) {
+                return work();
+              }});
 }
 
 // -- Prepare -----------------------------------------------------------------------------------
 
-absl::StatusOr<PrepareReply> NodeShell::Prepare(const PrepareRequest& request) {
-  absl::MutexLock lock(&control_);
-  const std::string content = request.SerializeAsString();
-  if (content == prepared_) return prepared_reply_;
-  if (shut_down_) return absl::UnavailableError("the node is stopping");
-  RETURN_IF_ERROR(CheckRequest(request));
-  RETURN_IF_ERROR(CheckNewer(request));
-  StopCurrent();
-  PrepareReply reply;
-  ASSIGN_OR_RETURN(std::shared_ptr<Epoch> epoch, Build(request, &reply));
-  executor_.Call([&] {
-    current_ = std::move(epoch);
-    return true;
+void NodeShell::Serve(const PrepareRequest& request, NodeAnswer answer) {
+  Enqueue([this, request, answer = std::move(answer)] {
+    if (request.SerializeAsString() == prepared_) return Finish(answer, prepared_reply_);
+    const absl::Status may = Check(request);
+    if (!may.ok()) return Finish(answer, may);
+    StopCurrent([this, request, answer] { Build(request, answer); });
   });
-  prepared_ = content;
-  prepared_reply_ = reply;
-  newest_ = RefOf(request.job_id(), request.epoch());
-  SetHeld(newest_);
-  spdlog::info("{}: prepared, {} bytes resident", Name(newest_), reply.resident_bytes());
-  return reply;
 }
 
-absl::Status NodeShell::CheckRequest(const PrepareRequest& request) const {
+absl::Status NodeShell::Check(const PrepareRequest& request) const {
+  if (shut_down_) return absl::UnavailableError("the node is stopping");
   if (request.role() != role_.kind()) {
     return absl::InvalidArgumentError(absl::StrCat("node ", options_.node_id, " is a ",
                                                    Role_Name(role_.kind()), " node, not a ",
@@ -99,7 +120,7 @@ absl::Status NodeShell::CheckRequest(const PrepareRequest& request) const {
     return absl::InvalidArgumentError(
         absl::StrCat("entry ", request.index(), " of the roster is not node ", options_.node_id));
   }
-  return absl::OkStatus();
+  return CheckNewer(request);
 }
 
 // Epochs count within one job; another job's Prepare is the controller's decision to move on.
@@ -116,142 +137,161 @@ absl::Status NodeShell::CheckNewer(const PrepareRequest& request) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<Epoch>> NodeShell::Build(const PrepareRequest& request,
-                                                        PrepareReply* reply) {
-  ASSIGN_OR_RETURN(Plan compiled,
-                   Compile(request.job(), ShapeOf(request.roster(), request.shards())));
-  auto plan = std::make_unique<const Plan>(std::move(compiled));
-  if (plan->Hash() != request.plan_hash()) {
-    return absl::FailedPreconditionError(
-        absl::StrFormat("plan differs: %016x here, %016x at the controller: same build?",
-                        plan->Hash(), request.plan_hash()));
-  }
-  ASSIGN_OR_RETURN(std::unique_ptr<RoleCore> core, MakeCore(request, *plan, reply));
-  return std::make_shared<Epoch>(executor_,
-                                 Epoch::Setup{.request = request,
-                                              .plan = std::move(plan),
-                                              .core = std::move(core),
-                                              .credentials = options_.credentials},
-                                 report_);
+void NodeShell::Build(const PrepareRequest& request, NodeAnswer answer) {
+  auto setup = std::make_shared<Epoch::Setup>();
+  setup->request = request;
+  OnLane([this, setup] { return MakeCore(*setup); },
+         [this, setup, answer = std::move(answer)](const absl::Status& made) {
+           if (!made.ok()) return Finish(answer, made);
+           Adopt(std::move(*setup));
+           Finish(answer, prepared_reply_);
+         });
 }
 
-// Large memory is refused by a status that names its size; this is for the rest, which is small.
-absl::StatusOr<std::unique_ptr<RoleCore>> NodeShell::MakeCore(const PrepareRequest& request,
-                                                              const Plan& plan,
-                                                              PrepareReply* reply) try {
-  return role_.Prepare(request, plan, reply);
+// Large memory is refused by a status that names its size; the exception is for the rest, which is
+// small.
+absl::Status NodeShell::MakeCore(Epoch::Setup& setup) try {
+  const PrepareRequest& request = setup.request;
+  ASSIGN_OR_RETURN(Plan compiled,
+                   Compile(request.job(), ShapeOf(request.roster(), request.shards())));
+  setup.plan = std::make_unique<const Plan>(std::move(compiled));
+  if (setup.plan->Hash() != request.plan_hash()) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("plan differs: %016x here, %016x at the controller: same build?",
+                        setup.plan->Hash(), request.plan_hash()));
+  }
+  ASSIGN_OR_RETURN(setup.core, role_.Prepare(request, *setup.plan, &setup.reply));
+  return absl::OkStatus();
 } catch (const std::bad_alloc&) {
   return absl::ResourceExhaustedError("no memory is left beside the reserved (see ulimit -v)");
 }
 
-// -- the other calls ---------------------------------------------------------------------------
+void NodeShell::Adopt(Epoch::Setup setup) {
+  prepared_ = setup.request.SerializeAsString();
+  prepared_reply_ = setup.reply;
+  newest_ = RefOf(setup.request);
+  held_ = newest_;
+  current_ = Epoch::Create(world_, std::move(setup), report_);
+  world_.log(LogLevel::kInfo, absl::StrCat(Name(newest_), ": prepared, ",
+                                           prepared_reply_.resident_bytes(), " bytes resident"));
+}
+
+// -- the other calls that run one at a time ------------------------------------------------------
+
+void NodeShell::Serve(const SealRequest& request, NodeAnswer answer) {
+  Enqueue([this, request, answer = std::move(answer)] {
+    const absl::Status found = Find(RefOf(request)).status();
+    if (!found.ok()) return Finish(answer, found);
+    auto reply = std::make_shared<absl::StatusOr<SealReply>>();
+    OnLane(
+        [this, request, reply] {
+          *reply = role_.Seal(request);
+          return reply->status();
+        },
+        [this, reply, answer](const absl::Status& sealed) {
+          Finish(answer, sealed.ok() ? absl::StatusOr<NodeReply>(**reply) : sealed);
+        });
+  });
+}
+
+void NodeShell::Serve(const ReleaseCall& call, NodeAnswer answer) {
+  Enqueue([this, ref = call.epoch, answer = std::move(answer)] {
+    // A late Release of an older epoch must not take what a newer one keeps.
+    if (ref.job_id() != newest_.job_id() || ref.epoch() < newest_.epoch()) {
+      return Finish(answer, Empty());
+    }
+    StopCurrent([this, answer] {
+      OnLane(
+          [this] {
+            role_.Release();
+            return absl::OkStatus();
+          },
+          [this, answer](const absl::Status&) {
+            held_.reset();
+            Finish(answer, Empty());
+          });
+    });
+  });
+}
+
+void NodeShell::Shutdown(Next done) {
+  shut_down_ = true;
+  Enqueue([this, done = std::move(done)] {
+    StopCurrent([this, done] {
+      FinishControl();
+      done();
+    });
+  });
+}
+
+void NodeShell::StopCurrent(Next then) {
+  if (current_ == nullptr) return then();
+  current_->Stop([this, then = std::move(then)] {
+    // Not from inside a call of one of its channels.
+    world_.loop.Post([this, then] {
+      world_.log(LogLevel::kInfo,
+                 absl::StrCat(Name(newest_), ": released; ", current_->channels().Traffic()));
+      current_ = nullptr;
+      prepared_.clear();
+      then();
+    });
+  });
+}
+
+// -- calls that only visit -----------------------------------------------------------------------
 
 absl::StatusOr<std::shared_ptr<Epoch>> NodeShell::Find(const EpochRef& ref) const {
   if (current_ != nullptr && current_->Is(ref)) return current_;
   return absl::FailedPreconditionError(absl::StrCat(Name(ref), " is not prepared here"));
 }
 
-absl::Status NodeShell::Connect(const EpochRef& ref) {
-  struct Answer {  // outlives this call if the channels come too late
-    absl::Notification done;
-    absl::Status status;
+// A dial that times out answers by itself, with its reason; the timer answers when a peer never
+// dials, and leaves the dials the time to do so. Channels that are ready later come too late.
+void NodeShell::Serve(const ConnectCall& call, NodeAnswer answer) {
+  const absl::StatusOr<std::shared_ptr<Epoch>> epoch = Find(call.epoch);
+  if (!epoch.ok()) return answer(epoch.status());
+  auto waiting = std::make_shared<NodeAnswer>(std::move(answer));
+  const auto answer_once = [waiting](const absl::Status& status) {
+    if (const NodeAnswer first = std::exchange(*waiting, nullptr)) first(Done(status));
   };
-  auto answer = std::make_shared<Answer>();
-  RETURN_IF_ERROR(executor_.Call([&]() -> absl::Status {
-    ASSIGN_OR_RETURN(std::shared_ptr<Epoch> epoch, Find(ref));
-    epoch->Connect(options_.connect_timeout, [answer](const absl::Status& status) {
-      answer->status = status;
-      answer->done.Notify();
-    });
-    return absl::OkStatus();
-  }));
-  // A dial that times out answers by itself, with its reason: leave it the time to do so.
-  const absl::Duration patience = options_.connect_timeout + absl::Seconds(1);
-  if (answer->done.WaitForNotificationWithTimeout(patience)) return answer->status;
-  return executor_.Call([&]() -> absl::Status {
-    ASSIGN_OR_RETURN(std::shared_ptr<Epoch> epoch, Find(ref));
-    return absl::DeadlineExceededError(absl::StrCat("not open after ",
-                                                    absl::FormatDuration(options_.connect_timeout),
-                                                    ": ", epoch->channels().Missing()));
+  world_.loop.After(options_.connect_timeout * 1.2, [this, ref = call.epoch, answer_once] {
+    const absl::StatusOr<std::shared_ptr<Epoch>> late = Find(ref);
+    if (!late.ok()) return answer_once(late.status());
+    answer_once(absl::DeadlineExceededError(
+        absl::StrCat("not open after ", absl::FormatDuration(options_.connect_timeout), ": ",
+                     (*late)->channels().Missing())));
   });
+  (*epoch)->Connect(options_.connect_timeout, answer_once);
 }
 
-absl::Status NodeShell::Start(const EpochRef& ref) {
-  return executor_.Call([&]() -> absl::Status {
-    ASSIGN_OR_RETURN(std::shared_ptr<Epoch> epoch, Find(ref));
-    return epoch->Start();
-  });
+void NodeShell::Serve(const StartCall& call, NodeAnswer answer) {
+  const absl::StatusOr<std::shared_ptr<Epoch>> epoch = Find(call.epoch);
+  answer(Done(epoch.ok() ? (*epoch)->Start() : epoch.status()));
 }
 
-absl::Status NodeShell::Commit(const CommitRequest& commit) {
-  return executor_.Call([&]() -> absl::Status {
-    ASSIGN_OR_RETURN(std::shared_ptr<Epoch> epoch, Find(RefOf(commit.job_id(), commit.epoch())));
-    return epoch->Commit(commit);
-  });
+void NodeShell::Serve(const CommitRequest& commit, NodeAnswer answer) {
+  const absl::StatusOr<std::shared_ptr<Epoch>> epoch = Find(RefOf(commit));
+  answer(Done(epoch.ok() ? (*epoch)->Commit(commit) : epoch.status()));
 }
 
-absl::StatusOr<SealReply> NodeShell::Seal(const SealRequest& request) {
-  absl::MutexLock lock(&control_);
-  RETURN_IF_ERROR(
-      executor_.Call([&] { return Find(RefOf(request.job_id(), request.epoch())).status(); }));
-  return role_.Seal(request);
-}
-
-absl::Status NodeShell::Release(const EpochRef& ref) {
-  absl::MutexLock lock(&control_);
-  // A late Release of an older epoch must not take what a newer one keeps.
-  if (ref.job_id() != newest_.job_id() || ref.epoch() < newest_.epoch()) return absl::OkStatus();
-  StopCurrent();
-  role_.Release();
-  SetHeld(std::nullopt);
-  return absl::OkStatus();
-}
-
-std::optional<EpochRef> NodeShell::holds() const {
-  absl::MutexLock lock(&held_mutex_);
-  return held_;
-}
-
-void NodeShell::SetHeld(std::optional<EpochRef> held) {
-  absl::MutexLock lock(&held_mutex_);
-  held_ = std::move(held);
-}
-
-void NodeShell::Shutdown() {
-  absl::MutexLock lock(&control_);
-  shut_down_ = true;
-  StopCurrent();
-}
-
-void NodeShell::StopCurrent() {
-  std::shared_ptr<Epoch> epoch = executor_.Call([this] { return current_; });
-  if (epoch == nullptr) return;
-  absl::Notification stopped;
-  executor_.Post([&] { epoch->Stop([&] { stopped.Notify(); }); });
-  stopped.WaitForNotification();
-  executor_.Call([&] {
-    spdlog::info("{}: released; {}", Name(newest_), epoch->channels().Traffic());
-    current_ = nullptr;
-    epoch = nullptr;  // here, where its channels and dials live
-    return true;
-  });
-  prepared_.clear();
-}
-
-// -- incoming connections ----------------------------------------------------------------------
+// -- incoming connections ------------------------------------------------------------------------
 
 absl::StatusOr<ChannelTerms> NodeShell::Admit(const Hello& theirs) {
-  ASSIGN_OR_RETURN(std::shared_ptr<Epoch> epoch, Find(RefOf(theirs.job_id(), theirs.epoch())));
+  ASSIGN_OR_RETURN(std::shared_ptr<Epoch> epoch, Find(RefOf(theirs)));
   return epoch->channels().Admit(theirs);
 }
 
 void NodeShell::OnChannel(const Hello& theirs, std::shared_ptr<ChannelEnd> channel) {
-  const auto epoch = Find(RefOf(theirs.job_id(), theirs.epoch()));
-  if (epoch.ok()) (*epoch)->channels().Adopt(theirs, std::move(channel));
+  const auto epoch = Find(RefOf(theirs));
+  if (epoch.ok()) return (*epoch)->channels().Adopt(theirs, std::move(channel));
+  WS_MARK("node: an admitted channel came after its epoch");
 }
 
 void NodeShell::OnRefused(const std::string& line) {
-  if (const auto passed = refusals_.Pass(line)) spdlog::warn("fabric: {}", *passed);
+  const absl::Time now = absl::UnixEpoch() + absl::Seconds(world_.loop.now_s());
+  if (const auto passed = refusals_.Pass(line, now)) {
+    world_.log(LogLevel::kWarning, absl::StrCat("fabric: ", *passed));
+  }
 }
 
 }  // namespace waferstream

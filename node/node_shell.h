@@ -1,101 +1,111 @@
-// The production shell of a node: one process's role, its epochs and its fabric.
+// The shell of a node: one process's role, its epochs and its fabric; the same in every world.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "base/credentials.h"
 #include "base/line_limit.h"
-#include "fabric/tcp_listener.h"
+#include "node/control.h"
 #include "node/epoch.h"
-#include "node/executor.h"
 #include "node/role.h"
+#include "node/world.h"
 #include "proto/node.pb.h"
 
 namespace waferstream {
 
 struct NodeShellOptions {
   std::string node_id;
-  std::string listen = "127.0.0.1";    // address of this host, a literal
-  uint16_t fabric_port = 0;            // 0: any free one
-  uint16_t advertise_fabric_port = 0;  // where others reach it; 0: the port itself
-  Credentials credentials = {};        // for the fabric, both ways
   // Every peer is prepared before any is told to connect, so a peer that cannot be reached for so
   // long is not slow: it, or the link, is gone.
   absl::Duration connect_timeout = absl::Seconds(5);
 };
 
-// Role: what proto/node.proto says of the Node service, over one Executor that runs core and
-// fabric. Thread rule: the public calls come from any threads and block until they are answered.
-// Prepare, Seal and Release run one at a time (control_); Connect, Start and Commit only visit the
-// executor, so that a Release gets past a Connect that waits for a dead peer. Danger: none of them
-// may be called from the executor.
+// Role: what proto/node.proto says of the Node service. Prepare, Seal and Release run one at a
+// time, what they read and write on a lane of their own; Connect, Start and Commit only visit, so
+// that a Release gets past a Connect that waits for a dead peer. Lives on its loop. Danger: it may
+// only go after Shutdown, or with its process.
 class NodeShell final : public AcceptHandler {
  public:
-  // `role` must outlive the shell. `report` is called on the executor and must not block; the shell
-  // fills in everything but the node's id.
-  NodeShell(NodeShellOptions options, NodeRole& role, Epoch::Report report);
+  // `role` outlives the shell, and so does what `world` refers to. `report` must not block; the
+  // shell fills in everything but the node's id.
+  NodeShell(NodeWorld world, NodeShellOptions options, NodeRole& role, Epoch::Report report);
   ~NodeShell() override;
 
   // Opens the fabric port. UNAVAILABLE, naming the port, when it cannot be had.
   absl::Status Listen();
   uint16_t fabric_port() const { return listener_->port(); }
 
-  absl::StatusOr<PrepareReply> Prepare(const PrepareRequest& request);
-  absl::Status Connect(const EpochRef& ref);
-  absl::Status Start(const EpochRef& ref);
-  absl::Status Commit(const CommitRequest& commit);
-  absl::StatusOr<SealReply> Seal(const SealRequest& request);
-  absl::Status Release(const EpochRef& ref);
+  // Carries out a call of the controller; `answer` is called once, then or later.
+  void Serve(const NodeRequest& request, NodeAnswer answer);
 
-  // HeartbeatRequest.holds. Never waits, whatever runs here; nullopt: nothing is held.
-  std::optional<EpochRef> holds() const;
+  // HeartbeatRequest.holds; nullopt: nothing is held.
+  const std::optional<EpochRef>& holds() const { return held_; }
+  // Nothing is prepared, and nothing is about to be.
+  bool idle() const { return current_ == nullptr && controls_.empty(); }
 
-  // Releases what is prepared, and prepares nothing more: calls that wait here get past.
-  void Shutdown();
+  // Releases what is prepared, and prepares nothing more: calls that wait here get past. `done`:
+  // the shell may go.
+  void Shutdown(std::function<void()> done);
 
  private:
-  // AcceptHandler, on the executor
+  using Next = std::function<void()>;
+
+  // AcceptHandler
   absl::StatusOr<ChannelTerms> Admit(const Hello& theirs) override;
   void OnChannel(const Hello& theirs, std::shared_ptr<ChannelEnd> channel) override;
   void OnRefused(const std::string& line) override;
 
-  absl::Status CheckRequest(const PrepareRequest& request) const;
-  absl::Status CheckNewer(const PrepareRequest& request) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_);
-  absl::StatusOr<std::shared_ptr<Epoch>> Build(const PrepareRequest& request, PrepareReply* reply);
-  absl::StatusOr<std::unique_ptr<RoleCore>> MakeCore(const PrepareRequest& request,
-                                                     const Plan& plan, PrepareReply* reply);
-  // The prepared epoch if it is this one; FAILED_PRECONDITION otherwise. On the executor.
-  absl::StatusOr<std::shared_ptr<Epoch>> Find(const EpochRef& ref) const;
-  void StopCurrent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_);
-  void SetHeld(std::optional<EpochRef> held);
+  void Serve(const PrepareRequest& request, NodeAnswer answer);
+  void Serve(const ConnectCall& call, NodeAnswer answer);
+  void Serve(const StartCall& call, NodeAnswer answer);
+  void Serve(const CommitRequest& commit, NodeAnswer answer);
+  void Serve(const SealRequest& request, NodeAnswer answer);
+  void Serve(const ReleaseCall& call, NodeAnswer answer);
 
+  // -- one at a time: `control` ends with a call of FinishControl, or of Finish
+  void Enqueue(Next control);
+  void RunControl();
+  void FinishControl();
+  void Finish(const NodeAnswer& answer, absl::StatusOr<NodeReply> reply);
+  // Within a control: `work` on the control lane, `then` on the loop with what came of it.
+  void OnLane(std::function<absl::Status()> work, std::function<void(const absl::Status&)> then);
+
+  absl::Status Check(const PrepareRequest& request) const;
+  absl::Status CheckNewer(const PrepareRequest& request) const;
+  void Build(const PrepareRequest& request, NodeAnswer answer);
+  // Fills in plan, core and reply.
+  absl::Status MakeCore(Epoch::Setup& setup);
+  void Adopt(Epoch::Setup setup);
+  // The prepared epoch if it is this one; FAILED_PRECONDITION otherwise.
+  absl::StatusOr<std::shared_ptr<Epoch>> Find(const EpochRef& ref) const;
+  // `then` once nothing is prepared.
+  void StopCurrent(Next then);
+
+  const NodeWorld world_;
   const NodeShellOptions options_;
   NodeRole& role_;
   const Epoch::Report report_;
 
-  absl::Mutex control_;
-  std::string prepared_ ABSL_GUARDED_BY(control_);  // the request, serialised; empty: nothing is
-  PrepareReply prepared_reply_ ABSL_GUARDED_BY(control_);
-  bool shut_down_ ABSL_GUARDED_BY(control_) = false;
-  EpochRef newest_ ABSL_GUARDED_BY(control_);  // prepared last, released or not
+  std::unique_ptr<LaneRunner> lane_;  // of the controls
+  std::function<void(const absl::Status&)> on_lane_done_;
+  std::deque<Next> controls_;  // the first one is running
+  bool shut_down_ = false;
 
-  mutable absl::Mutex held_mutex_;  // never held while anything else is done
-  std::optional<EpochRef> held_ ABSL_GUARDED_BY(held_mutex_);  // newest_, until it is released
+  std::shared_ptr<Epoch> current_;
+  std::string prepared_;  // the request, serialised; empty: nothing is
+  PrepareReply prepared_reply_;
+  EpochRef newest_;               // prepared last, released or not
+  std::optional<EpochRef> held_;  // newest_, until it is released
 
-  std::shared_ptr<Epoch> current_;  // executor only
-  std::unique_ptr<TcpListener> listener_;
+  std::unique_ptr<FabricListener> listener_;
   LineLimit refusals_;
-  Executor executor_;  // last: its thread ends before anything else goes
 };
 
 }  // namespace waferstream

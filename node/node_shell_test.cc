@@ -1,6 +1,4 @@
 // Whole clusters of shells in one process, with toy cores and real sockets.
-#include "node/node_shell.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,6 +9,7 @@
 
 #include "absl/synchronization/notification.h"
 #include "node/fault.h"
+#include "node/local_node.h"
 #include "node/toy_role.h"
 #include "plan/plan.h"
 #include "plan/test_job.h"
@@ -51,9 +50,9 @@ class Reports {
 struct TestNode {
   TestNode(std::string id, Role kind, absl::Duration connect_timeout)
       : id(std::move(id)), role(kind) {
-    shell = std::make_unique<NodeShell>(
-        NodeShellOptions{.node_id = this->id, .connect_timeout = connect_timeout}, role,
-        [this](NodeReport report) { reports.Add(std::move(report)); });
+    shell = std::make_unique<LocalNode>(
+        LocalNode::Options{.fabric = {.node_id = this->id}, .connect_timeout = connect_timeout},
+        role, [this](NodeReport report) { reports.Add(std::move(report)); });
     const absl::Status listening = shell->Listen();
     EXPECT_TRUE(listening.ok()) << listening;
     port = shell->fabric_port();
@@ -63,7 +62,7 @@ struct TestNode {
   ToyRole role;
   Reports reports;
   uint16_t port = 0;
-  std::unique_ptr<NodeShell> shell;  // null: the node is dead
+  std::unique_ptr<LocalNode> shell;  // null: the node is dead
 };
 
 void JoinAll(std::vector<std::thread>& threads) {
@@ -234,7 +233,7 @@ TEST_F(NodeShellTest, EveryCallMayComeTwiceTheSecondDuringTheFirst) {
 }
 
 TEST_F(NodeShellTest, CallsOutOfOrderAreRefused) {
-  NodeShell& shell = *wafer().shell;
+  LocalNode& shell = *wafer().shell;
   EXPECT_EQ(shell.Connect(Ref()).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(shell.Release(Ref()).ok()) << "of something unknown";
   ASSERT_TRUE(shell.Prepare(RequestFor(2, /*epoch=*/3)).ok());

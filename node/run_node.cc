@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -19,8 +20,9 @@
 #include "base/regular_file.h"
 #include "base/version.h"
 #include "node/controller_link.h"
+#include "node/grpc_controller_calls.h"
+#include "node/local_node.h"
 #include "node/node_service.h"
-#include "node/node_shell.h"
 #include "rpc/listen_flags.h"
 
 namespace waferstream {
@@ -140,41 +142,48 @@ class RunningNode {
         role_(role),
         main_thread_(pthread_self()),
         stop_signals_(stop_signals),
-        link_({.node_id = flags.id,
-               .address = flags.controller,
-               .credentials = terms.credentials,
-               .holds = [this] { return shell_.holds(); }},
-              [this](const absl::Status& why) { OnLost(why); }),
-        shell_({.node_id = flags.id,
-                .listen = terms.address,
-                .fabric_port = flags.fabric_port,
-                .advertise_fabric_port = flags.advertise_fabric_port,
-                .credentials = terms.credentials},
-               role, [this](NodeReport report) { link_.Report(std::move(report)); }) {}
+        node_({.fabric = {.listen = terms.address,
+                          .port = flags.fabric_port,
+                          .advertised_port = flags.advertise_fabric_port,
+                          .node_id = flags.id,
+                          .credentials = terms.credentials}},
+              role, [this](NodeReport report) { link_->Report(std::move(report)); }),
+        controller_(node_.loop(), flags.controller, terms.credentials) {
+    link_ = std::make_unique<ControllerLink>(
+        node_.loop(), controller_,
+        ControllerLinkOptions{.node_id = flags.id,
+                              .address = flags.controller,
+                              .holds = [this] { return node_.shell().holds(); }},
+        LogLine, [this](const absl::Status& why) { OnLost(why); });
+  }
+
+  // The loop's thread ends before what it uses.
+  ~RunningNode() { node_.Stop(); }
 
   // Serves until a stop signal, or until the controller is lost; the exit code.
   int Run() {
     const absl::Status able = CheckDescriptors("this node", kOwnDescriptors);
     if (!able.ok()) return Fail(flags_, able, kRefused);
-    const absl::Status listening = shell_.Listen();
+    const absl::Status listening = node_.Listen();
     if (!listening.ok()) return Fail(flags_, listening, kRefused);
     const auto server = NodeServer::Start({.listen = terms_.address,
                                            .control_port = flags_.control_port,
                                            .log_path = flags_.log,
                                            .credentials = terms_.credentials},
-                                          shell_);
+                                          node_);
     if (!server.ok()) return Fail(flags_, server.status(), kRefused);
     const uint16_t control_port = (*server)->port();
     spdlog::info("node {} ({}): control port {}, fabric port {} on {}, controller {}", flags_.id,
-                 Role_Name(role_.kind()), control_port, shell_.fabric_port(), terms_.address,
+                 Role_Name(role_.kind()), control_port, node_.fabric_port(), terms_.address,
                  flags_.controller);
-    link_.Start(Registration(flags_, role_, control_port, shell_.fabric_port()));
+    node_.loop().Post([this, me = Registration(flags_, role_, control_port, node_.fabric_port())] {
+      link_->Start(me);
+    });
     int signal = 0;
     sigwait(&stop_signals_, &signal);
     spdlog::info("stopping");
     BoundTheRest();
-    shell_.Shutdown();
-    link_.Stop();  // it asks the shell what it holds
+    node_.Shutdown();
     return exit_code_;
   }
 
@@ -190,8 +199,9 @@ class RunningNode {
   const pthread_t main_thread_;
   const sigset_t stop_signals_;
   std::atomic<int> exit_code_{kStopped};
-  ControllerLink link_;
-  NodeShell shell_;
+  std::unique_ptr<ControllerLink> link_;
+  LocalNode node_;
+  GrpcControllerCalls controller_;
 };
 
 }  // namespace

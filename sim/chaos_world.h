@@ -37,6 +37,7 @@ struct Weather {
   double call_twice = 0;
   double write_fails = 0;  // of the controller's store
   double write_slow = 0;
+  double work_slow = 0;  // of Prepare, Seal and Release
 };
 
 struct ChaosWorld {

@@ -11,8 +11,12 @@ EpochAudit::EpochAudit(ChaosWorld& world, std::string node, const PrepareRequest
                        const PrepareReply& reply, const Plan& plan)
     : world_(world), node_(std::move(node)), request_(request), reply_(reply), plan_(plan) {}
 
-void EpochAudit::OnFrame(const FrameHeader& header) {
-  if (request_.role() != MEMORYX || header.kind != FrameKind::kGradient) return;
+void EpochAudit::OnFrame(ChannelId channel, const FrameHeader& header) {
+  world_.Note(node_, "frame ", channel, " tile ", header.tile, " step ", header.step);
+  if (request_.role() == MEMORYX && header.kind == FrameKind::kGradient) TakeGradient(header);
+}
+
+void EpochAudit::TakeGradient(const FrameHeader& header) {
   auto& ranges = landed_[{header.step, header.tile, header.contribution}];
   const uint32_t first = header.range_lo;
   const uint32_t end =

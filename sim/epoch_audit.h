@@ -1,4 +1,4 @@
-// What must hold in one epoch of one node, seen from outside its core.
+// What must hold in one epoch of one node, seen from outside its core; and its trace.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "fabric/frame.h"
+#include "node/world.h"
 #include "plan/plan.h"
 #include "proto/node.pb.h"
 #include "sim/chaos_world.h"
@@ -18,15 +19,23 @@ namespace waferstream {
 // 2. When it says that a step's gradients are there, the blocks of every tile of its cover all
 //    micro-batches.
 // 3. A wafer's SRAM peak never exceeds the plan's.
-class EpochAudit {
+class EpochAudit final : public EpochObserver {
  public:
+  // All but the name outlive it.
   EpochAudit(ChaosWorld& world, std::string node, const PrepareRequest& request,
              const PrepareReply& reply, const Plan& plan);
 
-  void OnFrame(const FrameHeader& header);
-  void OnReport(const NodeReport& report);
+  void OnStart() override { world_.Note(node_, "start"); }
+  void OnCommit(uint64_t step) override { world_.Note(node_, "commit ", step); }
+  void OnFrame(ChannelId channel, const FrameHeader& header) override;
+  void OnCredit(ChannelId channel) override { world_.Note(node_, "credit ", channel); }
+  void OnSent(uint64_t token) override { world_.Note(node_, "sent ", token); }
+  void OnComputeDone(uint64_t id) override { world_.Note(node_, "computed ", id); }
+  void OnReport(const NodeReport& report) override;
 
  private:
+  void TakeGradient(const FrameHeader& header);
+
   using Gradient = std::tuple<uint64_t, uint32_t, uint8_t>;  // step, tile, contribution
 
   ChaosWorld& world_;

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -17,12 +17,12 @@ class EventQueue {
   int64_t now_ns() const { return now_ns_; }
 
   // `time_ns` is not in the past.
-  void At(int64_t time_ns, std::function<void()> run) {
+  void At(int64_t time_ns, absl::AnyInvocable<void()> run) {
     WS_CHECK(time_ns >= now_ns_);
     heap_.push_back({time_ns, scheduled_++, std::move(run)});
     std::push_heap(heap_.begin(), heap_.end(), Later);
   }
-  void After(int64_t delay_ns, std::function<void()> run) {
+  void After(int64_t delay_ns, absl::AnyInvocable<void()> run) {
     At(now_ns_ + delay_ns, std::move(run));
   }
 
@@ -30,7 +30,7 @@ class EventQueue {
   bool RunNext() {
     if (heap_.empty()) return false;
     std::pop_heap(heap_.begin(), heap_.end(), Later);
-    const Event event = std::move(heap_.back());
+    Event event = std::move(heap_.back());
     heap_.pop_back();
     now_ns_ = event.time_ns;
     event.run();
@@ -41,7 +41,7 @@ class EventQueue {
   struct Event {
     int64_t time_ns;
     uint64_t sequence;
-    std::function<void()> run;
+    absl::AnyInvocable<void()> run;
   };
   static bool Later(const Event& a, const Event& b) {
     return std::pair(a.time_ns, a.sequence) > std::pair(b.time_ns, b.sequence);

@@ -8,12 +8,18 @@
 #include "base/status.h"
 
 namespace waferstream {
+namespace {
+
+absl::Status ClosedByThePeer() { return absl::AbortedError("closed by the peer"); }
+absl::Status NoAnswer() { return absl::UnavailableError("the peer does not answer"); }
+
+}  // namespace
 
 // One end: what it still takes, and who is told.
 class SimConnection::End final : public ChannelEnd {
  public:
-  End(std::shared_ptr<SimConnection> connection, bool up, const Plan& plan)
-      : connection_(std::move(connection)), up_(up), plan_(plan) {}
+  End(std::shared_ptr<SimConnection> connection, bool up, ChannelTerms terms)
+      : connection_(std::move(connection)), up_(up), terms_(std::move(terms)) {}
   ~End() override {
     if (!closed) connection_->EndDropped(up_);
   }
@@ -23,10 +29,10 @@ class SimConnection::End final : public ChannelEnd {
     connection_->Opened(up_);
   }
   void Send(const FrameHeader& header, const std::byte* payload, uint64_t token) override {
-    if (!closed && broken.empty()) connection_->Send(*this, header, payload, token);
+    if (!closed && broken.ok()) connection_->Send(*this, header, payload, token);
   }
   void Grant(const Credit& credit) override {
-    if (!closed && broken.empty()) connection_->Grant(*this, credit);
+    if (!closed && broken.ok()) connection_->Grant(*this, credit);
   }
   void Close() override {
     if (std::exchange(closed, true)) return;
@@ -34,29 +40,26 @@ class SimConnection::End final : public ChannelEnd {
   }
 
   bool up() const { return up_; }
-  const Plan& plan() const { return plan_; }
+  const ChannelTerms& terms() const { return terms_; }
   bool takes() const { return !closed && handler != nullptr; }
 
   ChannelHandler* handler = nullptr;  // null: not opened
   bool closed = false;                // nothing more is delivered here but OnClosed
-  std::string broken;                 // why; found before the end was opened
+  absl::Status broken;                // why; found before the end was opened
   Credit early;                       // arrived before the end was opened
 
  private:
   const std::shared_ptr<SimConnection> connection_;
   const bool up_;
-  const Plan& plan_;
+  const ChannelTerms terms_;
 };
 
-SimConnection::SimConnection(ChaosWorld& world, std::string name, const Channel& channel,
-                             SimProcess& up, SimProcess& down)
-    : world_(world), name_(std::move(name)), processes_{&down, &up} {
-  wires_[0].contract = WireContract(channel.gradient_window);
-  wires_[1].contract = WireContract(channel.tile_window);
-}
+SimConnection::SimConnection(ChaosWorld& world, std::string name, SimProcess& up, SimProcess& down)
+    : world_(world), name_(std::move(name)), processes_{&down, &up} {}
 
-std::shared_ptr<ChannelEnd> SimConnection::MakeEnd(bool up, const Plan& plan) {
-  auto end = std::make_shared<End>(shared_from_this(), up, plan);
+std::shared_ptr<ChannelEnd> SimConnection::MakeEnd(bool up, ChannelTerms terms) {
+  wires_[up].contract = WireContract(terms.peer_window);
+  auto end = std::make_shared<End>(shared_from_this(), up, std::move(terms));
   ends_[up] = end;
   return end;
 }
@@ -76,7 +79,7 @@ void SimConnection::Send(End& from, const FrameHeader& header, const std::byte* 
   auto frame = std::make_shared<Frame>();
   frame->header = header;
   frame->header.sequence = wire.frames++;
-  frame->slot = from.plan().tiles.at(header.tile).slot;
+  frame->slot = from.terms().slot_of(header.tile);
   frame->payload = payload;
   frame->payload_hash = Hash64(payload, header.length);
   frame->token = token;
@@ -123,8 +126,8 @@ void SimConnection::HandOver(bool downwards) {
     const absl::Status status = Receive(*end, *frame);
     if (status.ok()) continue;
     deaf_ = true;
-    Break(end->up(), std::string(status.message()), 1);
-    Break(!end->up(), "closed by the peer", DelayBehind(wires_[!downwards].last_arrival_ns));
+    Break(end->up(), status, 1);
+    Break(!end->up(), ClosedByThePeer(), DelayBehind(wires_[!downwards].last_arrival_ns));
   }
 }
 
@@ -180,7 +183,7 @@ void SimConnection::Opened(bool up) {
   processes_[up]->After(1, [self = shared_from_this(), up] {
     const std::shared_ptr<End> end = self->ends_[up].lock();
     if (end == nullptr || !end->takes()) return;
-    if (!end->broken.empty()) return self->Break(up, end->broken, 1);
+    if (!end->broken.ok()) return self->Break(up, end->broken, 1);
     const Credit early = std::exchange(end->early, Credit{});
     if (early.slots[kSmall] + early.slots[kLarge] > 0) end->handler->OnCredit(early);
     self->HandOver(!up);
@@ -201,28 +204,28 @@ void SimConnection::EndClosed(bool up) {
     processes_[up]->After(1, [end] { end->handler->OnClosed(absl::OkStatus()); });
   }
   if (deaf_ || stalled_[up]) return;
-  Break(!up, "closed by the peer", DelayBehind(wires_[up].last_arrival_ns));
+  Break(!up, ClosedByThePeer(), DelayBehind(wires_[up].last_arrival_ns));
 }
 
 void SimConnection::EndDropped(bool up) {
   DropUnsent(wires_[up]);
   if (deaf_ || stalled_[up]) return;
   if (!processes_[up]->ended_silently()) {
-    return Break(!up, "closed by the peer", DelayBehind(wires_[up].last_arrival_ns));
+    return Break(!up, ClosedByThePeer(), DelayBehind(wires_[up].last_arrival_ns));
   }
   deaf_ = true;
-  Break(!up, "the peer does not answer", world_.delays.UpTo(2 * world_.pace.keepalive_ns));
+  Break(!up, NoAnswer(), world_.delays.UpTo(2 * world_.pace.keepalive_ns));
 }
 
-void SimConnection::Break(bool up, const std::string& why, int64_t delay_ns) {
+void SimConnection::Break(bool up, const absl::Status& why, int64_t delay_ns) {
   processes_[up]->After(delay_ns, [self = shared_from_this(), up, why] {
     const std::shared_ptr<End> end = self->ends_[up].lock();
     if (end == nullptr || end->closed) return;
     self->deaf_ = true;
-    if (end->broken.empty()) end->broken = why;
+    if (end->broken.ok()) end->broken = why;
     if (end->handler == nullptr) return;
     end->closed = true;
-    end->handler->OnClosed(absl::UnavailableError(end->broken));
+    end->handler->OnClosed(end->broken);
   });
 }
 
@@ -231,22 +234,22 @@ void SimConnection::Break(bool up, const std::string& why, int64_t delay_ns) {
 void SimConnection::Cut() {
   deaf_ = true;
   for (const bool up : {false, true}) {
-    Break(up, "connection reset", world_.delays.UpTo(world_.pace.frame_ns));
+    Break(up, absl::UnavailableError("connection reset"), world_.delays.UpTo(world_.pace.frame_ns));
   }
 }
 
 void SimConnection::Blackhole() {
   deaf_ = true;
   for (const bool up : {false, true}) {
-    Break(up, "the peer does not answer", world_.delays.UpTo(2 * world_.pace.keepalive_ns));
+    Break(up, NoAnswer(), world_.delays.UpTo(2 * world_.pace.keepalive_ns));
   }
 }
 
 void SimConnection::Stall(bool downwards) {
   stalled_[downwards] = true;
   const int64_t silent_ns = world_.delays.UpTo(2 * world_.pace.keepalive_ns);
-  Break(!downwards, "nothing comes through the connection", silent_ns);
-  Break(downwards, "closed by the peer", silent_ns + world_.delays.Delay(world_.pace.frame_ns));
+  Break(!downwards, absl::UnavailableError("nothing comes through the connection"), silent_ns);
+  Break(downwards, ClosedByThePeer(), silent_ns + world_.delays.Delay(world_.pace.frame_ns));
 }
 
 void SimConnection::Corrupt(bool downwards, uint32_t bit) {

@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "fabric/channel.h"
-#include "plan/plan.h"
 #include "sim/chaos_world.h"
 #include "sim/sim_process.h"
 #include "sim/wire_contract.h"
@@ -27,13 +26,11 @@ namespace waferstream {
 
 class SimConnection final : public std::enable_shared_from_this<SimConnection> {
  public:
-  // Of the plan's `channel`, whose up end is in process `up`. `name` is for the trace.
-  SimConnection(ChaosWorld& world, std::string name, const Channel& channel, SimProcess& up,
-                SimProcess& down);
+  // `name` is for the trace. Who accepts is the up end.
+  SimConnection(ChaosWorld& world, std::string name, SimProcess& up, SimProcess& down);
 
-  // The two ends; each to be asked for once. `plan` says which slot a frame takes; it must outlive
-  // the end.
-  std::shared_ptr<ChannelEnd> MakeEnd(bool up, const Plan& plan);
+  // The two ends; each to be asked for once.
+  std::shared_ptr<ChannelEnd> MakeEnd(bool up, ChannelTerms terms);
 
   const std::string& name() const { return name_; }
   bool works() const { return !deaf_ && !stalled_[false] && !stalled_[true]; }
@@ -93,7 +90,7 @@ class SimConnection final : public std::enable_shared_from_this<SimConnection> {
   // The process of this end has gone.
   void EndDropped(bool up);
   // This end finds the connection broken after the delay.
-  void Break(bool up, const std::string& why, int64_t delay_ns);
+  void Break(bool up, const absl::Status& why, int64_t delay_ns);
   // Until the next arrival behind the one at last_ns, which moves there.
   int64_t DelayBehind(int64_t& last_ns);
 

@@ -28,12 +28,6 @@ bool IsSlow(const NodeRequest& request) {
          std::holds_alternative<SealRequest>(request);
 }
 
-NodeReply ToNodeReply(const ControlReply& reply) {
-  if (const auto* prepared = std::get_if<PrepareReply>(&reply)) return *prepared;
-  if (const auto* sealed = std::get_if<SealReply>(&reply)) return *sealed;
-  return Empty();
-}
-
 }  // namespace
 
 // One call from its first attempt to its answer.
@@ -240,12 +234,11 @@ void SimControllerHost::Make(NodeCall call) {
 
 // As node_client does: who does not listen is waited for; a call that broke is made again.
 void SimControllerHost::Attempt(std::shared_ptr<OutgoingCall> out) {
-  const auto finish = [this, out](const absl::StatusOr<ControlReply>& reply) {
+  const auto finish = [this, out](const absl::StatusOr<NodeReply>& reply) {
     Handle([&](ControllerCore& core, ControllerTurn& turn) {
       world_.Note("controller", NameOf(out->call.request), " of ", out->call.node_id, ": ",
                   reply.ok() ? "ok" : reply.status().ToString());
-      core.OnCallDone({out->call, reply.status(), reply.ok() ? ToNodeReply(*reply) : Empty()},
-                      turn);
+      core.OnCallDone({out->call, reply.status(), reply.ok() ? *reply : Empty()}, turn);
     });
   };
   const auto refused = [this, out, finish] {
@@ -255,25 +248,26 @@ void SimControllerHost::Attempt(std::shared_ptr<OutgoingCall> out) {
     });
   };
   SimNode* const node = NodeAt(out->call.address);
-  MakeCall(world_, {.from = &process_,
-                    .to = &node->process(),
-                    .serve =
-                        [node, out](ControlAnswer answer) {
-                          if (node->address() != out->call.address) {
-                            return answer(absl::UnavailableError("connection refused"));
-                          }
-                          node->Serve(out->call.request, std::move(answer));
-                        },
-                    .done =
-                        [this, out, finish](const absl::StatusOr<ControlReply>& reply) {
-                          if (absl::IsUnavailable(reply.status()) && ++out->attempts < kAttempts &&
-                              world_.now_ns() < out->deadline_ns) {
-                            return Attempt(out);
-                          }
-                          finish(reply);
-                        },
-                    .refused = refused,
-                    .timeout_ns = std::max<int64_t>(out->deadline_ns - world_.now_ns(), 1)});
+  ControlFlight<NodeReply>::Begin(
+      world_, {.from = &process_,
+               .to = &node->process(),
+               .serve =
+                   [node, out](NodeAnswer answer) {
+                     if (node->address() != out->call.address) {
+                       return answer(absl::UnavailableError("connection refused"));
+                     }
+                     node->Serve(out->call.request, std::move(answer));
+                   },
+               .done =
+                   [this, out, finish](const absl::StatusOr<NodeReply>& reply) {
+                     if (absl::IsUnavailable(reply.status()) && ++out->attempts < kAttempts &&
+                         world_.now_ns() < out->deadline_ns) {
+                       return Attempt(out);
+                     }
+                     finish(reply);
+                   },
+               .refused = refused,
+               .timeout_ns = std::max<int64_t>(out->deadline_ns - world_.now_ns(), 1)});
 }
 
 // -- users and nodes ---------------------------------------------------------------------------
@@ -317,29 +311,26 @@ absl::Status SimControllerHost::Cordon(const std::string& node_id, CordonRequest
   return done;
 }
 
-void SimControllerHost::Register(const RegisterRequest& request, ControlAnswer answer) {
+void SimControllerHost::Register(const RegisterRequest& request,
+                                 std::function<void(absl::StatusOr<RegisterReply>)> done) {
   Handle([&](ControllerCore& core, ControllerTurn& turn) {
     const absl::Status status = core.OnRegister(request, turn);
-    if (!status.ok()) return answer(status);
+    if (!status.ok()) return done(status);
     RegisterReply reply;
     reply.set_lease_ms(static_cast<uint32_t>(world_.pace.lease_ns / 1'000'000));
     reply.set_heartbeat_ms(static_cast<uint32_t>(world_.pace.heartbeat_ns / 1'000'000));
-    answer(ControlReply(reply));
+    done(reply);
   });
 }
 
-void SimControllerHost::Heartbeat(const HeartbeatRequest& request, ControlAnswer answer) {
-  Handle([&](ControllerCore& core, ControllerTurn& turn) {
-    const absl::Status status = core.OnHeartbeat(request, turn);
-    answer(status.ok() ? absl::StatusOr<ControlReply>(Empty()) : status);
-  });
+void SimControllerHost::Heartbeat(const HeartbeatRequest& request,
+                                  std::function<void(absl::Status)> done) {
+  Handle(
+      [&](ControllerCore& core, ControllerTurn& turn) { done(core.OnHeartbeat(request, turn)); });
 }
 
-void SimControllerHost::Report(const NodeReport& report, ControlAnswer answer) {
-  Handle([&](ControllerCore& core, ControllerTurn& turn) {
-    const absl::Status status = core.OnReport(report, turn);
-    answer(status.ok() ? absl::StatusOr<ControlReply>(Empty()) : status);
-  });
+void SimControllerHost::Report(const NodeReport& report, std::function<void(absl::Status)> done) {
+  Handle([&](ControllerCore& core, ControllerTurn& turn) { done(core.OnReport(report, turn)); });
 }
 
 }  // namespace waferstream

@@ -17,7 +17,7 @@
 #include "controller/job_store.h"
 #include "proto/controller.pb.h"
 #include "sim/chaos_world.h"
-#include "sim/control_call.h"
+#include "sim/sim_controller_calls.h"
 #include "sim/sim_node.h"
 #include "sim/sim_process.h"
 
@@ -54,9 +54,10 @@ class SimControllerHost final : public SimControllerService {
 
   // SimControllerService
   SimProcess& process() override { return process_; }
-  void Register(const RegisterRequest& request, ControlAnswer answer) override;
-  void Heartbeat(const HeartbeatRequest& request, ControlAnswer answer) override;
-  void Report(const NodeReport& report, ControlAnswer answer) override;
+  void Register(const RegisterRequest& request,
+                std::function<void(absl::StatusOr<RegisterReply>)> done) override;
+  void Heartbeat(const HeartbeatRequest& request, std::function<void(absl::Status)> done) override;
+  void Report(const NodeReport& report, std::function<void(absl::Status)> done) override;
 
  private:
   struct Write {

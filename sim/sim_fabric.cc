@@ -6,25 +6,76 @@
 
 namespace waferstream {
 
-void SimFabric::Listen(const std::string& host, uint32_t port, SimProcess& process,
-                       SimAcceptor& acceptor) {
-  listeners_[host] = {port, &process, process.life(), &acceptor};
+// One dial, from its first attempt to its answer.
+struct SimFabric::Attempt final : PendingDial {
+  SimProcess* from = nullptr;
+  uint64_t life = 0;  // of the one who dials
+  DialRequest request;
+  Fabric::Dialled done;  // null: answered
+  int64_t deadline_ns = 0;
+
+  bool wanted() const { return done != nullptr && from->alive() && from->life() == life; }
+  void Finish(absl::StatusOr<std::shared_ptr<ChannelEnd>> opened) {
+    if (wanted()) std::exchange(done, nullptr)(std::move(opened));
+  }
+  void Cancel() override {
+    from->Post([done = std::exchange(done, nullptr)] {
+      if (done) done(absl::CancelledError("the dial was cancelled"));
+    });
+  }
+};
+
+class SimFabric::Port final : public Fabric {
+ public:
+  Port(SimFabric& all, SimProcess& process, uint16_t port)
+      : all_(all), process_(process), port_(port) {}
+
+  std::shared_ptr<PendingDial> Dial(DialRequest request, Dialled done) override {
+    auto attempt = std::make_shared<Attempt>();
+    attempt->from = &process_;
+    attempt->life = process_.life();
+    attempt->deadline_ns = all_.world_.now_ns() + absl::ToInt64Nanoseconds(request.timeout);
+    attempt->request = std::move(request);
+    attempt->done = std::move(done);
+    all_.Try(attempt);
+    return attempt;
+  }
+
+  // Nobody reaches it any more once its process's life is over.
+  class Listening final : public FabricListener {
+   public:
+    explicit Listening(uint16_t port) : port_(port) {}
+    uint16_t port() const override { return port_; }
+
+   private:
+    const uint16_t port_;
+  };
+
+  absl::StatusOr<std::unique_ptr<FabricListener>> Listen(AcceptHandler& handler) override {
+    all_.listeners_[process_.name()] = {port_, &process_, process_.life(), &handler};
+    return std::make_unique<Listening>(port_);
+  }
+
+ private:
+  SimFabric& all_;
+  SimProcess& process_;
+  const uint16_t port_;
+};
+
+std::unique_ptr<Fabric> SimFabric::PortOf(SimProcess& process, uint16_t port) {
+  return std::make_unique<Port>(*this, process, port);
 }
 
-void SimFabric::Connect(Dial dial, std::function<bool()> wanted, Done done) {
-  Try(std::make_shared<Attempt>(Attempt{std::move(dial), std::move(wanted), std::move(done)}));
-}
-
-void SimFabric::Try(std::shared_ptr<Attempt> attempt) {
+void SimFabric::Try(const std::shared_ptr<Attempt>& attempt) {
   const auto refused = [this, attempt] { Retry(attempt, absl::UnavailableError("refused")); };
-  const auto found = listeners_.find(attempt->dial.host);
+  const auto found = listeners_.find(attempt->request.host);
   const int64_t delay_ns = world_.delays.Delay(world_.pace.frame_ns);
-  if (found == listeners_.end()) return attempt->dial.from->After(delay_ns, refused);
+  if (found == listeners_.end()) return attempt->from->After(delay_ns, refused);
   found->second.process->Reach(
       delay_ns,
       [this, attempt, refused] {
-        const Listener& listener = listeners_.at(attempt->dial.host);
-        if (listener.port != attempt->dial.port || listener.life != listener.process->life()) {
+        const Listener& listener = listeners_.at(attempt->request.host);
+        if (listener.port != attempt->request.port || listener.life != listener.process->life()) {
           return refused();
         }
         Answer(attempt, listener);
@@ -34,30 +85,32 @@ void SimFabric::Try(std::shared_ptr<Attempt> attempt) {
 
 void SimFabric::Answer(const std::shared_ptr<Attempt>& attempt, const Listener& listener) {
   if (!attempt->wanted()) return;
-  const Dial& dial = attempt->dial;
-  const absl::StatusOr<const Plan*> admitted = listener.acceptor->Admit(dial.hello);
+  const Hello& hello = attempt->request.hello;
+  absl::StatusOr<ChannelTerms> admitted = listener.handler->Admit(hello);
   if (!admitted.ok()) return Retry(attempt, admitted.status());
-  const Channel& channel = (*admitted)->channels[dial.hello.channel()];
   auto connection = std::make_shared<SimConnection>(
       world_,
-      absl::StrCat("channel ", channel.id, " ", dial.host, "-", dial.from->name(), " epoch ",
-                   dial.hello.epoch()),
-      channel, *listener.process, *dial.from);
+      absl::StrCat("channel ", hello.channel(), " ", attempt->request.host, "-",
+                   attempt->from->name(), " epoch ", hello.epoch()),
+      *listener.process, *attempt->from);
   connections_.push_back(connection);
-  std::shared_ptr<ChannelEnd> down = connection->MakeEnd(false, *dial.plan);
-  listener.acceptor->Adopt(dial.hello, connection->MakeEnd(true, **admitted));
-  dial.from->After(world_.delays.Delay(world_.pace.frame_ns), [attempt, down] {
-    if (attempt->wanted()) attempt->done(down);
-  });
+  std::shared_ptr<ChannelEnd> down = connection->MakeEnd(false, attempt->request.terms);
+  std::shared_ptr<ChannelEnd> up = connection->MakeEnd(true, *std::move(admitted));
+  // Each end has its channel once its Hello has left, or has come: either may be the first, and
+  // what was admitted may be gone by then.
+  listener.process->After(
+      world_.delays.Delay(world_.pace.frame_ns),
+      [handler = listener.handler, hello, up = std::move(up)] { handler->OnChannel(hello, up); });
+  attempt->from->After(world_.delays.Delay(world_.pace.frame_ns),
+                       [attempt, down = std::move(down)] { attempt->Finish(down); });
 }
 
-void SimFabric::Retry(std::shared_ptr<Attempt> attempt, const absl::Status& why) {
-  SimProcess* const from = attempt->dial.from;
-  from->After(world_.delays.UpTo(world_.pace.retry_ns), [this, attempt, why] {
+void SimFabric::Retry(const std::shared_ptr<Attempt>& attempt, const absl::Status& why) {
+  attempt->from->After(world_.delays.UpTo(world_.pace.retry_ns), [this, attempt, why] {
     if (!attempt->wanted()) return;
-    if (world_.now_ns() < attempt->dial.deadline_ns) return Try(attempt);
-    attempt->done(absl::DeadlineExceededError(absl::StrCat(
-        "dialling ", attempt->dial.host, ":", attempt->dial.port, ": ", why.message())));
+    if (world_.now_ns() < attempt->deadline_ns) return Try(attempt);
+    attempt->Finish(absl::DeadlineExceededError(absl::StrCat(
+        "dialling ", attempt->request.host, ":", attempt->request.port, ": ", why.message())));
   });
 }
 

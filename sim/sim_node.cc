@@ -4,18 +4,27 @@
 
 #include "absl/strings/str_cat.h"
 #include "fabric/frame.h"
+#include "node/controller_link.h"
+#include "node/node_shell.h"
+#include "sim/epoch_audit.h"
+#include "sim/virtual_lanes.h"
 
 namespace waferstream {
 namespace {
 
-constexpr uint32_t kFirstPort = 1000;
+constexpr uint16_t kFirstPort = 1000;
 
 }  // namespace
 
+// The shell of production on virtual time. Goes in the opposite order: its cores use what the role
+// keeps.
 struct SimNode::Life {
   std::unique_ptr<NodeRole> role;
-  std::unique_ptr<SimUplink> uplink;
-  std::unique_ptr<SimNodeShell> shell;  // goes first: its cores use what the role keeps
+  std::unique_ptr<Fabric> fabric;
+  VirtualLanes lanes;
+  SimControllerCalls controller;
+  std::unique_ptr<ControllerLink> link;
+  std::unique_ptr<NodeShell> shell;
 };
 
 SimNode::SimNode(ChaosWorld& world, SimFabric& fabric, SimControllerService& controller,
@@ -28,17 +37,13 @@ SimNode::SimNode(ChaosWorld& world, SimFabric& fabric, SimControllerService& con
 
 SimNode::~SimNode() = default;
 
-uint32_t SimNode::port() const {
-  return kFirstPort + (options_.same_ports ? 0 : static_cast<uint32_t>(process_.life()));
+uint16_t SimNode::port() const {
+  return static_cast<uint16_t>(kFirstPort + (options_.same_ports ? 0 : process_.life()));
 }
 
 std::string SimNode::address() const { return absl::StrCat(options_.id, ":", port()); }
 
-void SimNode::Boot() {
-  process_.Begin();
-  world_.Note(id(), "begins life ", process_.life());
-  life_ = std::make_unique<Life>();
-  life_->role = options_.make_role();
+RegisterRequest SimNode::Registration() const {
   RegisterRequest me;
   me.set_node_id(id());
   me.set_role(options_.role);
@@ -48,21 +53,54 @@ void SimNode::Boot() {
   me.set_protocol_version(kProtocolVersion);
   me.set_kernel_isa(life_->role->kernel_isa());
   me.set_incarnation(process_.life());
-  // A supervisor starts a node again that gave up.
-  const auto lost = [this](const absl::Status& why) {
-    world_.Note(id(), "gives up: ", std::string(why.message()));
-    world_.queue.After(1, [this, life = process_.life()] {
-      if (!process_.alive() || process_.life() != life) return;
-      Kill(false);
-      Boot();
-    });
+  return me;
+}
+
+void SimNode::Boot() {
+  process_.Begin();
+  world_.Note(id(), "begins life ", process_.life());
+  life_.reset(new Life{.role = options_.make_role(),
+                       .fabric = fabric_.PortOf(process_, port()),
+                       .lanes = {world_, process_},
+                       .controller = {world_, process_, controller_},
+                       .link = nullptr,
+                       .shell = nullptr});
+  const auto log = [this](LogLevel, const std::string& line) { world_.Note(id(), line); };
+  const auto observe = [this](const PrepareRequest& request, const PrepareReply& reply,
+                              const Plan& plan) {
+    return std::make_unique<EpochAudit>(world_, id(), request, reply, plan);
   };
-  const auto holds = [life = life_.get()] { return life->shell->holds(); };
-  life_->uplink = std::make_unique<SimUplink>(world_, process_, controller_, me, holds, lost);
-  life_->shell = std::make_unique<SimNodeShell>(
-      world_, fabric_, process_, *life_->role,
-      [this](NodeReport report) { life_->uplink->Report(std::move(report)); });
-  fabric_.Listen(id(), port(), process_, *life_->shell);
+  life_->shell = std::make_unique<NodeShell>(
+      NodeWorld{.loop = process_,
+                .fabric = *life_->fabric,
+                .lanes = life_->lanes,
+                .log = log,
+                .observe = observe},
+      NodeShellOptions{.node_id = id(),
+                       .connect_timeout = absl::Nanoseconds(world_.pace.connect_timeout_ns)},
+      *life_->role, [this](NodeReport report) { life_->link->Report(std::move(report)); });
+  life_->link = std::make_unique<ControllerLink>(
+      process_, life_->controller,
+      ControllerLinkOptions{.node_id = id(),
+                            .address = "controller",
+                            .patience = absl::Nanoseconds(world_.pace.patience_ns),
+                            .heartbeat_every = absl::Nanoseconds(world_.pace.heartbeat_ns),
+                            .retry_pause = absl::Nanoseconds(world_.pace.retry_ns),
+                            .holds = [this] { return life_->shell->holds(); }},
+      log, [this](const absl::Status& why) { OnLost(why); });
+  const absl::Status listening = life_->shell->Listen();
+  if (!listening.ok()) world_.Violate(std::string(listening.message()));
+  life_->link->Start(Registration());
+}
+
+// A supervisor starts a node again that gave up.
+void SimNode::OnLost(const absl::Status& why) {
+  world_.Note(id(), "gives up: ", std::string(why.message()));
+  world_.queue.After(1, [this, life = process_.life()] {
+    if (!process_.alive() || process_.life() != life) return;
+    Kill(false);
+    Boot();
+  });
 }
 
 void SimNode::Kill(bool silently) {
@@ -71,12 +109,12 @@ void SimNode::Kill(bool silently) {
   life_ = nullptr;
 }
 
-void SimNode::Serve(const NodeRequest& request, ControlAnswer answer) {
+void SimNode::Serve(const NodeRequest& request, NodeAnswer answer) {
   life_->shell->Serve(request, std::move(answer));
 }
 
 bool SimNode::idle() const {
-  return life_ == nullptr || (life_->shell->idle() && life_->uplink->quiet());
+  return life_ == nullptr || (life_->shell->idle() && life_->link->quiet());
 }
 
 }  // namespace waferstream

@@ -7,13 +7,13 @@
 #include <memory>
 #include <string>
 
+#include "node/control.h"
 #include "node/role.h"
 #include "proto/controller.pb.h"
 #include "sim/chaos_world.h"
+#include "sim/sim_controller_calls.h"
 #include "sim/sim_fabric.h"
-#include "sim/sim_node_shell.h"
 #include "sim/sim_process.h"
-#include "sim/sim_uplink.h"
 
 namespace waferstream {
 
@@ -45,14 +45,16 @@ class SimNode {
   // Of its Node service, host:port.
   std::string address() const;
   // In a life: carries out a call of the controller.
-  void Serve(const NodeRequest& request, ControlAnswer answer);
+  void Serve(const NodeRequest& request, NodeAnswer answer);
   // Nothing prepared, nothing to be reported.
   bool idle() const;
 
  private:
   struct Life;
 
-  uint32_t port() const;
+  uint16_t port() const;
+  RegisterRequest Registration() const;
+  void OnLost(const absl::Status& why);
 
   ChaosWorld& world_;
   SimFabric& fabric_;

@@ -37,21 +37,20 @@ void SimProcess::Thaw(uint64_t life) {
   if (!alive_ || life_ != life) return;
   world_.Note(name_, "continues");
   // Still frozen, so that what this causes comes behind what was held.
-  for (const auto& work : std::exchange(held_, {})) {
+  for (Work& work : std::exchange(held_, {})) {
     if (!alive_ || life_ != life) return;
     work();
   }
   frozen_ = false;
 }
 
-void SimProcess::After(int64_t delay_ns, std::function<void()> work) {
+void SimProcess::After(int64_t delay_ns, Work work) {
   world_.queue.After(delay_ns, [this, life = life_, work = std::move(work)]() mutable {
     RunOrHold(life, std::move(work));
   });
 }
 
-void SimProcess::Reach(int64_t delay_ns, std::function<void()> work,
-                       std::function<void()> refused) {
+void SimProcess::Reach(int64_t delay_ns, Work work, Work refused) {
   world_.queue.After(delay_ns,
                      [this, work = std::move(work), refused = std::move(refused)]() mutable {
                        if (!alive_) return refused();
@@ -59,9 +58,12 @@ void SimProcess::Reach(int64_t delay_ns, std::function<void()> work,
                      });
 }
 
-void SimProcess::RunOrHold(uint64_t life, std::function<void()> work) {
+void SimProcess::RunOrHold(uint64_t life, Work work) {
   if (!alive_ || life_ != life) return;
-  if (frozen_) return held_.push_back(std::move(work));
+  if (frozen_) {
+    held_.push_back(std::move(work));
+    return;
+  }
   work();
 }
 

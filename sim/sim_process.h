@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/loop.h"
 #include "sim/chaos_world.h"
 
 namespace waferstream {
@@ -16,7 +17,7 @@ namespace waferstream {
 // (SIGSTOP) nothing happens in it; what was due then happens when it thaws, in order.
 // Lifecycle: Begin -> End, again and again. Lives as long as the run. Danger: whoever ends a
 // process then destroys what lived in it, at once.
-class SimProcess {
+class SimProcess final : public Loop {
  public:
   SimProcess(ChaosWorld& world, std::string name) : world_(world), name_(std::move(name)) {}
 
@@ -36,17 +37,22 @@ class SimProcess {
   void Isolate(int64_t for_ns);
   bool isolated() const { return world_.now_ns() < isolated_until_ns_; }
 
-  // Runs `work` in this life, `delay_ns` from now or when the process thaws.
-  void After(int64_t delay_ns, std::function<void()> work);
+  // Loop: in this life, or when the process thaws.
+  void Post(Work work) override { After(int64_t{0}, std::move(work)); }
+  void After(absl::Duration delay, Work work) override {
+    After(absl::ToInt64Nanoseconds(delay), std::move(work));
+  }
+  double now_s() const override { return world_.now_s(); }
+  void After(int64_t delay_ns, Work work);
   // The same, in whichever life there is by then; `refused`, at once then, if there is none.
-  void Reach(int64_t delay_ns, std::function<void()> work, std::function<void()> refused);
+  void Reach(int64_t delay_ns, Work work, Work refused);
 
   // Calls `ended` when this life ends, unless it does silently. Returns a name for Forget.
   uint64_t OnEnd(std::function<void()> ended);
   void Forget(uint64_t id) { on_end_.erase(id); }
 
  private:
-  void RunOrHold(uint64_t life, std::function<void()> work);
+  void RunOrHold(uint64_t life, Work work);
   void Thaw(uint64_t life);
 
   ChaosWorld& world_;
@@ -56,7 +62,7 @@ class SimProcess {
   bool ended_silently_ = false;
   uint64_t life_ = 0;
   int64_t isolated_until_ns_ = 0;
-  std::vector<std::function<void()>> held_;  // due while frozen
+  std::vector<Work> held_;  // due while frozen
   std::map<uint64_t, std::function<void()>> on_end_;
   uint64_t next_id_ = 1;
 };

@@ -1,0 +1,50 @@
+#include "node/grpc_controller_calls.h"
+
+#include <utility>
+
+#include "rpc/channel.h"
+
+namespace waferstream {
+namespace {
+
+using Methods = Controller::StubInterface::async_interface;
+
+// The end of a node waits for a call that runs, so this must stay below the 5 s that it has.
+constexpr CallTerms kTerms = {.timeout = absl::Seconds(3)};
+
+}  // namespace
+
+GrpcControllerCalls::GrpcControllerCalls(Loop& loop, const std::string& address,
+                                         const Credentials& credentials)
+    : loop_(loop),
+      stub_(Controller::NewStub(OpenChannel(address, kNodeToController, credentials))) {}
+
+void GrpcControllerCalls::Register(const RegisterRequest& request,
+                                   std::function<void(absl::StatusOr<RegisterReply>)> done) {
+  calls_.Make<Controller::Stub, Methods, RegisterRequest, RegisterReply>(
+      stub_, &Methods::Register, request, kTerms,
+      [&loop = loop_, done = std::move(done)](const absl::Status& status, RegisterReply& reply) {
+        loop.Post([done, answer = status.ok() ? absl::StatusOr<RegisterReply>(reply) : status] {
+          done(answer);
+        });
+      });
+}
+
+void GrpcControllerCalls::Heartbeat(const HeartbeatRequest& request,
+                                    std::function<void(absl::Status)> done) {
+  calls_.Make<Controller::Stub, Methods, HeartbeatRequest, Empty>(
+      stub_, &Methods::Heartbeat, request, kTerms,
+      [&loop = loop_, done = std::move(done)](const absl::Status& status, Empty&) {
+        loop.Post([done, status] { done(status); });
+      });
+}
+
+void GrpcControllerCalls::Report(const NodeReport& report, std::function<void(absl::Status)> done) {
+  calls_.Make<Controller::Stub, Methods, NodeReport, Empty>(
+      stub_, &Methods::Report, report, kTerms,
+      [&loop = loop_, done = std::move(done)](const absl::Status& status, Empty&) {
+        loop.Post([done, status] { done(status); });
+      });
+}
+
+}  // namespace waferstream

@@ -1,0 +1,39 @@
+// Where a node's work runs that takes long: beside its loop, never on it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "node/role_core.h"
+
+namespace waferstream {
+
+// One lane: one piece of work after the other, in order. Called on the loop only.
+// Danger: it may only be destroyed when nothing runs on it, or with everything that the work uses.
+class LaneRunner {
+ public:
+  // On the loop, never from inside Run or Drop.
+  using Done = std::function<void(uint64_t id, const absl::Status& status)>;
+
+  virtual ~LaneRunner() = default;
+
+  virtual void Run(ComputeAction action) = 0;
+  // Drops what has not begun and returns how many that were; their Done is not called.
+  virtual int Drop() = 0;
+};
+
+struct LaneTerms {
+  int threads = 1;    // of its kernels
+  bool slow = false;  // reads and writes whole checkpoints: simulated time goes by the disk
+};
+
+// Makes the lanes of one node.
+class Lanes {
+ public:
+  virtual ~Lanes() = default;
+  virtual std::unique_ptr<LaneRunner> Make(const LaneTerms& terms, LaneRunner::Done done) = 0;
+};
+
+}  // namespace waferstream
