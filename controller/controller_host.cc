@@ -1,20 +1,12 @@
 #include "controller/controller_host.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <chrono>
-#include <cstring>
-#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mark.h"
 #include "base/status.h"
 #include "base/unique_id.h"
-#include "checkpoint/posix_disk.h"
 #include "controller/admission.h"
 #include "controller/job_difference.h"
 #include "controller/job_state.h"
@@ -25,97 +17,64 @@ namespace {
 // A lost node that was only slow is back within one lease; a controller's nodes try every 0.2 s.
 constexpr double kPatienceLeases = 3;
 
-// A full disk may take somebody to notice; then jobs pause.
-constexpr double kStorePatience_s = 600;
-constexpr double kStoreRetryPause_s = 0.2;
-
-Now ReadClocks() {
-  Now now;
-  now.steady_s = SteadySeconds();
-  now.unix_s =
-      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-  return now;
-}
-
-// Two controllers on one store would commit one job twice. The lock ends with the process, however
-// that ends.
-absl::StatusOr<int> LockDirectory(const std::string& dir) {
-  std::error_code error;
-  std::filesystem::create_directories(dir, error);
-  if (error) {
-    return absl::UnavailableError(absl::StrCat("state directory ", dir, ": ", error.message()));
-  }
-  const std::string path = absl::StrCat(dir, "/lock");
-  const int lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock < 0) {
-    return absl::UnavailableError(
-        absl::StrCat("state directory ", dir, " is not writable: ", std::strerror(errno)));
-  }
-  if (flock(lock, LOCK_EX | LOCK_NB) == 0) return lock;
-  close(lock);
-  return absl::FailedPreconditionError(
-      absl::StrCat("state directory ", dir, " is in use by another controller"));
-}
-
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ControllerHost>> ControllerHost::Open(Options options) {
-  ASSIGN_OR_RETURN(const int lock, LockDirectory(options.state_dir));
-  absl::StatusOr<std::unique_ptr<JobStore>> store =
-      JobStore::Open(absl::StrCat(options.state_dir, "/controller.sqlite"));
-  if (!store.ok()) {
-    close(lock);
-    return store.status();
-  }
-  std::unique_ptr<ControllerHost> host(
-      new ControllerHost(std::move(options), lock, *std::move(store)));
-  RETURN_IF_ERROR(host->Restore());
-  return host;
-}
+ControllerHost::ControllerHost(ControllerWorld world, Options options)
+    : world_(std::move(world)),
+      options_(std::move(options)),
+      disk_(world_.lanes, {.threads = 1, .slow = true}),
+      admission_(world_.lanes, {.threads = 1, .slow = true}) {}
 
-ControllerHost::ControllerHost(Options options, int lock, std::unique_ptr<JobStore> store)
-    : options_(std::move(options)),
-      lock_(lock),
-      store_(std::move(store)),
-      nodes_(options_.credentials) {}
-
-ControllerHost::~ControllerHost() {
-  Stop();
-  close(lock_);
-}
+// -- its life ----------------------------------------------------------------------------------
 
 absl::Status ControllerHost::Restore() {
-  ASSIGN_OR_RETURN(std::vector<JobRecord> records, store_->LoadJobs());
+  ASSIGN_OR_RETURN(RestoredState restored, Load());
+  ControllerTurn turn;
+  turn.now = ReadClocks();
+  const double lease_s = options_.lease_ms / 1000.0;
+  core_ = std::make_unique<ControllerCore>(
+      ControllerCore::Options{.state_dir = options_.state_dir,
+                              .lease_s = lease_s,
+                              .patience_s = kPatienceLeases * lease_s},
+      std::move(restored), turn);
+  Perform(std::move(turn));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RestoredState> ControllerHost::Load() {
   RestoredState restored;
-  ASSIGN_OR_RETURN(restored.cordons, store_->LoadCordons());
+  ASSIGN_OR_RETURN(std::vector<JobRecord> records, world_.store.LoadJobs());
+  ASSIGN_OR_RETURN(restored.cordons, world_.store.LoadCordons());
   for (JobRecord& record : records) {
     const JobStatus& status = record.status;
     RestoredJob job{.record = {}, .job = absl::UnknownError("not queued"), .commits = {}};
-    if (status.state() == QUEUED) job.job = Admit(PosixDisk(), status.job());
+    if (status.state() == QUEUED) job.job = Admit(world_.files, status.job());
     if (!IsFinal(status.state())) {
-      if (auto claim = ClaimAgain(PosixDisk(), record)) claims_[status.job_id()] = std::move(claim);
+      if (auto claim = ClaimAgain(world_.files, record)) {
+        claims_[status.job_id()] = std::move(claim);
+      }
       ASSIGN_OR_RETURN(job.commits,
-                       store_->LoadCommits(status.job_id(), JobLife::FirstCommitOf(status)));
+                       world_.store.LoadCommits(status.job_id(), JobLife::FirstCommitOf(status)));
     }
     job.record = std::move(record);
     restored.jobs.push_back(std::move(job));
   }
-  // Nothing else runs yet, but the core belongs to the main loop from its first turn on.
-  main_.Post([this, restored = std::move(restored)]() mutable {
-    ControllerTurn turn;
-    turn.now = ReadClocks();
-    core_ = std::make_unique<ControllerCore>(
-        ControllerCore::Options{.state_dir = options_.state_dir,
-                                .lease_s = options_.lease_ms / 1000.0,
-                                .patience_s = kPatienceLeases * options_.lease_ms / 1000.0},
-        std::move(restored), turn);
-    Perform(std::move(turn));
-  });
-  return absl::OkStatus();
+  return restored;
 }
 
+void ControllerHost::Stop(std::function<void()> written) {
+  Post([this, written = std::move(written)]() mutable {
+    stopping_ = true;
+    world_.nodes.CancelAll();
+    if (backlog_.empty()) return written();
+    all_written_ = std::move(written);
+  });
+}
+
+// -- turns of the core -------------------------------------------------------------------------
+
 void ControllerHost::Event(absl::AnyInvocable<void(ControllerCore&, ControllerTurn&)> event) {
-  main_.Post([this, event = std::move(event)]() mutable {
+  Post([this, event = std::move(event)]() mutable {
     ControllerTurn turn;
     turn.now = ReadClocks();
     event(*core_, turn);
@@ -123,17 +82,18 @@ void ControllerHost::Event(absl::AnyInvocable<void(ControllerCore&, ControllerTu
   });
 }
 
-void ControllerHost::Perform(ControllerTurn turn) {
+void ControllerHost::Perform(ControllerTurn turn, Written written) {
   // The calls and the timer of a controller that stops would be nobody's.
   if (stopping_) turn.calls.clear();
-  for (const std::string& line : turn.log) options_.log(line);
-  if (!turn.records.empty()) Persist(turn);
+  for (const std::string& line : turn.log) world_.log(line);
+  const bool records = !turn.records.empty();
+  if (records) Persist(turn, std::move(written));
   for (NodeCall& call : turn.calls) {
-    nodes_.Make(std::move(call), [this](NodeCallResult result) {
-      Event([this, result = std::move(result)](ControllerCore& core, ControllerTurn& next) {
-        // A call that was cancelled because the controller stops is not the node's failure.
-        if (!stopping_) core.OnCallDone(result, next);
-      });
+    world_.nodes.Make(std::move(call), [this](const NodeCallResult& result) {
+      // A call that was cancelled because the controller stops is not the node's failure.
+      if (stopping_) return;
+      Event(
+          [result](ControllerCore& core, ControllerTurn& next) { core.OnCallDone(result, next); });
     });
   }
   for (JobStatus& status : turn.published) {
@@ -141,57 +101,104 @@ void ControllerHost::Perform(ControllerTurn turn) {
     board_.Publish(std::move(status));
   }
   for (const auto& answer : turn.submit_answers) AnswerSubmit(answer.request_id, answer.job_id);
-  if (const std::optional<double> due_s = core_->NextTimer(); due_s.has_value() && !stopping_) {
-    main_.SetTimer(*due_s, [this] {
-      Event([](ControllerCore& core, ControllerTurn& next) { core.OnTimer(next); });
-    });
-  }
+  if (!records && written) written(absl::OkStatus());
+  if (!stopping_) SetTimer();
 }
 
-void ControllerHost::Persist(ControllerTurn& turn) {
+void ControllerHost::SetTimer() {
+  const std::optional<double> due_s = core_->NextTimer();
+  if (!due_s.has_value()) return;
+  const absl::Duration delay = absl::Seconds(*due_s - world_.loop.now_s());
+  world_.loop.After(std::max(delay, absl::ZeroDuration()) + absl::Nanoseconds(1),
+                    [this, timer = ++timers_] {
+                      if (timer != timers_) return;
+                      Event([](ControllerCore& core, ControllerTurn& turn) { core.OnTimer(turn); });
+                    });
+}
+
+// -- the store ---------------------------------------------------------------------------------
+
+void ControllerHost::Persist(ControllerTurn& turn, Written written) {
   for (const StoreRecord& record : turn.records) {
     if (const auto* event = std::get_if<EventRecord>(&record)) {
-      options_.log(absl::StrCat(event->job_id, ": ", event->text));
+      world_.log(absl::StrCat(event->job_id, ": ", event->text));
     }
   }
-  disk_.Post([this, transaction = Transaction{.records = std::move(turn.records),
-                                              .tokens = std::move(turn.persist_tokens),
-                                              .must = turn.must_persist,
-                                              .give_up_s = 0}]() mutable {
-    backlog_.push_back(std::move(transaction));
-    WriteBacklog();
-  });
+  backlog_.push_back({.records = std::move(turn.records),
+                      .tokens = std::move(turn.persist_tokens),
+                      .must = turn.must_persist,
+                      .then = std::move(written)});
+  if (backlog_.size() == 1) BeginWrite();
+}
+
+void ControllerHost::BeginWrite() {
+  disk_.Run([this, &records = backlog_.front().records] { return world_.write(records); },
+            [this](const absl::Status& stored) { EndWrite(stored); });
 }
 
 // Whatever comes behind a transaction that cannot be written waits, too: the order of records is
-// the order of events. The loop itself does not wait, so that jobs can still be looked at.
-void ControllerHost::WriteBacklog() {
-  while (!backlog_.empty()) {
-    Transaction& head = backlog_.front();
-    const absl::Status stored = store_->Write(head.records);
-    if (!stored.ok() && head.must && KeepTrying(head, stored)) {
-      disk_.SetTimer(SteadySeconds() + kStoreRetryPause_s, [this] { WriteBacklog(); });
-      return;
-    }
-    if (!stored.ok()) options_.log(std::string(stored.message()));
-    for (const uint64_t token : head.tokens) {
-      Event([token, stored](ControllerCore& core, ControllerTurn& next) {
-        core.OnPersisted(token, stored, next);
-      });
-    }
-    backlog_.pop_front();
+// the order of events. The lane itself does not wait, so that jobs can still be looked at.
+void ControllerHost::EndWrite(const absl::Status& stored) {
+  if (!stored.ok() && KeepTrying(backlog_.front(), stored)) {
+    return world_.loop.After(options_.store_retry_pause, [this] { BeginWrite(); });
   }
+  if (!stored.ok()) world_.log(std::string(stored.message()));
+  const Transaction transaction = std::move(backlog_.front());
+  backlog_.pop_front();
+  if (!backlog_.empty()) BeginWrite();
+  for (const uint64_t token : transaction.tokens) {
+    Event([token, stored](ControllerCore& core, ControllerTurn& next) {
+      core.OnPersisted(token, stored, next);
+    });
+  }
+  if (transaction.then) transaction.then(stored);
+  if (backlog_.empty() && all_written_) std::exchange(all_written_, nullptr)();
 }
 
 bool ControllerHost::KeepTrying(Transaction& transaction, const absl::Status& failure) {
-  if (transaction.give_up_s > 0) return SteadySeconds() < transaction.give_up_s;
-  transaction.give_up_s = SteadySeconds() + kStorePatience_s;
-  options_.log(absl::StrCat(failure.message(), "; trying again"));
+  if (!transaction.must || stopping_) return false;
+  const double now_s = world_.loop.now_s();
+  if (transaction.give_up_s > 0) {
+    const bool given_up = now_s >= transaction.give_up_s;
+    if (given_up) WS_MARK("controller: gave a record up");
+    return !given_up;
+  }
+  transaction.give_up_s = now_s + absl::ToDoubleSeconds(options_.store_patience);
+  world_.log(absl::StrCat(failure.message(), "; trying again"));
   Event([what = std::string(failure.message())](ControllerCore& core, ControllerTurn& turn) {
     core.OnStoreTrouble(what, turn);
   });
   return true;
 }
+
+// -- what nodes say ----------------------------------------------------------------------------
+
+void ControllerHost::Register(const RegisterRequest& request,
+                              std::function<void(absl::StatusOr<RegisterReply>)> done) {
+  Event([this, request, done = std::move(done)](ControllerCore& core, ControllerTurn& turn) {
+    const absl::Status status = core.OnRegister(request, turn);
+    if (!status.ok()) return done(status);
+    RegisterReply reply;
+    reply.set_lease_ms(static_cast<uint32_t>(options_.lease_ms));
+    reply.set_heartbeat_ms(static_cast<uint32_t>(options_.heartbeat_ms));
+    done(reply);
+  });
+}
+
+void ControllerHost::Heartbeat(const HeartbeatRequest& request,
+                               std::function<void(absl::Status)> done) {
+  Event([request, done = std::move(done)](ControllerCore& core, ControllerTurn& turn) {
+    done(core.OnHeartbeat(request, turn));
+  });
+}
+
+void ControllerHost::Report(const NodeReport& report, std::function<void(absl::Status)> done) {
+  Event([report, done = std::move(done)](ControllerCore& core, ControllerTurn& turn) {
+    done(core.OnReport(report, turn));
+  });
+}
+
+// -- what users ask for ------------------------------------------------------------------------
 
 absl::StatusOr<JobStatus> ControllerHost::StatusOf(const std::string& name) const {
   ASSIGN_OR_RETURN(const std::string job_id, board_.Resolve(name));
@@ -199,7 +206,7 @@ absl::StatusOr<JobStatus> ControllerHost::StatusOf(const std::string& name) cons
 }
 
 void ControllerHost::Submit(SubmitRequest request, StatusCallback done) {
-  main_.Post([this, request = std::move(request), done = std::move(done)]() mutable {
+  Post([this, request = std::move(request), done = std::move(done)]() mutable {
     const std::string& request_id = request.request_id();
     if (request_id.empty()) return done(absl::InvalidArgumentError("request_id is empty"));
     const auto known = core_->FindRequest(request_id, request.job());
@@ -207,10 +214,10 @@ void ControllerHost::Submit(SubmitRequest request, StatusCallback done) {
     if (known->has_value()) return done(StatusOf(**known));
     const auto [pending, is_new] = submits_.try_emplace(request_id);
     if (!is_new) return JoinSubmit(pending->second, request, std::move(done));
-    pending->second.identity = core_->NewIdentity(Base32(RandomBits()));
+    pending->second.identity = core_->NewIdentity(Base32(world_.random_bits()));
     pending->second.job = request.job();
     pending->second.waiting.push_back(std::move(done));
-    BeginAdmission(pending->second.identity, std::move(request));
+    BeginAdmission(pending->second.identity, request);
   });
 }
 
@@ -223,23 +230,23 @@ void ControllerHost::JoinSubmit(PendingSubmit& first, const SubmitRequest& reque
   first.waiting.push_back(std::move(done));
 }
 
-void ControllerHost::BeginAdmission(const JobIdentity& identity, SubmitRequest request) {
-  admission_.Post([this, identity, request = std::move(request)] {
-    absl::StatusOr<AdmittedJob> job = Admit(PosixDisk(), request.job());
+void ControllerHost::BeginAdmission(const JobIdentity& identity, const SubmitRequest& request) {
+  struct Admission {
+    absl::StatusOr<AdmittedJob> job;
     std::unique_ptr<FolderClaim> claim;
-    if (job.ok()) {
-      auto claimed = ClaimFor(PosixDisk(), identity.job_id, *job);
-      if (claimed.ok()) {
-        claim = *std::move(claimed);
-      } else {
-        job = claimed.status();
-      }
-    }
-    main_.Post([this, identity, request_id = request.request_id(), job = std::move(job),
-                claim = std::move(claim)]() mutable {
-      Admitted(request_id, identity, std::move(job), std::move(claim));
-    });
-  });
+  };
+  auto admission = std::make_shared<Admission>();
+  admission_.Run(
+      [this, admission, identity, job = request.job()]() -> absl::Status {
+        ASSIGN_OR_RETURN(AdmittedJob admitted, Admit(world_.files, job));
+        ASSIGN_OR_RETURN(admission->claim, ClaimFor(world_.files, identity.job_id, admitted));
+        admission->job = std::move(admitted);
+        return absl::OkStatus();
+      },
+      [this, admission, identity, request_id = request.request_id()](const absl::Status& status) {
+        if (!status.ok()) admission->job = status;
+        Admitted(request_id, identity, std::move(admission->job), std::move(admission->claim));
+      });
 }
 
 void ControllerHost::Admitted(const std::string& request_id, const JobIdentity& identity,
@@ -266,96 +273,94 @@ void ControllerHost::AnswerSubmit(const std::string& request_id,
 void ControllerHost::ReleaseClaim(const std::string& job_id) {
   auto claim = claims_.extract(job_id);
   if (claim.empty()) return;
-  disk_.Post([claim = std::move(claim.mapped())] { claim->Release(); });
+  disk_.Run(
+      [claim = std::shared_ptr<FolderClaim>(std::move(claim.mapped()))] {
+        claim->Release();
+        return absl::OkStatus();
+      },
+      [](const absl::Status&) {});
 }
 
 void ControllerHost::Cancel(std::string name, StatusCallback done) {
-  main_.Post([this, name = std::move(name), done = std::move(done)] {
+  Post([this, name = std::move(name), done = std::move(done)] {
     const absl::StatusOr<std::string> job_id = board_.Resolve(name);
     if (!job_id.ok()) return done(job_id.status());
     ControllerTurn turn;
     turn.now = ReadClocks();
     core_->OnCancel(*job_id, turn);
-    Perform(std::move(turn));
-    done(StatusOf(*job_id));
+    Perform(std::move(turn), [this, job_id = *job_id, done](const absl::Status& written) {
+      done(written.ok() ? StatusOf(job_id) : written);
+    });
   });
 }
 
 void ControllerHost::Resume(ResumeRequest request, StatusCallback done) {
-  main_.Post([this, request = std::move(request), done = std::move(done)]() mutable {
+  Post([this, request = std::move(request), done = std::move(done)]() mutable {
     const absl::StatusOr<std::string> job_id = board_.Resolve(request.job_id());
     if (!job_id.ok()) return done(job_id.status());
     request.set_job_id(*job_id);
     ControllerTurn turn;
     turn.now = ReadClocks();
     const absl::Status resumed = core_->OnResume(request, turn);
-    Perform(std::move(turn));
-    done(resumed.ok() ? StatusOf(*job_id) : resumed);
+    Perform(std::move(turn), [this, resumed, job_id = *job_id, done](const absl::Status& written) {
+      if (!resumed.ok()) return done(resumed);
+      done(written.ok() ? StatusOf(job_id) : written);
+    });
   });
 }
 
 void ControllerHost::Cordon(CordonRequest request,
                             std::function<void(absl::StatusOr<NodeStatus>)> done) {
-  main_.Post([this, request = std::move(request), done = std::move(done)] {
+  Post([this, request = std::move(request), done = std::move(done)] {
     ControllerTurn turn;
     turn.now = ReadClocks();
     const absl::StatusOr<NodeStatus> node = core_->OnCordon(request, turn);
-    Perform(std::move(turn));
-    done(node);
+    Perform(std::move(turn), [node, done](const absl::Status& written) {
+      done(node.ok() && !written.ok() ? written : node);
+    });
   });
 }
 
 void ControllerHost::Get(std::string job_id, StatusCallback done) {
-  main_.Post([this, job_id = std::move(job_id), done = std::move(done)]() mutable {
-    absl::StatusOr<JobStatus> status = StatusOf(job_id);
-    if (!status.ok()) return done(status.status());
-    disk_.Post([this, status = *std::move(status), done = std::move(done)]() mutable {
-      const absl::StatusOr<std::vector<double>> losses =
-          store_->LoadLosses(status.job_id(), status.step());
-      absl::StatusOr<JobStatus> answer = std::move(status);
-      if (losses.ok()) {
-        answer->mutable_losses()->Add(losses->begin(), losses->end());
-      } else {
-        answer = losses.status();
-      }
-      main_.Post([done = std::move(done), answer = std::move(answer)] { done(answer); });
-    });
+  Post([this, job_id = std::move(job_id), done = std::move(done)] {
+    const absl::StatusOr<JobStatus> status = StatusOf(job_id);
+    if (!status.ok()) return done(status);
+    auto answer = std::make_shared<JobStatus>(*status);
+    disk_.Run(
+        [this, answer]() -> absl::Status {
+          ASSIGN_OR_RETURN(const std::vector<double> losses,
+                           world_.store.LoadLosses(answer->job_id(), answer->step()));
+          answer->mutable_losses()->Add(losses.begin(), losses.end());
+          return absl::OkStatus();
+        },
+        [answer, done](const absl::Status& loaded) {
+          done(loaded.ok() ? absl::StatusOr<JobStatus>(*answer) : loaded);
+        });
   });
 }
 
 void ControllerHost::Events(std::string job_id,
                             std::function<void(absl::StatusOr<EventList>)> done) {
-  main_.Post([this, job_id = std::move(job_id), done = std::move(done)]() mutable {
+  Post([this, job_id = std::move(job_id), done = std::move(done)] {
     const absl::StatusOr<std::string> known = board_.Resolve(job_id);
     if (!known.ok()) return done(known.status());
-    disk_.Post([this, job_id = *known, done = std::move(done)] {
-      main_.Post([done, events = store_->LoadEvents(job_id)] { done(events); });
-    });
+    auto events = std::make_shared<absl::StatusOr<EventList>>();
+    disk_.Run(
+        [this, events, job_id = *known] {
+          *events = world_.store.LoadEvents(job_id);
+          return absl::OkStatus();
+        },
+        [events, done](const absl::Status&) { done(*events); });
   });
 }
 
-void ControllerHost::ReadNodeLog(NodeLogRequest request, NodeClient::LogDone done) {
-  main_.Post([this, request = std::move(request), done = std::move(done)] {
-    const absl::StatusOr<std::string> address = core_->AddressOf(request.node_id());
-    if (!address.ok()) return done(address.status());
-    nodes_.ReadLog(*address, request.bytes_max(), [this, done](absl::StatusOr<ReadLogReply> reply) {
-      main_.Post([done, reply = std::move(reply)] { done(reply); });
-    });
+void ControllerHost::AddressOf(std::string node_id,
+                               std::function<void(absl::StatusOr<std::string>)> done) {
+  Post([this, node_id = std::move(node_id), done = std::move(done)] {
+    done(core_->AddressOf(node_id));
   });
 }
 
-void ControllerHost::BeginStop() {
-  main_.Post([this] {
-    stopping_ = true;
-    nodes_.CancelAll();
-  });
-}
-
-void ControllerHost::Stop() {
-  BeginStop();
-  admission_.Drain();
-  main_.Drain();
-  disk_.Drain();
-}
+NodeList ControllerHost::Nodes() const { return core_->ListNodes(world_.loop.now_s()); }
 
 }  // namespace waferstream

@@ -1,13 +1,11 @@
-// The controller's production shell: gives the core its events and does what it asks for.
+// The controller's shell: gives the core its events and does what it asks for; the same in every
+// world.
 //
-// Three loops, one thread each: `main` runs the core and the board and never blocks; `disk` writes
-// and reads the job store, so that a slow disk delays commits but not leases; `admission` compiles
-// submitted jobs. Calls to nodes are asynchronous.
-//
-// Lifecycle: Open -> events -> Stop. Danger: a callback runs on the main loop and must not block
-// it.
+// What reads and writes runs beside the loop: the job store on one lane, so that a slow disk delays
+// commits but not leases; admission, which compiles submitted jobs, on another.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
@@ -18,42 +16,70 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/credentials.h"
+#include "absl/time/time.h"
+#include "base/loop.h"
+#include "checkpoint/disk.h"
 #include "checkpoint/ownership.h"
 #include "controller/controller_core.h"
-#include "controller/event_loop.h"
 #include "controller/job_store.h"
-#include "controller/node_client.h"
+#include "controller/node_call.h"
 #include "controller/status_board.h"
+#include "node/control.h"
+#include "node/lanes.h"
 
 namespace waferstream {
 
-class ControllerHost {
+// What a controller stands on.
+struct ControllerWorld {
+  Loop& loop;
+  Lanes& lanes;
+  NodeCalls& nodes;
+  JobStore& store;
+  // How records get into the store: one transaction, all or nothing.
+  std::function<absl::Status(const std::vector<StoreRecord>&)> write;
+  Disk& files;                            // checkpoints and data
+  std::function<double()> unix_s;         // for people
+  std::function<uint64_t()> random_bits;  // for names
+  std::function<void(const std::string& line)> log;
+};
+
+class ControllerHost final : public ControllerCalls {
  public:
   struct Options {
     std::string state_dir;
     int lease_ms = 1000;
-    Credentials credentials = {};                      // for its calls to nodes
-    std::function<void(const std::string& line)> log;  // from any thread
+    int heartbeat_ms = 200;  // that nodes are told; those that miss two are still within the lease
+    // A full disk may take somebody to notice; then jobs pause.
+    absl::Duration store_patience = absl::Minutes(10);
+    absl::Duration store_retry_pause = absl::Milliseconds(200);
   };
   using StatusCallback = std::function<void(absl::StatusOr<JobStatus>)>;
 
-  // Locks the state directory (creating it if need be) and takes up what its store holds.
-  // FAILED_PRECONDITION: another controller uses it. Else: what is wrong with it, one line.
-  static absl::StatusOr<std::unique_ptr<ControllerHost>> Open(Options options);
-  ~ControllerHost();
+  // What `world` refers to outlives the host.
+  ControllerHost(ControllerWorld world, Options options);
+
+  // Takes up what the store holds. On the loop, before everything else, once. An error: what is
+  // wrong with the store, one line.
+  absl::Status Restore();
 
   const Options& options() const { return options_; }
 
-  // All below: from any thread; callbacks run on the main loop.
+  // All below: from anywhere; callbacks run on the loop and must not block it. Jobs are named by
+  // their ids or beginnings of them (StatusBoard::Resolve). What changes something is answered once
+  // it is on record; an error of the store means that it may be undone by a restart.
 
   // Gives the core one event, then does what it asks for.
   void Event(absl::AnyInvocable<void(ControllerCore&, ControllerTurn&)> event);
-  // Runs `work` on the main loop, where the board may be used.
-  void Post(EventLoop::Work work) { main_.Post(std::move(work)); }
+  // Runs `work` on the loop, where the board may be used.
+  void Post(Loop::Work work) { world_.loop.Post(std::move(work)); }
   StatusBoard& board() { return board_; }
 
-  // Jobs are named by their ids or beginnings of them (StatusBoard::Resolve).
+  // ControllerCalls: what nodes say.
+  void Register(const RegisterRequest& request,
+                std::function<void(absl::StatusOr<RegisterReply>)> done) override;
+  void Heartbeat(const HeartbeatRequest& request, std::function<void(absl::Status)> done) override;
+  void Report(const NodeReport& report, std::function<void(absl::Status)> done) override;
+
   void Submit(SubmitRequest request, StatusCallback done);
   void Cancel(std::string name, StatusCallback done);
   void Resume(ResumeRequest request, StatusCallback done);
@@ -61,58 +87,64 @@ class ControllerHost {
   // With losses.
   void Get(std::string job_id, StatusCallback done);
   void Events(std::string job_id, std::function<void(absl::StatusOr<EventList>)> done);
-  void ReadNodeLog(NodeLogRequest request, NodeClient::LogDone done);
+  void AddressOf(std::string node_id, std::function<void(absl::StatusOr<std::string>)> done);
 
-  // Cancels the calls to nodes; whoever asks is still answered. Jobs stay as they are on record.
-  // Before the server's end, which waits for every answer.
-  void BeginStop();
-  // Ends the loops; records already asked for are written. After the server's end.
-  void Stop();
+  // On the loop: as of now.
+  NodeList Nodes() const;
+
+  // Cancels the calls to nodes, and asks for nothing more; whoever asks is still answered. Jobs
+  // stay as they are on record. `written`: the records already asked for are.
+  void Stop(std::function<void()> written);
 
  private:
-  ControllerHost(Options options, int lock, std::unique_ptr<JobStore> store);
+  using Written = std::function<void(const absl::Status&)>;
 
-  absl::Status Restore();
   // A submitted job on its way to its record, and who waits for it.
   struct PendingSubmit {
     JobIdentity identity;
     JobSpec job;
     std::vector<StatusCallback> waiting;
   };
+  // One turn's records, to be written together.
+  struct Transaction {
+    std::vector<StoreRecord> records;
+    std::vector<uint64_t> tokens;
+    bool must = false;       // try again until it is written
+    Written then = nullptr;  // null: nobody asks
+    double give_up_s = 0;    // but no longer; 0: it was not refused yet
+  };
+
+  Now ReadClocks() const { return {world_.loop.now_s(), world_.unix_s()}; }
+  absl::StatusOr<RestoredState> Load();
   static void JoinSubmit(PendingSubmit& first, const SubmitRequest& request, StatusCallback done);
-  void BeginAdmission(const JobIdentity& identity, SubmitRequest request);
+  void BeginAdmission(const JobIdentity& identity, const SubmitRequest& request);
   void Admitted(const std::string& request_id, const JobIdentity& identity,
                 absl::StatusOr<AdmittedJob> job, std::unique_ptr<FolderClaim> claim);
   void ReleaseClaim(const std::string& job_id);
   void AnswerSubmit(const std::string& request_id, const absl::StatusOr<std::string>& job_id);
   absl::StatusOr<JobStatus> StatusOf(const std::string& name) const;
-  void Perform(ControllerTurn turn);
-  void Persist(ControllerTurn& turn);
-  // One turn's records, to be written together.
-  struct Transaction {
-    std::vector<StoreRecord> records;
-    std::vector<uint64_t> tokens;
-    bool must = false;     // try again until it is written
-    double give_up_s = 0;  // but no longer; 0: it was not refused yet
-  };
-  // On the disk loop: writes what waits, in order, as far as the disk takes it.
-  void WriteBacklog();
+
+  // `written`, if there is one: once the turn's records are, or at once if it has none.
+  void Perform(ControllerTurn turn, Written written = nullptr);
+  void SetTimer();
+  void Persist(ControllerTurn& turn, Written written);
+  void BeginWrite();
+  void EndWrite(const absl::Status& stored);
   bool KeepTrying(Transaction& transaction, const absl::Status& failure);
 
+  const ControllerWorld world_;
   const Options options_;
-  const int lock_;  // file descriptor; the lock lasts as long as it is open
-  const std::unique_ptr<JobStore> store_;
-  std::unique_ptr<ControllerCore> core_;          // main loop
-  StatusBoard board_;                             // main loop
-  std::map<std::string, PendingSubmit> submits_;  // by request_id; main loop
-  // By job_id, of jobs that are not final: the folders that they write to. Main loop.
+  std::unique_ptr<ControllerCore> core_;
+  StatusBoard board_;
+  std::map<std::string, PendingSubmit> submits_;  // by request_id
+  // By job_id, of jobs that are not final: the folders that they write to.
   std::map<std::string, std::unique_ptr<FolderClaim>> claims_;
-  bool stopping_ = false;            // main loop
-  std::deque<Transaction> backlog_;  // disk loop
-  EventLoop main_;
-  EventLoop disk_;
-  EventLoop admission_;
-  NodeClient nodes_;  // last: its calls post to the loops
+  bool stopping_ = false;
+  std::function<void()> all_written_;  // once stopping
+  uint64_t timers_ = 0;                // only the last one counts
+  std::deque<Transaction> backlog_;    // the first one is being written
+  TaskLane disk_;
+  TaskLane admission_;
 };
 
 }  // namespace waferstream

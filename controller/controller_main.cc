@@ -18,8 +18,8 @@
 #include "base/status.h"
 #include "base/user_input.h"
 #include "base/version.h"
-#include "controller/controller_host.h"
 #include "controller/controller_service.h"
+#include "controller/local_controller.h"
 #include "rpc/listen_flags.h"
 #include "rpc/server.h"
 
@@ -84,16 +84,16 @@ absl::Status Run(const Flags& flags, const ListenTerms& terms) {
   RETURN_IF_ERROR(CheckDescriptors("this controller", kOwnDescriptors));
   const sigset_t stop_signals = BlockStopSignals();
   ASSIGN_OR_RETURN(const std::shared_ptr<spdlog::logger> log, OpenLog(flags.log_file));
-  ControllerHost::Options options;
+  LocalController::Options options;
   ASSIGN_OR_RETURN(options.state_dir, AbsolutePath("--state", flags.state_dir));
   RETURN_IF_ERROR(CheckText("--state", options.state_dir));
   options.lease_ms = flags.lease_ms;
   options.credentials = terms.credentials;
   options.log = [log](const std::string& line) { log->info(line); };
-  ASSIGN_OR_RETURN(const std::unique_ptr<ControllerHost> host,
-                   ControllerHost::Open(std::move(options)));
+  ASSIGN_OR_RETURN(const std::unique_ptr<LocalController> controller,
+                   LocalController::Open(std::move(options)));
 
-  ControllerService service(*host, terms.credentials);
+  ControllerService service(*controller, terms.credentials);
   ASSIGN_OR_RETURN(
       const RunningServer running,
       StartServer(service, {.listen = terms.address,
@@ -103,15 +103,15 @@ absl::Status Run(const Flags& flags, const ListenTerms& terms) {
   const std::string address = JoinHostPort(
       flags.listen.host, flags.advertise_port != 0 ? flags.advertise_port : running.port);
   log->info("listening on {}, reached at {}, state in {}",
-            JoinHostPort(terms.address, running.port), address, host->options().state_dir);
+            JoinHostPort(terms.address, running.port), address, controller->options().state_dir);
   if (!flags.port_file.empty()) RETURN_IF_ERROR(WritePortFile(flags.port_file, address));
 
   int signal = 0;
   sigwait(&stop_signals, &signal);
   log->info("stopping on signal {}", signal);
-  host->BeginStop();
+  controller->BeginStop();
   running.server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
-  host->Stop();
+  controller->Stop();
   return absl::OkStatus();
 }
 

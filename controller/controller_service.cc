@@ -12,9 +12,6 @@
 namespace waferstream {
 namespace {
 
-// A node that misses two beats is still within its lease.
-constexpr int kBeatsALease = 5;
-
 // Finishes the call with a value or its error.
 template <typename Reply>
 auto Answer(grpc::ServerUnaryReactor* reactor, Reply* reply) {
@@ -22,6 +19,10 @@ auto Answer(grpc::ServerUnaryReactor* reactor, Reply* reply) {
     if (value.ok()) *reply = *std::move(value);
     reactor->Finish(ToGrpc(value.status()));
   };
+}
+
+auto Finish(grpc::ServerUnaryReactor* reactor) {
+  return [reactor](const absl::Status& status) { reactor->Finish(ToGrpc(status)); };
 }
 
 // One build computes a job: its numbers depend on it.
@@ -46,9 +47,10 @@ class RefusedStream final : public grpc::ServerWriteReactor<JobStatus> {
 
 }  // namespace
 
-ControllerService::ControllerService(ControllerHost& host, Credentials credentials)
-    : host_(host),
-      door_(std::move(credentials), Controller::service_full_name(), host.options().log) {}
+ControllerService::ControllerService(LocalController& controller, Credentials credentials)
+    : host_(controller.host()),
+      nodes_(controller.nodes()),
+      door_(std::move(credentials), Controller::service_full_name(), controller.options().log) {}
 
 template <typename Work>
 grpc::ServerUnaryReactor* ControllerService::Admitted(grpc::CallbackServerContext* context,
@@ -71,29 +73,21 @@ grpc::ServerUnaryReactor* ControllerService::Register(grpc::CallbackServerContex
       reactor->Finish(ToGrpc(status));
       return;
     }
-    reply->set_lease_ms(host_.options().lease_ms);
-    reply->set_heartbeat_ms(host_.options().lease_ms / kBeatsALease);
-    host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
-      reactor->Finish(ToGrpc(core.OnRegister(*request, turn)));
-    });
+    host_.Register(*request, Answer(reactor, reply));
   });
 }
 
 grpc::ServerUnaryReactor* ControllerService::Heartbeat(grpc::CallbackServerContext* context,
                                                        const HeartbeatRequest* request, Empty*) {
   return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
-    host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
-      reactor->Finish(ToGrpc(core.OnHeartbeat(*request, turn)));
-    });
+    host_.Heartbeat(*request, Finish(reactor));
   });
 }
 
 grpc::ServerUnaryReactor* ControllerService::Report(grpc::CallbackServerContext* context,
                                                     const NodeReport* request, Empty*) {
   return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
-    host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
-      reactor->Finish(ToGrpc(core.OnReport(*request, turn)));
-    });
+    host_.Report(*request, Finish(reactor));
   });
 }
 
@@ -162,8 +156,8 @@ grpc::ServerUnaryReactor* ControllerService::Events(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* ControllerService::ListNodes(grpc::CallbackServerContext* context,
                                                        const Empty*, NodeList* reply) {
   return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
-    host_.Event([=](ControllerCore& core, ControllerTurn& turn) {
-      *reply = core.ListNodes(turn.now.steady_s);
+    host_.Post([=, this] {
+      *reply = host_.Nodes();
       reactor->Finish(grpc::Status::OK);
     });
   });
@@ -173,7 +167,11 @@ grpc::ServerUnaryReactor* ControllerService::ReadNodeLog(grpc::CallbackServerCon
                                                          const NodeLogRequest* request,
                                                          ReadLogReply* reply) {
   return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
-    host_.ReadNodeLog(*request, Answer(reactor, reply));
+    host_.AddressOf(request->node_id(), [=, this](const absl::StatusOr<std::string>& address) {
+      const auto answer = Answer(reactor, reply);
+      if (!address.ok()) return answer(address.status());
+      nodes_.ReadLog(*address, request->bytes_max(), answer);
+    });
   });
 }
 

@@ -1,19 +1,19 @@
-// The controller's gRPC service: checks what belongs to the wire and hands on to the host.
+// The controller's gRPC service: checks what belongs to the wire and hands on.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
 
-#include "controller/controller_host.h"
+#include "controller/local_controller.h"
 #include "proto/controller.grpc.pb.h"
 #include "rpc/doorkeeper.h"
 
 namespace waferstream {
 
-// Callback service: no call holds a thread. `host` outlives the server.
+// Callback service: no call holds a thread. The controller outlives the server.
 class ControllerService final : public Controller::CallbackService {
  public:
   // `credentials`: with a secret, only who proves it is served.
-  ControllerService(ControllerHost& host, Credentials credentials);
+  ControllerService(LocalController& controller, Credentials credentials);
 
   Doorkeeper& door() { return door_; }
 
@@ -53,6 +53,7 @@ class ControllerService final : public Controller::CallbackService {
   grpc::ServerUnaryReactor* Admitted(grpc::CallbackServerContext* context, Work work);
 
   ControllerHost& host_;
+  NodeClient& nodes_;
   Doorkeeper door_;
 };
 

@@ -87,15 +87,15 @@ class ControllerServiceTest : public ::testing::Test {
     std::filesystem::remove_all(dir_);
   }
 
-  absl::StatusOr<std::unique_ptr<ControllerHost>> OpenHost() {
-    return ControllerHost::Open(
+  absl::StatusOr<std::unique_ptr<LocalController>> OpenController() {
+    return LocalController::Open(
         {.state_dir = dir_ + "/state", .lease_ms = 600000, .log = [](const std::string&) {}});
   }
   void StartController() {
-    auto host = OpenHost();
-    ASSERT_TRUE(host.ok()) << host.status();
-    host_ = *std::move(host);
-    service_ = std::make_unique<ControllerService>(*host_, credentials_);
+    auto controller = OpenController();
+    ASSERT_TRUE(controller.ok()) << controller.status();
+    controller_ = *std::move(controller);
+    service_ = std::make_unique<ControllerService>(*controller_, credentials_);
     auto running = StartServer(*service_, {.door = &service_->door()});
     ASSERT_TRUE(running.ok()) << running.status();
     server_ = std::move(running->server);
@@ -104,12 +104,12 @@ class ControllerServiceTest : public ::testing::Test {
         OpenChannel(absl::StrCat("127.0.0.1:", port_), kUserToController, credentials_));
   }
   void StopController() {
-    host_->BeginStop();
+    controller_->BeginStop();
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
-    host_->Stop();
+    controller_->Stop();
     server_.reset();
     service_.reset();
-    host_.reset();
+    controller_.reset();
   }
 
   absl::Status Register(const std::string& id, Role role, uint32_t version = kProtocolVersion,
@@ -220,7 +220,7 @@ class ControllerServiceTest : public ::testing::Test {
   int node_port_ = 0;
   Credentials credentials_;  // of controller and caller
   std::unique_ptr<grpc::Server> node_server_;
-  std::unique_ptr<ControllerHost> host_;
+  std::unique_ptr<LocalController> controller_;
   std::unique_ptr<ControllerService> service_;
   std::unique_ptr<grpc::Server> server_;
   uint16_t port_ = 0;
@@ -529,7 +529,7 @@ TEST_F(ControllerServiceTest, NoMethodServesAStranger) {
 }
 
 TEST_F(ControllerServiceTest, ASecondControllerIsRefused) {
-  const auto second = OpenHost();
+  const auto second = OpenController();
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(second.status().message(), HasSubstr("in use by another controller"));
   EXPECT_THAT(StartServer(*service_, {.port = port_}).status().message(),

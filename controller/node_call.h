@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -23,6 +24,22 @@ struct NodeCallResult {
   NodeCall call;  // as it was asked for
   absl::Status status;
   NodeReply reply;
+};
+
+// The nodes as the controller sees them.
+class NodeCalls {
+ public:
+  virtual ~NodeCalls() = default;
+
+  // A call waits for the node's port to open, and is made again when its connection breaks; both
+  // are safe because every call is idempotent. It ends with the node's answer or in silence:
+  // Prepare and SealCheckpoint read or write whole checkpoints and have long, the others less. A
+  // node that is gone is noticed earlier, by its lease. `done` is called once, on the controller's
+  // loop.
+  virtual void Make(NodeCall call, std::function<void(NodeCallResult)> done) = 0;
+
+  // Ends all calls, and every later one at once, with CANCELLED.
+  virtual void CancelAll() = 0;
 };
 
 }  // namespace waferstream

@@ -40,20 +40,21 @@ class NodeClient::Stubs {
   std::map<std::string, std::shared_ptr<Node::Stub>> by_address_ ABSL_GUARDED_BY(mutex_);
 };
 
-NodeClient::NodeClient(Credentials credentials)
-    : stubs_(std::make_unique<Stubs>(std::move(credentials))) {}
+NodeClient::NodeClient(Loop& loop, Credentials credentials)
+    : loop_(loop), stubs_(std::make_unique<Stubs>(std::move(credentials))) {}
 
 NodeClient::~NodeClient() = default;
 
-void NodeClient::Make(NodeCall call, Done done) {
+void NodeClient::Make(NodeCall call, std::function<void(NodeCallResult)> done) {
   const std::shared_ptr<Node::Stub> stub = stubs_->Find(call.address);
   const auto make = [&]<typename Request, typename Reply>(
                         AsyncCalls::Method<Methods, Request, Reply> method, const Request& request,
                         absl::Duration timeout) {
     calls_.Make<Node::Stub, Methods, Request, Reply>(
         stub, method, request, {.timeout = timeout, .attempts = kAttempts, .wait_for_ready = true},
-        [call, done = std::move(done)](const absl::Status& status, Reply& reply) {
-          done({call, status, std::move(reply)});
+        [&loop = loop_, call, done = std::move(done)](const absl::Status& status, Reply& reply) {
+          loop.Post(
+              [done, result = NodeCallResult{call, status, std::move(reply)}] { done(result); });
         });
   };
   const auto dispatch = [&](const auto& request) {
@@ -83,9 +84,9 @@ void NodeClient::ReadLog(const std::string& address, uint64_t bytes_max, LogDone
   calls_.Make<Node::Stub, Methods, ReadLogRequest, ReadLogReply>(
       stubs_->Find(address), &Methods::ReadLog, request,
       {.timeout = kTimeout, .attempts = kAttempts, .wait_for_ready = true},
-      [done = std::move(done)](const absl::Status& status, ReadLogReply& reply) {
-        if (status.ok()) return done(std::move(reply));
-        done(status);
+      [&loop = loop_, done = std::move(done)](const absl::Status& status, ReadLogReply& reply) {
+        loop.Post([done, answer = status.ok() ? absl::StatusOr<ReadLogReply>(std::move(reply))
+                                              : status] { done(answer); });
       });
 }
 

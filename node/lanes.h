@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "node/role_core.h"
@@ -34,6 +36,29 @@ class Lanes {
  public:
   virtual ~Lanes() = default;
   virtual std::unique_ptr<LaneRunner> Make(const LaneTerms& terms, LaneRunner::Done done) = 0;
+};
+
+// A lane for whoever is no core: work with its continuation. On the loop.
+class TaskLane {
+ public:
+  TaskLane(Lanes& lanes, const LaneTerms& terms)
+      : lane_(lanes.Make(terms, [this](uint64_t, const absl::Status& status) {
+          const auto then = std::move(then_.front());
+          then_.pop_front();
+          then(status);
+        })) {}
+
+  // `work` behind what was given before, then `then` with what it returned.
+  void Run(std::function<absl::Status()> work, std::function<void(const absl::Status&)> then) {
+    then_.push_back(std::move(then));
+    lane_->Run({.lane = Lane::kDisk, .id = 0, .work = [work = std::move(work)](Parallel&) {
+                  return work();
+                }});
+  }
+
+ private:
+  std::deque<std::function<void(const absl::Status&)>> then_;
+  const std::unique_ptr<LaneRunner> lane_;  // last: it ends first
 };
 
 }  // namespace waferstream

@@ -50,10 +50,7 @@ NodeShell::NodeShell(NodeWorld world, NodeShellOptions options, NodeRole& role,
       options_(std::move(options)),
       role_(role),
       report_(std::move(report)),
-      lane_(world_.lanes.Make({.threads = 1, .slow = true},
-                              [this](uint64_t, const absl::Status& status) {
-                                std::exchange(on_lane_done_, nullptr)(status);
-                              })) {}
+      lane_(world_.lanes, {.threads = 1, .slow = true}) {}
 
 NodeShell::~NodeShell() = default;
 
@@ -86,14 +83,6 @@ void NodeShell::FinishControl() {
 void NodeShell::Finish(const NodeAnswer& answer, absl::StatusOr<NodeReply> reply) {
   answer(std::move(reply));
   FinishControl();
-}
-
-void NodeShell::OnLane(std::function<absl::Status()> work,
-                       std::function<void(const absl::Status&)> then) {
-  on_lane_done_ = std::move(then);
-  lane_->Run({.lane = Lane::kDisk, .id = 0, .work = [work = std::move(work)](Parallel&) {
-                return work();
-              }});
 }
 
 // -- Prepare -----------------------------------------------------------------------------------
@@ -140,12 +129,12 @@ absl::Status NodeShell::CheckNewer(const PrepareRequest& request) const {
 void NodeShell::Build(const PrepareRequest& request, NodeAnswer answer) {
   auto setup = std::make_shared<Epoch::Setup>();
   setup->request = request;
-  OnLane([this, setup] { return MakeCore(*setup); },
-         [this, setup, answer = std::move(answer)](const absl::Status& made) {
-           if (!made.ok()) return Finish(answer, made);
-           Adopt(std::move(*setup));
-           Finish(answer, prepared_reply_);
-         });
+  lane_.Run([this, setup] { return MakeCore(*setup); },
+            [this, setup, answer = std::move(answer)](const absl::Status& made) {
+              if (!made.ok()) return Finish(answer, made);
+              Adopt(std::move(*setup));
+              Finish(answer, prepared_reply_);
+            });
 }
 
 // Large memory is refused by a status that names its size; the exception is for the rest, which is
@@ -183,7 +172,7 @@ void NodeShell::Serve(const SealRequest& request, NodeAnswer answer) {
     const absl::Status found = Find(RefOf(request)).status();
     if (!found.ok()) return Finish(answer, found);
     auto reply = std::make_shared<absl::StatusOr<SealReply>>();
-    OnLane(
+    lane_.Run(
         [this, request, reply] {
           *reply = role_.Seal(request);
           return reply->status();
@@ -201,7 +190,7 @@ void NodeShell::Serve(const ReleaseCall& call, NodeAnswer answer) {
       return Finish(answer, Empty());
     }
     StopCurrent([this, answer] {
-      OnLane(
+      lane_.Run(
           [this] {
             role_.Release();
             return absl::OkStatus();

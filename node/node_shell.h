@@ -74,8 +74,6 @@ class NodeShell final : public AcceptHandler {
   void RunControl();
   void FinishControl();
   void Finish(const NodeAnswer& answer, absl::StatusOr<NodeReply> reply);
-  // Within a control: `work` on the control lane, `then` on the loop with what came of it.
-  void OnLane(std::function<absl::Status()> work, std::function<void(const absl::Status&)> then);
 
   absl::Status Check(const PrepareRequest& request) const;
   absl::Status CheckNewer(const PrepareRequest& request) const;
@@ -93,8 +91,7 @@ class NodeShell final : public AcceptHandler {
   NodeRole& role_;
   const Epoch::Report report_;
 
-  std::unique_ptr<LaneRunner> lane_;  // of the controls
-  std::function<void(const absl::Status&)> on_lane_done_;
+  TaskLane lane_;              // what controls read and write
   std::deque<Next> controls_;  // the first one is running
   bool shut_down_ = false;
 

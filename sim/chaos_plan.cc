@@ -40,8 +40,7 @@ Weather DrawWeather(Dice& dice) {
   return {.call_lost = maybe(0.05),
           .call_twice = maybe(0.05),
           .write_fails = maybe(0.02),
-          .write_slow = maybe(0.05),
-          .work_slow = 0};
+          .work_slow = maybe(0.05)};
 }
 
 // What the numbers do not depend on.
@@ -98,7 +97,7 @@ void DrawWorkloads(Dice& dice, ChaosPlan& plan) {
   }
   plan.faults_end_ns = plan.pace.lease_ns * dice.Between(2, 20);
   MaybeDrawWorkload(dice, FaultKind::kStallChannel, plan);
-  plan.weather.work_slow = dice.Coin() ? 0.0 : 0.1 * dice.Below(1000) / 1000.0;
+  plan.pace.store_patience_ns = plan.pace.lease_ns * dice.Pick<int64_t>({1, 4, 100});
 }
 
 }  // namespace

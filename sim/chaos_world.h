@@ -29,6 +29,8 @@ struct Pace {
   int64_t connect_timeout_ns = 0;
   int64_t retry_ns = 0;     // pause before something is tried again
   int64_t patience_ns = 0;  // a node without a controller for so long ends itself
+  int64_t store_patience_ns =
+      0;  // a controller gives a record up that its disk refuses for so long
 };
 
 // How often a message or a write goes wrong while faults are on; probabilities.
@@ -36,8 +38,7 @@ struct Weather {
   double call_lost = 0;
   double call_twice = 0;
   double write_fails = 0;  // of the controller's store
-  double write_slow = 0;
-  double work_slow = 0;  // of Prepare, Seal and Release
+  double work_slow = 0;    // of what reads and writes beside a loop
 };
 
 struct ChaosWorld {

@@ -1,5 +1,6 @@
 #include "sim/fault_injector.h"
 
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -177,16 +178,23 @@ void FaultInjector::DrainNode() {
   SimControllerHost& controller = cluster_.controller();
   if (node == nullptr || !controller.answers()) return;
   const auto action = dice_.Coin() ? CordonRequest::CORDON : CordonRequest::DRAIN;
-  if (!controller.Cordon(node->id(), action).ok()) return;
   world_.NoteFault(Name(FaultKind::kDrainNode), node->id());
+  controller.Cordon(node->id(), action, [](const absl::Status&) {});
   world_.queue.After(AWhile(), [this, node] { Uncordon(*node); });
 }
 
+// Asks until it is answered that it is so.
 void FaultInjector::Uncordon(const SimNode& node) {
-  SimControllerHost& controller = cluster_.controller();
-  if (controller.answers() && controller.Cordon(node.id(), CordonRequest::UNCORDON).ok()) return;
   if (!node.process().alive() && !world_.faults_on) return;  // it has gone for good
-  world_.queue.After(plan_.pace.lease_ns, [this, &node] { Uncordon(node); });
+  SimControllerHost& controller = cluster_.controller();
+  auto done = std::make_shared<bool>(false);
+  if (controller.answers()) {
+    controller.Cordon(node.id(), CordonRequest::UNCORDON,
+                      [done](const absl::Status& status) { *done = status.ok(); });
+  }
+  world_.queue.After(plan_.pace.lease_ns, [this, &node, done] {
+    if (!*done) Uncordon(node);
+  });
 }
 
 }  // namespace waferstream

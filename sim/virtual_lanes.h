@@ -35,7 +35,7 @@ class VirtualLane final : public LaneRunner {
     if (!slow_) return world_.delays.Delay(world_.pace.work_ns);
     const int64_t takes_ns = world_.delays.Delay(world_.pace.disk_ns);
     if (!world_.Strikes(world_.weather.work_slow)) return takes_ns;
-    world_.NoteFault("slow Prepare or Seal", process_.name());
+    world_.NoteFault("slow disk work", process_.name());
     return takes_ns + world_.delays.UpTo(4 * world_.pace.lease_ns);
   }
   void Begin() {
