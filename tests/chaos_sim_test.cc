@@ -54,13 +54,17 @@ TEST(ChaosFaultFreeTest, EveryClusterComputesTheSame) {
   }
 }
 
-// The rare branches of recovery; "a copy whose update is due", which no seed of this range reaches,
-// is that of memoryx/recovery_test.
+// The rare branches of recovery.
 constexpr const char* kRareBranches[] = {
     "verify: no wafer is left to check",
     "memoryx: an update that an epoch left due",
     "memoryx: adopted an unannounced commit",
+    "memoryx: a copy whose update is due",
     "memoryx: a copy ahead of its commit",
+    "memoryx: a fill went on where it was",
+    "epoch: a peer closed its channel",
+    "node: an admitted channel came after its epoch",
+    "controller: gave a record up",
     "controller: went back to a checkpoint",
     "controller: a commit outlived its epoch",
     "controller: a missing copy was filled",
