@@ -27,7 +27,6 @@ SimControllerHost::~SimControllerHost() = default;
 void SimControllerHost::Boot() {
   process_.Begin();
   world_.Note("controller", "begins life ", process_.life());
-  failed_writes_ = 0;
   life_.reset(
       new Life{.lanes = {world_, process_}, .nodes = {world_, process_, nodes_}, .host = nullptr});
   const auto ms = [](int64_t ns) { return static_cast<int>(ns / 1'000'000); };
@@ -57,14 +56,17 @@ void SimControllerHost::Kill() {
 
 // -- the store ---------------------------------------------------------------------------------
 
-// A disk that has failed once is likely to fail again.
+// A disk fails once, or for a while, as the seed has it.
 absl::Status SimControllerHost::Write(const std::vector<StoreRecord>& records) {
-  if (world_.Strikes(world_.weather.write_fails * (failed_writes_ > 0 ? 10 : 1))) {
+  if (world_.Strikes(world_.weather.write_fails)) {
+    const bool once = world_.messages.Coin();
+    store_bad_until_ns_ =
+        world_.now_ns() + (once ? 1 : world_.delays.UpTo(4 * world_.pace.lease_ns));
+  }
+  if (world_.now_ns() < store_bad_until_ns_) {
     world_.NoteFault("failed write", "controller");
-    ++failed_writes_;
     return absl::UnavailableError("job store: disk I/O error");
   }
-  failed_writes_ = 0;
   RETURN_IF_ERROR(store_->Write(records));
   CheckCommits(records);
   return absl::OkStatus();

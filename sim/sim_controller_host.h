@@ -69,7 +69,7 @@ class SimControllerHost final : public SimControllerService {
   SimProcess process_;
   std::vector<SimNode*> nodes_;
   std::unique_ptr<JobStore> store_;
-  int failed_writes_ = 0;                                         // in a row
+  int64_t store_bad_until_ns_ = 0;
   std::map<std::pair<std::string, uint64_t>, double> committed_;  // loss by (job, step)
   std::unique_ptr<Life> life_;                                    // null: dead
 };
