@@ -224,8 +224,7 @@ absl::StatusOr<std::string> ControllerCore::AddressOf(const std::string& node_id
   return node->address();
 }
 
-// -- calls
-// -----------------------------------------------------------------------------------------
+// -- calls -------------------------------------------------------------------------------------
 
 void ControllerCore::Call(KnownNode& node, const std::string& job_id, uint32_t epoch,
                           NodeRequest request, ControllerTurn& turn) {
@@ -302,7 +301,7 @@ void ControllerCore::OnSubmit(const std::string& request_id, const JobIdentity& 
   if (queue_.full()) {
     turn.submit_answers.push_back(
         {request_id, absl::ResourceExhaustedError(
-                         absl::StrCat("the queue is full (", JobQueue::kCapacity, " jobs)"))});
+                         absl::StrCat("the queue is full (", Scheduler::kCapacity, " jobs)"))});
     return;
   }
   QueuedJob queued = MakeJob(request_id, identity, std::move(job), turn.now);
@@ -429,8 +428,7 @@ absl::Status ControllerCore::OnResume(const ResumeRequest& request, ControllerTu
   return resumed;
 }
 
-// -- epochs
-// ------------------------------------------------------------------------------------------
+// -- epochs ------------------------------------------------------------------------------------
 
 void ControllerCore::Schedule(ControllerTurn& turn) {
   std::vector<std::string> live;
@@ -460,7 +458,7 @@ void ControllerCore::Schedule(ControllerTurn& turn) {
 void ControllerCore::TryEpoch(const std::string& job_id, ControllerTurn& turn) {
   JobLife* job = FindJob(job_id);
   if (job == nullptr || !job->WantsEpoch(nodes_, now_s_)) return;
-  const absl::StatusOr<Membership> members = ChooseMembers(job->Needs(now_s_), nodes_);
+  const absl::StatusOr<Membership> members = ChooseMembers(NeedsOf(*job), nodes_);
   if (members.ok()) return StartEpoch(*job, *members, turn);
   const std::string reason(members.status().message());
   if (!absl::IsUnavailable(members.status())) return Refuse(*job, members.status(), turn);
@@ -488,9 +486,15 @@ void ControllerCore::Reassign(const JobLife& job, const Membership& members, Con
              [&](const KnownNode& node) { return chosen.count(node.info.node_id()) == 0; });
 }
 
+MemberNeeds ControllerCore::NeedsOf(const JobLife& job) const {
+  MemberNeeds needs = job.Needs(now_s_);
+  queue_.Bound(static_cast<int>(job.status().wafers()), needs);
+  return needs;
+}
+
 void ControllerCore::ImproveMembership(JobLife& job, ControllerTurn& turn) {
   if (!job.MayChangeMembers()) return;
-  const absl::StatusOr<Membership> next = ChooseMembers(job.Needs(now_s_), nodes_);
+  const absl::StatusOr<Membership> next = ChooseMembers(NeedsOf(job), nodes_);
   const Membership& now = job.run()->members();
   if (!next.ok() || !next->keep || !IsBetter(*next, now)) return;
   const std::string why = Improvement(*next, now);

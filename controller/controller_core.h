@@ -29,8 +29,8 @@
 #include "controller/controller_turn.h"
 #include "controller/job_id.h"
 #include "controller/job_life.h"
-#include "controller/job_queue.h"
 #include "controller/node_table.h"
+#include "controller/scheduler.h"
 
 namespace waferstream {
 
@@ -126,6 +126,8 @@ class ControllerCore {
   void StartEpoch(JobLife& job, const Membership& members, ControllerTurn& turn);
   // Gives the job the nodes of its new epoch; those that it had beside them are released.
   void Reassign(const JobLife& job, const Membership& members, ControllerTurn& turn);
+  // Of a job that has had an epoch.
+  MemberNeeds NeedsOf(const JobLife& job) const;
   void ImproveMembership(JobLife& job, ControllerTurn& turn);
   JobLife* FindJob(const std::string& job_id);
   // The job whose present epoch this is.
@@ -152,7 +154,7 @@ class ControllerCore {
 
   const Options options_;
   NodeTable nodes_;
-  JobQueue queue_;
+  Scheduler queue_;
   // Live ones, by job_id.
   std::map<std::string, std::unique_ptr<JobLife>, OlderJobFirst> jobs_;
   std::map<std::string, Submission> submissions_;  // by request_id, of durable jobs

@@ -94,10 +94,11 @@ Bounds BoundsOf(Role role, const MemberNeeds& needs) {
   const int most = static_cast<int>(role == WAFER     ? cluster.wafers()
                                     : role == MEMORYX ? cluster.memoryx()
                                                       : cluster.swarmx());
-  if (role == WAFER && cluster.wafers_min() > 0) {
-    return {static_cast<int>(cluster.wafers_min()), most};
-  }
-  return {needs.begun ? 1 : most, most};
+  const int least = role == WAFER && cluster.wafers_min() > 0
+                        ? static_cast<int>(cluster.wafers_min())
+                        : (needs.begun ? 1 : most);
+  if (role != WAFER || needs.wafers_most == 0) return {least, most};
+  return {least, std::clamp(needs.wafers_most, least, most)};
 }
 
 // Appends "2 more wafer nodes" when there are not enough.

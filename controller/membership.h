@@ -40,6 +40,8 @@ struct MemberNeeds {
   const FillMap* fills = nullptr;  // whoever is in the middle of a fill goes on with it; or null
   bool may_load = true;  // if nobody holds some shard: load all, rather than wait for a holder
   std::set<std::string> excluded;  // failed this job too often; taken only if there are no others
+  int wafers_most =
+      0;  // no more than these, even if the job asked for more; 0: as many as it asked for
   int rotation = 0;  // moves micro-batches to other wafers: wafer i takes the place of i + 1
 };
 

@@ -183,9 +183,8 @@ void FaultInjector::DrainNode() {
   world_.queue.After(AWhile(), [this, node] { Uncordon(*node); });
 }
 
-// Asks until it is answered that it is so.
+// Asks until it is answered that it is so; of a node that has gone for good, to the end.
 void FaultInjector::Uncordon(const SimNode& node) {
-  if (!node.process().alive() && !world_.faults_on) return;  // it has gone for good
   SimControllerHost& controller = cluster_.controller();
   auto done = std::make_shared<bool>(false);
   if (controller.answers()) {

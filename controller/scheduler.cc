@@ -1,4 +1,4 @@
-#include "controller/job_queue.h"
+#include "controller/scheduler.h"
 
 #include <utility>
 
@@ -6,13 +6,13 @@
 
 namespace waferstream {
 
-QueuedJob JobQueue::Pop() {
+QueuedJob Scheduler::Pop() {
   QueuedJob job = std::move(jobs_.front());
   jobs_.pop_front();
   return job;
 }
 
-std::optional<QueuedJob> JobQueue::Remove(absl::string_view job_id) {
+std::optional<QueuedJob> Scheduler::Remove(absl::string_view job_id) {
   for (auto it = jobs_.begin(); it != jobs_.end(); ++it) {
     if (it->record.status.job_id() != job_id) continue;
     QueuedJob job = std::move(*it);
@@ -22,7 +22,11 @@ std::optional<QueuedJob> JobQueue::Remove(absl::string_view job_id) {
   return std::nullopt;
 }
 
-std::vector<JobStatus> JobQueue::Explain(const std::string& head_reason) {
+void Scheduler::Bound(int wafers, MemberNeeds& needs) const {
+  if (!empty()) needs.wafers_most = wafers;
+}
+
+std::vector<JobStatus> Scheduler::Explain(const std::string& head_reason) {
   std::vector<JobStatus> changed;
   for (QueuedJob& job : jobs_) {
     JobStatus& status = job.record.status;

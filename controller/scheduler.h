@@ -1,7 +1,11 @@
-// The jobs that wait for nodes, first come first served.
+// Who gets nodes, and when.
 //
-// Only the head is ever placed: a small job does not overtake a large one, so the large one is
-// served in the end. Every job carries the reason why it waits. Pure; not thread-safe.
+// Jobs wait in a queue, first come first served. A job is placed as a gang: all the nodes that it
+// needs at once, or none. Only the head is ever placed: a small job does not overtake a large one.
+// And while the head gathers its gang, no running job grows: a node that becomes free would
+// otherwise be taken by an elastic job before the next one comes, again and again. So every job
+// that fits is served in the end. What a running job lost it may replace; what it asked for and
+// never had, it waits for. Every job carries the reason why it waits. Pure; not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "controller/admitted_job.h"
 #include "controller/job_record.h"
+#include "controller/membership.h"
 
 namespace waferstream {
 
@@ -21,7 +26,7 @@ struct QueuedJob {
   AdmittedJob job;
 };
 
-class JobQueue {
+class Scheduler {
  public:
   // Submissions beyond this are refused.
   static constexpr size_t kCapacity = 1000;
@@ -33,6 +38,9 @@ class JobQueue {
   QueuedJob Pop();
   // Takes a job out wherever it stands; nullopt when it is not here.
   std::optional<QueuedJob> Remove(absl::string_view job_id);
+
+  // Before the nodes of a running job, which has `wafers` of them now, are chosen anew.
+  void Bound(int wafers, MemberNeeds& needs) const;
 
   // Sets the reasons: `head_reason` for the head, the head's name for the others. Returns the
   // statuses that changed.

@@ -1,0 +1,110 @@
+#include "controller/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "controller/fake_cluster.h"
+
+namespace waferstream {
+namespace {
+
+QueuedJob Queued(const std::string& id) {
+  QueuedJob job;
+  job.record.status.set_job_id(id);
+  return job;
+}
+
+TEST(Scheduler, EveryoneKnowsWhyItWaits) {
+  Scheduler scheduler;
+  scheduler.Add(Queued("a"));
+  scheduler.Add(Queued("b"));
+  const std::vector<JobStatus> changed = scheduler.Explain("waiting for 1 more wafer node");
+  ASSERT_EQ(changed.size(), 2u);
+  EXPECT_EQ(changed[0].reason(), "waiting for 1 more wafer node");
+  EXPECT_EQ(changed[1].reason(), "waiting behind a in the queue");
+  EXPECT_TRUE(scheduler.Explain("waiting for 1 more wafer node").empty());  // no news
+  EXPECT_TRUE(scheduler.Remove("a").has_value());
+  EXPECT_FALSE(scheduler.Remove("a").has_value());
+  EXPECT_EQ(scheduler.head().record.status.job_id(), "b");
+}
+
+TEST(Scheduler, NobodyGrowsWhileSomebodyWaits) {
+  Scheduler scheduler;
+  MemberNeeds needs;
+  scheduler.Bound(2, needs);
+  EXPECT_EQ(needs.wafers_most, 0);
+  scheduler.Add(Queued("a"));
+  scheduler.Bound(2, needs);
+  EXPECT_EQ(needs.wafers_most, 2);
+}
+
+// -- with the core -------------------------------------------------------------------------------
+
+JobSpec Job(const std::string& name, int wafers, int wafers_min, int steps) {
+  JobSpec job = SmallJob();
+  job.set_name(name);
+  job.mutable_training()->set_steps(steps);
+  job.mutable_cluster()->set_memoryx(1);
+  job.mutable_cluster()->set_wafers(wafers);
+  job.mutable_cluster()->set_wafers_min(wafers_min);
+  return job;
+}
+
+void ToStep(FakeCluster& cluster, const std::string& job, uint64_t step) {
+  while (cluster.Job(job).step() < step) ASSERT_TRUE(cluster.StepOnce());
+}
+
+class Starvation : public testing::Test {
+ protected:
+  // An elastic job runs on the only wafer; behind it a gang of two waits.
+  void SetUp() override {
+    for (const char* id : {"m0", "m1"}) ASSERT_TRUE(cluster_.AddNode(id, MEMORYX).ok());
+    for (const char* id : {"s0", "s1"}) ASSERT_TRUE(cluster_.AddNode(id, SWARMX).ok());
+    ASSERT_TRUE(cluster_.AddNode("w0", WAFER).ok());
+    cluster_.Submit(Job("elastic", 4, 1, 12));
+    cluster_.Persist();
+    ToStep(cluster_, kElastic, 1);
+    cluster_.Submit(Job("gang", 2, 0, 2), "gang");
+    cluster_.SettleCalls();
+    ASSERT_EQ(cluster_.Job(kGang).reason(), "waiting for 2 more wafer nodes");
+  }
+
+  static constexpr const char* kElastic = "job-1-t";
+  static constexpr const char* kGang = "job-2-t";
+  FakeCluster cluster_;
+};
+
+TEST_F(Starvation, NodesThatComeOneByOneAreGatheredForTheHeadOfTheQueue) {
+  ASSERT_TRUE(cluster_.AddNode("w1", WAFER).ok());
+  ToStep(cluster_, kElastic, 4);
+  EXPECT_EQ(cluster_.Job(kElastic).wafers(), 1u);  // it would have taken w1
+  EXPECT_EQ(cluster_.Job(kGang).reason(), "waiting for 1 more wafer node");
+  ASSERT_TRUE(cluster_.AddNode("w2", WAFER).ok());
+  cluster_.SettleCalls();
+  EXPECT_EQ(cluster_.Job(kGang).state(), RUNNING);
+  cluster_.Settle();
+  EXPECT_EQ(cluster_.Job(kGang).state(), DONE);
+  EXPECT_EQ(cluster_.Job(kElastic).state(), DONE);
+  EXPECT_EQ(cluster_.losses[kElastic].size(), 12u);
+}
+
+TEST_F(Starvation, WhatIsLostIsReplaced) {
+  ASSERT_TRUE(cluster_.AddNode("w1", WAFER).ok());
+  ASSERT_TRUE(cluster_.AddNode("w0", WAFER, "avx2", /*incarnation=*/2).ok());  // it was restarted
+  ToStep(cluster_, kElastic, 4);
+  EXPECT_EQ(cluster_.Job(kElastic).wafers(), 1u);
+  EXPECT_EQ(cluster_.Job(kGang).state(), QUEUED);
+}
+
+TEST_F(Starvation, WhoGoesOutOfTheQueueLetsTheOthersGrow) {
+  ASSERT_TRUE(cluster_.AddNode("w1", WAFER).ok());
+  ToStep(cluster_, kElastic, 3);
+  cluster_.Cancel(kGang);
+  ToStep(cluster_, kElastic, 5);
+  EXPECT_EQ(cluster_.Job(kElastic).wafers(), 2u);
+}
+
+}  // namespace
+}  // namespace waferstream
