@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/unique_id.h"
 #include "proto/controller.grpc.pb.h"
 #include "rpc/channel.h"
 
@@ -74,6 +75,8 @@ class GrpcWatchCall : public ControllerClient::WatchCall {
 bool MayComeBack(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
 }
+
+std::string NewRequestId() { return absl::StrCat(Base32(RandomBits()), Base32(RandomBits())); }
 
 struct ControllerClient::Impl {
   explicit Impl(std::shared_ptr<grpc::Channel> to)

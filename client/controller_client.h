@@ -14,6 +14,9 @@ namespace waferstream {
 // Whether the same call may succeed in a moment: the controller did not answer.
 bool MayComeBack(const absl::Status& status);
 
+// Names one Submit or Resume for good, however often it is called: 128 random bits.
+std::string NewRequestId();
+
 // The controller answers from memory or from one small SQLite transaction; what takes longer than
 // this is not coming.
 inline constexpr absl::Duration kCallLimit = absl::Seconds(10);
