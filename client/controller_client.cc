@@ -18,12 +18,22 @@ namespace {
 // not answering the next one.
 constexpr absl::Duration kWatchLimit = absl::Seconds(30);
 
+// A controller that was just started refuses proofs from before it listened (rpc/proof.h), those of
+// calls that waited for it; a new one is believed. The pauses double, from 20 ms to 320 ms.
+constexpr int kRefusedMax = 6;
+constexpr absl::Duration kAfterRefusal = absl::Milliseconds(20);
+
 void SetDeadline(grpc::ClientContext& context, absl::Duration limit) {
   context.set_deadline(absl::ToChronoTime(absl::Now() + limit));
 }
 
 // UNAVAILABLE is also what gRPC says itself when nobody answers; only a peer gives details.
 bool IsOwnWord(const grpc::Status& status) { return !status.error_details().empty(); }
+
+// The doorkeeper of the controller knows the caller, but not this call: nothing was done.
+bool MayProveAnew(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::UNAVAILABLE && IsOwnWord(status);
+}
 
 absl::Status Explain(const grpc::Status& status, const std::string& address) {
   if (status.ok()) return absl::OkStatus();
@@ -90,12 +100,18 @@ struct ControllerClient::Impl {
                                                                       const Request&, Reply*),
                              const Request& request, const std::string& address,
                              absl::Duration limit = kCallLimit) {
-    grpc::ClientContext context;
-    SetDeadline(context, limit);
-    Reply reply;
-    const absl::Status status = Explain((stub.get()->*method)(&context, request, &reply), address);
-    if (!status.ok()) return status;
-    return reply;
+    const absl::Time deadline = absl::Now() + limit;
+    absl::Duration pause = kAfterRefusal;
+    for (int refused = 0;; pause *= 2) {
+      grpc::ClientContext context;
+      SetDeadline(context, deadline - absl::Now());
+      Reply reply;
+      const grpc::Status status = (stub.get()->*method)(&context, request, &reply);
+      if (status.ok()) return reply;
+      const bool again = MayProveAnew(status) && ++refused < kRefusedMax;
+      if (!again || absl::Now() + pause >= deadline) return Explain(status, address);
+      absl::SleepFor(pause);
+    }
   }
 };
 

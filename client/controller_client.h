@@ -21,9 +21,10 @@ std::string NewRequestId();
 // this is not coming.
 inline constexpr absl::Duration kCallLimit = absl::Seconds(10);
 
-// Thread-safe. Nothing is retried here: every call of the protocol may be repeated by who calls.
-// Errors keep the code that the controller gave; UNAVAILABLE and DEADLINE_EXCEEDED mean that it did
-// not answer.
+// Thread-safe. Only what a controller that has just begun to listen refused unheard is tried again
+// here, within the call's deadline; every call of the protocol may be repeated by who calls. Errors
+// keep the code that the controller gave; UNAVAILABLE and DEADLINE_EXCEEDED mean that it did not
+// answer.
 class ControllerClient {
  public:
   // `credentials`: what the calls prove; with a secret, only who proves it is believed.

@@ -37,6 +37,52 @@ TEST(ControllerClientTest, NobodyThereIsUnavailable) {
   EXPECT_EQ(status.message(), "controller " + address + ": cannot be reached");
 }
 
+// As a controller's door does to a proof from before it listened: it gives details.
+grpc::Status RefusedUnheard() {
+  return {grpc::StatusCode::UNAVAILABLE, "the proof is from before this process listened",
+          Controller::service_full_name()};
+}
+
+TEST(ControllerClientTest, WhatAYoungControllerRefusesUnheardIsAskedAgain) {
+  FakeController controller;
+  int calls = 0;
+  controller.on_get = [&](const std::string&, JobStatus* reply) {
+    if (++calls < 3) return RefusedUnheard();
+    *reply = StatusAt(7);
+    return grpc::Status::OK;
+  };
+  ControllerClient client(controller.address());
+  EXPECT_EQ(client.Get("job-1")->step(), 7u);
+  EXPECT_EQ(calls, 3);
+}
+
+// For example because the clocks of the two hosts differ.
+TEST(ControllerClientTest, WhatItGoesOnToRefuseIsSaidWithItsReason) {
+  FakeController controller;
+  int calls = 0;
+  controller.on_get = [&](const std::string&, JobStatus*) {
+    ++calls;
+    return RefusedUnheard();
+  };
+  ControllerClient client(controller.address());
+  EXPECT_EQ(client.Get("job-1").status(), absl::UnavailableError(absl::StrCat(
+                                              "controller ", controller.address(),
+                                              ": the proof is from before this process listened")));
+  EXPECT_GT(calls, 2);
+}
+
+TEST(ControllerClientTest, WhatNobodyAnsweredIsNotAskedAgain) {
+  FakeController controller;
+  int calls = 0;
+  controller.on_get = [&](const std::string&, JobStatus*) {
+    ++calls;
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "");
+  };
+  ControllerClient client(controller.address());
+  EXPECT_EQ(client.Get("job-1").status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(calls, 1);
+}
+
 // The next status, however long it takes; fails the test if there is an error instead.
 JobStatus Await(StatusStream& stream) {
   for (;;) {
