@@ -27,12 +27,14 @@ void SetDeadline(grpc::ClientContext& context, absl::Duration limit) {
   context.set_deadline(absl::ToChronoTime(absl::Now() + limit));
 }
 
-// UNAVAILABLE is also what gRPC says itself when nobody answers; only a peer gives details.
+// UNAVAILABLE and DEADLINE_EXCEEDED are also what gRPC says itself when nobody answers; only a peer
+// gives details.
 bool IsOwnWord(const grpc::Status& status) { return !status.error_details().empty(); }
 
 // The doorkeeper of the controller knows the caller, but not this call: nothing was done.
 bool MayProveAnew(const grpc::Status& status) {
-  return status.error_code() == grpc::StatusCode::UNAVAILABLE && IsOwnWord(status);
+  return status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+         status.error_details() == Controller::service_full_name();
 }
 
 absl::Status Explain(const grpc::Status& status, const std::string& address) {
@@ -46,7 +48,8 @@ absl::Status Explain(const grpc::Status& status, const std::string& address) {
     case absl::StatusCode::kUnauthenticated:
       return absl::UnauthenticatedError(absl::StrCat(who, status.error_message()));
     case absl::StatusCode::kDeadlineExceeded:
-      return absl::DeadlineExceededError(absl::StrCat(who, "does not answer"));
+      return absl::DeadlineExceededError(
+          absl::StrCat(who, IsOwnWord(status) ? status.error_message() : "does not answer"));
     case absl::StatusCode::kUnimplemented:
       return absl::UnavailableError(absl::StrCat(who, "something else listens there"));
     case absl::StatusCode::kAlreadyExists:  // a request id that stands for something else

@@ -7,11 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "client/fake_controller.h"
 #include "client/follow_job.h"
 #include "client/status_stream.h"
 #include "client/test_wait.h"
 #include "gtest/gtest.h"
+#include "rpc/status.h"
 
 namespace waferstream {
 namespace {
@@ -69,6 +71,25 @@ TEST(ControllerClientTest, WhatItGoesOnToRefuseIsSaidWithItsReason) {
                                               "controller ", controller.address(),
                                               ": the proof is from before this process listened")));
   EXPECT_GT(calls, 2);
+}
+
+// A disk that is full, a node that is away: the controller is there, and says so.
+TEST(ControllerClientTest, WhatAControllerCannotDoIsItsOwnWord) {
+  FakeController controller;
+  int calls = 0;
+  absl::Status answer;
+  controller.on_get = [&](const std::string&, JobStatus*) {
+    ++calls;
+    return ToGrpc(answer);
+  };
+  ControllerClient client(controller.address());
+  for (const auto code : {absl::StatusCode::kUnavailable, absl::StatusCode::kDeadlineExceeded}) {
+    answer = absl::Status(code, "cannot record the job: disk full");
+    const absl::Status got = client.Get("job-1").status();
+    EXPECT_EQ(got, absl::Status(code, absl::StrCat("controller ", controller.address(),
+                                                   ": cannot record the job: disk full")));
+  }
+  EXPECT_EQ(calls, 2);
 }
 
 TEST(ControllerClientTest, WhatNobodyAnsweredIsNotAskedAgain) {
