@@ -21,8 +21,7 @@ namespace waferstream {
 // - no variable in the environment that is a library's (gRPC, OpenMP, oneDNN), and not documented
 //   here, changes what the process or its children do;
 // - running out of memory, or an exception that nobody expected, ends it with one line that says
-// so,
-//   and exit code 1.
+//   so, and exit code 1.
 // Signals that were ignored stay ignored (`nohup`, `&` in a script): see IgnoredSignal.
 void SettleProcess();
 

@@ -15,8 +15,9 @@ namespace {
 
 absl::Status CheckSize(Disk& disk, const std::string& path, uint64_t expected) {
   const auto file = disk.OpenForReading(path);
-  if (absl::IsNotFound(file.status()))
+  if (absl::IsNotFound(file.status())) {
     return absl::DataLossError(absl::StrCat(path, " is missing"));
+  }
   RETURN_IF_ERROR(file.status());
   ASSIGN_OR_RETURN(const uint64_t bytes, (*file)->Size());
   if (bytes == expected) return absl::OkStatus();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/json.h"
 #include "base/status.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/inspect.h"
@@ -28,14 +29,15 @@ struct Owner {
   std::string text() const { return absl::StrCat(name, " (", job_id, ")"); }
 };
 
-// Nobody when there is no such file, or a crash has left half of it.
+// Nobody when there is no such file, or it is no such file's content: a crash has left half of it.
 absl::StatusOr<Owner> ReadOwner(Disk& disk, const std::string& dir) {
   const auto text = ReadSmallFile(disk, OwnerFile(dir), kOwnerBytesMax);
   if (absl::IsNotFound(text.status())) return Owner();
   RETURN_IF_ERROR(text.status());
-  const Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  const Json job = json.is_object() ? json.value("job", Json()) : Json();
-  const Json name = json.is_object() ? json.value("name", Json()) : Json();
+  const absl::StatusOr<Json> json = ParseJson(*text);
+  const bool is_object = json.ok() && json->is_object();
+  const Json job = is_object ? json->value("job", Json()) : Json();
+  const Json name = is_object ? json->value("name", Json()) : Json();
   if (!job.is_string() || !name.is_string()) return Owner();
   return Owner{job, name};
 }

@@ -1,17 +1,14 @@
 // Whose a folder of checkpoints is. A job and those it goes on from share one; nobody else does.
 //
-//   <dir>/.owner     JSON: the job that writes here, or did last. The controller of a live job
-//   holds
+//   <dir>/.owner     JSON: the job that writes here, or did last. The controller of a live job has
 //                    its lock; where it does not see the folder, the first MemoryX process does.
 //
 // A job may take a folder when
-//   1. nobody holds the lock, or the job has the folder already: then a process of its own holds
-//   it;
+//   1. nobody holds the lock, or the job has the folder already: then one of its processes does;
 //   2. every checkpoint in it is its own, of a job that it goes on from (its ancestors), or the one
 //      that it starts from;
 //   3. none of its ancestors' that is whole is later than the step that it starts from: it would
-//   come
-//      to that step with other bits, or the same ones again, and replace it.
+//      come to that step with other bits, or the same ones again, and replace it.
 // The owner that is named does not count when nobody holds the lock: a job that ended, or was
 // killed, before it sealed anything locks nobody out. On a file system without locks it does count,
 // since nobody can tell whether that job is over; the refusal says which file to remove.

@@ -69,6 +69,18 @@ class OwnershipTest : public testing::TestWithParam<Kind> {
   Disk& disk_ = posix_ ? PosixDisk() : view_;
 };
 
+// Copied, such a value would overflow the stack.
+TEST_P(OwnershipTest, AnOwnerFileThatIsNoneIsNobodys) {
+  const std::string deep = std::string(30000, '[') + std::string(30000, ']');
+  ASSERT_TRUE(CreateFolders(disk_, dir_).ok());
+  for (const std::string& text : {std::string(), std::string("{\"job\": \"jo"), std::string("[]"),
+                                  std::string("{\"job\": 1, \"name\": 2}"),
+                                  absl::StrCat("{\"job\": ", deep, ", \"name\": \"moss\"}")}) {
+    ASSERT_TRUE(WriteSmallFile(disk_, dir_ + "/.owner", text).ok());
+    EXPECT_TRUE(CheckFolder(disk_, dir_, User("")).ok()) << text.substr(0, 40);
+  }
+}
+
 TEST_P(OwnershipTest, TwoJobsAtOnceAreRefusedWhileTheFirstLives) {
   std::unique_ptr<FolderClaim> first;
   EXPECT_EQ(Claim(User("job-1-a"), &first), "");

@@ -89,18 +89,17 @@ absl::Status PosixFile::Sync() {
 // closed, and NFS knows it as well.
 class PosixLock final : public FileLock {
  public:
-  explicit PosixLock(int fd) : fd_(fd) {}
-  ~PosixLock() override { close(fd_); }
+  explicit PosixLock(Fd fd) : fd_(std::move(fd)) {}
 
   // 0, or the error.
   int Take() const {
     struct flock whole = WholeFile();
-    return fcntl(fd_, F_OFD_SETLK, &whole) == 0 ? 0 : errno;
+    return fcntl(fd_.get(), F_OFD_SETLK, &whole) == 0 ? 0 : errno;
   }
   // Whether `path` still is the file that was locked: its last holder may have removed it.
   bool Is(const std::string& path) const {
     struct stat mine, there;
-    return fstat(fd_, &mine) == 0 && stat(path.c_str(), &there) == 0 &&
+    return fstat(fd_.get(), &mine) == 0 && stat(path.c_str(), &there) == 0 &&
            mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
   }
 
@@ -112,7 +111,7 @@ class PosixLock final : public FileLock {
   }
 
  private:
-  const int fd_;
+  const Fd fd_;
 };
 
 class SystemDisk final : public Disk {
@@ -197,9 +196,9 @@ absl::Status SystemDisk::SyncFolder(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<FileLock>> SystemDisk::Lock(const std::string& path) {
   while (true) {
-    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0) return Error(errno, "open", path);
-    auto lock = std::make_unique<PosixLock>(fd);
+    Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    if (!fd.valid()) return Error(errno, "open", path);
+    auto lock = std::make_unique<PosixLock>(std::move(fd));
     const int error = lock->Take();
     if (error == EAGAIN || error == EACCES) {
       return absl::UnavailableError(absl::StrCat(path, " is locked"));
@@ -210,12 +209,9 @@ absl::StatusOr<std::unique_ptr<FileLock>> SystemDisk::Lock(const std::string& pa
 }
 
 bool SystemDisk::IsLocked(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct flock lock = PosixLock::WholeFile();
-  const bool locked = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-  close(fd);
-  return locked;
+  return fd.valid() && fcntl(fd.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "client/child_process.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -67,20 +66,6 @@ void ResetSignals(bool stays) {
   FailInChild(launch);
 }
 
-// Within so many milliseconds; -1: waits for as long as it takes.
-bool HasEnded(const Fd& pidfd, int within_ms) {
-  pollfd ended = {pidfd.get(), POLLIN, 0};
-  int ready;
-  do {
-    ready = poll(&ended, 1, within_ms);
-  } while (ready < 0 && errno == EINTR);
-  return ready > 0;
-}
-
-absl::Status ErrnoStatus(int error, const std::string& what) {
-  return absl::ErrnoToStatus(error, what);
-}
-
 // Waits for the child's exec. The error says what is wrong with which file.
 absl::Status AwaitExec(int error_fd, const std::string& binary) {
   int error = 0;
@@ -89,17 +74,18 @@ absl::Status AwaitExec(int error_fd, const std::string& binary) {
     got = read(error_fd, &error, sizeof error);
   } while (got < 0 && errno == EINTR);
   if (got == 0) return absl::OkStatus();
-  return ErrnoStatus(error, absl::StrCat(binary, ": cannot be executed"));
+  return absl::ErrnoToStatus(error, absl::StrCat(binary, ": cannot be executed"));
 }
 
 }  // namespace
 
 absl::StatusOr<ChildProcess> ChildProcess::Start(const ProcessSpec& spec) {
   const Fd log(open(spec.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  if (!log.valid()) return ErrnoStatus(errno, spec.log);
+  if (!log.valid()) return absl::ErrnoToStatus(errno, spec.log);
   const Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   int pipe_fds[2];
-  if (!null.valid() || pipe2(pipe_fds, O_CLOEXEC) != 0) return ErrnoStatus(errno, spec.name);
+  if (!null.valid() || pipe2(pipe_fds, O_CLOEXEC) != 0)
+    return absl::ErrnoToStatus(errno, spec.name);
   const Fd error_read(pipe_fds[0]);
   Fd error_write(pipe_fds[1]);
 
@@ -108,7 +94,8 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const ProcessSpec& spec) {
   for (const std::string& arg : spec.argv) launch.argv.push_back(const_cast<char*>(arg.c_str()));
   launch.argv.push_back(nullptr);
   const pid_t pid = fork();
-  if (pid < 0) return ErrnoStatus(errno, absl::StrCat(spec.name, ": cannot start a process"));
+  if (pid < 0)
+    return absl::ErrnoToStatus(errno, absl::StrCat(spec.name, ": cannot start a process"));
   if (pid == 0) RunChild(launch);
   error_write.Close();
   ChildProcess child(spec, pid);
@@ -150,7 +137,7 @@ void ChildProcess::KillAndReap() {
   if (!Running()) return;
   Signal(SIGKILL);
   if (adopted_.valid()) {
-    HasEnded(adopted_, -1);
+    EndsWithin(adopted_, absl::InfiniteDuration());
     return;
   }
   int status;
@@ -160,7 +147,7 @@ void ChildProcess::KillAndReap() {
 
 bool ChildProcess::Running() {
   if (pid_ < 0 || ended_) return false;
-  if (adopted_.valid()) return !(ended_ = HasEnded(adopted_, 0));
+  if (adopted_.valid()) return !(ended_ = EndsWithin(adopted_, absl::ZeroDuration()));
   int status = 0;
   const pid_t reaped = waitpid(pid_, &status, WNOHANG);
   if (reaped == pid_) wait_status_ = status;
@@ -197,11 +184,7 @@ void StopAll(std::vector<ChildProcess>& children, absl::Duration grace) {
   for (ChildProcess& child : children) child.Signal(SIGTERM);
   for (ChildProcess& child : children) {
     if (!child.Running()) continue;
-    const Fd pidfd(pidfd_open(child.pid(), 0));
-    while (child.Running() && absl::Now() < deadline) {
-      pollfd ended = {pidfd.get(), POLLIN, 0};
-      poll(&ended, 1, static_cast<int>(absl::ToInt64Milliseconds(deadline - absl::Now())) + 1);
-    }
+    EndsWithin(Fd(pidfd_open(child.pid(), 0)), deadline - absl::Now());
   }
   children.clear();  // kills and reaps the rest
 }

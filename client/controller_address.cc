@@ -13,6 +13,7 @@ namespace waferstream {
 
 namespace {
 
+// Empty: not set, or to nothing, which is the same.
 std::string Variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -32,10 +33,10 @@ absl::StatusOr<std::string> FindAddress(const std::string& flag) {
     RETURN_IF_ERROR(CheckAddress("--controller", flag));
     return flag;
   }
-  const char* variable = std::getenv("WAFERSTREAM_CONTROLLER");
-  if (variable && *variable) {
+  const std::string variable = Variable("WAFERSTREAM_CONTROLLER");
+  if (!variable.empty()) {
     RETURN_IF_ERROR(CheckAddress("WAFERSTREAM_CONTROLLER", variable));
-    return std::string(variable);
+    return variable;
   }
   const absl::StatusOr<std::string> dir = DefaultClusterDir();
   const absl::StatusOr<ClusterFile> cluster = dir.ok() ? ReadClusterFile(*dir) : dir.status();
@@ -49,8 +50,7 @@ absl::StatusOr<std::string> FindAddress(const std::string& flag) {
   }
   return absl::UnavailableError(
       "controller: none is known; give --controller host:port, set WAFERSTREAM_CONTROLLER, or "
-      "start "
-      "a cluster with `waferctl up`");
+      "start a cluster with `waferctl up`");
 }
 
 // A secret is shown, if only in proofs, to nobody but the controller that it belongs to.

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/unique_id.h"
 #include "proto/controller.grpc.pb.h"
 #include "rpc/channel.h"
 
@@ -17,12 +18,24 @@ namespace {
 // not answering the next one.
 constexpr absl::Duration kWatchLimit = absl::Seconds(30);
 
+// A controller that was just started refuses proofs from before it listened (rpc/proof.h), those of
+// calls that waited for it; a new one is believed. The pauses double, from 20 ms to 320 ms.
+constexpr int kRefusedMax = 6;
+constexpr absl::Duration kAfterRefusal = absl::Milliseconds(20);
+
 void SetDeadline(grpc::ClientContext& context, absl::Duration limit) {
   context.set_deadline(absl::ToChronoTime(absl::Now() + limit));
 }
 
-// UNAVAILABLE is also what gRPC says itself when nobody answers; only a peer gives details.
+// UNAVAILABLE and DEADLINE_EXCEEDED are also what gRPC says itself when nobody answers; only a peer
+// gives details.
 bool IsOwnWord(const grpc::Status& status) { return !status.error_details().empty(); }
+
+// The doorkeeper of the controller knows the caller, but not this call: nothing was done.
+bool MayProveAnew(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+         status.error_details() == Controller::service_full_name();
+}
 
 absl::Status Explain(const grpc::Status& status, const std::string& address) {
   if (status.ok()) return absl::OkStatus();
@@ -35,7 +48,8 @@ absl::Status Explain(const grpc::Status& status, const std::string& address) {
     case absl::StatusCode::kUnauthenticated:
       return absl::UnauthenticatedError(absl::StrCat(who, status.error_message()));
     case absl::StatusCode::kDeadlineExceeded:
-      return absl::DeadlineExceededError(absl::StrCat(who, "does not answer"));
+      return absl::DeadlineExceededError(
+          absl::StrCat(who, IsOwnWord(status) ? status.error_message() : "does not answer"));
     case absl::StatusCode::kUnimplemented:
       return absl::UnavailableError(absl::StrCat(who, "something else listens there"));
     case absl::StatusCode::kAlreadyExists:  // a request id that stands for something else
@@ -75,6 +89,8 @@ bool MayComeBack(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
 }
 
+std::string NewRequestId() { return absl::StrCat(Base32(RandomBits()), Base32(RandomBits())); }
+
 struct ControllerClient::Impl {
   explicit Impl(std::shared_ptr<grpc::Channel> to)
       : channel(std::move(to)), stub(Controller::NewStub(channel)) {}
@@ -87,12 +103,18 @@ struct ControllerClient::Impl {
                                                                       const Request&, Reply*),
                              const Request& request, const std::string& address,
                              absl::Duration limit = kCallLimit) {
-    grpc::ClientContext context;
-    SetDeadline(context, limit);
-    Reply reply;
-    const absl::Status status = Explain((stub.get()->*method)(&context, request, &reply), address);
-    if (!status.ok()) return status;
-    return reply;
+    const absl::Time deadline = absl::Now() + limit;
+    absl::Duration pause = kAfterRefusal;
+    for (int refused = 0;; pause *= 2) {
+      grpc::ClientContext context;
+      SetDeadline(context, deadline - absl::Now());
+      Reply reply;
+      const grpc::Status status = (stub.get()->*method)(&context, request, &reply);
+      if (status.ok()) return reply;
+      const bool again = MayProveAnew(status) && ++refused < kRefusedMax;
+      if (!again || absl::Now() + pause >= deadline) return Explain(status, address);
+      absl::SleepFor(pause);
+    }
   }
 };
 

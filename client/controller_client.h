@@ -14,13 +14,17 @@ namespace waferstream {
 // Whether the same call may succeed in a moment: the controller did not answer.
 bool MayComeBack(const absl::Status& status);
 
+// Names one Submit or Resume for good, however often it is called: 128 random bits.
+std::string NewRequestId();
+
 // The controller answers from memory or from one small SQLite transaction; what takes longer than
 // this is not coming.
 inline constexpr absl::Duration kCallLimit = absl::Seconds(10);
 
-// Thread-safe. Nothing is retried here: every call of the protocol may be repeated by who calls.
-// Errors keep the code that the controller gave; UNAVAILABLE and DEADLINE_EXCEEDED mean that it did
-// not answer.
+// Thread-safe. Only what a controller that has just begun to listen refused unheard is tried again
+// here, within the call's deadline; every call of the protocol may be repeated by who calls. Errors
+// keep the code that the controller gave; UNAVAILABLE and DEADLINE_EXCEEDED mean that it did not
+// answer.
 class ControllerClient {
  public:
   // `credentials`: what the calls prove; with a secret, only who proves it is believed.

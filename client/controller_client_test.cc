@@ -7,11 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "client/fake_controller.h"
 #include "client/follow_job.h"
 #include "client/status_stream.h"
 #include "client/test_wait.h"
 #include "gtest/gtest.h"
+#include "rpc/status.h"
 
 namespace waferstream {
 namespace {
@@ -35,6 +37,71 @@ TEST(ControllerClientTest, NobodyThereIsUnavailable) {
   const absl::Status status = client.List().status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(status.message(), "controller " + address + ": cannot be reached");
+}
+
+// As a controller's door does to a proof from before it listened: it gives details.
+grpc::Status RefusedUnheard() {
+  return {grpc::StatusCode::UNAVAILABLE, "the proof is from before this process listened",
+          Controller::service_full_name()};
+}
+
+TEST(ControllerClientTest, WhatAYoungControllerRefusesUnheardIsAskedAgain) {
+  FakeController controller;
+  int calls = 0;
+  controller.on_get = [&](const std::string&, JobStatus* reply) {
+    if (++calls < 3) return RefusedUnheard();
+    *reply = StatusAt(7);
+    return grpc::Status::OK;
+  };
+  ControllerClient client(controller.address());
+  EXPECT_EQ(client.Get("job-1")->step(), 7u);
+  EXPECT_EQ(calls, 3);
+}
+
+// For example because the clocks of the two hosts differ.
+TEST(ControllerClientTest, WhatItGoesOnToRefuseIsSaidWithItsReason) {
+  FakeController controller;
+  int calls = 0;
+  controller.on_get = [&](const std::string&, JobStatus*) {
+    ++calls;
+    return RefusedUnheard();
+  };
+  ControllerClient client(controller.address());
+  EXPECT_EQ(client.Get("job-1").status(), absl::UnavailableError(absl::StrCat(
+                                              "controller ", controller.address(),
+                                              ": the proof is from before this process listened")));
+  EXPECT_GT(calls, 2);
+}
+
+// A disk that is full, a node that is away: the controller is there, and says so.
+TEST(ControllerClientTest, WhatAControllerCannotDoIsItsOwnWord) {
+  FakeController controller;
+  int calls = 0;
+  absl::Status answer;
+  controller.on_get = [&](const std::string&, JobStatus*) {
+    ++calls;
+    return ToGrpc(answer);
+  };
+  ControllerClient client(controller.address());
+  for (const auto code : {absl::StatusCode::kUnavailable, absl::StatusCode::kDeadlineExceeded}) {
+    answer = absl::Status(code, "cannot record the job: disk full");
+    const absl::Status got = client.Get("job-1").status();
+    EXPECT_EQ(got, absl::Status(code, absl::StrCat("controller ", controller.address(),
+                                                   ": cannot record the job: disk full")));
+  }
+  EXPECT_EQ(calls, 2);
+}
+
+TEST(ControllerClientTest, WhatNobodyAnsweredIsNotAskedAgain) {
+  FakeController controller;
+  int calls = 0;
+  controller.on_get = [&](const std::string&, JobStatus*) {
+    ++calls;
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "");
+  };
+  ControllerClient client(controller.address());
+  EXPECT_EQ(client.Get("job-1").status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(calls, 1);
 }
 
 // The next status, however long it takes; fails the test if there is an error instead.

@@ -11,7 +11,6 @@
 #include "client/controller_client.h"
 #include "client/controller_flags.h"
 #include "client/job_view.h"
-#include "client/local_job.h"
 #include "client/output.h"
 #include "client/watch_job.h"
 

@@ -35,8 +35,8 @@ absl::StatusOr<JobSpec> LoadJob(const JobFlags& flags);
 // A checkpoint that somebody named.
 struct NamedCheckpoint {
   std::string path;  // absolute
-  std::vector<std::string>
-      notes;  // which newer ones are damaged and were passed over; one line each
+  // Which newer ones are damaged and were passed over; one line each.
+  std::vector<std::string> notes;
 };
 
 // A checkpoint by any of its names: itself, or a folder of checkpoints or a run folder: then the

@@ -5,13 +5,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/fd.h"
+#include "base/flags.h"
 #include "base/status.h"
 #include "client/binaries.h"
 
@@ -66,11 +66,10 @@ absl::StatusOr<Answer> Ask(std::vector<std::string> args) {
 }  // namespace
 
 void AddKernelIsaFlag(CLI::App& app, std::string& kernel_isa) {
-  app.add_option(
-         "--kernel-isa", kernel_isa,
-         "Hold the wafer nodes' kernels to portable, avx2, avx512, avx512_bf16 or amx; part "
-         "of what the weights depend on [the CPU's best]")
-      ->check([](const std::string& name) { return name.empty() ? "is empty" : ""; });
+  // Which names there are is the nodes' program's to say.
+  AddName(app, "--kernel-isa", kernel_isa,
+          "Hold the wafer nodes' kernels to portable, avx2, avx512, avx512_bf16 or amx; part "
+          "of what the weights depend on [the CPU's best]");
 }
 
 absl::StatusOr<std::string> AskKernelIsa(const std::string& kernel_isa) {

@@ -1,12 +1,9 @@
 #include "client/local_job.h"
 
-#include <cstdint>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "client/controller_client.h"
@@ -74,13 +71,6 @@ absl::StatusOr<JobStatus> RunLocalJob(const JobSpec& job, const LocalJobOptions&
   if (interrupts.count() > 1) cluster.Kill();
   cluster.Stop();
   return status;
-}
-
-std::string NewRequestId() {
-  std::random_device random;
-  uint64_t word[2];
-  for (uint64_t& w : word) w = uint64_t{random()} << 32 | random();
-  return absl::StrFormat("%016x%016x", word[0], word[1]);
 }
 
 }  // namespace waferstream

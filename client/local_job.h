@@ -24,7 +24,4 @@ struct LocalJobOptions {
 absl::StatusOr<JobStatus> RunLocalJob(const JobSpec& job, const LocalJobOptions& options,
                                       Progress& progress);
 
-// Names one Submit call for good: 128 random bits.
-std::string NewRequestId();
-
 }  // namespace waferstream

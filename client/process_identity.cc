@@ -1,6 +1,5 @@
 #include "client/process_identity.h"
 
-#include <poll.h>
 #include <signal.h>
 
 #include <cerrno>
@@ -41,16 +40,6 @@ absl::StatusOr<ProcStat> ReadProcStat(pid_t pid) {
   return absl::NotFoundError(absl::StrCat("process ", pid, ": not running"));
 }
 
-bool AwaitEnd(const Fd& pidfd, absl::Duration limit) {
-  const absl::Time deadline = absl::Now() + limit;
-  for (;;) {
-    pollfd ended = {pidfd.get(), POLLIN, 0};
-    const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
-    if (poll(&ended, 1, static_cast<int>(absl::ToInt64Milliseconds(left))) > 0) return true;
-    if (absl::Now() >= deadline) return false;
-  }
-}
-
 }  // namespace
 
 absl::StatusOr<ProcessIdentity> IdentityOf(pid_t pid) {
@@ -74,7 +63,7 @@ absl::Status EndProcess(const ProcessIdentity& process, absl::Duration grace) {
     if (pidfd_send_signal(pidfd.get(), signal, nullptr, 0) != 0 && errno != ESRCH) {
       return absl::ErrnoToStatus(errno, absl::StrCat("process ", process.pid));
     }
-    if (AwaitEnd(pidfd, signal == SIGTERM ? grace : absl::Seconds(5))) return absl::OkStatus();
+    if (EndsWithin(pidfd, signal == SIGTERM ? grace : absl::Seconds(5))) return absl::OkStatus();
   }
   return absl::DeadlineExceededError(
       absl::StrCat("process ", process.pid, ": still there after SIGKILL"));

@@ -13,7 +13,6 @@
 #include "client/controller_client.h"
 #include "client/controller_flags.h"
 #include "client/job_input.h"
-#include "client/local_job.h"
 #include "client/output.h"
 #include "client/watch_job.h"
 

@@ -34,12 +34,6 @@ EpochRef RefOf(const std::string& job_id, uint32_t epoch) {
   return ref;
 }
 
-std::set<std::string> NodesOf(const Membership& members) {
-  std::set<std::string> ids;
-  for (const PlacedProcess& process : members.placed) ids.insert(process.node_id);
-  return ids;
-}
-
 // "w3 joins", "w1 leaves", or what else is better about `next`.
 std::string Improvement(const Membership& next, const Membership& now) {
   const std::set<std::string> after = NodesOf(next), before = NodesOf(now);
@@ -102,8 +96,7 @@ void ControllerCore::Restore(RestoredJob restored, ControllerTurn& turn) {
   }
 }
 
-// -- nodes
-// -----------------------------------------------------------------------------------------
+// -- nodes ----------------------------------------------------------------------------------------
 
 absl::Status ControllerCore::OnRegister(const RegisterRequest& request, ControllerTurn& turn) {
   Advance(turn);
@@ -224,11 +217,11 @@ absl::StatusOr<std::string> ControllerCore::AddressOf(const std::string& node_id
   return node->address();
 }
 
-// -- calls -------------------------------------------------------------------------------------
+// -- calls ----------------------------------------------------------------------------------------
 
 void ControllerCore::Call(KnownNode& node, const std::string& job_id, uint32_t epoch,
                           NodeRequest request, ControllerTurn& turn) {
-  ++node.calls_in_flight;
+  node.CallBegins();
   turn.calls.push_back({.job_id = job_id,
                         .epoch = epoch,
                         .node_id = node.info.node_id(),
@@ -238,7 +231,7 @@ void ControllerCore::Call(KnownNode& node, const std::string& job_id, uint32_t e
 }
 
 void ControllerCore::ReleaseIfQuiet(KnownNode& node, ControllerTurn& turn) {
-  if (node.lost || node.calls_in_flight > 0 || node.release.empty()) return;
+  if (node.lost || !node.quiet() || node.release.empty()) return;
   const EpochRef& ref = node.release.front();
   Call(node, ref.job_id(), ref.epoch(), ReleaseCall{ref}, turn);
 }
@@ -247,13 +240,17 @@ void ControllerCore::OnCallDone(const NodeCallResult& result, ControllerTurn& tu
   const NodeCall& call = result.call;
   KnownNode* node = nodes_.Find(call.node_id);
   if (node == nullptr) return;
+  node->CallEnds(call.incarnation);
   // The present process, at the same address, may have served it all the same: it says so itself.
   if (node->info.incarnation() != call.incarnation) return;
-  --node->calls_in_flight;
   // A Release that was not answered is sent again at the node's next heartbeat.
   const bool is_release = std::holds_alternative<ReleaseCall>(call.request);
   const bool unreleased = is_release && IsSilence(result.status);
-  if (is_release && !unreleased) node->release.erase(node->release.begin());
+  if (is_release && !unreleased) {
+    std::erase_if(node->release, [&](const EpochRef& due) {
+      return due.job_id() == call.job_id && due.epoch() == call.epoch;
+    });
+  }
   JobLife* const job = is_release ? nullptr : FindEpoch(call.job_id, call.epoch);
   if (job != nullptr) {
     const int process = job->run()->ProcessOn(call.node_id).value();
@@ -267,8 +264,7 @@ void ControllerCore::OnCallDone(const NodeCallResult& result, ControllerTurn& tu
   Schedule(turn);
 }
 
-// -- jobs
-// ------------------------------------------------------------------------------------------
+// -- jobs -----------------------------------------------------------------------------------------
 
 ControllerCore::Submission ControllerCore::SubmissionOf(const JobRecord& record) {
   Submission submission{record.status.job_id(), std::nullopt};
@@ -428,7 +424,7 @@ absl::Status ControllerCore::OnResume(const ResumeRequest& request, ControllerTu
   return resumed;
 }
 
-// -- epochs ------------------------------------------------------------------------------------
+// -- epochs ---------------------------------------------------------------------------------------
 
 void ControllerCore::Schedule(ControllerTurn& turn) {
   std::vector<std::string> live;

@@ -281,8 +281,7 @@ TEST(ControllerCore, APartThatCannotBeWrittenIsNeverSealed) {
   EXPECT_EQ(cluster.Job().state(), RUNNING);
 }
 
-// -- queue
-// -----------------------------------------------------------------------------------------
+// -- queue ----------------------------------------------------------------------------------------
 
 TEST(ControllerCore, AJobWaitsForAllItsNodesAndSaysForWhich) {
   FakeCluster cluster;
@@ -340,6 +339,31 @@ TEST(ControllerCore, AReleaseThatGotNoAnswerIsSentAgainAtTheNextHeartbeat) {
   cluster.SettleCalls();
   EXPECT_EQ(Where(cluster, "Release").size(), 6u);
   EXPECT_EQ(cluster.Node("w1").state(), IDLE);
+}
+
+// Its successor is lost as well, and it comes back before the answer to its first Release does.
+TEST(ControllerCore, AnAnswerToAProcessThatCameBackIsNotCountedTwice) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.holds["w1"] = EpochOf("j-000009", 2);
+  cluster.Pass(0.1);
+  cluster.holds.clear();
+  ASSERT_EQ(Where(cluster, "Release w1").size(), 1u);
+  ASSERT_EQ(cluster.calls.size(), 1u);
+  const NodeCall release = cluster.calls.front();
+  cluster.calls.clear();
+  ASSERT_TRUE(cluster.AddNode("w1", WAFER, "avx2", /*incarnation=*/2).ok());
+  cluster.Pass(10, {"w0"});
+  ASSERT_EQ(cluster.Node("w1").state(), LOST);
+  ASSERT_TRUE(cluster.AddNode("w1", WAFER, "avx2", /*incarnation=*/1).ok());
+  cluster.Answer(release);
+  EXPECT_EQ(cluster.Node("w1").state(), IDLE);
+  // It is asked one thing at a time, as ever.
+  for (const uint32_t epoch : {3, 4}) {
+    cluster.holds["w1"] = EpochOf("j-000009", epoch);
+    cluster.Pass(0.1, {"w1"});
+  }
+  EXPECT_EQ(Where(cluster, "Release w1").size(), 2u);
 }
 
 // The Prepare was meant for the process before, whose successor answered at the same address before
@@ -469,8 +493,7 @@ TEST(ControllerCore, RegisteringTwiceChangesNothing) {
   EXPECT_EQ(cluster.Job().state(), DONE);
 }
 
-// -- a restarted controller
-// ------------------------------------------------------------------------
+// -- a restarted controller -----------------------------------------------------------------------
 
 RestoredJob Restored(uint64_t number, JobState state, absl::StatusOr<AdmittedJob> job) {
   RestoredJob restored{.record = {}, .job = std::move(job), .commits = {}};
@@ -511,8 +534,7 @@ TEST(ControllerCore, ARestartKeepsWhatWaited) {
   EXPECT_EQ(*cluster.answers.at("new"), "job-6-t");
 }
 
-// -- generation
-// ------------------------------------------------------------------------------------
+// -- generation -----------------------------------------------------------------------------------
 
 JobSpec GenerationJob() {
   JobSpec job = SmallJob();

@@ -156,8 +156,9 @@ EpochTerms JobLife::NextTerms(const Membership& members) const {
   terms.start_step = status().step();
   terms.restore = !members.keep && status().checkpoint_step() > 0 ? status().checkpoint() : "";
   const auto last = commits_.find(terms.start_step - 1);
-  if (terms.keep && terms.start_step > 0 && last != commits_.end())
+  if (terms.keep && terms.start_step > 0 && last != commits_.end()) {
     terms.last_commit = last->second;
+  }
   terms.checkpoint_now = IsCheckpointDue(status().job(), terms.start_step) &&
                          terms.start_step > record_.memory.first_step() &&
                          terms.start_step > status().checkpoint_step();
@@ -361,9 +362,8 @@ void JobLife::NoteCommit(RunTurn& turn) {
   const bool differs = before != commits_.end() && !SameResult(before->second, *commit);
   if (differs) {
     turn.events.push_back(absl::StrFormat(
-        "step %d came out different when it was done again: loss %.17g and norm %.17g, before "
-        "%.17g "
-        "and %.17g",
+        "step %d came out different when it was done again: loss %.17g and norm %.17g, "
+        "before %.17g and %.17g",
         commit->step, commit->loss, commit->norm, before->second.loss, before->second.norm));
   }
   commits_[commit->step] = *commit;

@@ -129,9 +129,11 @@ class ShardDealer {
       : needs_(needs), shards_(needs.cluster->memoryx()) {
     for (const std::string& id : candidates) {
       const KnownNode& node = nodes.nodes().at(id);
-      if (HoldsShards(node, needs))
+      if (HoldsShards(node, needs)) {
         holders_.push_back({id, node.info.incarnation(), ShouldLeave(node, needs)});
-      if (!HoldsShards(node, needs) && !ShouldLeave(node, needs)) others_.push_back(id);
+      } else if (!ShouldLeave(node, needs)) {
+        others_.push_back(id);
+      }
     }
     std::stable_sort(holders_.begin(), holders_.end(),
                      [](const Holder& a, const Holder& b) { return a.leaves < b.leaves; });
@@ -347,12 +349,13 @@ absl::StatusOr<Membership> ChooseMembers(const MemberNeeds& needs, const NodeTab
   return Choose(with_all, nodes);
 }
 
+std::set<std::string> NodesOf(const Membership& members) {
+  std::set<std::string> ids;
+  for (const PlacedProcess& process : members.placed) ids.insert(process.node_id);
+  return ids;
+}
+
 bool IsBetter(const Membership& next, const Membership& now) {
-  const auto ids = [](const Membership& members) {
-    std::set<std::string> ids;
-    for (const PlacedProcess& process : members.placed) ids.insert(process.node_id);
-    return ids;
-  };
   const auto copies = [](const Membership& members) {
     size_t count = 0;
     for (const ShardHolders& shard : members.shape.shards) {
@@ -360,7 +363,7 @@ bool IsBetter(const Membership& next, const Membership& now) {
     }
     return count;
   };
-  return ids(next) != ids(now) || copies(next) > copies(now);
+  return NodesOf(next) != NodesOf(now) || copies(next) > copies(now);
 }
 
 }  // namespace waferstream

@@ -51,6 +51,8 @@ struct MemberNeeds {
 // naming both: there are wafers enough, but none that computes with the job's kernel_isa.
 absl::StatusOr<Membership> ChooseMembers(const MemberNeeds& needs, const NodeTable& nodes);
 
+std::set<std::string> NodesOf(const Membership& members);
+
 // Whether an epoch with `next` instead of `now` would be worth its price: it has nodes that `now`
 // has not, is without some that should leave, or fills copies that are missing.
 bool IsBetter(const Membership& next, const Membership& now);

@@ -14,13 +14,6 @@ namespace {
 // A lost node stays listed this long, so that people can see it; the table stays bounded.
 constexpr double kForgetLostAfter_s = 3600;
 
-// Of the processes that had an id before, so many are remembered.
-constexpr size_t kFormerMax = 16;
-
-bool WasReplaced(const KnownNode& node, uint64_t incarnation) {
-  return std::find(node.former.begin(), node.former.end(), incarnation) != node.former.end();
-}
-
 absl::Status CheckRegistration(const RegisterRequest& request) {
   RETURN_IF_ERROR(CheckName("node_id", request.node_id()));
   if (!Role_IsValid(request.role())) {
@@ -51,23 +44,25 @@ std::string KnownNode::address() const {
   return JoinHostPort(info.host(), static_cast<int>(info.control_port()));
 }
 
+void KnownNode::CallEnds(uint64_t incarnation) {
+  const auto calls = calls_in_flight.find(incarnation);
+  // One of before this controller forgot the node does not count.
+  if (calls != calls_in_flight.end() && --calls->second == 0) calls_in_flight.erase(calls);
+}
+
 absl::StatusOr<bool> NodeTable::Register(const RegisterRequest& request, double now_s) {
   if (absl::Status status = CheckRegistration(request); !status.ok()) return status;
   auto [it, is_new] = nodes_.try_emplace(request.node_id());
   KnownNode& node = it->second;
   const bool replaced = !is_new && node.info.incarnation() != request.incarnation();
-  if (replaced && !node.lost && WasReplaced(node, request.incarnation())) {
+  if (replaced && !node.lost && request.incarnation() < node.info.incarnation()) {
     return absl::AlreadyExistsError(absl::StrCat("node ", request.node_id(),
                                                  ": another process, at ", node.address(),
                                                  ", has this id by now"));
   }
   if (is_new) Remember(request, node);
   if (replaced) {
-    if (node.former.size() == kFormerMax) node.former.erase(node.former.begin());
-    node.former.push_back(node.info.incarnation());
-    // The new process holds what it says, and answers to calls of the old one no longer count.
-    node.release.clear();
-    node.calls_in_flight = 0;
+    node.release.clear();  // the new process holds what it says
   }
   node.info = request;
   node.heard_s = now_s;

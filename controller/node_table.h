@@ -35,15 +35,20 @@ struct KnownNode {
   RegisterRequest info;  // as it announced itself last
   double heard_s = 0;
   bool lost = false;
-  std::string job_id;             // of the job that uses it
-  int calls_in_flight = 0;        // to this incarnation
-  std::vector<uint64_t> former;   // incarnations that this one has replaced, the newest ones
+  std::string job_id;  // of the job that uses it
+  // Calls that have not returned, by the incarnation that they were made to: one that is lost and
+  // replaced may come back before they do.
+  std::map<uint64_t, int> calls_in_flight;
   std::vector<EpochRef> release;  // what it holds, or may still hold, of jobs that it left
   bool cordoned = false;
   bool draining = false;
   std::string note;  // why it is cordoned, if the controller did it
 
   bool free() const { return !lost && !cordoned && job_id.empty() && release.empty(); }
+  // Whether every call to the present process has returned.
+  bool quiet() const { return !calls_in_flight.contains(info.incarnation()); }
+  void CallBegins() { ++calls_in_flight[info.incarnation()]; }
+  void CallEnds(uint64_t incarnation);
   std::string address() const;
 };
 
@@ -62,9 +67,9 @@ class NodeTable {
   NodeTable(double lease_s, NodeMemory memory) : lease_s_(lease_s), memory_(std::move(memory)) {}
 
   // Returns whether a node of this id was in use or lost as another process, which is gone now: the
-  // caller ends what ran there. Whoever comes last has the id: ALREADY_EXISTS: a process that was
-  // replaced is still there, and its successor is heard of. INVALID_ARGUMENT: a field is missing or
-  // unknown.
+  // caller ends what ran there. Whoever started last has the id, in whatever order registrations
+  // arrive: ALREADY_EXISTS: a later incarnation is heard of. INVALID_ARGUMENT: a field is missing
+  // or unknown.
   absl::StatusOr<bool> Register(const RegisterRequest& request, double now_s);
 
   // The node says that it holds this epoch (RegisterRequest.holds, HeartbeatRequest.holds): it is

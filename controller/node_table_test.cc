@@ -54,9 +54,9 @@ TEST(NodeTable, AnotherIncarnationIsAnotherProcess) {
   NodeTable table(3, {});
   EXPECT_FALSE(*table.Register(Request("a", WAFER), 10));
   EXPECT_FALSE(*table.Register(Request("a", WAFER), 10));
-  table.Find("a")->calls_in_flight = 2;
+  table.Find("a")->CallBegins();
   EXPECT_TRUE(*table.Register(Request("a", WAFER, "", 2), 11));
-  EXPECT_EQ(table.Find("a")->calls_in_flight, 0);
+  EXPECT_TRUE(table.Find("a")->quiet());
   EXPECT_TRUE(absl::IsNotFound(table.Heard("a", 1, 11)));  // the old one's last words
   EXPECT_TRUE(table.Heard("a", 2, 11).ok());
 }
@@ -79,6 +79,41 @@ TEST(NodeTable, AProcessThatWasReplacedIsRefusedWhileItsSuccessorLives) {
   // A successor that is lost no longer stands in the way.
   EXPECT_THAT(table.Expire(16), ElementsAre("a"));
   EXPECT_TRUE(table.Register(Request("a", WAFER, "", 1), 16).ok());
+}
+
+// It was on its way for longer than its process lived: this controller hears of it for the first
+// time after its successor.
+TEST(NodeTable, ARegistrationThatComesLateDoesNotBringBackThePast) {
+  NodeTable table(3, {});
+  ASSERT_TRUE(table.Register(Request("a", WAFER, "", 2), 10).ok());
+  const absl::Status stale = table.Register(Request("a", WAFER, "", 1), 10).status();
+  EXPECT_EQ(stale.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_TRUE(table.Heard("a", 2, 11).ok());
+  EXPECT_EQ(table.Find("a")->info.incarnation(), 2u);
+}
+
+// Lost, it may come back after a successor that is lost, too; then what was asked of it before is
+// still on its way back.
+TEST(NodeTable, CallsAreCountedOfTheProcessThatTheyWereMadeTo) {
+  NodeTable table(3, {});
+  ASSERT_TRUE(table.Register(Request("a", WAFER, "", 1), 0).ok());
+  table.Find("a")->CallBegins();
+  table.Find("a")->CallBegins();
+  ASSERT_TRUE(table.Register(Request("a", WAFER, "", 2), 1).ok());
+  KnownNode& node = *table.Find("a");
+  EXPECT_TRUE(node.quiet());
+  node.CallBegins();
+  EXPECT_THAT(table.Expire(4), ElementsAre("a"));
+  ASSERT_TRUE(*table.Register(Request("a", WAFER, "", 1), 4));
+  EXPECT_FALSE(node.quiet());
+  node.CallEnds(2);
+  node.CallEnds(1);
+  EXPECT_FALSE(node.quiet());
+  node.CallEnds(1);
+  EXPECT_TRUE(node.quiet());
+  node.CallEnds(1);  // nobody made it
+  EXPECT_TRUE(node.quiet());
+  EXPECT_THAT(node.calls_in_flight, IsEmpty());
 }
 
 TEST(NodeTable, RefusesRegistrationsThatCannotBeUsed) {

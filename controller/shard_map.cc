@@ -44,11 +44,6 @@ bool ShardMap::HoldsAny(const std::string& node_id, uint64_t incarnation) const 
   return at != held_.end() && at->second.incarnation == incarnation;
 }
 
-uint64_t ShardMap::IncarnationOf(const std::string& node_id) const {
-  const auto at = held_.find(node_id);
-  return at == held_.end() ? 0 : at->second.incarnation;
-}
-
 std::vector<std::string> ShardMap::HoldersOf(int shard) const {
   std::vector<std::string> holders;
   for (const auto& [node_id, held] : held_) {

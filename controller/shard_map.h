@@ -33,8 +33,6 @@ class ShardMap {
 
   bool Holds(const std::string& node_id, uint64_t incarnation, int shard) const;
   bool HoldsAny(const std::string& node_id, uint64_t incarnation) const;
-  // The incarnation in which a node of this id holds anything; 0: it does not.
-  uint64_t IncarnationOf(const std::string& node_id) const;
   // In order of node_id.
   std::vector<std::string> HoldersOf(int shard) const;
 

@@ -32,16 +32,16 @@ std::string Describe(const DataContent& content) {
 absl::Status CheckContent(const char* field, const TokenFile& file, const DataContent& recorded) {
   const DataContent& found = file.content();
   if (recorded.xxh3_128().empty()) {
-    return InField(field, absl::InvalidArgumentError(absl::StrCat(
-                              file.path(), ": the job does not record what is in it")));
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, ": ", file.path(), ": the job does not record what is in it"));
   }
   if (found.bytes() == recorded.bytes() && found.tokens() == recorded.tokens() &&
       found.xxh3_128() == recorded.xxh3_128()) {
     return absl::OkStatus();
   }
-  return InField(field, absl::InvalidArgumentError(
-                            absl::StrCat(file.path(), " is another file than the job's: it has ",
-                                         Describe(found), ", the job's had ", Describe(recorded))));
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, ": ", file.path(), " is another file than the job's: it has ",
+                   Describe(found), ", the job's had ", Describe(recorded)));
 }
 
 }  // namespace

@@ -25,9 +25,8 @@ namespace waferstream {
 // Invariants:
 //   1. Grants not yet sent are added up in pending_grant_, never queued.
 //   2. unspent_ (granted by the peer, not used) + queued frames <= 2 * peer_slots. A peer that
-//   keeps
-//      to its window cannot exceed it: its window covers what is unspent and, at the most, all
-//      frames that it already has but whose write has not been seen to complete here.
+//      keeps to its window cannot exceed it: its window covers what is unspent and, at the most,
+//      all frames that it already has but whose write has not been seen to complete here.
 class TcpChannel final : public ChannelEnd, public std::enable_shared_from_this<TcpChannel> {
  public:
   static std::shared_ptr<TcpChannel> Create(boost::asio::ip::tcp::socket socket,

@@ -68,12 +68,4 @@ absl::Status MuteSocket(int fd) {
   return absl::ErrnoToStatus(errno, "SO_ATTACH_FILTER");
 }
 
-absl::Status UnmuteSocket(int fd) {
-  const int unused = 0;
-  if (setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) == 0) {
-    return absl::OkStatus();
-  }
-  return absl::ErrnoToStatus(errno, "SO_DETACH_FILTER");
-}
-
 }  // namespace waferstream

@@ -15,7 +15,4 @@ absl::Status EnterOwnNetwork();
 // and nothing reset; for a listening socket, nobody gets through. Needs EnterOwnNetwork (or root).
 absl::Status MuteSocket(int fd);
 
-// Packets arrive again.
-absl::Status UnmuteSocket(int fd);
-
 }  // namespace waferstream

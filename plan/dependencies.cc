@@ -1,11 +1,9 @@
 #include "plan/dependencies.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "plan/job_fields.h"
 #include "plan/job_keys.h"
 
@@ -45,35 +43,6 @@ std::string Chosen(const Choice& choice, const JobSpec& job) {
     if (HasSection(job, section)) return std::string(name);
   }
   return std::string(choice.otherwise);
-}
-
-// The shortest text that reads back as the same number.
-std::string Shortest(double number) {
-  char text[32];
-  return std::string(text, std::to_chars(text, text + sizeof(text), number).ptr);
-}
-
-std::string ValueIn(const JobKey& key, const JobSpec& job) {
-  switch (key.kind) {
-    case KeyKind::kReal:
-      return Shortest(NumberIn(job, key.Field()));
-    case KeyKind::kRealPair:
-      return absl::StrCat("[", Shortest(NumberIn(job, absl::StrCat(key.Field(), 1))), ", ",
-                          Shortest(NumberIn(job, absl::StrCat(key.Field(), 2))), "]");
-    case KeyKind::kWord: {
-      const std::vector<std::string> words = absl::StrSplit(key.words, '|');
-      const uint64_t word = WholeIn(job, key.Field());
-      return word < words.size() ? words[word] : absl::StrCat(word);
-    }
-    case KeyKind::kFlag:
-      return WholeIn(job, key.Field()) != 0 ? "true" : "false";
-    case KeyKind::kWhole:
-    case KeyKind::kElements:
-    case KeyKind::kBytes:
-      return absl::StrCat(WholeIn(job, key.Field()));
-    default:
-      return TextIn(job, key.Field());
-  }
 }
 
 // Whether a key that may differ does so in vain: nothing that comes reads it.

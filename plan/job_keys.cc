@@ -1,11 +1,15 @@
 #include "plan/job_keys.h"
 
 #include <algorithm>
+#include <charconv>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "plan/job_fields.h"
 
@@ -177,11 +181,14 @@ absl::Status CheckKey(const JobKey& key, const JobSpec& job) {
   WS_CHECK(false && "unknown KeyKind");
 }
 
+std::string Shortest(double number) {
+  char text[32];
+  return std::string(text, std::to_chars(text, text + sizeof(text), number).ptr);
+}
+
 }  // namespace
 
 std::span<const JobKey> JobKeys() { return kKeys; }
-
-std::span<const absl::string_view> OptionalSections() { return kOptionalSections; }
 
 absl::string_view KeyMeantBy(absl::string_view section) {
   for (const auto& [path, key] : kShorthands) {
@@ -204,6 +211,35 @@ absl::string_view OptionalSectionOf(absl::string_view path) {
 
 Bounds BoundsOf(const JobKey& key) {
   return {.low = key.low, .high = key.high, .open_low = key.open_low, .open_high = key.open_high};
+}
+
+std::string ValueIn(const JobKey& key, const JobSpec& job) {
+  switch (key.kind) {
+    case kName:
+    case kPath:
+    case kFolder:
+    case kChoice:
+      return TextIn(job, key.Field());
+    case kWord: {
+      const std::vector<std::string> words = absl::StrSplit(key.words, '|');
+      const uint64_t word = WholeIn(job, key.Field());
+      return word < words.size() ? words[word] : absl::StrCat(word);
+    }
+    case kFlag:
+      return WholeIn(job, key.Field()) != 0 ? "true" : "false";
+    case kWhole:
+    case kElements:
+    case kBytes:
+      return absl::StrCat(WholeIn(job, key.Field()));
+    case kReal:
+      return Shortest(NumberIn(job, key.Field()));
+    case kRealPair:
+      return absl::StrCat("[", Shortest(NumberIn(job, absl::StrCat(key.Field(), 1))), ", ",
+                          Shortest(NumberIn(job, absl::StrCat(key.Field(), 2))), "]");
+    case kTextList:
+      return absl::StrCat("[", absl::StrJoin(TextsIn(job, key.Field()), ", "), "]");
+  }
+  WS_CHECK(false && "unknown KeyKind");
 }
 
 absl::Status CheckText(const JobKey& key, absl::string_view text) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -47,19 +48,21 @@ struct JobKey {
 
 std::span<const JobKey> JobKeys();
 
-// Sections that need not be there; their keys count only when they are. All others are implied.
-std::span<const absl::string_view> OptionalSections();
-
 // The key that a plain value in the place of this section stands for (`wafers: 2`); empty: none.
 absl::string_view KeyMeantBy(absl::string_view section);
 
 // Whether `path` is inside `section` (not `section` itself).
 bool IsInside(absl::string_view path, absl::string_view section);
 
-// The optional section that a path is inside of; empty: none.
+// The section that a path is inside of and that need not be there: its keys count only when it is.
+// Empty: none; all other sections are implied.
 absl::string_view OptionalSectionOf(absl::string_view path);
 
 Bounds BoundsOf(const JobKey& key);
+
+// The field's value as it may stand in a job file: of a number the shortest text that reads back as
+// the same, of several values "[a, b]".
+std::string ValueIn(const JobKey& key, const JobSpec& job);
 
 // A text that is not empty, against its key's kind. INVALID_ARGUMENT, "<path>: <value> ...".
 absl::Status CheckText(const JobKey& key, absl::string_view text);

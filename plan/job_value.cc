@@ -1,11 +1,9 @@
 #include "plan/job_value.h"
 
-#include <charconv>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "plan/job_fields.h"
 
@@ -88,8 +86,6 @@ absl::Status SetPairFromYaml(const JobKey& key, const YAML::Node& value, JobSpec
   return absl::OkStatus();
 }
 
-std::vector<std::string> WordsOf(const JobKey& key) { return absl::StrSplit(key.words, '|'); }
-
 absl::Status SetWordFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& job) {
   ASSIGN_OR_RETURN(const std::string text, Scalar(key, value, true));
   ASSIGN_OR_RETURN(const size_t word, ParseWord(key.path, text, key.words));
@@ -132,13 +128,6 @@ absl::Status SetTextFromYaml(const JobKey& key, const YAML::Node& value, JobSpec
   return absl::OkStatus();
 }
 
-// The shortest text that reads back as the same number.
-std::string Shortest(double number) {
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof(text), number);
-  return std::string(text, end.ptr);
-}
-
 }  // namespace
 
 absl::Status SetFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& job) {
@@ -175,26 +164,8 @@ absl::Status SetFallback(const JobKey& key, JobSpec& job) {
 
 YAML::Node AsYaml(const JobKey& key, const JobSpec& job) {
   switch (key.kind) {
-    case KeyKind::kName:
-    case KeyKind::kPath:
-    case KeyKind::kFolder:
-    case KeyKind::kChoice:
-      return YAML::Node(TextIn(job, key.Field()));
-    case KeyKind::kWord:
-      return YAML::Node(WordsOf(key).at(WholeIn(job, key.Field())));
-    case KeyKind::kFlag:
-      return YAML::Node(WholeIn(job, key.Field()) != 0 ? "true" : "false");
-    case KeyKind::kWhole:
-    case KeyKind::kElements:
-    case KeyKind::kBytes:
-      return YAML::Node(absl::StrCat(WholeIn(job, key.Field())));
-    case KeyKind::kReal:
-      return YAML::Node(Shortest(NumberIn(job, key.Field())));
     case KeyKind::kRealPair: {
-      YAML::Node pair;
-      for (int i = 1; i <= 2; ++i) {
-        pair.push_back(Shortest(NumberIn(job, absl::StrCat(key.Field(), i))));
-      }
+      YAML::Node pair = YAML::Load(ValueIn(key, job));
       pair.SetStyle(YAML::EmitterStyle::Flow);
       return pair;
     }
@@ -204,8 +175,9 @@ YAML::Node AsYaml(const JobKey& key, const JobSpec& job) {
       list.SetStyle(YAML::EmitterStyle::Flow);
       return list;
     }
+    default:
+      return YAML::Node(ValueIn(key, job));
   }
-  WS_CHECK(false && "unknown KeyKind");
 }
 
 }  // namespace waferstream

@@ -45,7 +45,8 @@ grpc::Status Doorkeeper::Admit(grpc::ServerContextBase& context) {
   const auto line =
       limit_.Pass(absl::StrCat("refused a call from ", context.peer(), ": ", status.message()));
   if (line) log_(*line);
-  // The details tell a caller that this is not gRPC's own UNAVAILABLE.
+  // The details tell a caller that this is not gRPC's own UNAVAILABLE: who is refused with it may
+  // try again at once, with a proof made then.
   return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message()), service_};
 }
 

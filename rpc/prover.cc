@@ -65,8 +65,8 @@ class Prover final : public grpc::experimental::Interceptor {
 
   // A stream's messages come before its status: a stranger's say nothing.
   void Blank(void* message) const {
-    if (!proved_ && message != nullptr)
-      static_cast<google::protobuf::MessageLite*>(message)->Clear();
+    if (proved_ || message == nullptr) return;
+    static_cast<google::protobuf::MessageLite*>(message)->Clear();
   }
 
   void Judge(grpc::Status* status) const {

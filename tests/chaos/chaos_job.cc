@@ -14,16 +14,15 @@ namespace {
 
 constexpr const char* kText =
     "The weights live in memory services, not in the machines that compute. Layer by layer they "
-    "are "
-    "broadcast to the compute nodes, used once, and dropped; gradients are reduced on their way "
-    "back "
-    "and update the weights where they live. A compute node therefore never needs room for the "
+    "are broadcast to the compute nodes, used once, and dropped; gradients are reduced on their "
+    "way "
+    "back and update the weights where they live. A compute node therefore never needs room for "
+    "the "
     "model, only for one layer and its own activations, and a model of any size trains with plain "
     "data parallelism. Until the commit, a step can be abandoned and done again: weights and "
     "optimizer state are untouched and partial gradients are thrown away. After it, it is history. "
     "Two uses of one parameter are two contributions, added in the order of the plan. A hung node "
-    "is "
-    "a lost node: leases, not closed sockets, decide.\n";
+    "is a lost node: leases, not closed sockets, decide.\n";
 
 constexpr const char* kJob =
     "name: chaos\n"

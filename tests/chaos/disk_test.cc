@@ -10,7 +10,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "client/local_job.h"
+#include "client/controller_client.h"
 #include "fabric/test_network.h"
 #include "gtest/gtest.h"
 #include "tests/chaos/chaos_cluster.h"

@@ -3,7 +3,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "client/local_job.h"
+#include "client/controller_client.h"
 #include "client/test_wait.h"
 #include "gtest/gtest.h"
 #include "tests/chaos/chaos_cluster.h"

@@ -1,0 +1,99 @@
+// Another user of the host is refused: real processes, and really somebody else. Needs root, and a
+// user namespace that has other users: Bazel's sandbox has none, so this runs outside of it.
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/strip.h"
+#include "client/ctl_harness.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace waferstream {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+
+constexpr uid_t kNobody = 65534;
+constexpr int kNoOtherUser = 101;
+
+// A folder that everybody can enter, unlike the test's own; gone at the end.
+class PublicFolder {
+ public:
+  PublicFolder() {
+    std::string path = "/tmp/waferstream-another-user-XXXXXX";
+    EXPECT_NE(mkdtemp(path.data()), nullptr);
+    EXPECT_EQ(chmod(path.c_str(), 0755), 0);
+    path_ = path;
+  }
+  ~PublicFolder() { fs::remove_all(path_); }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+struct Ending {
+  int exit_code;
+  std::string err;
+};
+
+// Runs a program as somebody else.
+Ending RunAsNobody(std::vector<std::string> args, const fs::path& err) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    std::vector<char*> argv;
+    for (std::string& arg : args) argv.push_back(arg.data());
+    argv.push_back(nullptr);
+    if (std::freopen(err.c_str(), "w", stderr) == nullptr) _exit(100);
+    if (setgid(kNobody) != 0 || setuid(kNobody) != 0) _exit(kNoOtherUser);
+    execv(argv[0], argv.data());
+    _exit(102);
+  }
+  int status = 0;
+  EXPECT_EQ(waitpid(pid, &status, 0), pid);
+  std::stringstream text;
+  text << std::ifstream(err).rdbuf();
+  return {WEXITSTATUS(status), text.str()};
+}
+
+TEST(AnotherUserE2eTest, IsDenied) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to become another user";
+  CtlHarness harness("another_user");
+  const PublicFolder folder;
+  const fs::path program = folder.path() / "waferctl";
+  fs::copy_file(harness.program(), program);
+  const std::string dir = (folder.path() / "cluster").string();
+  const std::string address(
+      absl::StripSuffix(harness.Run({"up", "--wafers", "1", "--dir", dir})->out(), "\n"));
+  const fs::path secret = fs::path(dir) / "state/secret";
+  EXPECT_TRUE(fs::exists(secret));
+
+  const auto as_nobody = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> args = {program.string(), "list", "--controller", address};
+    args.insert(args.end(), more.begin(), more.end());
+    return RunAsNobody(args, harness.dir() / "nobody.err");
+  };
+  const Ending without = as_nobody({});
+  const Ending with_the_file = as_nobody({"--secret-file", secret.string()});
+  harness.Run({"down", "--dir", dir});
+  if (without.exit_code == kNoOtherUser) GTEST_SKIP() << "this user namespace has no other user";
+  EXPECT_EQ(without.exit_code, 5) << without.err;
+  EXPECT_THAT(without.err, MatchesRegex("waferctl: [^\n]*denied[^\n]*\n"));
+  EXPECT_EQ(with_the_file.exit_code, 5) << with_the_file.err;
+  EXPECT_THAT(with_the_file.err, MatchesRegex("waferctl: --secret-file: [^\n]*\n"));
+  EXPECT_THAT(with_the_file.err, HasSubstr(secret.string()));
+}
+
+}  // namespace
+}  // namespace waferstream
