@@ -30,8 +30,8 @@ void AsioLoop::After(absl::Duration delay, Work work) {
   auto timer = std::make_shared<boost::asio::steady_timer>(thread_->io);
   timer->expires_after(absl::ToChronoNanoseconds(delay));
   boost::asio::steady_timer& waits = *timer;
-  waits.async_wait([timer = std::move(timer), work = std::move(work)](
-                       const boost::system::error_code& error) mutable {
+  waits.async_wait([timer = std::move(timer),
+                    work = std::move(work)](const boost::system::error_code& error) mutable {
     if (!error) work();
   });
 }
