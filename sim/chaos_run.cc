@@ -81,7 +81,7 @@ class Run {
       if (const auto status = controller.OnRecord(kRequest)) status_ = *status;
       const bool ended = IsFinal(status_.state());
       if (ended && world_.now_ns() > plan_.faults_end_ns && Released()) return Conclude();
-      if (status_.state() == PAUSED && controller.answers()) Resume();
+      if (controller.answers() && controller.ShowsPaused(status_.job_id())) Resume();
       if (world_.now_ns() < plan_.deadline_ns) return Watch();
       world_.Violate(ended ? absl::StrCat("not released: ", NotReleased())
                            : absl::StrCat("the job stands still: ", JobState_Name(status_.state()),

@@ -94,6 +94,11 @@ std::optional<JobStatus> SimControllerHost::OnRecord(const std::string& request_
   return std::nullopt;
 }
 
+bool SimControllerHost::ShowsPaused(const std::string& job_id) const {
+  const JobStatus* const status = life_->host->board().Find(job_id);
+  return status != nullptr && status->state() == PAUSED;
+}
+
 std::vector<double> SimControllerHost::Losses(const std::string& job_id) {
   const auto losses = store_->LoadLosses(job_id, UINT32_MAX);
   WS_CHECK(losses.ok());

@@ -48,6 +48,8 @@ class SimControllerHost final : public SimControllerService {
 
   // What is on record of the job with this request_id; nullopt: nothing.
   std::optional<JobStatus> OnRecord(const std::string& request_id);
+  // Whether users see the job paused, on record or not yet; only when it answers.
+  bool ShowsPaused(const std::string& job_id) const;
   std::vector<double> Losses(const std::string& job_id);
   NodeList Nodes() const;
 
