@@ -7,7 +7,7 @@
 namespace waferstream {
 namespace {
 
-constexpr int64_t kUnitElements = 16 * 1024;
+constexpr int64_t kUnitElements = int64_t{16} * 1024;
 
 // Elements [first, first + n); an odd end draws a pair of which it uses one value.
 void FillNormal(uint64_t seed, int index, double std, int64_t first, int64_t n, float* values) {

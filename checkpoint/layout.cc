@@ -39,6 +39,7 @@ std::vector<std::string> OptimizerStates(const Optimizer& optimizer) {
 
 FileLayout FileLayout::OfModel(const std::vector<Parameter>& parameters, Dtype dtype) {
   std::vector<TensorInfo> tensors;
+  tensors.reserve(parameters.size());
   for (const Parameter& parameter : parameters) {
     tensors.push_back(Describe(parameter, TensorName(parameter), dtype));
   }

@@ -113,7 +113,7 @@ absl::Status CheckContents(Disk& disk, const std::string& dir, const FolderUser&
     if (kin == Kin::kDamaged) damaged = &checkpoint;
     const bool later = kin == Kin::kAncestors && checkpoint.manifest->steps_done > user.start_step;
     if (!later) continue;
-    const absl::Status whole = VerifyFiles(disk, checkpoint.path, *checkpoint.manifest);
+    absl::Status whole = VerifyFiles(disk, checkpoint.path, *checkpoint.manifest);
     if (whole.ok()) return RefuseLater(dir, checkpoint, user);
     // One that is damaged is no loss: it is moved aside when the job gets there.
     if (!IsDamage(whole)) return whole;

@@ -81,7 +81,8 @@ const std::string kGood = "{" + Entry("w", "F32", "[2]", "[0,8]") + "}";
 INSTANTIATE_TEST_SUITE_P(
     All, DamagedFile,
     testing::Values(
-        Damage{"Empty", "", "too short"}, Damage{"HalfALength", "\1\0\0", "too short"},
+        Damage{"Empty", "", "too short"},
+        Damage{"HalfALength", std::string("\1\0\0", 3), "too short"},
         Damage{"HugeLength", std::string(8, '\x7f') + kGood, "header length"},
         Damage{"NegativeLength", std::string(8, '\xff') + kGood, "header length"},
         Damage{"HeaderCutOff", FileOf(kGood, 0).substr(0, 20), "header length"},

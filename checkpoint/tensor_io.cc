@@ -13,7 +13,7 @@ namespace waferstream {
 namespace {
 
 // Elements that are converted or transposed at a time.
-constexpr int64_t kChunkElements = 64 * 1024;
+constexpr int64_t kChunkElements = int64_t{64} * 1024;
 // Columns that are transposed together, so that a cache line of the tile is read once.
 constexpr int64_t kColumns = 16;
 

@@ -24,7 +24,7 @@ inline std::string FreshFolder() {
   const auto* test = testing::UnitTest::GetInstance()->current_test_info();
   std::string name = absl::StrCat(test->test_suite_name(), ".", test->name());
   for (char& c : name) c = c == '/' ? '_' : c;
-  const std::string folder = absl::StrCat(testing::TempDir(), "/", name);
+  std::string folder = absl::StrCat(testing::TempDir(), "/", name);
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   return folder;

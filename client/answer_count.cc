@@ -14,7 +14,8 @@ AnswerCount::AnswerCount(std::string controller, const std::vector<std::string>&
 void AnswerCount::OnLook(const absl::StatusOr<NodeList>& answer) {
   Count(processes_[controller_], answer.ok());
   if (!answer.ok()) return;
-  for (auto& [name, process] : processes_) {
+  for (auto& [key, process] : processes_) {
+    const std::string& name = key;  // clang lets no lambda capture a structured binding
     if (name == controller_) continue;
     const bool heard = std::any_of(
         answer->nodes().begin(), answer->nodes().end(),

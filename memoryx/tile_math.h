@@ -11,7 +11,7 @@
 namespace waferstream {
 
 // A fraction of an L2 cache; part of the numerics of a square sum.
-inline constexpr size_t kPieceElements = 64 * 1024;
+inline constexpr size_t kPieceElements = size_t{64} * 1024;
 
 // Calls run(first, count) for fixed pieces of [0, n).
 template <class Run>

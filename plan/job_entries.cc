@@ -4,6 +4,7 @@
 #include <exception>
 #include <numeric>
 #include <optional>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "base/text.h"
 #include "plan/job_keys.h"
 #include "yaml-cpp/depthguard.h"
+#include "yaml-cpp/eventhandler.h"
 
 namespace waferstream {
 namespace {
@@ -127,14 +129,62 @@ absl::Status CheckCharacters(absl::string_view text, const std::string& name) {
   return absl::OkStatus();
 }
 
+// Where the documents of a text begin, and each one's first node.
+class DocumentMarks final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    starts.push_back(mark);
+    nodes.push_back(YAML::Mark::null_mark());
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { OnNode(mark); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { OnNode(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                const std::string&) override {
+    OnNode(mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {
+    OnNode(mark);
+  }
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {
+    OnNode(mark);
+  }
+  void OnMapEnd() override {}
+
+  std::vector<YAML::Mark> starts, nodes;
+
+ private:
+  void OnNode(const YAML::Mark& mark) {
+    if (nodes.back().is_null()) nodes.back() = mark;
+  }
+};
+
+// yaml-cpp takes what can begin nothing (", ]") for an empty document and stays before it, so
+// LoadAll would find such documents until the memory is full. Whoever comes to a second one knows
+// enough, and of a third whether the second ended.
+absl::Status CheckOneDocument(const std::string& text, const std::string& name) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentMarks documents;
+  const std::vector<YAML::Mark>& starts = documents.starts;
+  while (starts.size() < 3 && parser.HandleNextDocument(documents)) {
+    if (starts.size() < 2 || starts.back().pos != starts[starts.size() - 2].pos) continue;
+    return Refuse(Where(name, starts.back().line), "",
+                  absl::StrCat("nothing begins like this at column ", starts.back().column + 1));
+  }
+  if (starts.size() < 2) return absl::OkStatus();
+  return Refuse(Where(name, documents.nodes[1].line), "", "a second document; a job is one");
+}
+
 // The one document of a text. yaml-cpp reports by exception; here it ends.
 absl::StatusOr<YAML::Node> Load(const std::string& text, const std::string& name) {
   RETURN_IF_ERROR(CheckCharacters(text, name));
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.empty()) return YAML::Node();
-    if (documents.size() == 1) return documents[0];
-    return Refuse(Where(name, documents[1].Mark().line), "", "a second document; a job is one");
+    RETURN_IF_ERROR(CheckOneDocument(text, name));
+    return YAML::Load(text);
   } catch (const YAML::DeepRecursion&) {
     return Refuse(Where(name, -1), "", "is nested too deep");
   } catch (const YAML::Exception& e) {

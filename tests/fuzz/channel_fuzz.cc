@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "fabric/tcp_channel.h"
 #include "fabric/tcp_hello.h"
+#include "fabric/tcp_liveness.h"
 
 namespace waferstream {
 namespace {
@@ -103,7 +104,7 @@ void Receive(const std::string& wire) {
   io.run();
   if (arrived) {
     io.restart();
-    const auto channel = std::make_shared<TcpChannel>(std::move(socket), kTerms);
+    const auto channel = TcpChannel::Create(std::move(socket), kTerms, kAliveEvery);
     Peerless handler(*channel);
     channel->Open(handler);
     io.run();  // ends: the peer has closed

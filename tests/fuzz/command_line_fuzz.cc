@@ -67,23 +67,35 @@ void Run(std::vector<std::string> arguments) {
 }  // namespace
 }  // namespace waferstream
 
-// A folder of the fuzzer's own, in memory where the system has such; results go nowhere.
+namespace {
+
+int caller_folder = -1, own_folder = -1;
+
+}  // namespace
+
+// A folder of the fuzzer's own, in memory where the system has such; results go nowhere. It is the
+// working folder while a command line runs, and no longer: the corpus may be named relative to the
+// caller's.
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
-  std::string folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+  static std::string folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
   folder += "/command_line_fuzz." + std::to_string(getpid());
-  WS_CHECK(mkdir(folder.c_str(), 0700) == 0 && chdir(folder.c_str()) == 0);
+  WS_CHECK(mkdir(folder.c_str(), 0700) == 0);
   atexit([] {
-    unlink("job.yaml");
     std::error_code ignored;
-    std::filesystem::remove(std::filesystem::current_path(ignored), ignored);
+    std::filesystem::remove_all(folder, ignored);
   });
+  caller_folder = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  own_folder = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  WS_CHECK(caller_folder >= 0 && own_folder >= 0);
   return dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDOUT_FILENO) < 0;
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace waferstream;
   const Input input = Split({reinterpret_cast<const char*>(data), size});
+  WS_CHECK(fchdir(own_folder) == 0);
   std::ofstream("job.yaml", std::ios::binary | std::ios::trunc) << input.job;
   Run(input.arguments);
+  WS_CHECK(fchdir(caller_folder) == 0);
   return 0;
 }

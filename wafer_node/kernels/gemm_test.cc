@@ -45,15 +45,16 @@ class Workspace {
   void* space_;
 };
 
-// `dense` [rows, cols] inside a wider matrix whose other elements are NaN.
+// `dense` [rows, cols] inside a wider matrix whose other elements are NaN. Either may be empty,
+// which memset and memcpy do not allow.
 Typed Widen(const Typed& dense, int64_t rows, int64_t cols, int64_t stride) {
   Typed wide = reference::Zeros(dense.dtype, rows * stride);
-  std::memset(wide.data(), 0xff, wide.size() * BytesOf(dense.dtype));
   const size_t element = BytesOf(dense.dtype);
+  auto* to = static_cast<unsigned char*>(wide.data());
+  const auto* from = static_cast<const unsigned char*>(const_cast<Typed&>(dense).data());
+  std::fill_n(to, wide.size() * element, 0xff);
   for (int64_t i = 0; i < rows; ++i) {
-    std::memcpy(static_cast<char*>(wide.data()) + i * stride * element,
-                static_cast<char*>(const_cast<Typed&>(dense).data()) + i * cols * element,
-                cols * element);
+    std::copy_n(from + i * cols * element, cols * element, to + i * stride * element);
   }
   return wide;
 }
