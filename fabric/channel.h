@@ -27,7 +27,7 @@ struct ChannelTerms {
   int peer_slots() const { return peer_window.slots[kSmall] + peer_window.slots[kLarge]; }
 };
 
-// The receiving side of a channel's user. All calls come from the fabric's executor, never from
+// The receiving side of a channel's user. All calls come from the fabric's loop, never from
 // inside a call into ChannelEnd.
 class ChannelHandler {
  public:
@@ -47,7 +47,7 @@ class ChannelHandler {
   virtual void OnClosed(const absl::Status& why) = 0;
 };
 
-// One end of a channel. Lives on the fabric's executor; every call is made there.
+// One end of a channel. Lives on the fabric's loop; every call is made there.
 // Lifecycle: Open -> (Send | Grant)* -> Close, then OnClosed. Calls after Close, or after the
 // channel broke, do nothing. Danger: the handler and all buffers must live until OnClosed.
 class ChannelEnd {

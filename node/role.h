@@ -1,4 +1,4 @@
-// What a role's main gives to the production shell: how to build its core.
+// What a role gives to the shell: how to build its core.
 #pragma once
 
 #include <memory>
@@ -19,9 +19,9 @@ namespace waferstream {
 // One process's role. Builds a core for every epoch the process is prepared for; lives as long as
 // the process.
 //
-// Thread rule: Prepare, Release and Seal are called one at a time, but each perhaps from another
-// thread, never the executor's. They may block (they read and write files). Seal runs beside a live
-// core and its lane work, so what a role shares between Seal and its core it must guard.
+// Thread rule: Prepare, Release and Seal are called one at a time, on a lane of their own, never on
+// the loop. They may block (they read and write files). Seal runs beside a live core and its lane
+// work, so what a role shares between Seal and its core it must guard.
 class NodeRole {
  public:
   virtual ~NodeRole() = default;

@@ -1,8 +1,8 @@
 // What the three node roles have in common: a core without I/O.
 //
 // A core is a state machine for one epoch of one job. It takes events and says what it wants done.
-// It owns no thread, socket, clock, file or random source; the shell around it (production in
-// node/node_shell, simulation in sim/) does. All calls come one at a time from one executor.
+// It owns no thread, socket, clock, file or random source; the shell around it (node/node_shell.h)
+// does. All calls come one at a time from one loop.
 //
 // Credit rule: a core sends a tile or gradient frame only against a slot its peer granted
 // (OnCredit), one slot of the tile's class a frame. The receiving core grants a slot when a receive
