@@ -155,11 +155,22 @@ void ControllerHost::EndWrite(const absl::Status& stored) {
   if (backlog_.empty() && all_written_) std::exchange(all_written_, nullptr)();
 }
 
+// What somebody in the core waits for, which pauses its job then and says why. The rest is history
+// already (the end of a job, a pause, a cordon), and is written whenever the disk takes it.
+bool ControllerHost::MayGiveUp(const Transaction& transaction) {
+  const auto ends_a_job = [](const StoreRecord& record) {
+    const auto* const job = std::get_if<JobRecord>(&record);
+    return job != nullptr && IsFinal(job->status.state());
+  };
+  return !transaction.tokens.empty() &&
+         std::none_of(transaction.records.begin(), transaction.records.end(), ends_a_job);
+}
+
 bool ControllerHost::KeepTrying(Transaction& transaction, const absl::Status& failure) {
   if (!transaction.must || stopping_) return false;
   const double now_s = world_.loop.now_s();
   if (transaction.give_up_s > 0) {
-    const bool given_up = now_s >= transaction.give_up_s;
+    const bool given_up = now_s >= transaction.give_up_s && MayGiveUp(transaction);
     if (given_up) WS_MARK("controller: gave a record up");
     return !given_up;
   }

@@ -111,7 +111,7 @@ class ControllerHost final : public ControllerCalls {
     std::vector<uint64_t> tokens;
     bool must = false;       // try again until it is written
     Written then = nullptr;  // null: nobody asks
-    double give_up_s = 0;    // but no longer; 0: it was not refused yet
+    double give_up_s = 0;    // but no longer, if it may be given up; 0: it was not refused yet
   };
 
   Now ReadClocks() const { return {world_.loop.now_s(), world_.unix_s()}; }
@@ -130,6 +130,7 @@ class ControllerHost final : public ControllerCalls {
   void Persist(ControllerTurn& turn, Written written);
   void BeginWrite();
   void EndWrite(const absl::Status& stored);
+  static bool MayGiveUp(const Transaction& transaction);
   bool KeepTrying(Transaction& transaction, const absl::Status& failure);
 
   const ControllerWorld world_;

@@ -25,6 +25,9 @@ inline constexpr RegressionSeed kRegressionSeeds[] = {
      "a node that served its predecessor's Prepare before it registered was never released"},
     {6006239, "the same, while the predecessor was lost"},
     {598319040027, "an uncordon that the disk refused once was undone by a restart"},
+    {853642576211,
+     "the record of a job's end was given up, and nobody would have written it again"},
+    {853642578078, "the same, in one transaction with a record that somebody waited for"},
     {6005529, "sealing a checkpoint removed the one that the controller had on record"},
 };
 
