@@ -142,16 +142,16 @@ void Measure(size_t bytes, int frames) {
   Receiver receiver(bytes, frames);
   Listening listening(sender);
   boost::asio::io_context io(1);
-  const auto dial = TcpDial::Start(io,
-                                   {.host = "127.0.0.1",
-                                    .port = listening.port,
-                                    .hello = {},
-                                    .terms = kTerms,
-                                    .timeout = absl::Seconds(5)},
-                                   [&](absl::StatusOr<std::shared_ptr<ChannelEnd>> channel) {
-                                     Require(channel.status());
-                                     receiver.Begin(*std::move(channel));
-                                   });
+  const auto dial = StartTcpDial(io,
+                                 {.host = "127.0.0.1",
+                                  .port = listening.port,
+                                  .hello = {},
+                                  .terms = kTerms,
+                                  .timeout = absl::Seconds(5)},
+                                 {}, [&](absl::StatusOr<std::shared_ptr<ChannelEnd>> channel) {
+                                   Require(channel.status());
+                                   receiver.Begin(*std::move(channel));
+                                 });
   io.run();
   const double seconds = receiver.ended_s - receiver.begun_s;
   const double gigabytes = static_cast<double>(bytes) * frames / 1e9;

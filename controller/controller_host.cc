@@ -29,8 +29,7 @@ ControllerHost::ControllerHost(ControllerWorld world, Options options)
 
 absl::Status ControllerHost::Restore() {
   ASSIGN_OR_RETURN(RestoredState restored, Load());
-  ControllerTurn turn;
-  turn.now = ReadClocks();
+  ControllerTurn turn = NewTurn();
   const double lease_s = options_.lease_ms / 1000.0;
   core_ = std::make_unique<ControllerCore>(
       ControllerCore::Options{.state_dir = options_.state_dir,
@@ -73,10 +72,15 @@ void ControllerHost::Stop(std::function<void()> written) {
 
 // -- turns of the core -------------------------------------------------------------------------
 
+ControllerTurn ControllerHost::NewTurn() const {
+  ControllerTurn turn;
+  turn.now = {.steady_s = world_.loop.now_s(), .unix_s = world_.unix_s()};
+  return turn;
+}
+
 void ControllerHost::Event(absl::AnyInvocable<void(ControllerCore&, ControllerTurn&)> event) {
   Post([this, event = std::move(event)]() mutable {
-    ControllerTurn turn;
-    turn.now = ReadClocks();
+    ControllerTurn turn = NewTurn();
     event(*core_, turn);
     Perform(std::move(turn));
   });
@@ -264,8 +268,7 @@ void ControllerHost::Admitted(const std::string& request_id, const JobIdentity& 
                               absl::StatusOr<AdmittedJob> job, std::unique_ptr<FolderClaim> claim) {
   if (!job.ok()) return AnswerSubmit(request_id, job.status());
   if (claim != nullptr) claims_[identity.job_id] = std::move(claim);
-  ControllerTurn turn;
-  turn.now = ReadClocks();
+  ControllerTurn turn = NewTurn();
   core_->OnSubmit(request_id, identity, *std::move(job), turn);
   Perform(std::move(turn));
 }
@@ -296,8 +299,7 @@ void ControllerHost::Cancel(std::string name, StatusCallback done) {
   Post([this, name = std::move(name), done = std::move(done)] {
     const absl::StatusOr<std::string> job_id = board_.Resolve(name);
     if (!job_id.ok()) return done(job_id.status());
-    ControllerTurn turn;
-    turn.now = ReadClocks();
+    ControllerTurn turn = NewTurn();
     core_->OnCancel(*job_id, turn);
     Perform(std::move(turn), [this, job_id = *job_id, done](const absl::Status& written) {
       done(written.ok() ? StatusOf(job_id) : written);
@@ -310,8 +312,7 @@ void ControllerHost::Resume(ResumeRequest request, StatusCallback done) {
     const absl::StatusOr<std::string> job_id = board_.Resolve(request.job_id());
     if (!job_id.ok()) return done(job_id.status());
     request.set_job_id(*job_id);
-    ControllerTurn turn;
-    turn.now = ReadClocks();
+    ControllerTurn turn = NewTurn();
     const absl::Status resumed = core_->OnResume(request, turn);
     Perform(std::move(turn), [this, resumed, job_id = *job_id, done](const absl::Status& written) {
       if (!resumed.ok()) return done(resumed);
@@ -323,8 +324,7 @@ void ControllerHost::Resume(ResumeRequest request, StatusCallback done) {
 void ControllerHost::Cordon(CordonRequest request,
                             std::function<void(absl::StatusOr<NodeStatus>)> done) {
   Post([this, request = std::move(request), done = std::move(done)] {
-    ControllerTurn turn;
-    turn.now = ReadClocks();
+    ControllerTurn turn = NewTurn();
     const absl::StatusOr<NodeStatus> node = core_->OnCordon(request, turn);
     Perform(std::move(turn), [node, done](const absl::Status& written) {
       done(node.ok() && !written.ok() ? written : node);

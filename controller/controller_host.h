@@ -114,7 +114,7 @@ class ControllerHost final : public ControllerCalls {
     double give_up_s = 0;    // but no longer, if it may be given up; 0: it was not refused yet
   };
 
-  Now ReadClocks() const { return {world_.loop.now_s(), world_.unix_s()}; }
+  ControllerTurn NewTurn() const;
   absl::StatusOr<RestoredState> Load();
   static void JoinSubmit(PendingSubmit& first, const SubmitRequest& request, StatusCallback done);
   void BeginAdmission(const JobIdentity& identity, const SubmitRequest& request);

@@ -29,8 +29,9 @@ class NodeClient::Stubs {
     // Nodes come and go under new ports; starting over is cheap.
     if (by_address_.size() >= kStubsMax) by_address_.clear();
     std::shared_ptr<Node::Stub>& stub = by_address_[address];
-    if (stub == nullptr)
+    if (stub == nullptr) {
       stub = Node::NewStub(OpenChannel(address, kControllerToNode, credentials_));
+    }
     return stub;
   }
 

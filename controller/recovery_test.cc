@@ -63,13 +63,18 @@ TEST(Recovery, ACommitThatIsBeingRecordedIsWaitedFor) {
   EXPECT_THAT(cluster.losses[kJob], ElementsAre(2, 2, 2));
 }
 
-TEST(Recovery, ASecondOwnerStreamsOn) {
-  FakeCluster cluster;
+// A replicated job has done a step; m1 is another process now, and fills both shards.
+void ReplaceM1(FakeCluster& cluster) {
   cluster.AddNodes();
   cluster.Submit(Replicated());
   RunToStep(cluster, 1);
   ASSERT_TRUE(cluster.AddNode("m1", MEMORYX, "", /*incarnation=*/2).ok());
   cluster.SettleCalls();
+}
+
+TEST(Recovery, ASecondOwnerStreamsOn) {
+  FakeCluster cluster;
+  ReplaceM1(cluster);
   const PrepareRequest prepare = cluster.Prepared(kJob).at(0);
   EXPECT_TRUE(prepare.keep());
   EXPECT_EQ(prepare.roster().memoryx_size(), 2);
@@ -92,14 +97,10 @@ TEST(Recovery, ASecondOwnerStreamsOn) {
   EXPECT_THAT(cluster.losses[kJob], ElementsAre(2, 2, 2));
 }
 
-// m1 was restarted and fills both shards; a wafer is lost in the middle of it.
+// A wafer is lost in the middle of it.
 TEST(Recovery, AnInterruptedFillGoesOnWhereItWas) {
   FakeCluster cluster;
-  cluster.AddNodes();
-  cluster.Submit(Replicated());
-  RunToStep(cluster, 1);
-  ASSERT_TRUE(cluster.AddNode("m1", MEMORYX, "", /*incarnation=*/2).ok());
-  cluster.SettleCalls();
+  ReplaceM1(cluster);
   EXPECT_THAT(cluster.Prepared(kJob).at(0).shards(1).filled_tiles(), ElementsAre(0));
   NodeReport report = cluster.MakeReport(kJob, "m1");
   report.mutable_shard_filling()->set_shard(1);
@@ -129,11 +130,7 @@ TEST(Recovery, AnInterruptedFillGoesOnWhereItWas) {
 // It says that it has not what we thought: it begins again.
 TEST(Recovery, AFillThatIsDeniedBeginsAgain) {
   FakeCluster cluster;
-  cluster.AddNodes();
-  cluster.Submit(Replicated());
-  RunToStep(cluster, 1);
-  ASSERT_TRUE(cluster.AddNode("m1", MEMORYX, "", /*incarnation=*/2).ok());
-  cluster.SettleCalls();
+  ReplaceM1(cluster);
   NodeReport report = cluster.MakeReport(kJob, "m1");
   report.mutable_shard_filling()->set_tiles(5);
   ASSERT_TRUE(cluster.Report(report).ok());

@@ -38,12 +38,13 @@ constexpr auto kPauseMax = std::chrono::milliseconds(500);
 // Of one attempt: a peer that accepts and then hangs must not take the whole deadline.
 constexpr auto kAttempt = std::chrono::seconds(2);
 
-class Dial final : public TcpDial, public std::enable_shared_from_this<Dial> {
+class TcpDial final : public PendingDial, public std::enable_shared_from_this<TcpDial> {
  public:
-  Dial(asio::io_context& io, DialTarget target, Done done)
-      : target_(std::move(target)),
+  TcpDial(asio::io_context& io, DialRequest request, TcpDialOptions options, Fabric::Dialled done)
+      : request_(std::move(request)),
+        options_(std::move(options)),
         done_(std::move(done)),
-        deadline_(Clock::now() + absl::ToChronoMilliseconds(target_.timeout)),
+        deadline_(Clock::now() + absl::ToChronoMilliseconds(request_.timeout)),
         socket_(io),
         resolver_(io),
         pause_(io) {}
@@ -70,8 +71,9 @@ class Dial final : public TcpDial, public std::enable_shared_from_this<Dial> {
   absl::Status Agrees(const Hello& answer) const;
   void Finish(absl::Status status);
 
-  const DialTarget target_;
-  Done done_;
+  const DialRequest request_;
+  const TcpDialOptions options_;
+  Fabric::Dialled done_;
   const Clock::time_point deadline_;
   tcp::socket socket_;
   tcp::resolver resolver_;
@@ -79,7 +81,7 @@ class Dial final : public TcpDial, public std::enable_shared_from_this<Dial> {
   bool cancelled_ = false;
 };
 
-asio::awaitable<void> Dial::TryUntilDeadline() {
+asio::awaitable<void> TcpDial::TryUntilDeadline() {
   Clock::duration pause = kFirstPause;
   while (true) {
     absl::Status status = co_await Attempt();
@@ -87,7 +89,7 @@ asio::awaitable<void> Dial::TryUntilDeadline() {
     if (status.ok() || cancelled_ || absl::IsFailedPrecondition(status)) co_return Finish(status);
     if (Clock::now() + pause > deadline_) {
       co_return Finish(absl::DeadlineExceededError(absl::StrCat(
-          "no channel within ", absl::FormatDuration(target_.timeout), ": ", status.message())));
+          "no channel within ", absl::FormatDuration(request_.timeout), ": ", status.message())));
     }
     error_code error;
     pause_.expires_after(pause);
@@ -97,10 +99,10 @@ asio::awaitable<void> Dial::TryUntilDeadline() {
   }
 }
 
-asio::awaitable<absl::Status> Dial::Attempt() {
+asio::awaitable<absl::Status> TcpDial::Attempt() {
   error_code error;
   const Addresses found = co_await resolver_.async_resolve(
-      target_.host, absl::StrCat(target_.port), asio::redirect_error(asio::use_awaitable, error));
+      request_.host, absl::StrCat(request_.port), asio::redirect_error(asio::use_awaitable, error));
   if (error || cancelled_) co_return SocketError(error);
   socket_.close(error);
   SocketDeadline deadline(socket_, std::min(deadline_, Clock::now() + kAttempt));
@@ -110,25 +112,25 @@ asio::awaitable<absl::Status> Dial::Attempt() {
 }
 
 // A name may stand for several addresses; the first that answers is the peer.
-asio::awaitable<absl::Status> Dial::ConnectAndGreet(const Addresses& addresses) {
+asio::awaitable<absl::Status> TcpDial::ConnectAndGreet(const Addresses& addresses) {
   error_code error;
   co_await asio::async_connect(socket_, addresses,
                                asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return SocketError(error);
-  SetOptions(socket_, target_.dead_after);
+  SetOptions(socket_, options_.dead_after);
   co_return co_await Greet();
 }
 
-asio::awaitable<absl::Status> Dial::Greet() {
-  const ClusterSecret* secret = target_.credentials.secret.get();
-  Hello hello = target_.hello;
+asio::awaitable<absl::Status> TcpDial::Greet() {
+  const ClusterSecret* secret = options_.credentials.secret.get();
+  Hello hello = request_.hello;
   HelloNonces nonces;
   if (secret != nullptr) {
     const absl::StatusOr<Hello> greeting = co_await ReadHello(socket_);
     if (!greeting.ok()) co_return greeting.status();
     nonces = {.listener = greeting->nonce(), .dialler = Nonce()};
     hello.set_nonce(nonces.dialler);
-    hello.set_port(target_.port);
+    hello.set_port(request_.port);
     hello.set_proof(DiallerProof(*secret, hello, nonces));
   }
   absl::Status status = co_await WriteHello(socket_, hello);
@@ -142,8 +144,8 @@ asio::awaitable<absl::Status> Dial::Greet() {
   co_return Agrees(*answer);
 }
 
-absl::Status Dial::Agrees(const Hello& answer) const {
-  const Hello& ours = target_.hello;
+absl::Status TcpDial::Agrees(const Hello& answer) const {
+  const Hello& ours = request_.hello;
   if (answer.job_id() == ours.job_id() && answer.epoch() == ours.epoch() &&
       answer.plan_hash() == ours.plan_hash() && answer.channel() == ours.channel()) {
     return absl::OkStatus();
@@ -152,12 +154,12 @@ absl::Status Dial::Agrees(const Hello& answer) const {
                                              " answered with another job, epoch, plan or channel"));
 }
 
-void Dial::Finish(absl::Status status) {
+void TcpDial::Finish(absl::Status status) {
   if (status.ok()) {
-    done_(TcpChannel::Create(std::move(socket_), target_.terms, target_.alive_every));
+    done_(TcpChannel::Create(std::move(socket_), request_.terms, options_.alive_every));
   } else {
     done_(absl::Status(status.code(),
-                       absl::StrCat("dialling ", JoinHostPort(target_.host, target_.port), ": ",
+                       absl::StrCat("dialling ", JoinHostPort(request_.host, request_.port), ": ",
                                     status.message())));
   }
   done_ = nullptr;
@@ -165,8 +167,10 @@ void Dial::Finish(absl::Status status) {
 
 }  // namespace
 
-std::shared_ptr<TcpDial> TcpDial::Start(asio::io_context& io, DialTarget target, Done done) {
-  auto dial = std::make_shared<Dial>(io, std::move(target), std::move(done));
+std::shared_ptr<PendingDial> StartTcpDial(asio::io_context& io, DialRequest request,
+                                          TcpDialOptions options, Fabric::Dialled done) {
+  auto dial =
+      std::make_shared<TcpDial>(io, std::move(request), std::move(options), std::move(done));
   // Posted, so that the caller holds the dial before it can be done.
   asio::post(io, [dial] { dial->Run(); });
   return dial;

@@ -1,12 +1,8 @@
 // The dialling end of the tcp adapter.
 #pragma once
 
-#include <cstdint>
-#include <functional>
 #include <memory>
-#include <string>
 
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/credentials.h"
 #include "fabric/fabric.h"
@@ -18,25 +14,15 @@ class io_context;
 
 namespace waferstream {
 
-struct DialTarget {
-  std::string host;
-  uint16_t port = 0;
-  Hello hello;  // this end's; the version is filled in
-  ChannelTerms terms;
-  absl::Duration timeout;  // of all attempts together
+struct TcpDialOptions {
   Credentials credentials = {};
   absl::Duration dead_after = kTcpDeadAfter;
   absl::Duration alive_every = kAliveEvery;
 };
 
-// Dials until the peer agrees, again and again with growing pauses, since a peer that is not
-// prepared yet closes. Use from the io_context's thread only.
-class TcpDial : public PendingDial {
- public:
-  // As Fabric::Dial says.
-  using Done = Fabric::Dialled;
-
-  static std::shared_ptr<TcpDial> Start(boost::asio::io_context& io, DialTarget target, Done done);
-};
+// Fabric::Dial over TCP, with growing pauses between the attempts. Use from the io_context's thread
+// only.
+std::shared_ptr<PendingDial> StartTcpDial(boost::asio::io_context& io, DialRequest request,
+                                          TcpDialOptions options, Fabric::Dialled done);
 
 }  // namespace waferstream

@@ -79,19 +79,18 @@ void TcpTest::Listen(TcpListenerOptions options) {
   listener_ = *std::move(listener);
 }
 
-std::shared_ptr<TcpDial> TcpTest::StartDial(uint16_t port, const Hello& hello,
-                                            absl::Duration timeout, const std::string& host) {
-  DialTarget target{.host = host,
-                    .port = port,
-                    .hello = hello,
-                    .terms = {.epoch = kEpoch, .peer_window = {{slots_, 0}}},
-                    .timeout = timeout,
-                    .credentials = credentials_,
-                    .alive_every = alive_every_};
-  return TcpDial::Start(io_, target, [this](absl::StatusOr<std::shared_ptr<ChannelEnd>> channel) {
-    dialled_ = channel.status();
-    if (channel.ok()) down_.channel = *channel;
-  });
+std::shared_ptr<PendingDial> TcpTest::StartDial(uint16_t port, const Hello& hello,
+                                                absl::Duration timeout, const std::string& host) {
+  DialRequest request{.host = host,
+                      .port = port,
+                      .hello = hello,
+                      .terms = {.epoch = kEpoch, .peer_window = {{slots_, 0}}},
+                      .timeout = timeout};
+  return StartTcpDial(io_, request, {.credentials = credentials_, .alive_every = alive_every_},
+                      [this](absl::StatusOr<std::shared_ptr<ChannelEnd>> channel) {
+                        dialled_ = channel.status();
+                        if (channel.ok()) down_.channel = *channel;
+                      });
 }
 
 void TcpTest::OpenChannel(uint16_t port) {

@@ -30,7 +30,7 @@ namespace waferstream {
 
 inline constexpr uint32_t kEpoch = 7;
 
-// Runs the executor until `condition` holds; false after ten seconds without.
+// Runs the loop until `condition` holds; false after ten seconds without.
 bool RunUntil(boost::asio::io_context& io, const std::function<bool()>& condition);
 
 std::vector<std::vector<std::byte>> RandomPayloads(std::initializer_list<size_t> sizes);
@@ -82,9 +82,9 @@ class TcpTest : public ::testing::Test, public AcceptHandler {
   void Listen(TcpListenerOptions options = {});
 
   // -- the dialling node
-  std::shared_ptr<TcpDial> StartDial(uint16_t port, const Hello& hello,
-                                     absl::Duration timeout = absl::Seconds(10),
-                                     const std::string& host = "127.0.0.1");
+  std::shared_ptr<PendingDial> StartDial(uint16_t port, const Hello& hello,
+                                         absl::Duration timeout = absl::Seconds(10),
+                                         const std::string& host = "127.0.0.1");
 
   // Opens a channel, over `port` if that is a proxy's.
   void OpenChannel(uint16_t port = 0);

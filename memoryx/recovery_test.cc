@@ -295,29 +295,31 @@ TEST_F(Keep, RefusesAStepItIsNotAtAndKeepsWhatItHas) {
   story.Finish(plan_, 1);
 }
 
-TEST_F(Keep, AnUnfinishedFillIsNotAShard) {
-  const JobSpec job = TinyJob(2);
-  const Plan plan = PlanOf(job, {{{0}, {1}}, {{1}, {}}});
-  const EagerTrainer oracle(plan);
-  Story story(oracle, 2);
-  story.Epoch(plan, 1, 20);
-  ASSERT_TRUE(story.filled().empty());
-  const Plan promoted = PlanOf(job, {{{1}, {}}, {{1}, {}}});
+// Process 1 has some tiles of shard 0, which it fills, and not all.
+class Unfinished : public testing::Test {
+ protected:
+  void SetUp() override {
+    story_.Epoch(plan_, 1, 20);
+    ASSERT_TRUE(story_.filled().empty());
+  }
+
+  const JobSpec job_ = TinyJob(2);
+  const Plan plan_ = PlanOf(job_, {{{0}, {1}}, {{1}, {}}});
+  const EagerTrainer oracle_{plan_};
+  Story story_{oracle_, 2};
+};
+
+TEST_F(Unfinished, FillIsNotAShard) {
+  const Plan promoted = PlanOf(job_, {{{1}, {}}, {{1}, {}}});
   PrepareReply reply;
   const absl::Status status =
-      story.role(1)
+      story_.role(1)
           .Prepare(ScriptedCluster::RequestFor(1, {.epoch = 100, .keep = true}), promoted, &reply)
           .status();
   EXPECT_EQ(status.message(), "does not hold shard 0");
 }
 
-TEST_F(Keep, AFillThatIsNotThereIsDenied) {
-  const JobSpec job = TinyJob(2);
-  const Plan plan = PlanOf(job, {{{0}, {1}}, {{1}, {}}});
-  const EagerTrainer oracle(plan);
-  Story story(oracle, 2);
-  story.Epoch(plan, 1, 20);
-  ASSERT_TRUE(story.filled().empty());
+TEST_F(Unfinished, FillIsDeniedWhatItHasNot) {
   const auto prepare = [&](uint64_t tiles, uint64_t start_step) {
     PrepareRequest request =
         ScriptedCluster::RequestFor(1, {.start_step = start_step, .epoch = 100, .keep = true});
@@ -325,11 +327,11 @@ TEST_F(Keep, AFillThatIsNotThereIsDenied) {
     shard->add_filling(1);
     shard->add_filled_tiles(tiles);
     PrepareReply reply;
-    return story.role(1).Prepare(request, plan, &reply).status();
+    return story_.role(1).Prepare(request, plan_, &reply).status();
   };
   EXPECT_EQ(prepare(1000, 0).message(), "does not hold 1000 tiles of shard 0");
   const size_t all = static_cast<size_t>(std::count_if(
-      plan.tiles.begin(), plan.tiles.end(), [](const Tile& tile) { return tile.shard == 0; }));
+      plan_.tiles.begin(), plan_.tiles.end(), [](const Tile& tile) { return tile.shard == 0; }));
   EXPECT_EQ(prepare(all, 0).message(),
             absl::StrCat("does not hold ", all, " tiles of shard 0 after 0 steps"));
   EXPECT_TRUE(prepare(0, 0).ok());

@@ -8,8 +8,7 @@
 namespace waferstream {
 
 ControllerLink::ControllerLink(Loop& loop, ControllerCalls& controller,
-                               ControllerLinkOptions options, decltype(NodeWorld::log) log,
-                               Lost lost)
+                               ControllerLinkOptions options, NodeLog log, Lost lost)
     : loop_(loop),
       controller_(controller),
       options_(std::move(options)),

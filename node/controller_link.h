@@ -39,7 +39,7 @@ class ControllerLink {
 
   // All references outlive the link.
   ControllerLink(Loop& loop, ControllerCalls& controller, ControllerLinkOptions options,
-                 decltype(NodeWorld::log) log, Lost lost);
+                 NodeLog log, Lost lost);
 
   // `me` is sent at every registration.
   void Start(RegisterRequest me);
@@ -63,7 +63,7 @@ class ControllerLink {
   Loop& loop_;
   ControllerCalls& controller_;
   const ControllerLinkOptions options_;
-  const decltype(NodeWorld::log) log_;
+  const NodeLog log_;
   const Lost lost_;
   std::optional<RegisterRequest> me_;  // null: not started
   bool lost_already_ = false;

@@ -9,7 +9,8 @@ namespace {
 
 using Methods = Controller::StubInterface::async_interface;
 
-// The end of a node waits for a call that runs, so this must stay below the 5 s that it has.
+// Many of these fit into the patience of a node (ControllerLinkOptions), so that one call that
+// hangs does not use it up.
 constexpr CallTerms kTerms = {.timeout = absl::Seconds(3)};
 
 }  // namespace

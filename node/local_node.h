@@ -56,7 +56,7 @@ class LocalNode {
   std::unique_ptr<NodeShell> shell_;  // null: stopped
 };
 
-// NodeWorld::log of production.
+// The NodeLog of production.
 void LogLine(LogLevel level, const std::string& line);
 
 }  // namespace waferstream

@@ -31,11 +31,13 @@ class EpochObserver {
   virtual void OnReport(const NodeReport&) {}
 };
 
+using NodeLog = std::function<void(LogLevel level, const std::string& line)>;
+
 struct NodeWorld {
   Loop& loop;
   Fabric& fabric;
   Lanes& lanes;
-  std::function<void(LogLevel level, const std::string& line)> log;
+  NodeLog log;
   // Makes the observer of an epoch, which the arguments outlive. Null: nobody watches.
   std::function<std::unique_ptr<EpochObserver>(const PrepareRequest&, const PrepareReply&,
                                                const Plan&)>

@@ -11,9 +11,12 @@
 namespace waferstream {
 
 // Who serves them.
-class SimControllerService : public ControllerCalls {
+class SimControllerService {
  public:
+  virtual ~SimControllerService() = default;
   virtual SimProcess& process() = 0;
+  // Of the present life of the process, in which alone it may be asked.
+  virtual ControllerCalls& calls() = 0;
 };
 
 // The calls of one life of a node's process: late, lost, served twice.
@@ -24,18 +27,20 @@ class SimControllerCalls final : public ControllerCalls {
 
   void Register(const RegisterRequest& request,
                 std::function<void(absl::StatusOr<RegisterReply>)> done) override {
-    Make<RegisterReply>(
-        [to = &controller_, request](auto answer) { to->Register(request, std::move(answer)); },
-        std::move(done));
+    Make<RegisterReply>([to = &controller_, request](
+                            auto answer) { to->calls().Register(request, std::move(answer)); },
+                        std::move(done));
   }
   void Heartbeat(const HeartbeatRequest& request, std::function<void(absl::Status)> done) override {
     Make<Empty>(
-        [to = &controller_, request](auto answer) { to->Heartbeat(request, Plain(answer)); },
+        [to = &controller_, request](auto answer) {
+          to->calls().Heartbeat(request, Plain(answer));
+        },
         [done = std::move(done)](const absl::StatusOr<Empty>& reply) { done(reply.status()); });
   }
   void Report(const NodeReport& report, std::function<void(absl::Status)> done) override {
     Make<Empty>(
-        [to = &controller_, report](auto answer) { to->Report(report, Plain(answer)); },
+        [to = &controller_, report](auto answer) { to->calls().Report(report, Plain(answer)); },
         [done = std::move(done)](const absl::StatusOr<Empty>& reply) { done(reply.status()); });
   }
 

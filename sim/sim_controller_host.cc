@@ -144,18 +144,6 @@ NodeList SimControllerHost::Nodes() const {
   return life_ == nullptr ? NodeList() : life_->host->Nodes();
 }
 
-void SimControllerHost::Register(const RegisterRequest& request,
-                                 std::function<void(absl::StatusOr<RegisterReply>)> done) {
-  life_->host->Register(request, std::move(done));
-}
-
-void SimControllerHost::Heartbeat(const HeartbeatRequest& request,
-                                  std::function<void(absl::Status)> done) {
-  life_->host->Heartbeat(request, std::move(done));
-}
-
-void SimControllerHost::Report(const NodeReport& report, std::function<void(absl::Status)> done) {
-  life_->host->Report(report, std::move(done));
-}
+ControllerCalls& SimControllerHost::calls() { return *life_->host; }
 
 }  // namespace waferstream

@@ -53,12 +53,9 @@ class SimControllerHost final : public SimControllerService {
   std::vector<double> Losses(const std::string& job_id);
   NodeList Nodes() const;
 
-  // SimControllerService; only when it lives
+  // SimControllerService
   SimProcess& process() override { return process_; }
-  void Register(const RegisterRequest& request,
-                std::function<void(absl::StatusOr<RegisterReply>)> done) override;
-  void Heartbeat(const HeartbeatRequest& request, std::function<void(absl::Status)> done) override;
-  void Report(const NodeReport& report, std::function<void(absl::Status)> done) override;
+  ControllerCalls& calls() override;
 
  private:
   struct Life;
