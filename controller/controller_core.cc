@@ -197,6 +197,9 @@ absl::StatusOr<NodeStatus> ControllerCore::OnCordon(const CordonRequest& request
   record.draining = request.action() == CordonRequest::DRAIN;
   const KnownNode* node = nodes_.Find(record.node_id);
   if (node == nullptr) return absl::NotFoundError(absl::StrCat("no node ", record.node_id));
+  const bool is_so = node->cordoned == record.cordoned && node->draining == record.draining &&
+                     node->note == record.note;
+  if (is_so) return NodeTable::StatusOf(*node, now_s_);
   SetCordon(record, turn);
   Schedule(turn);
   return NodeTable::StatusOf(*node, now_s_);

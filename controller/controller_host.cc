@@ -90,8 +90,7 @@ void ControllerHost::Perform(ControllerTurn turn, Written written) {
   // The calls and the timer of a controller that stops would be nobody's.
   if (stopping_) turn.calls.clear();
   for (const std::string& line : turn.log) world_.log(line);
-  const bool records = !turn.records.empty();
-  if (records) Persist(turn, std::move(written));
+  if (!turn.records.empty()) Persist(turn);
   for (NodeCall& call : turn.calls) {
     world_.nodes.Make(std::move(call), [this](const NodeCallResult& result) {
       // A call that was cancelled because the controller stops is not the node's failure.
@@ -105,7 +104,12 @@ void ControllerHost::Perform(ControllerTurn turn, Written written) {
     board_.Publish(std::move(status));
   }
   for (const auto& answer : turn.submit_answers) AnswerSubmit(answer.request_id, answer.job_id);
-  if (!records && written) written(absl::OkStatus());
+  // A turn that changes nothing may confirm what is not on record yet.
+  if (written && backlog_.empty()) {
+    written(absl::OkStatus());
+  } else if (written) {
+    backlog_.back().then.push_back(std::move(written));
+  }
   if (!stopping_) SetTimer();
 }
 
@@ -122,7 +126,7 @@ void ControllerHost::SetTimer() {
 
 // -- the store ---------------------------------------------------------------------------------
 
-void ControllerHost::Persist(ControllerTurn& turn, Written written) {
+void ControllerHost::Persist(ControllerTurn& turn) {
   for (const StoreRecord& record : turn.records) {
     if (const auto* event = std::get_if<EventRecord>(&record)) {
       world_.log(absl::StrCat(event->job_id, ": ", event->text));
@@ -131,7 +135,7 @@ void ControllerHost::Persist(ControllerTurn& turn, Written written) {
   backlog_.push_back({.records = std::move(turn.records),
                       .tokens = std::move(turn.persist_tokens),
                       .must = turn.must_persist,
-                      .then = std::move(written)});
+                      .then = {}});
   if (backlog_.size() == 1) BeginWrite();
 }
 
@@ -155,19 +159,20 @@ void ControllerHost::EndWrite(const absl::Status& stored) {
       core.OnPersisted(token, stored, next);
     });
   }
-  if (transaction.then) transaction.then(stored);
+  for (const Written& then : transaction.then) then(stored);
   if (backlog_.empty() && all_written_) std::exchange(all_written_, nullptr)();
 }
 
 // What somebody in the core waits for, which pauses its job then and says why. The rest is history
 // already (the end of a job, a pause, a cordon), and is written whenever the disk takes it.
 bool ControllerHost::MayGiveUp(const Transaction& transaction) {
-  const auto ends_a_job = [](const StoreRecord& record) {
+  const auto is_history = [](const StoreRecord& record) {
     const auto* const job = std::get_if<JobRecord>(&record);
-    return job != nullptr && IsFinal(job->status.state());
+    return std::holds_alternative<CordonRecord>(record) ||
+           (job != nullptr && IsFinal(job->status.state()));
   };
   return !transaction.tokens.empty() &&
-         std::none_of(transaction.records.begin(), transaction.records.end(), ends_a_job);
+         std::none_of(transaction.records.begin(), transaction.records.end(), is_history);
 }
 
 bool ControllerHost::KeepTrying(Transaction& transaction, const absl::Status& failure) {

@@ -109,9 +109,9 @@ class ControllerHost final : public ControllerCalls {
   struct Transaction {
     std::vector<StoreRecord> records;
     std::vector<uint64_t> tokens;
-    bool must = false;       // try again until it is written
-    Written then = nullptr;  // null: nobody asks
-    double give_up_s = 0;    // but no longer, if it may be given up; 0: it was not refused yet
+    bool must = false;          // try again until it is written
+    std::vector<Written> then;  // who asks
+    double give_up_s = 0;       // but no longer, if it may be given up; 0: it was not refused yet
   };
 
   ControllerTurn NewTurn() const;
@@ -124,10 +124,10 @@ class ControllerHost final : public ControllerCalls {
   void AnswerSubmit(const std::string& request_id, const absl::StatusOr<std::string>& job_id);
   absl::StatusOr<JobStatus> StatusOf(const std::string& name) const;
 
-  // `written`, if there is one: once the turn's records are, or at once if it has none.
+  // `written`, if there is one: once the turn's records are, and all before them.
   void Perform(ControllerTurn turn, Written written = nullptr);
   void SetTimer();
-  void Persist(ControllerTurn& turn, Written written);
+  void Persist(ControllerTurn& turn);
   void BeginWrite();
   void EndWrite(const absl::Status& stored);
   static bool MayGiveUp(const Transaction& transaction);

@@ -162,6 +162,11 @@ TEST(Faults, WhatUsersAskedForIsWrittenUntilTheDiskTakesIt) {
     cluster.must_persist = false;
     ASSERT_TRUE(cluster.Cordon("w0", action).ok());
     EXPECT_TRUE(cluster.must_persist) << CordonRequest::Action_Name(action);
+    const size_t waiting = cluster.writes.size();
+    cluster.must_persist = false;
+    ASSERT_TRUE(cluster.Cordon("w0", action).ok());  // it is so: nothing to write
+    EXPECT_FALSE(cluster.must_persist);
+    EXPECT_EQ(cluster.writes.size(), waiting);
   }
 }
 

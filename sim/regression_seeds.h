@@ -28,6 +28,8 @@ inline constexpr RegressionSeed kRegressionSeeds[] = {
     {853642576211,
      "the record of a job's end was given up, and nobody would have written it again"},
     {853642578078, "the same, in one transaction with a record that somebody waited for"},
+    {867066029580,
+     "users who asked again for what was so already filled the store's backlog for ever"},
     {6005529, "sealing a checkpoint removed the one that the controller had on record"},
 };
 
