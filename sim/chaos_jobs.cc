@@ -88,9 +88,8 @@ ChaosNumbers Run(int variant) {
   MemoryDisk::View disk(tree);
   const absl::StatusOr<InprocResult> run = RunInproc(job, {.shape = {1, 1, 1}, .disk = &disk});
   WS_CHECK(run.ok());
-  const JobOutcome& outcome = run->outcome;
-  return {outcome.weights_hash, outcome.optimizer_hash, outcome.losses,
-          outcome.validation_losses.empty() ? 0 : outcome.validation_losses.back()};
+  return {run->weights_hash, run->optimizer_hash, run->losses,
+          run->validation_losses.empty() ? 0 : run->validation_losses.back()};
 }
 
 }  // namespace

@@ -27,8 +27,8 @@ struct ChaosNumbers {
 };
 std::string Describe(const ChaosNumbers& numbers);
 
-// Of the fault-free run on one node of each role, in the simulation that knows no faults
-// (inproc_cluster.h): another shell, fabric and controller. Made once a process; thread-safe.
+// Of the fault-free run on one node of each role (inproc_cluster.h). Made once a process;
+// thread-safe.
 const ChaosNumbers& ExpectedNumbers(int variant);
 
 }  // namespace waferstream

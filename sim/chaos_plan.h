@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "proto/job.pb.h"
-#include "sim/chaos_world.h"
+#include "sim/sim_world.h"
 
 namespace waferstream {
 

@@ -6,9 +6,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "controller/job_state.h"
-#include "sim/chaos_cluster.h"
 #include "sim/chaos_jobs.h"
 #include "sim/fault_injector.h"
+#include "sim/sim_cluster.h"
 
 namespace waferstream {
 namespace {
@@ -48,8 +48,12 @@ class Run {
  public:
   Run(const ChaosPlan& plan, std::ostream* out)
       : plan_(plan),
-        world_(plan.seed, plan.pace, plan.weather, out),
-        cluster_(world_, plan),
+        world_(plan.seed, plan.pace, plan.weather, serial_, out),
+        cluster_(world_, {.memoryx = plan.memoryx_nodes,
+                          .swarmx = plan.swarmx_nodes,
+                          .wafers = plan.wafer_nodes,
+                          .same_ports = plan.same_ports,
+                          .seed = plan.seed}),
         injector_(world_, plan, cluster_) {}
 
   ChaosResult Execute() {
@@ -68,7 +72,11 @@ class Run {
   // A client that asks until it is answered.
   void Submit() {
     SimControllerHost& controller = cluster_.controller();
-    if (controller.answers()) controller.Submit(kRequest, plan_.job);
+    if (controller.answers())
+      controller.Submit(kRequest, plan_.job, [this](const auto& answer) {
+        if (answer.ok() || absl::IsUnavailable(answer.status())) return;  // the disk refused it
+        world_.Violate(std::string(answer.status().message()));
+      });
     world_.queue.After(plan_.pace.lease_ns, [this] {
       if (!cluster_.controller().OnRecord(kRequest).has_value()) Submit();
     });
@@ -115,8 +123,10 @@ class Run {
     if (status_.state() != DONE) {
       return world_.Violate(absl::StrCat(JobState_Name(status_.state()), ": ", status_.reason()));
     }
-    const ChaosNumbers got = {status_.weights_hash(), status_.optimizer_hash(),
-                              cluster_.controller().Losses(status_.job_id()), status_.val_loss()};
+    ChaosNumbers got = {status_.weights_hash(), status_.optimizer_hash(), {}, status_.val_loss()};
+    for (const CommitRecord& commit : cluster_.controller().Commits(status_.job_id())) {
+      got.losses.push_back(commit.loss);
+    }
     const ChaosNumbers& expected = ExpectedNumbers(plan_.variant);
     if (got == expected) return;
     world_.Violate(
@@ -136,8 +146,9 @@ class Run {
   }
 
   const ChaosPlan& plan_;
-  ChaosWorld world_;
-  ChaosCluster cluster_;
+  Serial serial_;
+  SimWorld world_;
+  SimCluster cluster_;
   FaultInjector injector_;
   int resumes_ = 0;
   JobStatus status_;  // on record, when last looked at

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "sim/chaos_world.h"
 #include "sim/sim_process.h"
+#include "sim/sim_world.h"
 
 namespace waferstream {
 
@@ -32,11 +32,11 @@ struct ControlCall {
 template <typename Reply>
 class ControlFlight : public std::enable_shared_from_this<ControlFlight<Reply>> {
  public:
-  static void Begin(ChaosWorld& world, ControlCall<Reply> call) {
+  static void Begin(SimWorld& world, ControlCall<Reply> call) {
     std::make_shared<ControlFlight>(world, std::move(call))->Begin();
   }
 
-  ControlFlight(ChaosWorld& world, ControlCall<Reply> call)
+  ControlFlight(SimWorld& world, ControlCall<Reply> call)
       : world_(world), call_(std::move(call)), life_(call_.from->life()) {}
 
  private:
@@ -103,7 +103,7 @@ class ControlFlight : public std::enable_shared_from_this<ControlFlight<Reply>> 
   // Whether the caller still waits; from then on it does not.
   bool Ends() { return !std::exchange(over_, true) && call_.from->life() == life_; }
 
-  ChaosWorld& world_;
+  SimWorld& world_;
   const ControlCall<Reply> call_;
   const uint64_t life_;  // of the caller
   bool over_ = false;

@@ -7,7 +7,7 @@
 
 namespace waferstream {
 
-EpochAudit::EpochAudit(ChaosWorld& world, std::string node, const PrepareRequest& request,
+EpochAudit::EpochAudit(SimWorld& world, std::string node, const PrepareRequest& request,
                        const PrepareReply& reply, const Plan& plan)
     : world_(world), node_(std::move(node)), request_(request), reply_(reply), plan_(plan) {}
 
@@ -29,6 +29,7 @@ void EpochAudit::TakeGradient(const FrameHeader& header) {
 }
 
 void EpochAudit::OnReport(const NodeReport& report) {
+  if (world_.on_report) world_.on_report(request_, reply_, report);
   if (report.has_wafer_step()) {
     const uint64_t peak = report.wafer_step().sram_peak_bytes();
     if (peak <= reply_.sram_planned_bytes()) return;

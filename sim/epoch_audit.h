@@ -10,7 +10,7 @@
 #include "node/world.h"
 #include "plan/plan.h"
 #include "proto/node.pb.h"
-#include "sim/chaos_world.h"
+#include "sim/sim_world.h"
 
 namespace waferstream {
 
@@ -22,7 +22,7 @@ namespace waferstream {
 class EpochAudit final : public EpochObserver {
  public:
   // All but the name outlive it.
-  EpochAudit(ChaosWorld& world, std::string node, const PrepareRequest& request,
+  EpochAudit(SimWorld& world, std::string node, const PrepareRequest& request,
              const PrepareReply& reply, const Plan& plan);
 
   void OnStart() override { world_.Note(node_, "start"); }
@@ -38,7 +38,7 @@ class EpochAudit final : public EpochObserver {
 
   using Gradient = std::tuple<uint64_t, uint32_t, uint8_t>;  // step, tile, contribution
 
-  ChaosWorld& world_;
+  SimWorld& world_;
   const std::string node_;
   const PrepareRequest& request_;
   const PrepareReply& reply_;

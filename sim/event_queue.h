@@ -26,6 +26,11 @@ class EventQueue {
     At(now_ns_ + delay_ns, std::move(run));
   }
 
+  // Forgets everything, also what is scheduled by that.
+  void Clear() {
+    while (!heap_.empty()) std::exchange(heap_, {}).clear();
+  }
+
   // Moves time to the earliest event and runs it. False: there is none.
   bool RunNext() {
     if (heap_.empty()) return false;

@@ -9,7 +9,7 @@
 
 namespace waferstream {
 
-FaultInjector::FaultInjector(ChaosWorld& world, const ChaosPlan& plan, ChaosCluster& cluster)
+FaultInjector::FaultInjector(SimWorld& world, const ChaosPlan& plan, SimCluster& cluster)
     : world_(world), plan_(plan), cluster_(cluster), dice_(plan.seed, DiceStream::kFault) {
   const ClusterSpec& asked = plan.job.cluster();
   const int wafers_needed = asked.wafers_min() == 0 ? asked.wafers() : asked.wafers_min();

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "sim/chaos_cluster.h"
 #include "sim/chaos_plan.h"
-#include "sim/chaos_world.h"
 #include "sim/dice.h"
+#include "sim/sim_cluster.h"
+#include "sim/sim_world.h"
 
 namespace waferstream {
 
@@ -18,7 +18,7 @@ namespace waferstream {
 // run.
 class FaultInjector {
  public:
-  FaultInjector(ChaosWorld& world, const ChaosPlan& plan, ChaosCluster& cluster);
+  FaultInjector(SimWorld& world, const ChaosPlan& plan, SimCluster& cluster);
 
   void Begin();
 
@@ -46,9 +46,9 @@ class FaultInjector {
   // A while that a lease may or may not outlast.
   int64_t AWhile();
 
-  ChaosWorld& world_;
+  SimWorld& world_;
   const ChaosPlan& plan_;
-  ChaosCluster& cluster_;
+  SimCluster& cluster_;
   Dice dice_;
   DiskState disk_ = DiskState::kGood;
   std::map<Role, int> spares_;  // nodes that may go for good

@@ -1,96 +1,130 @@
 #include "sim/inproc_cluster.h"
 
-#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/worker_pool.h"
 #include "checkpoint/posix_disk.h"
-#include "memoryx/memoryx_role.h"
-#include "node/role.h"
-#include "sim/sim_shell.h"
-#include "swarmx/swarmx_role.h"
-#include "wafer_node/wafer_role.h"
+#include "controller/job_state.h"
+#include "sim/sim_cluster.h"
 
 namespace waferstream {
 namespace {
 
-constexpr uint32_t kEpoch = 1;
+constexpr char kRequest[] = "the job";
 
-// One process: its role and the core of its only epoch.
-struct Process {
-  std::unique_ptr<NodeRole> role;
-  int index;
-  PrepareReply reply;
-  std::unique_ptr<RoleCore> core;
+// The job's cluster, and who watches it from outside.
+class Run final : StatusWatcher {
+ public:
+  Run(const JobSpec& job, const InprocOptions& options)
+      : job_(job),
+        pool_(static_cast<int>(job.cluster().wafer().kernel_threads())),
+        world_(options.seed, QuickPace(), Weather{}, pool_, nullptr),
+        cluster_(world_, {.memoryx = options.shape.memoryx,
+                          .swarmx = options.shape.swarmx,
+                          .wafers = options.shape.wafers,
+                          .disk = options.disk != nullptr ? options.disk : &PosixDisk()}) {
+    result_.sram_peak_bytes.resize(options.shape.wafers);
+    result_.memoryx.resize(options.shape.memoryx);
+    result_.swarmx.resize(options.shape.swarmx);
+    result_.wafers.resize(options.shape.wafers);
+    world_.on_report = [this](const auto&... what) { OnReport(what...); };
+  }
+
+  absl::StatusOr<InprocResult> Execute() {
+    cluster_.Boot();
+    cluster_.controller().Submit(kRequest, job_, [this](const absl::StatusOr<JobStatus>& answer) {
+      if (!answer.ok()) return End(answer.status());
+      job_id_ = answer->job_id();
+      WS_CHECK(cluster_.controller().board().Watch(job_id_, this));
+      OnStatus();
+    });
+    Watch(0);
+    while (!over_ && world_.violation.empty() && world_.queue.RunNext()) {
+    }
+    if (!world_.violation.empty()) return absl::InternalError(world_.violation);
+    RETURN_IF_ERROR(end_);
+    return Result();
+  }
+
+ private:
+  void End(const absl::Status& why) {
+    over_ = true;
+    end_ = why;
+  }
+
+  // Ends a job that does not move.
+  void Watch(uint64_t moves) {
+    world_.queue.After(10 * world_.pace.lease_ns, [this, moves] {
+      if (moves_ != moves) return Watch(moves_);
+      End(absl::InternalError(absl::StrCat("the cluster stands still after ", status_.step(),
+                                           " steps: ", JobState_Name(status_.state()), " ",
+                                           status_.reason())));
+    });
+  }
+
+  // StatusWatcher
+  void OnStatus() override {
+    ++moves_;
+    const JobStatus& now = *cluster_.controller().board().Find(job_id_);
+    if (now.has_val_loss() && !(status_.has_val_loss() && now.val_loss() == status_.val_loss())) {
+      result_.validation_losses.push_back(now.val_loss());
+    }
+    status_ = now;
+    if (!IsFinal(now.state())) return;
+    End(now.state() == DONE ? absl::OkStatus() : absl::FailedPreconditionError(now.reason()));
+  }
+
+  void OnReport(const PrepareRequest& who, const PrepareReply& prepared, const NodeReport& report) {
+    if (report.has_gradients_ready()) {
+      result_.memoryx[who.index()] = report.gradients_ready().traffic();
+    } else if (report.has_swarmx_step()) {
+      result_.swarmx[who.index()] = report.swarmx_step().traffic();
+    } else if (report.has_wafer_step()) {
+      const WaferStep& step = report.wafer_step();
+      result_.wafers[who.index()] = step.traffic();
+      result_.sram_peak_bytes[who.index()] = step.sram_peak_bytes();
+      result_.sram_planned_bytes = prepared.sram_planned_bytes();
+      for (const MicroBatchHash& hash : step.hashes()) {
+        result_.hashes[{step.step(), hash.micro_batch()}].push_back(hash.hash());
+      }
+    }
+  }
+
+  InprocResult Result() {
+    for (const CommitRecord& commit : cluster_.controller().Commits(job_id_)) {
+      result_.losses.push_back(commit.loss);
+      result_.norms.push_back(commit.norm);
+    }
+    result_.checkpoint = status_.checkpoint();
+    result_.weights_hash = status_.weights_hash();
+    result_.optimizer_hash = status_.optimizer_hash();
+    result_.generated.assign(status_.generated().begin(), status_.generated().end());
+    result_.trace_hash = world_.trace.Hash();
+    return std::move(result_);
+  }
+
+  const JobSpec& job_;
+  WorkerPool pool_;
+  SimWorld world_;
+  SimCluster cluster_;
+  std::string job_id_;
+  JobStatus status_;    // the last that was seen
+  uint64_t moves_ = 0;  // changes of it
+  InprocResult result_;
+  bool over_ = false;
+  absl::Status end_;
 };
-
-template <typename RoleType, typename... Args>
-void AddProcesses(int count, std::vector<Process>& processes, Args&... args) {
-  for (int i = 0; i < count; ++i) {
-    processes.push_back({std::make_unique<RoleType>(args...), i, {}, {}});
-  }
-}
-
-absl::Status Prepare(const Plan& plan, uint64_t start_step, Process& process) {
-  PrepareRequest request;
-  request.set_job_id("inproc");
-  request.set_epoch(kEpoch);
-  *request.mutable_job() = plan.job;
-  request.set_role(process.role->kind());
-  request.set_index(static_cast<uint32_t>(process.index));
-  request.set_start_step(start_step);
-  request.set_plan_hash(plan.Hash());
-  ASSIGN_OR_RETURN(process.core, process.role->Prepare(request, plan, &process.reply));
-  return absl::OkStatus();
-}
-
-// Lets the job happen. The first process is MemoryX 0.
-absl::StatusOr<InprocResult> Run(const Plan& plan, const InprocOptions& options,
-                                 std::vector<Process>& processes) {
-  WorkerPool pool(static_cast<int>(plan.job.cluster().wafer().kernel_threads()));
-  SimShell shell(plan, options.seed, &pool);
-  SimController controller(
-      plan, kEpoch, options.start_step, [&](const CommitRequest& commit) { shell.Commit(commit); },
-      [&](const SealRequest& seal) { return processes[0].role->Seal(seal); });
-  for (const Process& process : processes) {
-    shell.Add(process.role->kind(), process.index, process.core.get());
-  }
-  shell.Start([&](const Endpoint& from, const NodeReport& report) {
-    shell.Fail(controller.OnReport(from, report));
-  });
-  RETURN_IF_ERROR(shell.Run());
-  if (!controller.done()) {
-    return absl::InternalError(absl::StrCat("the cluster stands still after ",
-                                            controller.outcome().losses.size(), " steps"));
-  }
-  InprocResult result;
-  result.outcome = controller.outcome();
-  result.trace_hash = shell.TraceHash();
-  return result;
-}
 
 }  // namespace
 
-absl::StatusOr<InprocResult> RunInproc(const JobSpec& job, const InprocOptions& options) {
-  ASSIGN_OR_RETURN(const Plan plan, Compile(job, options.shape));
-  std::vector<Process> processes;
-  Disk& disk = options.disk != nullptr ? *options.disk : PosixDisk();
-  AddProcesses<MemoryxRole>(options.shape.memoryx, processes, disk);
-  AddProcesses<SwarmxRole>(options.shape.swarmx, processes);
-  AddProcesses<WaferRole>(options.shape.wafers, processes);
-  for (Process& process : processes) {
-    RETURN_IF_ERROR(Prepare(plan, options.start_step, process));
-  }
-  ASSIGN_OR_RETURN(InprocResult result, Run(plan, options, processes));
-  for (const Process& process : processes) {
-    const Role kind = process.role->kind();
-    if (kind == WAFER) result.sram_planned_bytes = process.reply.sram_planned_bytes();
-    if (kind == SWARMX) result.swarmx_bytes.push_back(process.reply.resident_bytes());
-    if (kind == MEMORYX) result.memoryx_bytes.push_back(process.reply.resident_bytes());
-  }
-  return result;
+absl::StatusOr<InprocResult> RunInproc(JobSpec job, const InprocOptions& options) {
+  RETURN_IF_ERROR(Compile(job, options.shape).status());
+  job.mutable_cluster()->set_wafers(options.shape.wafers);
+  job.mutable_cluster()->set_memoryx(options.shape.memoryx);
+  job.mutable_cluster()->set_swarmx(options.shape.swarmx);
+  return Run(job, options).Execute();
 }
 
 }  // namespace waferstream

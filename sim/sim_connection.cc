@@ -54,7 +54,7 @@ class SimConnection::End final : public ChannelEnd {
   const ChannelTerms terms_;
 };
 
-SimConnection::SimConnection(ChaosWorld& world, std::string name, SimProcess& up, SimProcess& down)
+SimConnection::SimConnection(SimWorld& world, std::string name, SimProcess& up, SimProcess& down)
     : world_(world), name_(std::move(name)), processes_{&down, &up} {}
 
 std::shared_ptr<ChannelEnd> SimConnection::MakeEnd(bool up, ChannelTerms terms) {

@@ -18,8 +18,8 @@
 #include <vector>
 
 #include "fabric/channel.h"
-#include "sim/chaos_world.h"
 #include "sim/sim_process.h"
+#include "sim/sim_world.h"
 #include "sim/wire_contract.h"
 
 namespace waferstream {
@@ -27,7 +27,7 @@ namespace waferstream {
 class SimConnection final : public std::enable_shared_from_this<SimConnection> {
  public:
   // `name` is for the trace. Who accepts is the up end.
-  SimConnection(ChaosWorld& world, std::string name, SimProcess& up, SimProcess& down);
+  SimConnection(SimWorld& world, std::string name, SimProcess& up, SimProcess& down);
 
   // The two ends; each to be asked for once.
   std::shared_ptr<ChannelEnd> MakeEnd(bool up, ChannelTerms terms);
@@ -94,7 +94,7 @@ class SimConnection final : public std::enable_shared_from_this<SimConnection> {
   // Until the next arrival behind the one at last_ns, which moves there.
   int64_t DelayBehind(int64_t& last_ns);
 
-  ChaosWorld& world_;
+  SimWorld& world_;
   const std::string name_;
   SimProcess* const processes_[2];  // down, up
   std::weak_ptr<End> ends_[2];      // down, up

@@ -4,9 +4,9 @@
 #include <functional>
 
 #include "node/control.h"
-#include "sim/chaos_world.h"
 #include "sim/control_call.h"
 #include "sim/sim_process.h"
+#include "sim/sim_world.h"
 
 namespace waferstream {
 
@@ -22,7 +22,7 @@ class SimControllerService {
 // The calls of one life of a node's process: late, lost, served twice.
 class SimControllerCalls final : public ControllerCalls {
  public:
-  SimControllerCalls(ChaosWorld& world, SimProcess& process, SimControllerService& controller)
+  SimControllerCalls(SimWorld& world, SimProcess& process, SimControllerService& controller)
       : world_(world), process_(process), controller_(controller) {}
 
   void Register(const RegisterRequest& request,
@@ -64,7 +64,7 @@ class SimControllerCalls final : public ControllerCalls {
                  .timeout_ns = world_.pace.call_timeout_ns});
   }
 
-  ChaosWorld& world_;
+  SimWorld& world_;
   SimProcess& process_;
   SimControllerService& controller_;
 };

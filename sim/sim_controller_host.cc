@@ -13,8 +13,8 @@ struct SimControllerHost::Life {
   std::unique_ptr<ControllerHost> host;
 };
 
-SimControllerHost::SimControllerHost(ChaosWorld& world, MemoryDisk& tree)
-    : world_(world), disk_(tree), process_(world, "controller") {
+SimControllerHost::SimControllerHost(SimWorld& world, Disk& files)
+    : world_(world), files_(files), process_(world, "controller") {
   absl::StatusOr<std::unique_ptr<JobStore>> store = JobStore::Open(":memory:");
   WS_CHECK(store.ok());
   store_ = *std::move(store);
@@ -36,7 +36,7 @@ void SimControllerHost::Boot() {
                       .nodes = life_->nodes,
                       .store = *store_,
                       .write = [this](const auto& records) { return Write(records); },
-                      .files = disk_,
+                      .files = files_,
                       .unix_s = [this] { return 1.7e9 + world_.now_s(); },
                       .random_bits = [this] { return world_.identities.Bits64(); },
                       .log = [this](const std::string& line) { world_.Note("controller", line); }},
@@ -99,22 +99,23 @@ bool SimControllerHost::ShowsPaused(const std::string& job_id) const {
   return status != nullptr && status->state() == PAUSED;
 }
 
-std::vector<double> SimControllerHost::Losses(const std::string& job_id) {
-  const auto losses = store_->LoadLosses(job_id, UINT32_MAX);
-  WS_CHECK(losses.ok());
-  return *losses;
+std::vector<CommitRecord> SimControllerHost::Commits(const std::string& job_id) {
+  auto commits = store_->LoadCommits(job_id, 0);
+  WS_CHECK(commits.ok());
+  return *std::move(commits);
 }
+
+StatusBoard& SimControllerHost::board() { return life_->host->board(); }
 
 // -- users and nodes ---------------------------------------------------------------------------
 
-void SimControllerHost::Submit(const std::string& request_id, const JobSpec& job) {
+void SimControllerHost::Submit(const std::string& request_id, const JobSpec& job, Submitted done) {
   SubmitRequest request;
   request.set_request_id(request_id);
   *request.mutable_job() = job;
-  life_->host->Submit(request, [this](const absl::StatusOr<JobStatus>& answer) {
+  life_->host->Submit(request, [this, done = std::move(done)](absl::StatusOr<JobStatus> answer) {
     world_.Note("user", "submits: ", answer.status().ToString());
-    if (answer.ok() || absl::IsUnavailable(answer.status())) return;  // the disk refused it
-    world_.Violate(std::string(answer.status().message()));
+    done(answer);
   });
 }
 

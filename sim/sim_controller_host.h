@@ -1,4 +1,4 @@
-// The controller of a chaos run: the production host and job store on virtual time.
+// The controller of a simulated cluster: the production host and job store on virtual time.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "checkpoint/memory_disk.h"
+#include "checkpoint/disk.h"
 #include "controller/controller_host.h"
 #include "controller/job_store.h"
 #include "proto/controller.pb.h"
-#include "sim/chaos_world.h"
 #include "sim/sim_controller_calls.h"
 #include "sim/sim_node.h"
 #include "sim/sim_process.h"
+#include "sim/sim_world.h"
 
 namespace waferstream {
 
@@ -26,7 +26,8 @@ namespace waferstream {
 // not at all.
 class SimControllerHost final : public SimControllerService {
  public:
-  SimControllerHost(ChaosWorld& world, MemoryDisk& tree);
+  // `files`: see ControllerWorld; outlives it, as the world does.
+  SimControllerHost(SimWorld& world, Disk& files);
   ~SimControllerHost() override;
 
   // Where calls to nodes go; the node outlives the host's lives.
@@ -41,7 +42,8 @@ class SimControllerHost final : public SimControllerService {
 
   // What users ask for; only when it answers. A job is submitted once, however often it is asked
   // for with the same id. `done` may never come, if the process ends.
-  void Submit(const std::string& request_id, const JobSpec& job);
+  using Submitted = std::function<void(const absl::StatusOr<JobStatus>&)>;
+  void Submit(const std::string& request_id, const JobSpec& job, Submitted done);
   void Resume(const std::string& job_id, const std::string& request_id);
   void Cordon(const std::string& node_id, CordonRequest::Action action,
               std::function<void(const absl::Status&)> done);
@@ -50,7 +52,10 @@ class SimControllerHost final : public SimControllerService {
   std::optional<JobStatus> OnRecord(const std::string& request_id);
   // Whether users see the job paused, on record or not yet; only when it answers.
   bool ShowsPaused(const std::string& job_id) const;
-  std::vector<double> Losses(const std::string& job_id);
+  // In order of step.
+  std::vector<CommitRecord> Commits(const std::string& job_id);
+  // In this life: of all jobs.
+  StatusBoard& board();
   NodeList Nodes() const;
 
   // SimControllerService
@@ -63,8 +68,8 @@ class SimControllerHost final : public SimControllerService {
   absl::Status Write(const std::vector<StoreRecord>& records);
   void CheckCommits(const std::vector<StoreRecord>& records);
 
-  ChaosWorld& world_;
-  MemoryDisk::View disk_;
+  SimWorld& world_;
+  Disk& files_;
   SimProcess process_;
   std::vector<SimNode*> nodes_;
   std::unique_ptr<JobStore> store_;

@@ -9,15 +9,15 @@
 
 #include "absl/status/status.h"
 #include "fabric/fabric.h"
-#include "sim/chaos_world.h"
 #include "sim/sim_connection.h"
 #include "sim/sim_process.h"
+#include "sim/sim_world.h"
 
 namespace waferstream {
 
 class SimFabric {
  public:
-  explicit SimFabric(ChaosWorld& world) : world_(world) {}
+  explicit SimFabric(SimWorld& world) : world_(world) {}
 
   // The fabric as a process sees it, which listens at `port` of the host of its name. It lives in
   // one life of the process.
@@ -40,7 +40,7 @@ class SimFabric {
   void Answer(const std::shared_ptr<Attempt>& attempt, const Listener& listener);
   void Retry(const std::shared_ptr<Attempt>& attempt, const absl::Status& why);
 
-  ChaosWorld& world_;
+  SimWorld& world_;
   std::map<std::string, Listener> listeners_;  // by host
   std::vector<std::weak_ptr<SimConnection>> connections_;
 };

@@ -27,7 +27,7 @@ struct SimNode::Life {
   std::unique_ptr<NodeShell> shell;
 };
 
-SimNode::SimNode(ChaosWorld& world, SimFabric& fabric, SimControllerService& controller,
+SimNode::SimNode(SimWorld& world, SimFabric& fabric, SimControllerService& controller,
                  Options options)
     : world_(world),
       fabric_(fabric),

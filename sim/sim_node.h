@@ -10,10 +10,10 @@
 #include "node/control.h"
 #include "node/role.h"
 #include "proto/controller.pb.h"
-#include "sim/chaos_world.h"
 #include "sim/sim_controller_calls.h"
 #include "sim/sim_fabric.h"
 #include "sim/sim_process.h"
+#include "sim/sim_world.h"
 
 namespace waferstream {
 
@@ -30,7 +30,7 @@ class SimNode {
     std::function<void()> crash_disk;  // the life is over: what it had not synced may be gone
   };
 
-  SimNode(ChaosWorld& world, SimFabric& fabric, SimControllerService& controller, Options options);
+  SimNode(SimWorld& world, SimFabric& fabric, SimControllerService& controller, Options options);
   ~SimNode();
 
   // A new life, under the same id.
@@ -56,7 +56,7 @@ class SimNode {
   RegisterRequest Registration() const;
   void OnLost(const absl::Status& why);
 
-  ChaosWorld& world_;
+  SimWorld& world_;
   SimFabric& fabric_;
   SimControllerService& controller_;
   const Options options_;

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "controller/node_call.h"
-#include "sim/chaos_world.h"
 #include "sim/sim_node.h"
 #include "sim/sim_process.h"
+#include "sim/sim_world.h"
 
 namespace waferstream {
 
@@ -17,7 +17,7 @@ namespace waferstream {
 class SimNodeCalls final : public NodeCalls {
  public:
   // `nodes` may grow; they outlive the calls.
-  SimNodeCalls(ChaosWorld& world, SimProcess& process, const std::vector<SimNode*>& nodes)
+  SimNodeCalls(SimWorld& world, SimProcess& process, const std::vector<SimNode*>& nodes)
       : world_(world), process_(process), nodes_(nodes) {}
 
   void Make(NodeCall call, std::function<void(NodeCallResult)> done) override;
@@ -28,7 +28,7 @@ class SimNodeCalls final : public NodeCalls {
   void Attempt(const std::shared_ptr<Attempts>& attempts);
   SimNode& NodeAt(const std::string& address) const;
 
-  ChaosWorld& world_;
+  SimWorld& world_;
   SimProcess& process_;
   const std::vector<SimNode*>& nodes_;
 };

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/loop.h"
-#include "sim/chaos_world.h"
+#include "sim/sim_world.h"
 
 namespace waferstream {
 
@@ -19,7 +19,7 @@ namespace waferstream {
 // process then destroys what lived in it, at once.
 class SimProcess final : public Loop {
  public:
-  SimProcess(ChaosWorld& world, std::string name) : world_(world), name_(std::move(name)) {}
+  SimProcess(SimWorld& world, std::string name) : world_(world), name_(std::move(name)) {}
 
   const std::string& name() const { return name_; }
   bool alive() const { return alive_; }
@@ -55,7 +55,7 @@ class SimProcess final : public Loop {
   void RunOrHold(uint64_t life, Work work);
   void Thaw(uint64_t life);
 
-  ChaosWorld& world_;
+  SimWorld& world_;
   const std::string name_;
   bool alive_ = false;
   bool frozen_ = false;

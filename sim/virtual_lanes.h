@@ -9,15 +9,15 @@
 #include <utility>
 
 #include "node/lanes.h"
-#include "sim/chaos_world.h"
 #include "sim/sim_process.h"
+#include "sim/sim_world.h"
 
 namespace waferstream {
 
 // Lives in a process, and goes with it, or once idle.
 class VirtualLane final : public LaneRunner {
  public:
-  VirtualLane(ChaosWorld& world, SimProcess& process, bool slow, Done done)
+  VirtualLane(SimWorld& world, SimProcess& process, bool slow, Done done)
       : world_(world), process_(process), slow_(slow), done_(std::move(done)) {}
 
   void Run(ComputeAction action) override {
@@ -54,7 +54,7 @@ class VirtualLane final : public LaneRunner {
     done(id, status);
   }
 
-  ChaosWorld& world_;
+  SimWorld& world_;
   SimProcess& process_;
   const bool slow_;
   const Done done_;
@@ -63,14 +63,14 @@ class VirtualLane final : public LaneRunner {
 
 class VirtualLanes final : public Lanes {
  public:
-  VirtualLanes(ChaosWorld& world, SimProcess& process) : world_(world), process_(process) {}
+  VirtualLanes(SimWorld& world, SimProcess& process) : world_(world), process_(process) {}
 
   std::unique_ptr<LaneRunner> Make(const LaneTerms& terms, LaneRunner::Done done) override {
     return std::make_unique<VirtualLane>(world_, process_, terms.slow, std::move(done));
   }
 
  private:
-  ChaosWorld& world_;
+  SimWorld& world_;
   SimProcess& process_;
 };
 

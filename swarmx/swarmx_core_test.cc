@@ -8,10 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "base/parallel.h"
 #include "plan/test_job.h"
 #include "plan/topology.h"
-#include "sim/sim_shell.h"
+#include "sim/core_rig.h"
 #include "swarmx/fake_peers.h"
 
 namespace waferstream {
@@ -74,25 +73,23 @@ uint64_t AdditionsOfAStep(const Plan& plan) {
 // Streams a whole job through real trees between fake ends, which check every byte.
 void RunCase(const Case& c, uint64_t seed) {
   const Plan plan = CompileCase(c);
-  std::vector<std::unique_ptr<SwarmxCore>> swarmx;
-  std::vector<FakePeer> memoryx, wafers;
-  for (int i = 0; i < c.swarmx; ++i) swarmx.push_back(*SwarmxCore::Create(plan, i, 0, 0));
-  for (int i = 0; i < c.memoryx; ++i) memoryx.push_back(FakePeer::Memoryx(plan, i));
-  for (int i = 0; i < c.wafers; ++i) wafers.push_back(FakePeer::Wafer(plan, i));
+  CoreRig rig(plan, seed);
+  std::vector<const FakePeer*> ends;
+  const auto add = [&](Role role, FakePeer peer) {
+    auto core = std::make_unique<FakePeer>(std::move(peer));
+    ends.push_back(core.get());
+    rig.Add(role, std::move(core));
+  };
+  for (int i = 0; i < c.memoryx; ++i) add(MEMORYX, FakePeer::Memoryx(plan, i));
+  for (int i = 0; i < c.swarmx; ++i) rig.Add(SWARMX, *SwarmxCore::Create(plan, i, 0, 0));
+  for (int i = 0; i < c.wafers; ++i) add(WAFER, FakePeer::Wafer(plan, i));
 
   std::vector<TrafficCounters> totals(c.swarmx);
-  Serial serial;
-  SimShell shell(plan, seed, &serial);
-  for (int i = 0; i < c.memoryx; ++i) shell.Add(MEMORYX, i, &memoryx[i]);
-  for (int i = 0; i < c.swarmx; ++i) shell.Add(SWARMX, i, swarmx[i].get());
-  for (int i = 0; i < c.wafers; ++i) shell.Add(WAFER, i, &wafers[i]);
-  shell.Start([&](const Endpoint& from, const NodeReport& report) {
-    totals[from.process] = report.swarmx_step().traffic();
+  const absl::Status status = rig.Run([&](Role, int process, const NodeReport& report) {
+    totals[process] = report.swarmx_step().traffic();
   });
-  const absl::Status status = shell.Run();
   ASSERT_TRUE(status.ok()) << status.message();
-  for (const FakePeer& peer : memoryx) ASSERT_TRUE(peer.done());
-  for (const FakePeer& peer : wafers) ASSERT_TRUE(peer.done());
+  for (const FakePeer* end : ends) ASSERT_TRUE(end->done());
   uint64_t additions = 0;
   for (const TrafficCounters& total : totals) additions += total.gradient_adds();
   EXPECT_EQ(additions, 2 * AdditionsOfAStep(plan));

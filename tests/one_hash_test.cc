@@ -27,9 +27,8 @@ std::ostream& operator<<(std::ostream& out, const Numbers& n) {
 }
 
 Numbers NumbersOf(const InprocResult& result) {
-  const JobOutcome& outcome = result.outcome;
-  return {outcome.weights_hash, outcome.optimizer_hash, outcome.losses, outcome.validation_losses,
-          outcome.norms};
+  return {result.weights_hash, result.optimizer_hash, result.losses, result.validation_losses,
+          result.norms};
 }
 
 // A run as plain as possible.
@@ -80,7 +79,7 @@ void ExpectSame(const Numbers& expected, const JobSpec& job, const Cluster& c, u
   const InprocResult result =
       RunSmallJob(job, {.shape = {c.wafers, c.memoryx, swarmx}, .seed = seed});
   EXPECT_EQ(NumbersOf(result), expected);
-  for (const size_t peak : result.outcome.sram_peak_bytes) {
+  for (const size_t peak : result.sram_peak_bytes) {
     EXPECT_EQ(peak, result.sram_planned_bytes);
   }
 }

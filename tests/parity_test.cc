@@ -45,10 +45,9 @@ void ExpectLossesOfPyTorch(const std::string& name, Precision precision,
                            const ClusterShape& shape) {
   const InprocResult run = RunSmallJob(GoldenJob(name, precision), {.shape = shape});
   const std::vector<double> golden = GoldenLosses(name, precision);
-  ASSERT_EQ(run.outcome.losses.size(), golden.size());
+  ASSERT_EQ(run.losses.size(), golden.size());
   for (size_t t = 0; t < golden.size(); ++t) {
-    EXPECT_NEAR(run.outcome.losses[t], golden[t], LossTolerance(precision) * golden[t])
-        << "step " << t;
+    EXPECT_NEAR(run.losses[t], golden[t], LossTolerance(precision) * golden[t]) << "step " << t;
   }
   EXPECT_LT(golden.back(), golden.front());
 }
@@ -79,7 +78,7 @@ void WithGradients(const std::string& name, const ExpectGradient& expect) {
   ASSERT_TRUE(run.ok()) << run.status();
   const auto plan = Compile(job, shape);
   const auto ours =
-      CheckpointReader::Open(PosixDisk(), run->outcome.checkpoint, job.model(), plan->parameters,
+      CheckpointReader::Open(PosixDisk(), run->checkpoint, job.model(), plan->parameters,
                              OptimizerStates(job.training().optimizer()));
   ASSERT_TRUE(ours.ok()) << ours.status();
   for (size_t p = 0; p < plan->parameters.size(); ++p) {

@@ -19,8 +19,8 @@ TEST(SramTest, ThePeakIsThePlan) {
         const ClusterShape shape = {wafers, 2, 1};
         const InprocResult result = RunSmallJob(job, {.shape = shape, .seed = 1});
         EXPECT_EQ(result.sram_planned_bytes, Compile(job, shape)->sram.bytes);
-        ASSERT_EQ(static_cast<int>(result.outcome.sram_peak_bytes.size()), wafers);
-        for (const size_t peak : result.outcome.sram_peak_bytes) {
+        ASSERT_EQ(static_cast<int>(result.sram_peak_bytes.size()), wafers);
+        for (const size_t peak : result.sram_peak_bytes) {
           EXPECT_EQ(peak, result.sram_planned_bytes);
         }
       }
@@ -44,7 +44,7 @@ TEST(SramTest, TheLeastThatIsAcceptedRunsAndOneByteLessIsRefusedWithTheArithmeti
   const size_t least = job.cluster().wafer().sram_bytes();
   const InprocResult result = RunSmallJob(job, {.shape = shape, .seed = 3});
   EXPECT_EQ(result.sram_planned_bytes, least);
-  EXPECT_EQ(result.outcome.sram_peak_bytes, (std::vector<size_t>{least, least}));
+  EXPECT_EQ(result.sram_peak_bytes, (std::vector<size_t>{least, least}));
 
   job.mutable_cluster()->mutable_wafer()->set_sram_bytes(least - 1);
   const absl::Status refusal = RunInproc(job, {.shape = shape}).status();

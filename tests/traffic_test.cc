@@ -56,7 +56,7 @@ TEST(TrafficTest, EveryWaferGetsEveryTileOncePerPass) {
       const uint64_t step_bytes = plan.waves * (StreamBytes(plan, plan.program.forward_stream) +
                                                 StreamBytes(plan, plan.program.backward_stream));
       const InprocResult result = RunSmallJob(job, {.shape = shape, .seed = 1});
-      for (const TrafficCounters& wafer : result.outcome.wafers) {
+      for (const TrafficCounters& wafer : result.wafers) {
         EXPECT_EQ(wafer.weight_bytes_in(), kSteps * step_bytes);
       }
     }
@@ -70,12 +70,12 @@ TEST(TrafficTest, MemoryXSendsTheSameToAnyNumberOfWafers) {
     const Plan plan = *Compile(Job(8), shape);
     ASSERT_EQ(plan.waves, 1);
     const InprocResult result = RunSmallJob(Job(8), {.shape = shape, .seed = 1});
-    const TrafficCounters swarmx = Sum(result.outcome.swarmx);
+    const TrafficCounters swarmx = Sum(result.swarmx);
     const uint64_t job_bytes = kSteps * (StreamBytes(plan, plan.program.forward_stream) +
                                          StreamBytes(plan, plan.program.backward_stream));
     EXPECT_EQ(swarmx.weight_bytes_in(), job_bytes);
     EXPECT_EQ(swarmx.weight_bytes_out(), job_bytes * wafers);
-    EXPECT_EQ(Sum(result.outcome.wafers).weight_bytes_in(), job_bytes * wafers);
+    EXPECT_EQ(Sum(result.wafers).weight_bytes_in(), job_bytes * wafers);
   }
 }
 
@@ -91,10 +91,10 @@ TEST(TrafficTest, MemoryXReceivesTheSameFromAnyNumberOfWafers) {
       ASSERT_EQ(plan.waves, 1);
       const InprocResult result = RunSmallJob(job, {.shape = shape, .seed = 1});
       const uint64_t items = kSteps * plan.program.gradient_stream.size();
-      const TrafficCounters memoryx = Sum(result.outcome.memoryx);
+      const TrafficCounters memoryx = Sum(result.memoryx);
       EXPECT_EQ(memoryx.gradient_bytes_in(), kSteps * GradientBytesOfAWave(plan));
       EXPECT_EQ(memoryx.gradient_blocks_in(), items);
-      const TrafficCounters swarmx = Sum(result.outcome.swarmx);
+      const TrafficCounters swarmx = Sum(result.swarmx);
       EXPECT_EQ(swarmx.gradient_adds(), items * (wafers - 1));
       EXPECT_EQ(swarmx.gradient_blocks_in() - swarmx.gradient_blocks_out(), swarmx.gradient_adds());
     }
@@ -112,8 +112,8 @@ TEST(TrafficTest, AllAdditionsTogetherAreOneLessThanTheLeaves) {
       const Plan plan = *Compile(job, shape);
       const InprocResult result = RunSmallJob(job, {.shape = shape, .seed = 1});
       const uint64_t items = kSteps * plan.program.gradient_stream.size();
-      const TrafficCounters all = Sum(
-          {Sum(result.outcome.wafers), Sum(result.outcome.swarmx), Sum(result.outcome.memoryx)});
+      const TrafficCounters all =
+          Sum({Sum(result.wafers), Sum(result.swarmx), Sum(result.memoryx)});
       EXPECT_EQ(all.gradient_adds(), items * (leaves - 1)) << leaves << " " << wafers;
     }
   }

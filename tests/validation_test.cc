@@ -63,9 +63,9 @@ double ValidationLoss(JobSpec job, const ClusterShape& shape, std::string* check
   job.mutable_checkpoint()->set_dir(EmptyFolder("validation"));
   const auto run = RunInproc(job, {.shape = shape, .seed = 1});
   EXPECT_TRUE(run.ok()) << run.status();
-  EXPECT_EQ(run->outcome.validation_losses.size(), 1u);
-  if (checkpoint != nullptr) *checkpoint = run->outcome.checkpoint;
-  return run->outcome.validation_losses.at(0);
+  EXPECT_EQ(run->validation_losses.size(), 1u);
+  if (checkpoint != nullptr) *checkpoint = run->checkpoint;
+  return run->validation_losses.at(0);
 }
 
 TEST(Validation, IsTheMeanOverTheFileWhateverTheBatchAndTheCluster) {

@@ -31,8 +31,8 @@ class VerificationTest : public testing::TestWithParam<std::tuple<Precision, int
 TEST_P(VerificationTest, ChangesNoBit) {
   const ClusterShape alone = {1, 1, 1};
   const InprocResult plain = RunSmallJob(Job(0, alone, false), {.shape = alone});
-  ASSERT_EQ(plain.outcome.losses.size(), 3u);
-  EXPECT_TRUE(plain.outcome.hashes.empty());
+  ASSERT_EQ(plain.losses.size(), 3u);
+  EXPECT_TRUE(plain.hashes.empty());
   uint64_t seed = 0;
   for (const int wafers : {2, 3, 4, 8}) {
     for (const double verify : {0.0, 0.05, 1.0}) {
@@ -42,19 +42,19 @@ TEST_P(VerificationTest, ChangesNoBit) {
         const ClusterShape shape = {wafers, 2, 2};
         const JobSpec job = Job(verify, shape, many_waves);
         const InprocResult result = RunSmallJob(job, {.shape = shape, .seed = ++seed});
-        EXPECT_EQ(result.outcome.weights_hash, plain.outcome.weights_hash);
-        EXPECT_EQ(result.outcome.optimizer_hash, plain.outcome.optimizer_hash);
-        EXPECT_EQ(result.outcome.losses, plain.outcome.losses);
-        EXPECT_EQ(result.outcome.norms, plain.outcome.norms);
-        EXPECT_EQ(result.outcome.validation_losses, plain.outcome.validation_losses);
-        for (const size_t peak : result.outcome.sram_peak_bytes) {
+        EXPECT_EQ(result.weights_hash, plain.weights_hash);
+        EXPECT_EQ(result.optimizer_hash, plain.optimizer_hash);
+        EXPECT_EQ(result.losses, plain.losses);
+        EXPECT_EQ(result.norms, plain.norms);
+        EXPECT_EQ(result.validation_losses, plain.validation_losses);
+        for (const size_t peak : result.sram_peak_bytes) {
           EXPECT_EQ(peak, result.sram_planned_bytes);
         }
-        for (const auto& [micro_batch, hashes] : result.outcome.hashes) {
+        for (const auto& [micro_batch, hashes] : result.hashes) {
           ASSERT_EQ(hashes.size(), 2u);
           EXPECT_EQ(hashes[0], hashes[1]);
         }
-        EXPECT_EQ(result.outcome.hashes.empty(), verify == 0.0) << "seed 5 samples some at 0.05";
+        EXPECT_EQ(result.hashes.empty(), verify == 0.0) << "seed 5 samples some at 0.05";
         if (HasFailure()) return;  // one counterexample is enough
       }
     }

@@ -1,4 +1,4 @@
-// What all parts of one chaos run share: time, chance, the trace, and what went wrong.
+// What all parts of one simulated cluster share: time, chance, the trace, and what went wrong.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/parallel.h"
-#include "sim/chaos_trace.h"
+#include "proto/node.pb.h"
 #include "sim/dice.h"
 #include "sim/event_queue.h"
+#include "sim/sim_trace.h"
 
 namespace waferstream {
 
@@ -41,10 +42,19 @@ struct Weather {
   double work_slow = 0;    // of what reads and writes beside a loop
 };
 
-struct ChaosWorld {
-  ChaosWorld(uint64_t seed, const Pace& the_pace, const Weather& the_weather, std::ostream* out)
+// A pace at which only the kernels' own time passes: everything is quick, and nobody waits in vain.
+Pace QuickPace();
+
+struct SimWorld {
+  using ReportHandler =
+      std::function<void(const PrepareRequest&, const PrepareReply&, const NodeReport&)>;
+
+  // `parallel` runs lane work, and outlives the world. `out`: of the trace; null: none.
+  SimWorld(uint64_t seed, const Pace& the_pace, const Weather& the_weather, Parallel& the_parallel,
+           std::ostream* out)
       : pace(the_pace),
         weather(the_weather),
+        parallel(the_parallel),
         delays(seed, DiceStream::kDelay),
         messages(seed, DiceStream::kMessage),
         identities(seed, DiceStream::kIdentity),
@@ -75,11 +85,12 @@ struct ChaosWorld {
   EventQueue queue;
   const Pace pace;
   const Weather weather;
+  Parallel& parallel;
   Dice delays;
   Dice messages;
   Dice identities;
-  ChaosTrace trace;
-  Serial parallel;  // lane work runs here
+  SimTrace trace;
+  ReportHandler on_report;  // hears what cores report, in their epochs; null: nobody does
   bool faults_on = true;
   std::map<std::string, int64_t> faults;  // by kind
   std::string violation;                  // the first; empty: all is well

@@ -14,9 +14,9 @@
 namespace waferstream {
 
 // Hashes always, and prints to `out` when there is one. Not thread-safe.
-class ChaosTrace {
+class SimTrace {
  public:
-  explicit ChaosTrace(std::ostream* out) : out_(out) {}
+  explicit SimTrace(std::ostream* out) : out_(out) {}
 
   // One event at one place; `what`: words and numbers.
   template <typename... What>

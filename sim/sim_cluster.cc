@@ -1,4 +1,4 @@
-#include "sim/chaos_cluster.h"
+#include "sim/sim_cluster.h"
 
 #include <utility>
 
@@ -17,19 +17,30 @@ const char* Prefix(Role role) {
 
 }  // namespace
 
-ChaosCluster::ChaosCluster(ChaosWorld& world, const ChaosPlan& plan)
-    : world_(world), plan_(plan), tree_(plan.seed), fabric_(world), controller_(world, tree_) {}
+SimCluster::SimCluster(SimWorld& world, const SimClusterSpec& spec)
+    : world_(world),
+      spec_(spec),
+      tree_(spec.seed),
+      controller_disk_(tree_),
+      fabric_(world),
+      controller_(world, spec.disk != nullptr ? *spec.disk : controller_disk_) {}
 
-ChaosCluster::~ChaosCluster() = default;
-
-void ChaosCluster::Boot() {
-  controller_.Boot();
-  for (int i = 0; i < plan_.memoryx_nodes; ++i) AddNode(MEMORYX);
-  for (int i = 0; i < plan_.swarmx_nodes; ++i) AddNode(SWARMX);
-  for (int i = 0; i < plan_.wafer_nodes; ++i) AddNode(WAFER);
+// Connections and events refer to the processes at both their ends: they go before any of these.
+SimCluster::~SimCluster() {
+  for (const auto& node : nodes_) {
+    if (node->process().alive()) node->Kill(true);
+  }
+  world_.queue.Clear();
 }
 
-SimNode& ChaosCluster::AddNode(Role role) {
+void SimCluster::Boot() {
+  controller_.Boot();
+  for (int i = 0; i < spec_.memoryx; ++i) AddNode(MEMORYX);
+  for (int i = 0; i < spec_.swarmx; ++i) AddNode(SWARMX);
+  for (int i = 0; i < spec_.wafers; ++i) AddNode(WAFER);
+}
+
+SimNode& SimCluster::AddNode(Role role) {
   const size_t index = nodes_.size();
   int same_role = 0;
   for (const auto& node : nodes_) same_role += node->role() == role;
@@ -38,7 +49,7 @@ SimNode& ChaosCluster::AddNode(Role role) {
       world_, fabric_, controller_,
       SimNode::Options{.id = absl::StrCat(Prefix(role), same_role),
                        .role = role,
-                       .same_ports = plan_.same_ports,
+                       .same_ports = spec_.same_ports,
                        .make_role = [this, role, index] { return MakeRole(role, index); },
                        .crash_disk =
                            [this, index] {
@@ -49,9 +60,10 @@ SimNode& ChaosCluster::AddNode(Role role) {
   return *nodes_.back();
 }
 
-std::unique_ptr<NodeRole> ChaosCluster::MakeRole(Role role, size_t node) {
+std::unique_ptr<NodeRole> SimCluster::MakeRole(Role role, size_t node) {
   if (role == SWARMX) return std::make_unique<SwarmxRole>();
   if (role == WAFER) return std::make_unique<WaferRole>();
+  if (spec_.disk != nullptr) return std::make_unique<MemoryxRole>(*spec_.disk);
   disks_[node] = std::make_unique<MemoryDisk::View>(
       tree_, [this](DiskOp op, const std::string& path) -> DiskFault {
         return disk_faults ? disk_faults(op, path) : DiskFault{};

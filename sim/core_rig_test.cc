@@ -1,11 +1,14 @@
-#include "sim/sim_shell.h"
+#include "sim/core_rig.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <optional>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
-#include "base/parallel.h"
 #include "base/status.h"
 #include "plan/test_job.h"
 
@@ -18,10 +21,26 @@ Plan SmallPlan() {
   return *std::move(plan);
 }
 
+// Has channels, and nothing to say.
+class Idle : public RoleCore {
+ public:
+  void Start(Turn&) override {}
+  absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId, const FrameHeader&) override {
+    return absl::InternalError("nothing comes here");
+  }
+  absl::Status OnFrame(ChannelId, const FrameHeader&, Turn&) override { return absl::OkStatus(); }
+  void OnCredit(ChannelId, FrameKind, const Credit&, Turn&) override {}
+  void OnSent(uint64_t, Turn&) override {}
+  absl::Status OnComputeDone(uint64_t, const absl::Status& status, Turn&) override {
+    return status;
+  }
+};
+
 // Grants one window of tile slots and notes what arrives.
 class Receiver : public RoleCore {
  public:
   Receiver(const Plan& plan, ChannelId channel) : plan_(plan), channel_(channel) {}
+  ~Receiver() override { on_end_(); }
 
   void Start(Turn& turn) override {
     grant_.slots[kLarge] += plan_.channels[channel_].tile_window.slots[kLarge];
@@ -45,6 +64,7 @@ class Receiver : public RoleCore {
   Credit grant_;  // added to its window by a test that wants too much
   absl::Status result_;
   std::vector<int> seen_;
+  std::function<void()> on_end_ = [] {};
 
  private:
   const Plan& plan_;
@@ -103,76 +123,89 @@ class Sender : public RoleCore {
   uint64_t sent_ = 0;
 };
 
-class SimShellTest : public testing::Test {
- protected:
-  absl::Status Run(std::optional<uint64_t> seed = std::nullopt) {
-    Serial serial;
-    SimShell shell(plan_, seed, &serial);
-    shell.Add(SWARMX, 0, &sender_);
-    shell.Add(WAFER, 0, &receiver_);
-    shell.Start([](const Endpoint&, const NodeReport&) {});
-    return shell.Run();
+// A line of one process each. A test changes the ends before Run, and looks at them after it.
+struct Line {
+  explicit Line(uint64_t seed)
+      : rig(plan, seed), sender(new Sender(plan, channel)), receiver(new Receiver(plan, channel)) {
+    rig.Add(MEMORYX, std::make_unique<Idle>());
+    rig.Add(SWARMX, std::unique_ptr<RoleCore>(sender));
+    rig.Add(WAFER, std::unique_ptr<RoleCore>(receiver));
+  }
+  absl::Status Run() {
+    return rig.Run([](Role, int, const NodeReport&) {});
   }
 
-  const Plan plan_ = SmallPlan();
-  const ChannelId channel_ = plan_.tree_nodes[0].down_channels[0];
-  Sender sender_{plan_, channel_};
-  Receiver receiver_{plan_, channel_};
-};
-
-TEST_F(SimShellTest, KeepsTheOrderOfAChannelAndOfALane) {
-  ASSERT_TRUE(Run(3).ok());
-  const int window = plan_.channels[channel_].tile_window.slots[kLarge];
-  ASSERT_GT(window, 1);
-  ASSERT_EQ(static_cast<int>(receiver_.seen_.size()), window);
-  for (int i = 0; i < window; ++i) EXPECT_EQ(receiver_.seen_[i], i);
-  EXPECT_EQ(static_cast<int>(sender_.done_.size()), window);
-  EXPECT_EQ(sender_.work_, sender_.done_);
-}
-
-TEST(SimShellTraceTest, TheSeedNamesIt) {
   const Plan plan = SmallPlan();
   const ChannelId channel = plan.tree_nodes[0].down_channels[0];
-  const auto trace = [&](std::optional<uint64_t> seed) {
-    Sender sender(plan, channel);
-    Receiver receiver(plan, channel);
-    Serial serial;
-    SimShell shell(plan, seed, &serial);
-    shell.Add(SWARMX, 0, &sender);
-    shell.Add(WAFER, 0, &receiver);
-    shell.Start([](const Endpoint&, const NodeReport&) {});
-    WS_CHECK(shell.Run().ok());
-    return shell.TraceHash();
+  CoreRig rig;
+  Sender* const sender;      // the rig's
+  Receiver* const receiver;  // the rig's
+};
+
+TEST(CoreRigTest, KeepsTheOrderOfAChannelAndOfALane) {
+  Line line(3);
+  ASSERT_TRUE(line.Run().ok());
+  const int window = line.plan.channels[line.channel].tile_window.slots[kLarge];
+  ASSERT_GT(window, 1);
+  ASSERT_EQ(static_cast<int>(line.receiver->seen_.size()), window);
+  for (int i = 0; i < window; ++i) EXPECT_EQ(line.receiver->seen_[i], i);
+  EXPECT_EQ(static_cast<int>(line.sender->done_.size()), window);
+  EXPECT_EQ(line.sender->work_, line.sender->done_);
+}
+
+TEST(CoreRigTest, TheSeedNamesTheTrace) {
+  const auto trace = [](uint64_t seed) {
+    Line line(seed);
+    EXPECT_TRUE(line.Run().ok());
+    return line.rig.TraceHash();
   };
   EXPECT_EQ(trace(1), trace(1));
   EXPECT_NE(trace(1), trace(2));
-  EXPECT_EQ(trace(std::nullopt), trace(std::nullopt));
 }
 
-TEST_F(SimShellTest, AnErrorOfACoreEndsTheRunAndNamesIt) {
-  receiver_.result_ = absl::DataLossError("spoilt");
-  const absl::Status status = Run();
-  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
-  EXPECT_EQ(status.message(), "WAFER 0: spoilt");
-  EXPECT_EQ(receiver_.seen_.size(), 1u);
+TEST(CoreRigTest, AnErrorOfACoreEndsTheRunAndNamesIt) {
+  Line line(1);
+  bool destroyed = false;
+  int seen = 0;
+  line.receiver->result_ = absl::DataLossError("spoilt");
+  line.receiver->on_end_ = [&] {
+    destroyed = true;
+    seen = static_cast<int>(line.receiver->seen_.size());
+  };
+  const std::string why(line.Run().message());
+  EXPECT_THAT(why, testing::StartsWith("WAFER 0: "));
+  EXPECT_THAT(why, testing::HasSubstr("spoilt"));
+  EXPECT_TRUE(destroyed);
+  EXPECT_EQ(seen, 1);
 }
 
-TEST_F(SimShellTest, AbortsOnAFrameWithoutCredit) {
-  sender_.early_ = true;
-  EXPECT_DEATH(Run().IgnoreError(), "wire.credit.Has");
-  sender_.early_ = false;
-  sender_.excess_ = 1;
-  EXPECT_DEATH(Run().IgnoreError(), "wire.credit.Has");
+TEST(CoreRigTest, AbortsOnAFrameWithoutCredit) {
+  const auto run = [](bool early, int excess) {
+    Line line(1);
+    line.sender->early_ = early;
+    line.sender->excess_ = excess;
+    line.Run().IgnoreError();
+  };
+  EXPECT_DEATH(run(true, 0), "credit_.Has");
+  EXPECT_DEATH(run(false, 1), "credit_.Has");
 }
 
-TEST_F(SimShellTest, AbortsOnAGrantBeyondTheWindow) {
-  receiver_.grant_.slots[kLarge] = 1;
-  EXPECT_DEATH(Run().IgnoreError(), "wire.granted");
+TEST(CoreRigTest, AbortsOnAGrantBeyondTheWindow) {
+  const auto run = [] {
+    Line line(1);
+    line.receiver->grant_.slots[kLarge] = 1;
+    line.Run().IgnoreError();
+  };
+  EXPECT_DEATH(run(), "granted_");
 }
 
-TEST_F(SimShellTest, AbortsOnAPayloadThatChanges) {
-  sender_.spoil_ = true;
-  EXPECT_DEATH(Run().IgnoreError(), "payload_hash");
+TEST(CoreRigTest, AbortsOnAPayloadThatChanges) {
+  const auto run = [] {
+    Line line(1);
+    line.sender->spoil_ = true;
+    line.Run().IgnoreError();
+  };
+  EXPECT_DEATH(run(), "payload_hash");
 }
 
 }  // namespace

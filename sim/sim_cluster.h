@@ -1,25 +1,36 @@
-// The cluster of one chaos run: nodes with their production roles, the controller, the fabric and
-// the disk, on virtual time.
+// A simulated cluster: nodes with their production roles, the controller, the fabric and the disk,
+// on virtual time.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "checkpoint/memory_disk.h"
-#include "sim/chaos_plan.h"
-#include "sim/chaos_world.h"
 #include "sim/sim_controller_host.h"
 #include "sim/sim_fabric.h"
 #include "sim/sim_node.h"
+#include "sim/sim_world.h"
 
 namespace waferstream {
 
-class ChaosCluster {
+struct SimClusterSpec {
+  int memoryx = 1;
+  int swarmx = 1;
+  int wafers = 1;
+  bool same_ports = true;  // of a node in all its lives
+  // Of checkpoints; outlives the cluster. Null: a MemoryDisk, of which a crash tears what was not
+  // synced.
+  Disk* disk = nullptr;
+  uint64_t seed = 0;  // of what a crash leaves
+};
+
+class SimCluster {
  public:
-  ChaosCluster(ChaosWorld& world, const ChaosPlan& plan);
-  ~ChaosCluster();
+  SimCluster(SimWorld& world, const SimClusterSpec& spec);
+  ~SimCluster();
 
   // Boots the controller and all nodes, each at its own moment.
   void Boot();
@@ -31,15 +42,16 @@ class ChaosCluster {
   const SimControllerHost& controller() const { return controller_; }
   SimFabric& fabric() { return fabric_; }
 
-  // Asked before every disk operation of a node.
+  // Asked before every operation of a node on the MemoryDisk.
   MemoryDisk::FaultHook disk_faults;
 
  private:
   std::unique_ptr<NodeRole> MakeRole(Role role, size_t node);
 
-  ChaosWorld& world_;
-  const ChaosPlan& plan_;
+  SimWorld& world_;
+  const SimClusterSpec spec_;
   MemoryDisk tree_;
+  MemoryDisk::View controller_disk_;
   SimFabric fabric_;
   SimControllerHost controller_;
   std::vector<std::unique_ptr<MemoryDisk::View>> disks_;  // by node, of its present life
