@@ -8,8 +8,9 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
-#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -81,15 +82,51 @@ void SetOptimizer(int variant, TrainingSpec& training) {
   cosine->set_min_lr(1e-3);
 }
 
-ChaosNumbers Run(int variant) {
+JobSpec AmendedJob(int variant, const TrainingSpec& trained) {
   JobSpec job = ChaosJob(variant);
+  *job.mutable_training()->mutable_amendments() = trained.amendments();
   job.mutable_checkpoint()->set_dir("/checkpoints");
+  return job;
+}
+
+InprocResult MustRun(const JobSpec& job, Disk& disk) {
+  absl::StatusOr<InprocResult> run = RunInproc(job, {.shape = {}, .disk = &disk});
+  WS_CHECK(run.ok());
+  return *std::move(run);
+}
+
+ChaosNumbers NumbersOf(const InprocResult& run) {
+  return {run.weights_hash, run.optimizer_hash, run.losses,
+          run.validation_losses.empty() ? 0 : run.validation_losses.back(), run.generated};
+}
+
+ChaosNumbers Train(int variant, const TrainingSpec& trained) {
   MemoryDisk tree(1);
   MemoryDisk::View disk(tree);
-  const absl::StatusOr<InprocResult> run = RunInproc(job, {.shape = {1, 1, 1}, .disk = &disk});
-  WS_CHECK(run.ok());
-  return {run->weights_hash, run->optimizer_hash, run->losses,
-          run->validation_losses.empty() ? 0 : run->validation_losses.back()};
+  return NumbersOf(MustRun(AmendedJob(variant, trained), disk));
+}
+
+ChaosNumbers Generate(int variant, const TrainingSpec& trained) {
+  MemoryDisk tree(1);
+  MemoryDisk::View disk(tree);
+  JobSpec job = ChaosGeneration(variant);
+  job.mutable_checkpoint()->set_from(MustRun(AmendedJob(variant, trained), disk).checkpoint);
+  return NumbersOf(MustRun(job, disk));
+}
+
+// Remembers what `run` returned.
+const ChaosNumbers& Known(const char* what, int variant, const TrainingSpec& trained,
+                          ChaosNumbers (*run)(int, const TrainingSpec&)) {
+  static absl::Mutex mutex;
+  static std::map<std::string, ChaosNumbers> known;
+  std::string key = absl::StrCat(what, " ", variant);
+  for (const Amendment& amendment : trained.amendments()) {
+    absl::StrAppend(&key, " ", amendment.from_step(), " ", amendment.lr(), " ",
+                    amendment.skip_batch());
+  }
+  absl::MutexLock lock(&mutex);
+  const auto it = known.find(key);
+  return it != known.end() ? it->second : known.emplace(key, run(variant, trained)).first->second;
 }
 
 }  // namespace
@@ -138,18 +175,29 @@ JobSpec ChaosJob(int variant) {
   return job;
 }
 
-std::string Describe(const ChaosNumbers& n) {
-  return absl::StrCat("weights ", n.weights_hash, ", optimizer ", n.optimizer_hash, ", losses ",
-                      absl::StrJoin(n.losses, " "), ", validation ", n.validation_loss);
+JobSpec ChaosGeneration(int variant) {
+  JobSpec job = ChaosJob(variant);
+  GenerateSpec* generate = job.mutable_generate();
+  for (const uint32_t token : {1, 5, 2}) generate->add_prompt(token);
+  generate->set_tokens(2 + static_cast<uint32_t>(variant) % 3);
+  generate->set_temperature(variant % 2 == 0 ? 0 : 0.8);
+  generate->set_top_k(variant % 3 == 0 ? 5 : 0);
+  generate->set_seed(static_cast<uint64_t>(variant));
+  return job;
 }
 
-const ChaosNumbers& ExpectedNumbers(int variant) {
-  static absl::Mutex mutex;
-  static std::optional<ChaosNumbers> known[kChaosJobs];
-  absl::MutexLock lock(&mutex);
-  std::optional<ChaosNumbers>& numbers = known[variant];
-  if (!numbers.has_value()) numbers = Run(variant);
-  return *numbers;
+std::string Describe(const ChaosNumbers& n) {
+  return absl::StrCat("weights ", n.weights_hash, ", optimizer ", n.optimizer_hash, ", losses ",
+                      absl::StrJoin(n.losses, " "), ", validation ", n.validation_loss,
+                      ", generated ", absl::StrJoin(n.generated, " "));
+}
+
+const ChaosNumbers& ExpectedNumbers(int variant, const TrainingSpec& trained) {
+  return Known("training", variant, trained, Train);
+}
+
+const ChaosNumbers& ExpectedTokens(int variant, const TrainingSpec& trained) {
+  return Known("generation", variant, trained, Generate);
 }
 
 }  // namespace waferstream

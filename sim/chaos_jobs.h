@@ -17,18 +17,24 @@ inline constexpr int kChaosJobs = 24;
 // smallest. Its token files are written once a process.
 JobSpec ChaosJob(int variant);
 
-// What a run of the job ends with.
+// The generation job of this number: a few tokens. Where the weights are is left to be said.
+JobSpec ChaosGeneration(int variant);
+
+// What a run of a job ends with.
 struct ChaosNumbers {
   std::string weights_hash;
   std::string optimizer_hash;
   std::vector<double> losses;  // one a step
   double validation_loss = 0;
+  std::vector<uint32_t> generated;
   friend bool operator==(const ChaosNumbers&, const ChaosNumbers&) = default;
 };
 std::string Describe(const ChaosNumbers& numbers);
 
-// Of the fault-free run on one node of each role (inproc_cluster.h). Made once a process;
-// thread-safe.
-const ChaosNumbers& ExpectedNumbers(int variant);
+// Of the fault-free run on one node of each role (inproc_cluster.h) of ChaosJob(variant) with what
+// was amended in `trained`; and of ChaosGeneration(variant) from what that run ends with. Made once
+// a process; thread-safe.
+const ChaosNumbers& ExpectedNumbers(int variant, const TrainingSpec& trained);
+const ChaosNumbers& ExpectedTokens(int variant, const TrainingSpec& trained);
 
 }  // namespace waferstream

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -44,8 +45,7 @@ Weather DrawWeather(Dice& dice) {
 }
 
 // What the numbers do not depend on.
-void DrawCluster(Dice& dice, ChaosPlan& plan) {
-  ClusterSpec* cluster = plan.job.mutable_cluster();
+void DrawCluster(Dice& dice, ClusterSpec* cluster) {
   cluster->set_wafers(dice.Between(1, 4));
   cluster->set_wafers_min(dice.Between(0, cluster->wafers()));
   cluster->set_memoryx(dice.Between(1, 3));
@@ -53,9 +53,12 @@ void DrawCluster(Dice& dice, ChaosPlan& plan) {
   cluster->set_swarmx(dice.Between(1, 2));
   cluster->set_fanout(dice.Between(2, 4));
   cluster->set_planes(dice.Between(1, 2));
-  plan.wafer_nodes = cluster->wafers() + dice.Between(0, 2);
-  plan.memoryx_nodes = cluster->memoryx() + dice.Between(0, 1);
-  plan.swarmx_nodes = cluster->swarmx() + dice.Between(0, 1);
+}
+
+void DrawNodes(Dice& dice, const ClusterSpec& cluster, ChaosPlan& plan) {
+  plan.wafer_nodes = static_cast<int>(cluster.wafers()) + dice.Between(0, 2);
+  plan.memoryx_nodes = static_cast<int>(cluster.memoryx()) + dice.Between(0, 1);
+  plan.swarmx_nodes = static_cast<int>(cluster.swarmx()) + dice.Between(0, 1);
   plan.same_ports = dice.Coin();
 }
 
@@ -69,17 +72,62 @@ void DrawSram(Dice& dice, JobSpec& job) {
   }
 }
 
-void DrawJob(Dice& dice, ChaosPlan& plan) {
-  plan.variant = dice.Below(kChaosJobs);
-  plan.job = ChaosJob(plan.variant);
-  DrawCluster(dice, plan);
-  TrainingSpec* training = plan.job.mutable_training();
+// How the job is trained, of what its numbers do not depend on either.
+void DrawTraining(Dice& dice, JobSpec& job) {
+  TrainingSpec* training = job.mutable_training();
   training->set_recompute(
       dice.Pick<Recompute>({RECOMPUTE_AUTO, RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL}));
   training->set_verify(dice.Pick<double>({0, 0, 0.3, 1}));
-  plan.job.mutable_checkpoint()->set_every(dice.Between(0, 3));
-  plan.job.mutable_checkpoint()->set_keep(dice.Between(1, 3));
-  DrawSram(dice, plan.job);
+  job.mutable_checkpoint()->set_every(dice.Between(0, 3));
+  job.mutable_checkpoint()->set_keep(dice.Between(1, 3));
+  DrawSram(dice, job);
+}
+
+void DrawFirstJob(Dice& dice, ChaosPlan& plan) {
+  ChaosJobPlan job;
+  job.variant = dice.Below(kChaosJobs);
+  job.spec = ChaosJob(job.variant);
+  DrawCluster(dice, job.spec.mutable_cluster());
+  DrawNodes(dice, job.spec.cluster(), plan);
+  DrawTraining(dice, job.spec);
+  plan.jobs.push_back(std::move(job));
+}
+
+// Jobs beside the first: they run at the same time if there are nodes for them, or wait.
+void DrawOtherJobs(Dice& dice, ChaosPlan& plan) {
+  while (plan.jobs.size() < 3 && dice.Chance(0.25)) {
+    ChaosJobPlan job;
+    const bool generates = dice.Chance(0.3);
+    job.variant = generates ? plan.jobs[0].variant : dice.Below(kChaosJobs);
+    job.spec = generates ? ChaosGeneration(job.variant) : ChaosJob(job.variant);
+    DrawCluster(dice, job.spec.mutable_cluster());
+    DrawTraining(dice, job.spec);
+    const bool has_room = dice.Coin();
+    const ClusterSpec& cluster = job.spec.cluster();
+    const auto make_room = [&](uint32_t wanted, int& nodes) {
+      nodes =
+          has_room ? nodes + static_cast<int>(wanted) : std::max(nodes, static_cast<int>(wanted));
+    };
+    make_room(cluster.wafers(), plan.wafer_nodes);
+    make_room(cluster.memoryx(), plan.memoryx_nodes);
+    make_room(cluster.swarmx(), plan.swarmx_nodes);
+    job.submitted_ns = dice.UpTo(plan.faults_end_ns);
+    plan.jobs.push_back(std::move(job));
+  }
+}
+
+void DrawUsers(Dice& dice, ChaosPlan& plan) {
+  for (ChaosJobPlan& job : plan.jobs) {
+    if (dice.Chance(0.1)) {
+      job.act = UserAct::kCancel;
+      job.cancelled_ns = job.submitted_ns + dice.UpTo(plan.faults_end_ns);
+    } else if (!job.spec.has_generate() && dice.Chance(0.3)) {
+      job.act = UserAct::kAmend;
+      // What cannot be recorded for long enough pauses a job.
+      plan.weather.write_fails = 0.05;
+      plan.pace.store_patience_ns = plan.pace.lease_ns / 4;
+    }
+  }
 }
 
 void MaybeDrawWorkload(Dice& dice, FaultKind kind, ChaosPlan& plan) {
@@ -98,15 +146,58 @@ void DrawWorkloads(Dice& dice, ChaosPlan& plan) {
   plan.faults_end_ns = plan.pace.lease_ns * dice.Between(2, 20);
   MaybeDrawWorkload(dice, FaultKind::kStallChannel, plan);
   plan.pace.store_patience_ns = plan.pace.lease_ns * dice.Pick<int64_t>({1, 4, 100});
+  MaybeDrawWorkload(dice, FaultKind::kHangNode, plan);
+  MaybeDrawWorkload(dice, FaultKind::kHangController, plan);
+}
+
+FaultSpec DrawFaultSpec(Dice& dice, const JobSpec& job, FaultSpec::What what) {
+  const Plan compiled = *Compile(job, RequestedShape(job));
+  return {.role = "",
+          .node_id = "",
+          .what = what,
+          .tile = dice.Below(static_cast<int>(compiled.tiles.size())),
+          .step = dice.Bits() % job.training().steps(),
+          .bit = dice.Bits()};
+}
+
+// Every micro-batch is checked if there are as many wafers as micro-batches, and a liar is only
+// found out where two others can outvote it; it is left out then, so one more must be there.
+void MakeVerifiable(const ChaosJobPlan& job, ClusterSpec* cluster, ChaosPlan& plan) {
+  const TrainingSpec& training = job.spec.training();
+  const uint32_t micro_batches =
+      static_cast<uint32_t>(training.global_batch() / training.micro_batch());
+  cluster->set_wafers(std::max<uint32_t>(3, micro_batches));
+  cluster->set_wafers_min(cluster->wafers());
+  plan.wafer_nodes = std::max(plan.wafer_nodes, static_cast<int>(cluster->wafers()) + 1);
+}
+
+void DrawFlip(Dice& dice, ChaosPlan& plan) {
+  if (plan.jobs.size() > 1 || !dice.Chance(0.15)) return;
+  ChaosJobPlan& job = plan.jobs[0];
+  if (dice.Coin()) {
+    plan.flip = {.where = ChaosFlip::Where::kMemoryx,
+                 .node = dice.Below(plan.memoryx_nodes),
+                 .what = DrawFaultSpec(dice, job.spec, FaultSpec::What::kDram)};
+    return;
+  }
+  MakeVerifiable(job, job.spec.mutable_cluster(), plan);
+  job.spec.mutable_training()->set_verify(1);
+  DrawSram(dice, job.spec);
+  const auto what = dice.Pick<FaultSpec::What>(
+      {FaultSpec::What::kActivation, FaultSpec::What::kWeights, FaultSpec::What::kGradient});
+  plan.flip = {.where = ChaosFlip::Where::kWafer,
+               .node = dice.Below(plan.wafer_nodes),
+               .what = DrawFaultSpec(dice, job.spec, what)};
 }
 
 }  // namespace
 
 const char* Name(FaultKind kind) {
   constexpr const char* kNames[] = {
-      "kill",        "kill two",  "kill for good", "freeze",          "isolate",
-      "cut channel", "blackhole", "corrupt frame", "kill controller", "freeze controller",
-      "spoil disk",  "join",      "drain",         "stall channel"};
+      "kill",           "kill two",  "kill for good", "freeze",          "isolate",
+      "cut channel",    "blackhole", "corrupt frame", "kill controller", "freeze controller",
+      "spoil disk",     "join",      "drain",         "stall channel",   "hang",
+      "hang controller"};
   static_assert(std::size(kNames) == static_cast<size_t>(FaultKind::kKinds));
   return kNames[static_cast<int>(kind)];
 }
@@ -117,27 +208,48 @@ ChaosPlan MakeChaosPlan(uint64_t seed, bool with_faults) {
   plan.seed = seed;
   plan.pace = DrawPace(dice);
   plan.weather = DrawWeather(dice);
-  DrawJob(dice, plan);
+  DrawFirstJob(dice, plan);
   DrawWorkloads(dice, plan);
+  DrawOtherJobs(dice, plan);
+  DrawUsers(dice, plan);
+  DrawFlip(dice, plan);
   if (!with_faults) {
     plan.weather = {};
     plan.workloads.clear();
+    plan.flip = {};
     plan.faults_end_ns = 0;
   }
   plan.deadline_ns = plan.faults_end_ns + 1000 * plan.pace.lease_ns;
   return plan;
 }
 
-std::string Describe(const ChaosPlan& plan) {
-  const ClusterSpec& cluster = plan.job.cluster();
+namespace {
+
+std::string Describe(const ChaosJobPlan& job) {
+  const ClusterSpec& cluster = job.spec.cluster();
   std::string line = absl::StrCat(
-      "seed ", plan.seed, ": job ", plan.variant, ", ", plan.job.training().steps(), " steps, ",
-      cluster.wafers(), " of ", plan.wafer_nodes, " wafers (min ", cluster.wafers_min(), "), ",
-      cluster.memoryx(), " of ", plan.memoryx_nodes, " MemoryX x", cluster.replicas(), ", ",
-      cluster.swarmx(), " of ", plan.swarmx_nodes, " SwarmX, planes ", cluster.planes(),
-      ", verify ", plan.job.training().verify(), ", checkpoint every ",
-      plan.job.checkpoint().every(), ", lease ", plan.pace.lease_ns / kMs, " ms, faults until ",
-      plan.faults_end_ns / kMs, " ms:");
+      job.spec.has_generate() ? "generation " : "job ", job.variant, " at ", job.submitted_ns / kMs,
+      " ms: ", job.spec.training().steps(), " steps, ", cluster.wafers(), " wafers (min ",
+      cluster.wafers_min(), "), ", cluster.memoryx(), " MemoryX x", cluster.replicas(), ", ",
+      cluster.swarmx(), " SwarmX, planes ", cluster.planes(), ", verify ",
+      job.spec.training().verify(), ", checkpoint every ", job.spec.checkpoint().every());
+  if (job.act == UserAct::kCancel) {
+    absl::StrAppend(&line, ", cancelled at ", job.cancelled_ns / kMs, " ms");
+  }
+  if (job.act == UserAct::kAmend) absl::StrAppend(&line, ", amended when paused");
+  return line;
+}
+
+}  // namespace
+
+std::string Describe(const ChaosPlan& plan) {
+  std::string line = absl::StrCat("seed ", plan.seed, ": ");
+  for (const ChaosJobPlan& job : plan.jobs) absl::StrAppend(&line, Describe(job), "; ");
+  absl::StrAppend(&line, plan.wafer_nodes, " wafer nodes, ", plan.memoryx_nodes, " MemoryX, ",
+                  plan.swarmx_nodes, " SwarmX; lease ", plan.pace.lease_ns / kMs,
+                  " ms, faults until ", plan.faults_end_ns / kMs, " ms:");
+  if (plan.flip.where == ChaosFlip::Where::kWafer) absl::StrAppend(&line, " a wafer lies,");
+  if (plan.flip.where == ChaosFlip::Where::kMemoryx) absl::StrAppend(&line, " a MemoryX forgets,");
   for (const FaultWorkload& workload : plan.workloads) {
     absl::StrAppend(&line, " ", Name(workload.kind), ",");
   }

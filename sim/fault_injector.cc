@@ -1,5 +1,6 @@
 #include "sim/fault_injector.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -9,13 +10,21 @@
 
 namespace waferstream {
 
+// Every job must be able to run on what is left.
 FaultInjector::FaultInjector(SimWorld& world, const ChaosPlan& plan, SimCluster& cluster)
     : world_(world), plan_(plan), cluster_(cluster), dice_(plan.seed, DiceStream::kFault) {
-  const ClusterSpec& asked = plan.job.cluster();
-  const int wafers_needed = asked.wafers_min() == 0 ? asked.wafers() : asked.wafers_min();
-  spares_[WAFER] = plan.wafer_nodes - wafers_needed;
-  spares_[MEMORYX] = plan.memoryx_nodes - static_cast<int>(asked.memoryx());
-  spares_[SWARMX] = plan.swarmx_nodes - static_cast<int>(asked.swarmx());
+  int wafers = 0, memoryx = 0, swarmx = 0;
+  for (const ChaosJobPlan& job : plan.jobs) {
+    const ClusterSpec& asked = job.spec.cluster();
+    const uint32_t least = asked.wafers_min() == 0 ? asked.wafers() : asked.wafers_min();
+    wafers = std::max(wafers, static_cast<int>(least));
+    memoryx = std::max(memoryx, static_cast<int>(asked.memoryx()));
+    swarmx = std::max(swarmx, static_cast<int>(asked.swarmx()));
+  }
+  wafers += plan.flip.where == ChaosFlip::Where::kWafer;  // which is left out
+  spares_[WAFER] = plan.wafer_nodes - wafers;
+  spares_[MEMORYX] = plan.memoryx_nodes - memoryx;
+  spares_[SWARMX] = plan.swarmx_nodes - swarmx;
 }
 
 void FaultInjector::Begin() {
@@ -64,6 +73,10 @@ void FaultInjector::Strike(FaultKind kind) {
       return JoinNode();
     case FaultKind::kDrainNode:
       return DrainNode();
+    case FaultKind::kHangNode:
+      return HangNode();
+    case FaultKind::kHangController:
+      return HangController();
     case FaultKind::kKinds:
       break;
   }
@@ -98,6 +111,19 @@ void FaultInjector::FreezeNode() {
   node->process().Freeze(for_ns);
 }
 
+// Whoever supervises a process ends it when it has not answered for long enough.
+void FaultInjector::HangNode() {
+  SimNode* const node = PickNode();
+  if (node == nullptr) return;
+  world_.NoteFault("hang", node->id());
+  node->process().Freeze(plan_.deadline_ns);
+  const int64_t noticed_ns = AWhile() + plan_.pace.lease_ns;
+  world_.queue.After(noticed_ns, [node] {
+    node->Kill(false);
+    node->Boot();
+  });
+}
+
 void FaultInjector::IsolateNode() {
   SimNode* const node = PickNode();
   if (node == nullptr) return;
@@ -121,7 +147,7 @@ void FaultInjector::BreakChannel(FaultKind kind) {
 
 void FaultInjector::KillController() {
   SimControllerHost& controller = cluster_.controller();
-  if (!controller.process().alive()) return;
+  if (!controller.answers()) return;  // a frozen one's end is its supervisor's
   world_.NoteFault("kill controller", "controller");
   controller.Kill();
   world_.queue.After(AWhile(), [&controller] { controller.Boot(); });
@@ -129,10 +155,21 @@ void FaultInjector::KillController() {
 
 void FaultInjector::FreezeController() {
   SimProcess& process = cluster_.controller().process();
-  if (!process.alive() || process.frozen()) return;
+  if (!cluster_.controller().answers()) return;
   const int64_t for_ns = AWhile();
   world_.NoteFault("freeze controller", "controller", "for ", for_ns / 1'000'000, " ms");
   process.Freeze(for_ns);
+}
+
+void FaultInjector::HangController() {
+  SimControllerHost& controller = cluster_.controller();
+  if (!controller.answers()) return;
+  world_.NoteFault("hang controller", "controller");
+  controller.process().Freeze(plan_.deadline_ns);
+  world_.queue.After(AWhile() + plan_.pace.lease_ns, [&controller] {
+    controller.Kill();
+    controller.Boot();
+  });
 }
 
 void FaultInjector::SpoilDisk() {

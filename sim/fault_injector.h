@@ -32,8 +32,10 @@ class FaultInjector {
   void FreezeNode();
   void IsolateNode();
   void BreakChannel(FaultKind kind);
+  void HangNode();
   void KillController();
   void FreezeController();
+  void HangController();
   void SpoilDisk();
   void JoinNode();
   void DrainNode();

@@ -6,7 +6,6 @@
 #include "base/status.h"
 #include "memoryx/memoryx_role.h"
 #include "swarmx/swarmx_role.h"
-#include "wafer_node/wafer_role.h"
 
 namespace waferstream {
 namespace {
@@ -62,7 +61,7 @@ SimNode& SimCluster::AddNode(Role role) {
 
 std::unique_ptr<NodeRole> SimCluster::MakeRole(Role role, size_t node) {
   if (role == SWARMX) return std::make_unique<SwarmxRole>();
-  if (role == WAFER) return std::make_unique<WaferRole>();
+  if (role == WAFER) return std::make_unique<WaferRole>(spec_.wafer_faults);
   if (spec_.disk != nullptr) return std::make_unique<MemoryxRole>(*spec_.disk);
   disks_[node] = std::make_unique<MemoryDisk::View>(
       tree_, [this](DiskOp op, const std::string& path) -> DiskFault {

@@ -13,6 +13,7 @@
 #include "sim/sim_fabric.h"
 #include "sim/sim_node.h"
 #include "sim/sim_world.h"
+#include "wafer_node/wafer_role.h"
 
 namespace waferstream {
 
@@ -24,7 +25,8 @@ struct SimClusterSpec {
   // Of checkpoints; outlives the cluster. Null: a MemoryDisk, of which a crash tears what was not
   // synced.
   Disk* disk = nullptr;
-  uint64_t seed = 0;  // of what a crash leaves
+  uint64_t seed = 0;                             // of what a crash leaves
+  WaferRole::MakeFaults wafer_faults = nullptr;  // null: all compute right
 };
 
 class SimCluster {

@@ -119,12 +119,15 @@ void SimControllerHost::Submit(const std::string& request_id, const JobSpec& job
   });
 }
 
-void SimControllerHost::Resume(const std::string& job_id, const std::string& request_id) {
-  ResumeRequest request;
-  request.set_job_id(job_id);
-  request.set_request_id(request_id);
+void SimControllerHost::Resume(const ResumeRequest& request) {
   life_->host->Resume(request, [this](const absl::StatusOr<JobStatus>& answer) {
     world_.Note("user", "resumes: ", answer.status().ToString());
+  });
+}
+
+void SimControllerHost::Cancel(const std::string& job_id) {
+  life_->host->Cancel(job_id, [this](const absl::StatusOr<JobStatus>& answer) {
+    world_.Note("user", "cancels: ", answer.status().ToString());
   });
 }
 

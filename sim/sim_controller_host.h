@@ -44,7 +44,8 @@ class SimControllerHost final : public SimControllerService {
   // for with the same id. `done` may never come, if the process ends.
   using Submitted = std::function<void(const absl::StatusOr<JobStatus>&)>;
   void Submit(const std::string& request_id, const JobSpec& job, Submitted done);
-  void Resume(const std::string& job_id, const std::string& request_id);
+  void Resume(const ResumeRequest& request);
+  void Cancel(const std::string& job_id);
   void Cordon(const std::string& node_id, CordonRequest::Action action,
               std::function<void(const absl::Status&)> done);
 
