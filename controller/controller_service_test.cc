@@ -193,11 +193,7 @@ class ControllerServiceTest : public ::testing::Test {
     NodeReport memoryx;
     memoryx.set_node_id("m0");
     memoryx.mutable_gradients_ready()->set_step(step);
-    const int tiles = Compile(TestJob(), RequestedShape(TestJob()))->tiles.size();
-    for (int tile = 0; tile < tiles; ++tile) {
-      memoryx.mutable_gradients_ready()->add_tile(tile);
-      memoryx.mutable_gradients_ready()->add_square_sum(1);
-    }
+    memoryx.mutable_gradients_ready()->add_shards()->add_limbs(1);
     Report(memoryx, step);
   }
   // A node reports the next step only after the commit of this one.

@@ -1,9 +1,12 @@
 #include "controller/fake_cluster.h"
 
 #include <algorithm>
+#include <numeric>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "plan/shard_squares.h"
 
 namespace waferstream {
 namespace {
@@ -285,9 +288,13 @@ std::vector<NodeReport> FakeCluster::NextReports(const std::string& job_id) {
     });
     each(MEMORYX, [&](int index, NodeReport& report) {
       report.mutable_gradients_ready()->set_step(step);
-      for (size_t tile = 0; index == 0 && tile < plan.tiles.size(); ++tile) {
-        report.mutable_gradients_ready()->add_tile(tile);
-        report.mutable_gradients_ready()->add_square_sum(tile == 0 ? 9 : 0);
+      if (index > 0) return;
+      std::vector<int> tiles(plan.tiles.size());
+      std::iota(tiles.begin(), tiles.end(), 0);
+      std::vector<double> squares(plan.tiles.size(), 0.0);
+      squares[0] = 9;
+      for (const ShardSquares& shard : SquaresByShard(plan, tiles, squares)) {
+        *report.mutable_gradients_ready()->add_shards() = shard;
       }
     });
     if (status.step() <= step) break;  // the rest follows the commit

@@ -1,11 +1,14 @@
 #include "controller/step_tally.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
+#include <cstdint>
+#include <set>
 
 #include "absl/strings/str_cat.h"
+#include "base/exact_sum.h"
 #include "base/status.h"
+#include "plan/shard_squares.h"
 
 namespace waferstream {
 namespace {
@@ -22,38 +25,26 @@ absl::Status Prefix(const std::string& prefix, const absl::Status& status) {
 
 }  // namespace
 
-PartedValues::PartedValues(const char* what, int processes, size_t size, Copies copies)
-    : what_(what),
-      copies_(copies),
-      outstanding_(processes),
-      delivered_(processes),
-      present_(size),
-      value_(size, 0.0) {}
+PartedLosses::PartedLosses(int processes, size_t size)
+    : outstanding_(processes), delivered_(processes), present_(size), value_(size, 0.0) {}
 
-absl::Status PartedValues::Add(int process, const google::protobuf::RepeatedField<uint32_t>& index,
+absl::Status PartedLosses::Add(int process, const google::protobuf::RepeatedField<uint32_t>& index,
                                const google::protobuf::RepeatedField<double>& value) {
   WS_CHECK(process >= 0 && process < static_cast<int>(delivered_.size()));
   if (delivered_[process]) return absl::OkStatus();
   if (index.size() != value.size()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("a report has ", index.size(), " of ", what_, " but ", value.size(), " sums"));
+        absl::StrCat("a report has ", index.size(), " micro-batches but ", value.size(), " sums"));
   }
   // Checked before anything is kept, so that a refused report leaves no trace.
   std::vector<bool> merged = present_;
-  for (int k = 0; k < index.size(); ++k) {
-    const uint32_t i = index[k];
+  for (const uint32_t i : index) {
     if (i >= merged.size()) {
-      return absl::InvalidArgumentError(absl::StrCat(what_, " ", i, " does not exist"));
+      return absl::InvalidArgumentError(absl::StrCat("micro-batch ", i, " does not exist"));
     }
-    const bool again = merged[i];
+    if (merged[i])
+      return absl::InvalidArgumentError(absl::StrCat("micro-batch ", i, " came twice"));
     merged[i] = true;
-    if (!again) continue;
-    if (copies_ == Copies::kNone || !present_[i]) {
-      return absl::InvalidArgumentError(absl::StrCat(what_, " ", i, " came twice"));
-    }
-    if (std::bit_cast<uint64_t>(value_[i]) != std::bit_cast<uint64_t>(value[k])) {
-      return absl::DataLossError(absl::StrCat("the copies of ", what_, " ", i, " disagree"));
-    }
   }
   present_ = std::move(merged);
   for (int k = 0; k < index.size(); ++k) value_[index[k]] = value[k];
@@ -62,27 +53,76 @@ absl::Status PartedValues::Add(int process, const google::protobuf::RepeatedFiel
   return absl::OkStatus();
 }
 
-absl::StatusOr<double> PartedValues::Sum(const char* quantity) const {
+absl::StatusOr<double> PartedLosses::Sum() const {
   WS_CHECK(complete());
   double sum = 0;
   for (size_t i = 0; i < value_.size(); ++i) {
-    if (!present_[i]) {
-      return absl::InvalidArgumentError(absl::StrCat(what_, " ", i, " is missing"));
-    }
+    if (!present_[i])
+      return absl::InvalidArgumentError(absl::StrCat("micro-batch ", i, " is missing"));
     sum += value_[i];
     if (!std::isfinite(sum)) {
-      return absl::OutOfRangeError(absl::StrCat(quantity, " is not finite in ", what_, " ", i));
+      return absl::OutOfRangeError(absl::StrCat("loss is not finite in micro-batch ", i));
     }
   }
   return sum;
+}
+
+ShardedSquares::ShardedSquares(int processes, size_t shards)
+    : outstanding_(processes), delivered_(processes), shards_(shards) {}
+
+absl::Status ShardedSquares::Check(const ShardSquares& squares) const {
+  if (squares.shard() >= shards_.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("shard ", squares.shard(), " does not exist"));
+  }
+  RETURN_IF_ERROR(SumOf(squares).status());
+  const std::optional<ShardSquares>& other = shards_[squares.shard()];
+  if (!other.has_value() || other->SerializeAsString() == squares.SerializeAsString()) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(absl::StrCat("the copies of shard ", squares.shard(), " disagree"));
+}
+
+absl::Status ShardedSquares::Add(int process,
+                                 const google::protobuf::RepeatedPtrField<ShardSquares>& shards) {
+  WS_CHECK(process >= 0 && process < static_cast<int>(delivered_.size()));
+  if (delivered_[process]) return absl::OkStatus();
+  std::set<uint32_t> seen;
+  for (const ShardSquares& squares : shards) {
+    RETURN_IF_ERROR(Check(squares));
+    if (seen.insert(squares.shard()).second) continue;
+    return absl::InvalidArgumentError(absl::StrCat("shard ", squares.shard(), " came twice"));
+  }
+  for (const ShardSquares& squares : shards) shards_[squares.shard()] = squares;
+  delivered_[process] = true;
+  --outstanding_;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<double> ShardedSquares::Sum() const {
+  WS_CHECK(complete());
+  ExactSum sum;
+  std::optional<uint32_t> non_finite;
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    if (!shards_[i].has_value()) {
+      return absl::InvalidArgumentError(absl::StrCat("shard ", i, " is missing"));
+    }
+    sum.Add(*SumOf(*shards_[i]));
+    if (!shards_[i]->has_non_finite_tile()) continue;
+    non_finite = std::min(non_finite.value_or(UINT32_MAX), shards_[i]->non_finite_tile());
+  }
+  if (non_finite.has_value()) {
+    return absl::OutOfRangeError(absl::StrCat("gradient is not finite in tile ", *non_finite));
+  }
+  if (std::isfinite(sum.Rounded())) return sum.Rounded();
+  return absl::OutOfRangeError("the gradient's norm is not finite");
 }
 
 StepTally::StepTally(const Plan& plan, uint64_t step)
     : step_(step),
       tokens_(static_cast<double>(plan.job.training().global_batch()) * plan.job.model().context()),
       clip_(plan.job.training().clip()),
-      losses_("micro-batch", plan.shape.wafers, plan.leaves),
-      squares_("tile", plan.shape.memoryx, plan.tiles.size(), PartedValues::Copies::kMustAgree) {}
+      losses_(plan.shape.wafers, plan.leaves),
+      squares_(plan.shape.memoryx, plan.shape.shards.size()) {}
 
 absl::Status StepTally::Name(const absl::Status& status) const {
   return Prefix(absl::StrCat("step ", step_, ": "), status);
@@ -95,13 +135,13 @@ absl::Status StepTally::Add(int wafer, const WaferStep& report) {
 
 absl::Status StepTally::Add(int memoryx, const GradientsReady& report) {
   RETURN_IF_ERROR(Name(CheckStep(report.step(), step_)));
-  return Name(squares_.Add(memoryx, report.tile(), report.square_sum()));
+  return Name(squares_.Add(memoryx, report.shards()));
 }
 
 absl::StatusOr<StepResult> StepTally::Result() const {
-  const absl::StatusOr<double> loss_sum = losses_.Sum("loss");
+  const absl::StatusOr<double> loss_sum = losses_.Sum();
   if (!loss_sum.ok()) return Name(loss_sum.status());
-  const absl::StatusOr<double> square_sum = squares_.Sum("gradient");
+  const absl::StatusOr<double> square_sum = squares_.Sum();
   if (!square_sum.ok()) return Name(square_sum.status());
   StepResult result;
   result.loss = *loss_sum / tokens_;
@@ -113,7 +153,7 @@ absl::StatusOr<StepResult> StepTally::Result() const {
 ValidationTally::ValidationTally(const Plan& plan, uint64_t step)
     : step_(step),
       tokens_(static_cast<double>(plan.validation_sequences) * plan.job.model().context()),
-      losses_("micro-batch", plan.shape.wafers, plan.validation_leaves) {}
+      losses_(plan.shape.wafers, plan.validation_leaves) {}
 
 absl::Status ValidationTally::Name(const absl::Status& status) const {
   return Prefix(absl::StrCat("validation after step ", step_, ": "), status);
@@ -125,7 +165,7 @@ absl::Status ValidationTally::Add(int wafer, const WaferValidation& report) {
 }
 
 absl::StatusOr<double> ValidationTally::Result() const {
-  const absl::StatusOr<double> loss_sum = losses_.Sum("loss");
+  const absl::StatusOr<double> loss_sum = losses_.Sum();
   if (!loss_sum.ok()) return Name(loss_sum.status());
   return *loss_sum / tokens_;
 }

@@ -1,13 +1,14 @@
 // Adds up what the nodes report about one step, so that it can be committed.
 //
-// Reports come in any order; the sums are taken in leaf order and tile order once all are here, so
-// the result has the same bits however the work was spread and whoever reported first. A process
-// reports once a step; the same process again is a duplicate and ignored.
+// Reports come in any order; losses are added in leaf order once all are here, and squares without
+// rounding, so the result has the same bits however the work was spread and whoever reported first.
+// A process reports once a step; the same process again is a duplicate and ignored.
 //
 // Pure: no clock, thread or I/O. Not thread-safe.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -17,17 +18,13 @@
 
 namespace waferstream {
 
-// One value for every index in [0, size), delivered in parts by `processes` processes. `what` names
-// an index in messages, e.g. "micro-batch". With Copies::kMustAgree several processes may deliver
-// an index, with the same bits.
-class PartedValues {
+// The loss of every micro-batch in [0, size), delivered in parts by `processes` processes.
+class PartedLosses {
  public:
-  enum class Copies { kNone, kMustAgree };
-  PartedValues(const char* what, int processes, size_t size, Copies copies = Copies::kNone);
+  PartedLosses(int processes, size_t size);
 
   // What `process` delivers: value[i] is that of index[i]. Ignored when `process` has delivered
   // before. INVALID_ARGUMENT: lists of two lengths, an unknown index, one that is already here.
-  // DATA_LOSS: copies disagree.
   absl::Status Add(int process, const google::protobuf::RepeatedField<uint32_t>& index,
                    const google::protobuf::RepeatedField<double>& value);
 
@@ -35,16 +32,37 @@ class PartedValues {
   bool complete() const { return outstanding_ == 0; }
 
   // The sum in index order, once complete. INVALID_ARGUMENT: nobody delivered some index.
-  // OUT_OF_RANGE: `quantity` is not finite; the message names the first index where it is not.
-  absl::StatusOr<double> Sum(const char* quantity) const;
+  // OUT_OF_RANGE: it is not finite; the message names the first index where it is not.
+  absl::StatusOr<double> Sum() const;
 
  private:
-  const char* what_;
-  Copies copies_;
   int outstanding_;
   std::vector<bool> delivered_;  // by process
   std::vector<bool> present_;    // by index
   std::vector<double> value_;
+};
+
+// The gradient's squares, by shard; several processes may hold one, and must agree on its bits.
+class ShardedSquares {
+ public:
+  ShardedSquares(int processes, size_t shards);
+
+  // Ignored when `process` has delivered before. INVALID_ARGUMENT: an unknown shard, one that comes
+  // twice, or what is no sum. DATA_LOSS: copies disagree.
+  absl::Status Add(int process, const google::protobuf::RepeatedPtrField<ShardSquares>& shards);
+
+  bool complete() const { return outstanding_ == 0; }
+
+  // Once complete. INVALID_ARGUMENT: nobody delivered some shard. OUT_OF_RANGE: the gradient is not
+  // finite; the message names the first tile where it is not.
+  absl::StatusOr<double> Sum() const;
+
+ private:
+  absl::Status Check(const ShardSquares& squares) const;
+
+  int outstanding_;
+  std::vector<bool> delivered_;                      // by process
+  std::vector<std::optional<ShardSquares>> shards_;  // by shard
 };
 
 // What a step is committed with.
@@ -60,14 +78,14 @@ class StepTally {
   StepTally(const Plan& plan, uint64_t step);
 
   // INVALID_ARGUMENT: the report cannot be true (another step; an unknown, doubled or contradictory
-  // micro-batch or tile). Nothing of it is kept.
+  // micro-batch or shard). Nothing of it is kept. DATA_LOSS: copies of a shard disagree.
   absl::Status Add(int wafer, const WaferStep& report);
   absl::Status Add(int memoryx, const GradientsReady& report);
 
   // Whether all wafers and all MemoryX processes have reported.
   bool complete() const { return losses_.complete() && squares_.complete(); }
 
-  // Once complete. INVALID_ARGUMENT: a micro-batch or tile is missing. OUT_OF_RANGE: not finite.
+  // Once complete. INVALID_ARGUMENT: a micro-batch or shard is missing. OUT_OF_RANGE: not finite.
   absl::StatusOr<StepResult> Result() const;
 
  private:
@@ -76,8 +94,8 @@ class StepTally {
   uint64_t step_;
   double tokens_;
   double clip_;
-  PartedValues losses_;   // by micro-batch
-  PartedValues squares_;  // by tile
+  PartedLosses losses_;
+  ShardedSquares squares_;
 };
 
 // The same for one validation, which has no gradients.
@@ -96,7 +114,7 @@ class ValidationTally {
 
   uint64_t step_;
   double tokens_;
-  PartedValues losses_;
+  PartedLosses losses_;
 };
 
 }  // namespace waferstream

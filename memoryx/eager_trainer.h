@@ -7,6 +7,7 @@
 #include <cmath>
 #include <vector>
 
+#include "base/exact_sum.h"
 #include "base/parallel.h"
 #include "checkpoint/initialise.h"
 #include "checkpoint/layout.h"
@@ -70,7 +71,7 @@ class EagerTrainer {
     const BlockRange root = BlocksOf(0, plan_.leaves, plan_.leaves).front();
     std::vector<std::vector<float>> gradients;
     square_sums_.emplace_back();
-    double sum = 0;
+    ExactSum sum;
     for (size_t t = 0; t < tiles_.size(); ++t) {
       const int tile = static_cast<int>(t);
       gradients.push_back(Block(step, tile, 0, root));
@@ -80,10 +81,10 @@ class EagerTrainer {
       }
       square_sums_[step].push_back(
           SquareSumOfTile(serial_, gradients[t].data(), gradients[t].size()));
-      sum += square_sums_[step][t];
+      sum.Add(square_sums_[step][t]);
     }
     const double clip = plan_.job.training().clip();
-    clip_factors_.push_back(std::min(1.0, clip / (std::sqrt(sum) + 1e-6)));
+    clip_factors_.push_back(std::min(1.0, clip / (std::sqrt(sum.Rounded()) + 1e-6)));
     for (size_t t = 0; t < tiles_.size(); ++t) Update(step, static_cast<int>(t), gradients[t]);
     history_.push_back(tiles_);
   }

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/mark.h"
 #include "base/status.h"
+#include "plan/shard_squares.h"
 
 namespace waferstream {
 
@@ -185,9 +186,9 @@ void MemoryxCore::ReportGradients(Turn& turn) {
   ReportAction action;
   GradientsReady* ready = action.report.mutable_gradients_ready();
   ready->set_step(updates_->committed());
-  ready->mutable_tile()->Add(store_.tiles().begin(), store_.tiles().end());
-  const std::vector<double>& sums = gradients_->square_sums();
-  ready->mutable_square_sum()->Add(sums.begin(), sums.end());
+  for (ShardSquares& squares : SquaresByShard(plan_, store_.tiles(), gradients_->square_sums())) {
+    *ready->add_shards() = std::move(squares);
+  }
   *ready->mutable_traffic() = traffic_;
   turn.actions.push_back(std::move(action));
 }

@@ -12,7 +12,7 @@
 namespace waferstream {
 namespace {
 
-// GradientsReady of a node that owns a million tiles has about 13 MB.
+// A job's losses are the largest message: a million steps have 8 MB.
 constexpr int kMessageBytesMax = 64 << 20;
 
 void Configure(grpc::ServerBuilder& builder) {

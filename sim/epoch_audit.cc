@@ -38,7 +38,8 @@ void EpochAudit::OnReport(const NodeReport& report) {
   }
   if (!report.has_gradients_ready()) return;
   const uint64_t step = report.gradients_ready().step();
-  for (const uint32_t tile : report.gradients_ready().tile()) {
+  for (uint32_t tile = 0; tile < plan_.tiles.size(); ++tile) {
+    if (!plan_.Holds(static_cast<int>(request_.index()), static_cast<int>(tile))) continue;
     int contributions = 0;
     for (auto it = landed_.lower_bound({step, tile, 0});
          it != landed_.end() && std::get<0>(it->first) == step && std::get<1>(it->first) == tile;
