@@ -16,6 +16,7 @@ namespace waferstream {
 namespace {
 
 constexpr uint32_t kEpoch = 3;
+constexpr size_t kBehindSram = 4096;
 
 class TestTokens final : public TokenSource {
  public:
@@ -76,8 +77,9 @@ FakeParent::FakeParent(const Plan& plan, const TestWeights& weights, const Optio
       options_(options),
       parallel_(std::make_unique<WorkerPool>(options.threads)),
       lanes_(plan.job.cluster().planes()) {
-  auto arena = Arena::Create(plan.job.cluster().wafer().sram_bytes());
+  auto arena = Arena::Create(plan.sram.bytes + kBehindSram);
   WS_CHECK(arena.ok());
+  sram_ = {arena->Claim(0, 0).data(), arena->size()};
   const WaferCoreOptions core{.wafer = options.wafer,
                               .epoch = kEpoch,
                               .disputed = options.disputed,
@@ -140,14 +142,17 @@ void FakeParent::Run() {
 bool FakeParent::Step() {
   if (!failure_.ok()) return false;
   Turn turn = NextTurn();
-  if (!pending_.empty()) {
-    const auto event = std::move(pending_.front());
-    pending_.pop_front();
-    event(turn);
-  } else if (!DeliverNext(turn)) {
-    return false;
-  }
+  const bool moved = (options_.crowded && DeliverNext(turn)) || Happens(pending_, turn) ||
+                     Happens(late_, turn) || (!options_.crowded && DeliverNext(turn));
   Take(turn);
+  return moved;
+}
+
+bool FakeParent::Happens(std::deque<std::function<void(Turn&)>>& events, Turn& turn) {
+  if (events.empty()) return false;
+  const auto event = std::move(events.front());
+  events.pop_front();
+  event(turn);
   return true;
 }
 
@@ -256,8 +261,9 @@ void FakeParent::OnSend(const SendAction& send) {
       blocks_.emplace(key, std::vector<float>(values, values + tile.elements)).second;
   EXPECT_TRUE(is_new) << "sent twice: " << Describe(h);
   // The fabric is done with it; and later the slot is free again.
-  pending_.push_back([this, token = send.token](Turn& next) { core_->OnSent(token, next); });
-  pending_.push_back([this, &lane, slot = tile.slot](Turn& next) {
+  auto& later = options_.crowded ? late_ : pending_;
+  later.push_back([this, token = send.token](Turn& next) { core_->OnSent(token, next); });
+  later.push_back([this, &lane, slot = tile.slot](Turn& next) {
     Credit credit;
     credit.slots[slot] = 1;
     ++lane.outstanding[slot];
