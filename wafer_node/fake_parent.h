@@ -69,6 +69,9 @@ class FakeParent {
   // Delivers one thing; false when there is nothing to deliver or the core has failed.
   bool Step();
 
+  // Speaks to `between`, which passes everything on to core(). Before Start().
+  void Interpose(RoleCore& between) { driven_ = &between; }
+
   // Uses no more than `slots` of what the core grants. Before Start().
   void HoldBack(const std::vector<Credit>& slots);
 
@@ -116,7 +119,8 @@ class FakeParent {
   std::unique_ptr<Parallel> parallel_;
   std::span<std::byte> sram_;
   std::unique_ptr<WaferCore> core_;
-  std::vector<Lane> lanes_;  // by plane
+  RoleCore* driven_ = nullptr;  // core_, or what stands before it
+  std::vector<Lane> lanes_;     // by plane
   double now_s_ = 0;
   std::deque<std::function<void(Turn&)>> pending_;  // completions
   std::deque<std::function<void(Turn&)>> late_;     // those of the fabric, when crowded
