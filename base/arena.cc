@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -23,17 +24,22 @@ std::string AddressLimit() {
   return absl::StrCat(" (this process may have ", limit.rlim_cur, ": ulimit -v)");
 }
 
+absl::Status Refusal(size_t bytes, int error) {
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "cannot reserve ", bytes, " bytes of memory: ", std::strerror(error), AddressLimit()));
+}
+
 }  // namespace
 
 absl::StatusOr<Arena> Arena::Create(size_t bytes) {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  if (bytes > SIZE_MAX - 2 * page) return Refusal(bytes, ENOMEM);  // would wrap around below
   const size_t body = (bytes + page - 1) / page * page;
   void* base = mmap(nullptr, body + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED || mprotect(base, body, PROT_READ | PROT_WRITE) != 0) {
     const int error = errno;
     if (base != MAP_FAILED) munmap(base, body + page);
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "cannot reserve ", bytes, " bytes of memory: ", std::strerror(error), AddressLimit()));
+    return Refusal(bytes, error);
   }
   return Arena(static_cast<std::byte*>(base), bytes, body + page);
 }

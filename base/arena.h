@@ -1,8 +1,8 @@
 // One block of memory of a size fixed before anything runs: a wafer node's SRAM.
 //
 // Addresses come from the plan as offsets. Claim() hands out the bytes at an offset and records how
-// far up the arena has ever been claimed; that is the measured peak. Claiming beyond the size is a
-// bug and aborts; a guard page after the end turns a stray write there into a fault.
+// far up the arena has ever been claimed, the peak. Claiming beyond the size is a bug and aborts; a
+// guard page after the end turns a stray write there into a fault.
 //
 // Not thread-safe: claim during set-up, from one thread.
 #pragma once

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -16,6 +17,47 @@ TEST(AsioLoopTest, RunsWhatIsPostedInOrderAndGivesResultsBack) {
   const size_t seen = loop.Call([&] { return order.size(); });
   EXPECT_EQ(seen, 100u);
   for (int i = 0; i < 100; ++i) EXPECT_EQ(order[i], i);
+}
+
+TEST(AsioLoopTest, EveryCallersWorkRunsInItsOrderAndOneAtATime) {
+  AsioLoop loop;
+  constexpr int kCallers = 4, kEach = 500;
+  std::vector<int> seen[kCallers];  // without a lock: the loop is one thread
+  int running = 0, most = 0;
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < kCallers; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (int i = 0; i < kEach; ++i) {
+        loop.Post([&, caller, i] {
+          most = std::max(most, ++running);
+          seen[caller].push_back(i);
+          --running;
+        });
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  loop.Drain();
+  EXPECT_EQ(most, 1);
+  for (const std::vector<int>& order : seen) {
+    EXPECT_EQ(order.size(), static_cast<size_t>(kEach));
+    EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+  }
+}
+
+// Behind what is there already, not inside the caller's turn.
+TEST(AsioLoopTest, WhatWorkPostsRunsBehindIt) {
+  AsioLoop loop;
+  absl::Notification done;
+  std::vector<int> order;
+  loop.Post([&] {
+    loop.Post([&] { order.push_back(2); });
+    loop.After(absl::ZeroDuration(), [&] { done.Notify(); });
+    order.push_back(1);
+  });
+  done.WaitForNotification();
+  loop.Drain();
+  EXPECT_EQ(order, (std::vector<int>{1, 2}));
 }
 
 TEST(AsioLoopTest, LaterIsNotBeforeItsTime) {

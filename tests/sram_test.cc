@@ -1,5 +1,6 @@
-// A wafer uses the SRAM that the plan laid out, to the byte, and a job that cannot fit is refused
-// before anything starts.
+// Every wafer of a cluster says that it claimed the SRAM that the plan laid out, and a job that
+// cannot fit is refused before anything starts. What is really written:
+// wafer_node/sram_use_test.cc.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -9,7 +10,7 @@
 namespace waferstream {
 namespace {
 
-TEST(SramTest, ThePeakIsThePlan) {
+TEST(SramTest, EveryWaferReportsThePlanOfItsJob) {
   for (const Precision precision : {F32, BF16}) {
     for (const Recompute recompute : {RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL}) {
       for (const int wafers : {1, 3, 7, 9}) {

@@ -1,8 +1,9 @@
 // Where everything is: the regions of the plan's SRAM layout, as addresses.
 //
-// Claims every region of the layout from the arena once, so that the measured peak is what was
-// planned. Immutable afterwards and safe to read from any thread; who may touch what is behind an
-// address is decided by whoever runs the ops. The arena must outlive it.
+// Claims every region of the layout from the arena once, so that the arena's peak is what was
+// planned, whatever the ops then write to. Immutable afterwards and safe to read from any thread;
+// who may touch what is behind an address is decided by whoever runs the ops. The arena must
+// outlive it.
 #pragma once
 
 #include <cstddef>

@@ -16,6 +16,7 @@ namespace waferstream {
 namespace {
 
 constexpr uint32_t kEpoch = 3;
+constexpr size_t kBehindSram = 4096;
 
 class TestTokens final : public TokenSource {
  public:
@@ -76,8 +77,9 @@ FakeParent::FakeParent(const Plan& plan, const TestWeights& weights, const Optio
       options_(options),
       parallel_(std::make_unique<WorkerPool>(options.threads)),
       lanes_(plan.job.cluster().planes()) {
-  auto arena = Arena::Create(plan.job.cluster().wafer().sram_bytes());
+  auto arena = Arena::Create(plan.sram.bytes + kBehindSram);
   WS_CHECK(arena.ok());
+  sram_ = {arena->Claim(0, 0).data(), arena->size()};
   const WaferCoreOptions core{.wafer = options.wafer,
                               .epoch = kEpoch,
                               .disputed = options.disputed,
@@ -87,6 +89,7 @@ FakeParent::FakeParent(const Plan& plan, const TestWeights& weights, const Optio
   core_ = std::make_unique<WaferCore>(plan, core, *std::move(arena),
                                       MakeTestTokens(plan, options.readable_sequences),
                                       std::move(faults));
+  driven_ = core_.get();
   for (const Channel& channel : plan.channels) {
     if (channel.down.role != WAFER || channel.down.process != options.wafer) continue;
     Lane& lane = lanes_[channel.plane];
@@ -113,7 +116,7 @@ void FakeParent::HoldBack(const std::vector<Credit>& slots) {
 
 void FakeParent::Start() {
   Turn turn = NextTurn();
-  core_->Start(turn);
+  driven_->Start(turn);
   Take(turn);
   for (Lane& lane : lanes_) {
     for (int s = 0; s < kSlotClasses; ++s) {
@@ -126,7 +129,7 @@ void FakeParent::Start() {
       credit.slots[s] = lane.outstanding[s] = options_.gradient_slots;
     }
     turn = NextTurn();
-    core_->OnCredit(lane.channel, FrameKind::kGradient, credit, turn);
+    driven_->OnCredit(lane.channel, FrameKind::kGradient, credit, turn);
     Take(turn);
   }
 }
@@ -140,14 +143,17 @@ void FakeParent::Run() {
 bool FakeParent::Step() {
   if (!failure_.ok()) return false;
   Turn turn = NextTurn();
-  if (!pending_.empty()) {
-    const auto event = std::move(pending_.front());
-    pending_.pop_front();
-    event(turn);
-  } else if (!DeliverNext(turn)) {
-    return false;
-  }
+  const bool moved = (options_.crowded && DeliverNext(turn)) || Happens(pending_, turn) ||
+                     Happens(late_, turn) || (!options_.crowded && DeliverNext(turn));
   Take(turn);
+  return moved;
+}
+
+bool FakeParent::Happens(std::deque<std::function<void(Turn&)>>& events, Turn& turn) {
+  if (events.empty()) return false;
+  const auto event = std::move(events.front());
+  events.pop_front();
+  event(turn);
   return true;
 }
 
@@ -199,7 +205,7 @@ bool FakeParent::DeliverTile(int plane, Turn& turn) {
   Lane& lane = lanes_[plane];
   const Tile& tile = plan_.tiles[header->tile];
   lane.credit.Spend(tile.slot);
-  const auto buffer = core_->BufferFor(lane.channel, *header);
+  const auto buffer = driven_->BufferFor(lane.channel, *header);
   EXPECT_TRUE(buffer.ok()) << buffer.status();
   if (!buffer.ok()) return false;
   const int64_t cols = plan_.parameters[tile.parameter].cols;
@@ -211,7 +217,7 @@ bool FakeParent::DeliverTile(int plane, Turn& turn) {
   }
   ++lane.position;
   SkipOtherPlanes(lane, plane);
-  EXPECT_TRUE(core_->OnFrame(lane.channel, *header, turn).ok());
+  EXPECT_TRUE(driven_->OnFrame(lane.channel, *header, turn).ok());
   return true;
 }
 
@@ -236,7 +242,7 @@ void FakeParent::OnCompute(const ComputeAction& compute) {
   const absl::Status status =
       options_.compute_status.ok() ? compute.work(*parallel_) : options_.compute_status;
   pending_.push_back([this, id = compute.id, status](Turn& next) {
-    failure_ = core_->OnComputeDone(id, status, next);
+    failure_ = driven_->OnComputeDone(id, status, next);
   });
 }
 
@@ -256,12 +262,13 @@ void FakeParent::OnSend(const SendAction& send) {
       blocks_.emplace(key, std::vector<float>(values, values + tile.elements)).second;
   EXPECT_TRUE(is_new) << "sent twice: " << Describe(h);
   // The fabric is done with it; and later the slot is free again.
-  pending_.push_back([this, token = send.token](Turn& next) { core_->OnSent(token, next); });
-  pending_.push_back([this, &lane, slot = tile.slot](Turn& next) {
+  auto& later = options_.crowded ? late_ : pending_;
+  later.push_back([this, token = send.token](Turn& next) { driven_->OnSent(token, next); });
+  later.push_back([this, &lane, slot = tile.slot](Turn& next) {
     Credit credit;
     credit.slots[slot] = 1;
     ++lane.outstanding[slot];
-    core_->OnCredit(lane.channel, FrameKind::kGradient, credit, next);
+    driven_->OnCredit(lane.channel, FrameKind::kGradient, credit, next);
   });
 }
 

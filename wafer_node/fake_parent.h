@@ -56,6 +56,9 @@ class FakeParent {
     absl::Status compute_status = {};
     // After so many sequences the tokens cannot be read any more.
     uint64_t readable_sequences = UINT64_MAX;
+    // Everything that may be in flight is: a tile comes before anything else happens, and what was
+    // sent is done with when nothing else can happen.
+    bool crowded = false;
   };
   FakeParent(const Plan& plan, const TestWeights& weights, const Options& options);
 
@@ -66,6 +69,9 @@ class FakeParent {
   // Delivers one thing; false when there is nothing to deliver or the core has failed.
   bool Step();
 
+  // Speaks to `between`, which passes everything on to core(). Before Start().
+  void Interpose(RoleCore& between) { driven_ = &between; }
+
   // Uses no more than `slots` of what the core grants. Before Start().
   void HoldBack(const std::vector<Credit>& slots);
 
@@ -75,6 +81,8 @@ class FakeParent {
   FrameHeader NextInPlan(int plane) const;
 
   WaferCore& core() { return *core_; }
+  // The core's arena, and a page behind it that it has no business with.
+  std::span<std::byte> sram() const { return sram_; }
   ChannelId channel(int plane) const { return lanes_[plane].channel; }
   const std::map<BlockKey, std::vector<float>>& blocks() const { return blocks_; }
   const std::vector<NodeReport>& reports() const { return reports_; }
@@ -98,6 +106,7 @@ class FakeParent {
   void Take(Turn& turn);
   void OnSend(const SendAction& send);
   void OnCompute(const ComputeAction& compute);
+  bool Happens(std::deque<std::function<void(Turn&)>>& events, Turn& turn);
   // Delivers the next tile of any plane; false: there is none.
   bool DeliverNext(Turn& turn);
   bool DeliverTile(int plane, Turn& turn);
@@ -108,10 +117,13 @@ class FakeParent {
   const TestWeights& weights_;
   const Options options_;
   std::unique_ptr<Parallel> parallel_;
+  std::span<std::byte> sram_;
   std::unique_ptr<WaferCore> core_;
-  std::vector<Lane> lanes_;  // by plane
+  RoleCore* driven_ = nullptr;  // core_, or what stands before it
+  std::vector<Lane> lanes_;     // by plane
   double now_s_ = 0;
   std::deque<std::function<void(Turn&)>> pending_;  // completions
+  std::deque<std::function<void(Turn&)>> late_;     // those of the fabric, when crowded
   std::map<BlockKey, std::vector<float>> blocks_;
   std::vector<NodeReport> reports_;
   std::vector<double> report_times_s_;

@@ -58,7 +58,8 @@ class WaferCore final : public RoleCore {
   void OnSent(uint64_t token, Turn& turn) override;
   absl::Status OnComputeDone(uint64_t id, const absl::Status& status, Turn& turn) override;
 
-  // Bytes of the arena ever used.
+  // Where what is claimed of the arena ends. All is claimed at the beginning, so this is the plan's
+  // number; that the ops write to all of it and to nothing else, sram_use_test.cc measures.
   size_t sram_peak_bytes() const { return arena_.peak(); }
 
  private:

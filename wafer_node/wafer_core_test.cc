@@ -130,17 +130,6 @@ TEST(WaferCore, AWaferWithoutMicroBatchesConsumesTheStreamAndSendsNothing) {
   EXPECT_EQ(step.traffic().gradient_bytes_out(), 0u);
 }
 
-TEST(WaferCore, TheArenasPeakIsWhatWasPlanned) {
-  for (Precision precision : {F32, BF16}) {
-    JobSpec job = Job();
-    job.mutable_training()->set_precision(precision);
-    Rig rig(MustCompile(job));
-    rig.parent.Run();
-    EXPECT_EQ(rig.parent.core().sram_peak_bytes(), rig.plan.sram.bytes);
-    EXPECT_EQ(rig.parent.reports()[0].wafer_step().sram_peak_bytes(), rig.plan.sram.bytes);
-  }
-}
-
 TEST(WaferCore, ReportsLossesTimesAndTraffic) {
   Rig rig(MustCompile(Job(2), 2), {.wafer = 1});
   rig.parent.Run();
