@@ -1,9 +1,10 @@
-// The disk as a parameter: what checkpoints need of a file system, so that the simulation can put
-// one in its place that fills up, tears writes and loses what was not synced.
+// The disk as a parameter: what checkpoints and token files need of a file system, so that the
+// simulation can put one in its place that fills up, tears writes and loses what was not synced.
 //
 // Errors name the path. Two adapters: PosixDisk() (posix_disk.h) and MemoryDisk (memory_disk.h).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -15,6 +16,13 @@
 #include "absl/strings/string_view.h"
 
 namespace waferstream {
+
+// Tells a file, as it was at one moment, from every other file and from itself after any change; of
+// one disk, as far as the system counts changes. Costs no reading.
+struct FileStamp {
+  std::array<uint64_t, 5> words = {};
+  friend bool operator==(const FileStamp&, const FileStamp&) = default;
+};
 
 // An open file. Only positional reads and writes: several processes may write disjoint parts of one
 // file. It stays the file it was opened as: when its name is removed or given to another, writes go
@@ -32,6 +40,7 @@ class File {
   const std::string& path() const { return path_; }
 
   virtual absl::StatusOr<uint64_t> Size() const = 0;
+  virtual absl::StatusOr<FileStamp> Stamp() const = 0;
   // Exactly `bytes`. DATA_LOSS: the file ends before.
   virtual absl::Status ReadAt(uint64_t offset, void* to, size_t bytes) const = 0;
   // An error may leave a part written.
@@ -66,6 +75,8 @@ class Disk {
   // The names in a folder, sorted.
   virtual absl::StatusOr<std::vector<std::string>> List(const std::string& path) = 0;
   virtual bool Exists(const std::string& path) = 0;
+  // Of the file that has this name now.
+  virtual absl::StatusOr<FileStamp> StampOf(const std::string& path) = 0;
   // Whether both exist and are one and the same.
   virtual bool IsSame(const std::string& a, const std::string& b) = 0;
 

@@ -43,6 +43,7 @@ void MemoryDisk::Apply(const Entry& entry, Node::Content Node::*image) {
     }
   }
   if (entry.file == nullptr) return;
+  ++entry.file->changes;
   std::string& bytes = ((*entry.file).*image).bytes;
   if (entry.resize) bytes.resize(*entry.resize);
   if (entry.bytes.empty()) return;
@@ -101,7 +102,10 @@ bool MemoryDisk::Survives(Entry& entry) {
 void MemoryDisk::Crash(const View* view) {
   // What no entry touches is durable as it is.
   for (const Entry& entry : log_) {
-    for (Node* node : NodesOf(entry)) node->now = node->durable;
+    for (Node* node : NodesOf(entry)) {
+      node->now = node->durable;
+      ++node->changes;
+    }
   }
   std::vector<Entry> rest;
   for (Entry& entry : log_) {
@@ -127,6 +131,12 @@ class MemoryDisk::OpenFile final : public File {
     RETURN_IF_ERROR(view_.Check(DiskOp::kRead, path()));
     absl::MutexLock lock(&view_.tree_.mutex_);
     return node_->now.bytes.size();
+  }
+
+  absl::StatusOr<FileStamp> Stamp() const override {
+    RETURN_IF_ERROR(view_.Check(DiskOp::kRead, path()));
+    absl::MutexLock lock(&view_.tree_.mutex_);
+    return StampOf(*node_);
   }
 
   absl::Status ReadAt(uint64_t offset, void* to, size_t bytes) const override {
@@ -238,7 +248,7 @@ absl::StatusOr<MemoryDisk::NodePtr> MemoryDisk::View::Create(const std::string& 
         absl::StrCat(path, folder ? " is not a folder" : " is a folder"));
   }
   ASSIGN_OR_RETURN(const NodePtr parent, ParentOf(path));
-  const auto node = std::make_shared<Node>(folder);
+  const auto node = std::make_shared<Node>(folder, tree_.nodes_++);
   AddNames({{parent, PartsOf(path).back(), node}});
   return node;
 }
@@ -277,6 +287,13 @@ absl::StatusOr<std::vector<std::string>> MemoryDisk::View::List(const std::strin
 bool MemoryDisk::View::Exists(const std::string& path) {
   absl::MutexLock lock(&tree_.mutex_);
   return tree_.Find(path) != nullptr;
+}
+
+absl::StatusOr<FileStamp> MemoryDisk::View::StampOf(const std::string& path) {
+  RETURN_IF_ERROR(Check(DiskOp::kRead, path));
+  absl::MutexLock lock(&tree_.mutex_);
+  const NodePtr node = tree_.Find(path);
+  return node != nullptr ? absl::StatusOr<FileStamp>(MemoryDisk::StampOf(*node)) : NotFound(path);
 }
 
 bool MemoryDisk::View::IsSame(const std::string& a, const std::string& b) {

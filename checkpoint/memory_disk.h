@@ -68,8 +68,10 @@ class MemoryDisk {
       std::string bytes;                                   // of a file
       std::map<std::string, std::shared_ptr<Node>> names;  // of a folder
     };
-    explicit Node(bool is_folder) : folder(is_folder) {}
+    Node(bool is_folder, uint64_t number) : folder(is_folder), id(number) {}
     const bool folder;
+    const uint64_t id;
+    uint64_t changes = 0;  // of `now`
     Content now, durable;
   };
   using NodePtr = std::shared_ptr<Node>;
@@ -92,6 +94,7 @@ class MemoryDisk {
   };
 
   static void Apply(const Entry& entry, Node::Content Node::*image);
+  static FileStamp StampOf(const Node& file) { return {{file.id, file.changes}}; }
   // The file or the folders that it changes.
   static std::vector<Node*> NodesOf(const Entry& entry);
   NodePtr Find(const std::string& path) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -104,9 +107,10 @@ class MemoryDisk {
 
   const uint64_t seed_;
   absl::Mutex mutex_;
-  const NodePtr root_ = std::make_shared<Node>(true);
+  const NodePtr root_ = std::make_shared<Node>(true, 0);
   std::vector<Entry> log_ ABSL_GUARDED_BY(mutex_);
   uint64_t draws_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t nodes_ ABSL_GUARDED_BY(mutex_) = 1;  // ever made
   std::map<NodePtr, const HeldLock*> locks_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -125,6 +129,7 @@ class MemoryDisk::View final : public Disk {
   absl::Status CreateFolder(const std::string& path) override;
   absl::StatusOr<std::vector<std::string>> List(const std::string& path) override;
   bool Exists(const std::string& path) override;
+  absl::StatusOr<FileStamp> StampOf(const std::string& path) override;
   bool IsSame(const std::string& a, const std::string& b) override;
   absl::Status Remove(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;

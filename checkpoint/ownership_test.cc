@@ -284,6 +284,9 @@ class NoLocks final : public Disk {
     return disk_.List(path);
   }
   bool Exists(const std::string& path) override { return disk_.Exists(path); }
+  absl::StatusOr<FileStamp> StampOf(const std::string& path) override {
+    return disk_.StampOf(path);
+  }
   bool IsSame(const std::string& a, const std::string& b) override { return disk_.IsSame(a, b); }
   absl::Status Remove(const std::string& path) override { return disk_.Remove(path); }
   absl::Status Rename(const std::string& from, const std::string& to) override {

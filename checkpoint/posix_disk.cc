@@ -26,11 +26,22 @@ absl::Status Error(int error, absl::string_view what, const std::string& path) {
   return absl::ErrnoToStatus(error, absl::StrCat("cannot ", what, " ", path));
 }
 
+uint64_t Nanoseconds(const timespec& time) {
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+// The time of the last change of the inode is what nobody can set back.
+FileStamp StampFrom(const struct stat& status) {
+  return {{status.st_dev, status.st_ino, static_cast<uint64_t>(status.st_size),
+           Nanoseconds(status.st_mtim), Nanoseconds(status.st_ctim)}};
+}
+
 class PosixFile final : public File {
  public:
   PosixFile(Fd fd, std::string path) : File(std::move(path)), fd_(std::move(fd)) {}
 
   absl::StatusOr<uint64_t> Size() const override;
+  absl::StatusOr<FileStamp> Stamp() const override;
   absl::Status ReadAt(uint64_t offset, void* to, size_t bytes) const override;
   absl::Status WriteAt(uint64_t offset, const void* from, size_t bytes) override;
   absl::Status Resize(uint64_t bytes) override;
@@ -44,6 +55,12 @@ absl::StatusOr<uint64_t> PosixFile::Size() const {
   struct stat status;
   if (fstat(fd_.get(), &status) != 0) return Error(errno, "stat", path());
   return static_cast<uint64_t>(status.st_size);
+}
+
+absl::StatusOr<FileStamp> PosixFile::Stamp() const {
+  struct stat status;
+  if (fstat(fd_.get(), &status) != 0) return Error(errno, "stat", path());
+  return StampFrom(status);
 }
 
 absl::Status PosixFile::ReadAt(uint64_t offset, void* to, size_t bytes) const {
@@ -128,6 +145,7 @@ class SystemDisk final : public Disk {
   absl::Status CreateFolder(const std::string& path) override;
   absl::StatusOr<std::vector<std::string>> List(const std::string& path) override;
   bool Exists(const std::string& path) override;
+  absl::StatusOr<FileStamp> StampOf(const std::string& path) override;
   bool IsSame(const std::string& a, const std::string& b) override;
   absl::Status Remove(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override {
@@ -166,6 +184,12 @@ absl::StatusOr<std::vector<std::string>> SystemDisk::List(const std::string& pat
   if (error) return Error(error.value(), "list", path);
   std::sort(names.begin(), names.end());
   return names;
+}
+
+absl::StatusOr<FileStamp> SystemDisk::StampOf(const std::string& path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) != 0) return Error(errno, "stat", path);
+  return StampFrom(status);
 }
 
 bool SystemDisk::Exists(const std::string& path) {

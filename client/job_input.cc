@@ -190,7 +190,7 @@ absl::Status CheckJob(JobSpec& job, std::vector<std::string>& notes) {
       "checkpoint.accept", {job.checkpoint().accept().begin(), job.checkpoint().accept().end()}));
   ASSIGN_OR_RETURN(Plan plan, Compile(job, RequestedShape(job)));
   if (!job.has_generate()) {
-    RETURN_IF_ERROR(RecordContent(job));
+    RETURN_IF_ERROR(RecordContent(PosixDisk(), job));
     // How much there is to validate is known only now.
     ASSIGN_OR_RETURN(plan, Compile(job, RequestedShape(job)));
   }

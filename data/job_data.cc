@@ -13,7 +13,9 @@ constexpr char kValidation[] = "data.validation";
 
 absl::Status InField(const char* field, const absl::Status& status) {
   if (status.ok()) return status;
-  return absl::InvalidArgumentError(absl::StrCat(field, ": ", status.message()));
+  const std::string message = absl::StrCat(field, ": ", status.message());
+  return absl::IsUnavailable(status) ? absl::UnavailableError(message)
+                                     : absl::InvalidArgumentError(message);
 }
 
 absl::StatusOr<std::shared_ptr<const TokenFile>> OpenFor(const ModelSpec& model,
@@ -50,7 +52,7 @@ absl::StatusOr<std::shared_ptr<const TokenFile>> OpenTokenFiles::Open(const std:
   const auto known = files_.find(path);
   if (known != files_.end() && known->second->IsAsOpened()) return known->second;
   files_.erase(path);
-  ASSIGN_OR_RETURN(std::shared_ptr<const TokenFile> file, TokenFile::Open(path));
+  ASSIGN_OR_RETURN(std::shared_ptr<const TokenFile> file, TokenFile::Open(disk_, path));
   files_[path] = file;
   return file;
 }
@@ -70,8 +72,8 @@ absl::StatusOr<JobData> OpenJobData(const JobSpec& job, OpenTokenFiles& files) {
   return data;
 }
 
-absl::Status RecordContent(JobSpec& job) {
-  OpenTokenFiles files;
+absl::Status RecordContent(Disk& disk, JobSpec& job) {
+  OpenTokenFiles files(disk);
   ASSIGN_OR_RETURN(const JobData data, OpenJobData(job, files));
   *job.mutable_data()->mutable_train_content() = data.train->content();
   job.mutable_data()->clear_validation_content();

@@ -20,11 +20,15 @@ namespace waferstream {
 // the files are.
 class OpenTokenFiles {
  public:
+  // `disk` outlives it, and every file.
+  explicit OpenTokenFiles(Disk& disk) : disk_(disk) {}
+
   // The file at `path`: the one opened before, if it still is what it was then. As TokenFile::Open.
   absl::StatusOr<std::shared_ptr<const TokenFile>> Open(const std::string& path);
   void Forget() { files_.clear(); }
 
  private:
+  Disk& disk_;
   std::map<std::string, std::shared_ptr<const TokenFile>> files_;  // by path
 };
 
@@ -35,10 +39,11 @@ struct JobData {
 
 // Opens the files of a training job and checks every token. INVALID_ARGUMENT, one line naming field
 // and file: unreadable, too short for one sample, or a token that is not in the vocabulary.
+// UNAVAILABLE: the disk fails, which may pass.
 absl::StatusOr<JobData> OpenJobData(const JobSpec& job, OpenTokenFiles& files);
 
 // Opens and checks the files, and records in the job what is in them. Errors: as OpenJobData.
-absl::Status RecordContent(JobSpec& job);
+absl::Status RecordContent(Disk& disk, JobSpec& job);
 
 // Opens and checks the files. INVALID_ARGUMENT beyond those of OpenJobData: the content is not what
 // the job records, naming both, or the job records none.

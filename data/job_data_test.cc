@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "checkpoint/posix_disk.h"
 #include "plan/test_job.h"
 
 namespace waferstream {
@@ -26,12 +27,12 @@ JobSpec RecordedJob() {
   JobSpec job = TestJob();
   job.mutable_data()->set_train(WriteTokens("train.txt"));
   job.mutable_data()->set_validation(WriteTokens("validation.txt"));
-  EXPECT_TRUE(RecordContent(job).ok());
+  EXPECT_TRUE(RecordContent(PosixDisk(), job).ok());
   return job;
 }
 
 std::string RefusalOf(const JobSpec& job) {
-  OpenTokenFiles files;
+  OpenTokenFiles files(PosixDisk());
   const absl::Status status = OpenRecorded(job, files).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
   EXPECT_FALSE(absl::StrContains(status.message(), "\n"));
@@ -42,12 +43,12 @@ TEST(JobData, RecordsWhatIsInTheFiles) {
   JobSpec job = RecordedJob();
   EXPECT_EQ(job.data().train_content().bytes(), 100u);
   EXPECT_EQ(job.data().validation_content().tokens(), 100u);
-  OpenTokenFiles files;
+  OpenTokenFiles files(PosixDisk());
   const auto data = OpenRecorded(job, files);
   ASSERT_TRUE(data.ok()) << data.status();
   EXPECT_EQ(data->train->content().xxh3_128(), job.data().train_content().xxh3_128());
   job.mutable_data()->clear_validation();
-  ASSERT_TRUE(RecordContent(job).ok());
+  ASSERT_TRUE(RecordContent(PosixDisk(), job).ok());
   EXPECT_FALSE(job.data().has_validation_content());
   EXPECT_EQ(OpenRecorded(job, files)->validation, nullptr);
 }
@@ -62,7 +63,7 @@ TEST(JobData, RefusesOtherContentNamingFieldFileAndBoth) {
     EXPECT_TRUE(absl::StartsWith(message, absl::StrCat("data.", name, ": "))) << message;
     EXPECT_TRUE(absl::StrContains(message, absl::StrCat(name, ".txt"))) << message;
     JobSpec now = job;
-    ASSERT_TRUE(RecordContent(now).ok());
+    ASSERT_TRUE(RecordContent(PosixDisk(), now).ok());
     const DataContent& is =
         name[0] == 't' ? now.data().train_content() : now.data().validation_content();
     EXPECT_TRUE(absl::StrContains(message, was.xxh3_128())) << message;
@@ -89,7 +90,7 @@ TEST(JobData, WhatTheModelCannotTakeIsRefusedByFieldAndFile) {
 
 TEST(OpenTokenFilesTest, ReadsAFileAgainOnlyWhenItHasChanged) {
   const JobSpec job = RecordedJob();
-  OpenTokenFiles files;
+  OpenTokenFiles files(PosixDisk());
   const auto first = *OpenRecorded(job, files);
   EXPECT_EQ(OpenRecorded(job, files)->train, first.train) << "was opened again";
   // Another file of the same content is read again, and is as good.

@@ -1,17 +1,13 @@
 #include "data/token_file.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
-#include "base/regular_file.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -35,32 +31,12 @@ absl::Status FileError(const std::string& path, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
 }
 
-bool SameTime(const timespec& a, const timespec& b) {
-  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-bool Unwritten(const struct stat& a, const struct stat& b) {
-  return a.st_size == b.st_size && SameTime(a.st_mtim, b.st_mtim);
-}
-
-// The time of the last change of the inode is what nobody can set back.
-bool SameFile(const struct stat& a, const struct stat& b) {
-  return a.st_dev == b.st_dev && a.st_ino == b.st_ino && Unwritten(a, b) &&
-         SameTime(a.st_ctim, b.st_ctim);
-}
-
-// Bytes read, less than asked for only at the file's end; -1: errno.
-ssize_t ReadAt(int fd, size_t offset, std::span<std::byte> out) {
-  size_t done = 0;
-  while (done < out.size()) {
-    const ssize_t n =
-        pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return n;
-    if (n == 0) break;
-    done += static_cast<size_t>(n);
-  }
-  return static_cast<ssize_t>(done);
+// What a person has to put right, or a disk that may work again in a moment.
+absl::Status OpenError(const absl::Status& status) {
+  const bool is_a_persons = absl::IsNotFound(status) || absl::IsInvalidArgument(status) ||
+                            absl::IsPermissionDenied(status);
+  return is_a_persons ? absl::InvalidArgumentError(status.message())
+                      : absl::UnavailableError(status.message());
 }
 
 uint32_t LargestOf(std::span<const std::byte> bytes, int token_bytes) {
@@ -79,25 +55,25 @@ uint32_t LargestOf(std::span<const std::byte> bytes, int token_bytes) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(const std::string& path) {
+absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(Disk& disk, const std::string& path) {
   if (!absl::EndsWith(path, ".bin") && !absl::EndsWith(path, ".txt")) {
     return FileError(path, "a token file ends in .bin (uint16 tokens) or .txt (text)");
   }
-  absl::StatusOr<Fd> fd = OpenRegularFile(path);
-  if (!fd.ok()) return absl::InvalidArgumentError(fd.status().message());
-  struct stat info;
-  WS_CHECK(fstat(fd->get(), &info) == 0);
-  if (info.st_size == 0) return FileError(path, "is empty");
-  std::unique_ptr<TokenFile> file(new TokenFile(path, *std::move(fd), info));
+  auto opened = disk.OpenForReading(path);
+  if (!opened.ok()) return OpenError(opened.status());
+  const absl::StatusOr<FileStamp> stamp = (*opened)->Stamp();
+  const absl::StatusOr<uint64_t> bytes = (*opened)->Size();
+  if (!stamp.ok()) return OpenError(stamp.status());
+  if (!bytes.ok()) return OpenError(bytes.status());
+  if (*bytes == 0) return FileError(path, "is empty");
+  std::unique_ptr<TokenFile> file(new TokenFile(disk, path, *std::move(opened), *stamp, *bytes));
   RETURN_IF_ERROR(file->Scan());
   return file;
 }
 
-TokenFile::TokenFile(std::string path, Fd fd, const struct stat& opened)
-    : path_(std::move(path)),
-      fd_(std::move(fd)),
-      opened_(opened),
-      bytes_(static_cast<size_t>(opened.st_size)) {}
+TokenFile::TokenFile(Disk& disk, std::string path, std::unique_ptr<File> file,
+                     const FileStamp& opened, size_t bytes)
+    : disk_(disk), path_(std::move(path)), file_(std::move(file)), opened_(opened), bytes_(bytes) {}
 
 absl::Status TokenFile::Error(const std::string& what) const { return FileError(path_, what); }
 
@@ -108,16 +84,17 @@ absl::Status TokenFile::Scan() {
   std::vector<std::byte> chunk;
   for (size_t i = 0; i < chunks; ++i) {
     const absl::Status read = ReadChunk(i, chunk);
-    if (!read.ok()) return absl::InvalidArgumentError(read.message());
+    if (absl::IsDataLoss(read)) return absl::InvalidArgumentError(read.message());
+    RETURN_IF_ERROR(read);
     if (i == 0) RETURN_IF_ERROR(ReadFormat(chunk));
     const std::span<const std::byte> tokens = std::span(chunk).subspan(i == 0 ? data_offset_ : 0);
     largest_token_ = std::max(largest_token_, LargestOf(tokens, token_bytes_));
     chunk_hashes_.push_back(Hash64(chunk.data(), chunk.size()));
     whole.Update(chunk.data(), chunk.size());
   }
-  struct stat now;
-  WS_CHECK(fstat(fd_.get(), &now) == 0);
-  if (!Unwritten(now, opened_)) return Error("was written to while it was read");
+  const absl::StatusOr<FileStamp> now = file_->Stamp();
+  if (!now.ok()) return OpenError(now.status());
+  if (*now != opened_) return Error("was changed while it was read");
   content_.set_bytes(bytes_);
   content_.set_tokens(static_cast<uint64_t>(tokens_));
   content_.set_xxh3_128(whole.Hex());
@@ -161,22 +138,21 @@ absl::Status TokenFile::ReadLlmcHeader(std::span<const std::byte> head) {
 }
 
 bool TokenFile::IsAsOpened() const {
-  struct stat now;
-  return !disagreed_ && stat(path_.c_str(), &now) == 0 && SameFile(now, opened_);
+  const absl::StatusOr<FileStamp> now = disk_.StampOf(path_);
+  return !disagreed_ && now.ok() && *now == opened_;
 }
 
 absl::Status TokenFile::ReadChunk(size_t index, std::vector<std::byte>& chunk) const {
   const size_t offset = index * kChunkBytes;
   chunk.resize(std::min(kChunkBytes, bytes_ - offset));
-  const ssize_t n = ReadAt(fd_.get(), offset, chunk);
-  if (n < 0) {
-    return absl::DataLossError(
-        absl::StrCat(path_, ": cannot be read at byte ", offset, ": ", strerror(errno)));
+  const absl::Status read = file_->ReadAt(offset, chunk.data(), chunk.size());
+  if (read.ok()) return read;
+  if (absl::IsDataLoss(read)) {
+    return absl::DataLossError(absl::StrCat(path_, ": is shorter than the ", bytes_,
+                                            " bytes that it had when it was opened"));
   }
-  if (static_cast<size_t>(n) == chunk.size()) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat(path_, ": is shorter than the ", bytes_,
-                                          " bytes that it had when it was opened: byte ",
-                                          offset + static_cast<size_t>(n), " is missing"));
+  return absl::UnavailableError(
+      absl::StrCat(path_, ": cannot be read at byte ", offset, ": ", read.message()));
 }
 
 absl::Status TokenFile::ReadVerified(size_t index, std::vector<std::byte>& chunk) const {
@@ -187,7 +163,7 @@ absl::Status TokenFile::ReadVerified(size_t index, std::vector<std::byte>& chunk
                                             offset, " to ", offset + chunk.size(),
                                             " are not those that it was opened with"));
   }
-  if (!read.ok()) disagreed_ = true;
+  if (absl::IsDataLoss(read)) disagreed_ = true;
   return read;
 }
 

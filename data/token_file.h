@@ -12,8 +12,6 @@
 // the disk.
 #pragma once
 
-#include <sys/stat.h>
-
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -24,7 +22,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/fd.h"
+#include "checkpoint/disk.h"
 #include "proto/job.pb.h"
 
 namespace waferstream {
@@ -35,10 +33,11 @@ class TokenFile {
   // sizeof(uint64_t) / kChunkBytes of the file's size.
   static constexpr size_t kChunkBytes = size_t{16} << 10;
 
-  // INVALID_ARGUMENT, one line naming the file: missing, unreadable, empty, no regular file, an odd
-  // number of bytes, a token count that is not the header's, an ending that is neither .bin nor
-  // .txt, or written to while it was read.
-  static absl::StatusOr<std::unique_ptr<TokenFile>> Open(const std::string& path);
+  // `disk` outlives the file. INVALID_ARGUMENT, one line naming the file: missing, closed to us,
+  // empty, no regular file, an odd number of bytes, a token count that is not the header's, an
+  // ending that is neither .bin nor .txt, or changed while it was read. UNAVAILABLE: the disk
+  // fails, which may pass.
+  static absl::StatusOr<std::unique_ptr<TokenFile>> Open(Disk& disk, const std::string& path);
   TokenFile(const TokenFile&) = delete;
   TokenFile& operator=(const TokenFile&) = delete;
 
@@ -48,15 +47,16 @@ class TokenFile {
   // Names what was in the file when it was opened.
   const DataContent& content() const { return content_; }
 
-  // Whether the path still leads to the file as it was when it was opened: by its identity, size
-  // and times, without reading it. False for good once a read met something else.
+  // Whether the path still leads to the file as it was when it was opened, by its stamp. False for
+  // good once a read met something else.
   bool IsAsOpened() const;
 
-  // Copies tokens [first, first + out.size()), which must exist. DATA_LOSS, one line naming file
-  // and place: they cannot be read, or are no longer those that were there.
+  // Copies tokens [first, first + out.size()), which must exist. One line naming file and place:
+  // UNAVAILABLE: they cannot be read; DATA_LOSS: they are no longer those that were there.
   absl::Status CopyTokens(int64_t first, std::span<uint16_t> out) const;
 
-  // INVALID_ARGUMENT: some token is not below `vocab`; names the first. DATA_LOSS: as CopyTokens.
+  // INVALID_ARGUMENT: some token is not below `vocab`; names the first. Else as
+  // CopyTokens.
   absl::Status CheckVocabulary(uint32_t vocab) const;
 
   // Samples of `context` tokens, floor((size - 1) / context): sample k is the tokens
@@ -65,7 +65,8 @@ class TokenFile {
   absl::StatusOr<int64_t> Samples(uint32_t context) const;
 
  private:
-  TokenFile(std::string path, Fd fd, const struct stat& opened);
+  TokenFile(Disk& disk, std::string path, std::unique_ptr<File> file, const FileStamp& opened,
+            size_t bytes);
   // Reads everything once: the format, the hashes, the largest token.
   absl::Status Scan();
   absl::Status ReadFormat(std::span<const std::byte> head);
@@ -75,9 +76,10 @@ class TokenFile {
   absl::Status ReadVerified(size_t index, std::vector<std::byte>& chunk) const;
   absl::Status Error(const std::string& what) const;
 
+  Disk& disk_;
   const std::string path_;
-  const Fd fd_;
-  const struct stat opened_;
+  const std::unique_ptr<File> file_;
+  const FileStamp opened_;
   const size_t bytes_;
   size_t data_offset_ = 0;  // of the first token
   int token_bytes_ = 2;

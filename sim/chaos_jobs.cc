@@ -1,13 +1,5 @@
 #include "sim/chaos_jobs.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <utility>
@@ -28,40 +20,37 @@ constexpr uint32_t kVocab = 24;
 constexpr uint32_t kContext = 8;
 constexpr uint32_t kValidationSequences = 128;  // eight of the largest global batches
 
-// A folder that goes with the process.
-class DataFolder {
- public:
-  DataFolder() {
-    std::error_code error;
-    std::filesystem::path base = std::filesystem::temp_directory_path(error);
-    if (error) base = "/tmp";
-    std::string name = (base / "chaos-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) {
-      std::fprintf(stderr, "chaos: %s: %s\n", name.c_str(), std::strerror(errno));
-      std::exit(1);
-    }
-    path_ = name;
-    Write("train.bin", 60);
-    Write("validation.bin", kValidationSequences);
-  }
-  ~DataFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::string File(const char* name) const { return absl::StrCat(path_, "/", name); }
+constexpr char kTrain[] = "/data/train.bin";
+constexpr char kValidation[] = "/data/validation.bin";
 
- private:
-  // Tokens with something to learn in them: each is its predecessor plus a little noise.
-  void Write(const char* name, uint32_t samples) const {
-    std::ofstream out(File(name), std::ios::binary);
-    uint32_t token = 0;
-    for (uint32_t i = 0; i <= kContext * samples; ++i) {
-      token = (token + 1 + Philox(7, Purpose::kSample, 0, i)[0] % 3) % kVocab;
-      out.put(static_cast<char>(token)).put('\0');
-    }
+// Tokens with something to learn in them: each is its predecessor plus a little noise.
+std::string Tokens(uint32_t samples) {
+  std::string bytes;
+  uint32_t token = 0;
+  for (uint32_t i = 0; i <= kContext * samples; ++i) {
+    token = (token + 1 + Philox(7, Purpose::kSample, 0, i)[0] % 3) % kVocab;
+    bytes.push_back(static_cast<char>(token));
+    bytes.push_back('\0');
   }
-  std::string path_;
-};
+  return bytes;
+}
+
+// What is in the token files, once a process.
+const DataSpec& RecordedData() {
+  static const DataSpec data = [] {
+    MemoryDisk tree(1);
+    MemoryDisk::View disk(tree);
+    WriteChaosData(disk);
+    JobSpec job;
+    job.mutable_model()->set_vocab(kVocab);
+    job.mutable_model()->set_context(kContext);
+    job.mutable_data()->set_train(kTrain);
+    job.mutable_data()->set_validation(kValidation);
+    WS_CHECK(RecordContent(disk, job).ok());
+    return job.data();
+  }();
+  return data;
+}
 
 void SetOptimizer(int variant, TrainingSpec& training) {
   if (variant % 3 == 2) {
@@ -103,12 +92,14 @@ ChaosNumbers NumbersOf(const InprocResult& run) {
 ChaosNumbers Train(int variant, const TrainingSpec& trained) {
   MemoryDisk tree(1);
   MemoryDisk::View disk(tree);
+  WriteChaosData(disk);
   return NumbersOf(MustRun(AmendedJob(variant, trained), disk));
 }
 
 ChaosNumbers Generate(int variant, const TrainingSpec& trained) {
   MemoryDisk tree(1);
   MemoryDisk::View disk(tree);
+  WriteChaosData(disk);
   JobSpec job = ChaosGeneration(variant);
   job.mutable_checkpoint()->set_from(MustRun(AmendedJob(variant, trained), disk).checkpoint);
   return NumbersOf(MustRun(job, disk));
@@ -131,8 +122,13 @@ const ChaosNumbers& Known(const char* what, int variant, const TrainingSpec& tra
 
 }  // namespace
 
+void WriteChaosData(Disk& disk) {
+  WS_CHECK(CreateFolders(disk, "/data").ok());
+  WS_CHECK(WriteSmallFile(disk, kTrain, Tokens(60)).ok());
+  WS_CHECK(WriteSmallFile(disk, kValidation, Tokens(kValidationSequences)).ok());
+}
+
 JobSpec ChaosJob(int variant) {
-  static const DataFolder data;
   JobSpec job;
   job.set_name(absl::StrCat("chaos-", variant));
   ModelSpec* model = job.mutable_model();
@@ -145,8 +141,7 @@ JobSpec ChaosJob(int variant) {
   model->set_ffn(variant % 2 == 0 ? 32 : 40);
   model->set_tied(variant % 4 < 2);
   model->set_norm_eps(1e-5);
-  job.mutable_data()->set_train(data.File("train.bin"));
-  job.mutable_data()->set_validation(data.File("validation.bin"));
+  *job.mutable_data() = RecordedData();
   job.mutable_data()->set_shuffle(variant % 2 == 0 ? SHUFFLE_EPOCH : SHUFFLE_NONE);
   TrainingSpec* training = job.mutable_training();
   constexpr uint32_t kMicroBatches[] = {2, 3, 4, 5, 7, 8};
@@ -171,7 +166,6 @@ JobSpec ChaosJob(int variant) {
   cluster->mutable_wafer()->set_sram_bytes(1 << 20);
   cluster->mutable_wafer()->set_kernel_threads(1);
   job.mutable_checkpoint()->set_keep(1);
-  WS_CHECK(RecordContent(job).ok());
   return job;
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "checkpoint/disk.h"
 #include "proto/job.pb.h"
 
 namespace waferstream {
@@ -14,8 +14,9 @@ inline constexpr int kChaosJobs = 24;
 
 // Job `variant` in [0, kChaosJobs): everything that its numbers depend on (model, data, optimizer,
 // steps, micro-batches, tile size, precision). The cluster is the plan's to choose; here it is the
-// smallest. Its token files are written once a process.
+// smallest. Its token files are those of WriteChaosData.
 JobSpec ChaosJob(int variant);
+void WriteChaosData(Disk& disk);
 
 // The generation job of this number: a few tokens. Where the weights are is left to be said.
 JobSpec ChaosGeneration(int variant);

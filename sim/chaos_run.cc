@@ -86,6 +86,7 @@ class Run {
   }
 
   ChaosResult Execute() {
+    WriteChaosData(cluster_.files());
     cluster_.Boot();
     injector_.Begin();
     for (UserJob& job : jobs_) Begin(job);

@@ -22,7 +22,7 @@ SimCluster::SimCluster(SimWorld& world, const SimClusterSpec& spec)
       tree_(spec.seed),
       controller_disk_(tree_),
       fabric_(world),
-      controller_(world, spec.disk != nullptr ? *spec.disk : controller_disk_) {}
+      controller_(world, files()) {}
 
 // Connections and events refer to the processes at both their ends: they go before any of these.
 SimCluster::~SimCluster() {
@@ -61,13 +61,18 @@ SimNode& SimCluster::AddNode(Role role) {
 
 std::unique_ptr<NodeRole> SimCluster::MakeRole(Role role, size_t node) {
   if (role == SWARMX) return std::make_unique<SwarmxRole>();
-  if (role == WAFER) return std::make_unique<WaferRole>(spec_.wafer_faults);
-  if (spec_.disk != nullptr) return std::make_unique<MemoryxRole>(*spec_.disk);
+  Disk& disk = DiskOf(node);
+  if (role == WAFER) return std::make_unique<WaferRole>(disk, spec_.wafer_faults);
+  return std::make_unique<MemoryxRole>(disk);
+}
+
+Disk& SimCluster::DiskOf(size_t node) {
+  if (spec_.disk != nullptr) return *spec_.disk;
   disks_[node] = std::make_unique<MemoryDisk::View>(
       tree_, [this](DiskOp op, const std::string& path) -> DiskFault {
         return disk_faults ? disk_faults(op, path) : DiskFault{};
       });
-  return std::make_unique<MemoryxRole>(*disks_[node]);
+  return *disks_[node];
 }
 
 }  // namespace waferstream

@@ -22,8 +22,8 @@ struct SimClusterSpec {
   int swarmx = 1;
   int wafers = 1;
   bool same_ports = true;  // of a node in all its lives
-  // Of checkpoints; outlives the cluster. Null: a MemoryDisk, of which a crash tears what was not
-  // synced.
+  // Of data and checkpoints; outlives the cluster. Null: a MemoryDisk, of which a crash tears what
+  // was not synced.
   Disk* disk = nullptr;
   uint64_t seed = 0;                             // of what a crash leaves
   WaferRole::MakeFaults wafer_faults = nullptr;  // null: all compute right
@@ -43,12 +43,16 @@ class SimCluster {
   SimControllerHost& controller() { return controller_; }
   const SimControllerHost& controller() const { return controller_; }
   SimFabric& fabric() { return fabric_; }
+  // The disk that all share, where nothing fails.
+  Disk& files() { return spec_.disk != nullptr ? *spec_.disk : controller_disk_; }
 
   // Asked before every operation of a node on the MemoryDisk.
   MemoryDisk::FaultHook disk_faults;
 
  private:
   std::unique_ptr<NodeRole> MakeRole(Role role, size_t node);
+  // Of the node's new life.
+  Disk& DiskOf(size_t node);
 
   SimWorld& world_;
   const SimClusterSpec spec_;

@@ -72,9 +72,22 @@ absl::Status SimControllerHost::Write(const std::vector<StoreRecord>& records) {
   return absl::OkStatus();
 }
 
+// What an amendment is about has no history yet, or none any more.
+void SimControllerHost::ForgetAmended(const JobStatus& job) {
+  const auto& amendments = job.job().training().amendments();
+  int& known = amendments_[job.job_id()];
+  for (; known < amendments.size(); ++known) {
+    std::erase_if(committed_, [&](const auto& commit) {
+      return commit.first.first == job.job_id() &&
+             commit.first.second >= amendments[known].from_step();
+    });
+  }
+}
+
 // A commit is history: on record once, or again with the same values.
 void SimControllerHost::CheckCommits(const std::vector<StoreRecord>& records) {
   for (const StoreRecord& record : records) {
+    if (const auto* job = std::get_if<JobRecord>(&record)) ForgetAmended(job->status);
     const auto* commit = std::get_if<CommitRecord>(&record);
     if (commit == nullptr) continue;
     const auto [it, is_new] = committed_.try_emplace({commit->job_id, commit->step}, commit->loss);

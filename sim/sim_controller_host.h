@@ -68,6 +68,7 @@ class SimControllerHost final : public SimControllerService {
 
   absl::Status Write(const std::vector<StoreRecord>& records);
   void CheckCommits(const std::vector<StoreRecord>& records);
+  void ForgetAmended(const JobStatus& job);
 
   SimWorld& world_;
   Disk& files_;
@@ -76,6 +77,7 @@ class SimControllerHost final : public SimControllerService {
   std::unique_ptr<JobStore> store_;
   int64_t store_bad_until_ns_ = 0;
   std::map<std::pair<std::string, uint64_t>, double> committed_;  // loss by (job, step)
+  std::map<std::string, int> amendments_;                         // seen, by job
   std::unique_ptr<Life> life_;                                    // null: dead
 };
 

@@ -29,7 +29,7 @@ JobSpec GoldenJob(const std::string& name, Precision precision) {
   auto job = ReadJobFile(CaseFolder(name) + "job.yaml", {});
   EXPECT_TRUE(job.ok()) << job.status();
   job->mutable_training()->set_precision(precision);
-  EXPECT_TRUE(RecordContent(*job).ok());
+  EXPECT_TRUE(RecordContent(PosixDisk(), *job).ok());
   return *job;
 }
 

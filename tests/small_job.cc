@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/philox.h"
+#include "checkpoint/posix_disk.h"
 #include "data/job_data.h"
 #include "plan/test_job.h"
 
@@ -62,7 +63,7 @@ JobSpec SmallJob(int leaves) {
   cosine->set_warmup(1);
   cosine->set_min_lr(1e-3);
   job.mutable_cluster()->mutable_wafer()->set_sram_bytes(8 << 20);
-  EXPECT_TRUE(RecordContent(job).ok());
+  EXPECT_TRUE(RecordContent(PosixDisk(), job).ok());
   return job;
 }
 

@@ -47,7 +47,7 @@ NaiveWeights WeightsIn(const std::string& checkpoint, const Plan& plan) {
 // Of each sequence of the validation file: its mean loss.
 std::vector<double> NaiveLosses(const Plan& plan, const NaiveWeights& weights) {
   const ModelSpec& model = plan.job.model();
-  const auto file = TokenFile::Open(plan.job.data().validation());
+  const auto file = TokenFile::Open(PosixDisk(), plan.job.data().validation());
   std::vector<double> losses;
   for (int s = 0; s < kSequences; ++s) {
     std::vector<uint16_t> tokens(model.context() + 1);

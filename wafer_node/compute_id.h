@@ -13,6 +13,9 @@ struct ComputeId {
   int op = 0;        // index in the pass's ops
 };
 
+// Of the action that reads a wave's tokens.
+constexpr uint64_t kReadTokensId = ~uint64_t{0};
+
 constexpr uint64_t Encode(const ComputeId& id) {
   return static_cast<uint64_t>(id.pass) << 56 | static_cast<uint64_t>(id.resident) << 32 |
          static_cast<uint64_t>(id.op);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "checkpoint/posix_disk.h"
 #include "plan/test_job.h"
 
 namespace waferstream {
@@ -34,7 +35,7 @@ class FileTokensTest : public testing::Test {
     return job;
   }
   std::unique_ptr<FileTokens> Open(JobSpec job) {
-    EXPECT_TRUE(RecordContent(job).ok());
+    EXPECT_TRUE(RecordContent(PosixDisk(), job).ok());
     plan_ = Compile(job, {});
     EXPECT_TRUE(plan_.ok()) << plan_.status();
     auto tokens = FileTokens::Open(*plan_, files_);
@@ -47,7 +48,7 @@ class FileTokensTest : public testing::Test {
     return ids_[0] / 16;
   }
 
-  OpenTokenFiles files_;
+  OpenTokenFiles files_{PosixDisk()};
   absl::StatusOr<Plan> plan_;
   int32_t ids_[16], targets_[16];
 };

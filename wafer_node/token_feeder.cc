@@ -1,6 +1,7 @@
 #include "wafer_node/token_feeder.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
 
 #include "base/status.h"
@@ -12,32 +13,44 @@ TokenFeeder::TokenFeeder(const Plan& plan, std::unique_ptr<TokenSource> source,
     : plan_(plan),
       source_(std::move(source)),
       at_(at),
-      history_(plan.job.generate().prompt().begin(), plan.job.generate().prompt().end()) {}
-
-absl::Status TokenFeeder::Feed(Wave& wave) {
-  wave.sequences = plan_.job.training().micro_batch();
-  wave.sequence_tokens = plan_.job.model().context();
-  if (wave.pass.kind == PassKind::kBackward || wave.resident() == 0) return absl::OkStatus();
-  if (wave.pass.kind != PassKind::kGenerate) return FeedSequences(wave);
-  FeedHistory(wave);
-  return absl::OkStatus();
+      history_(plan.job.generate().prompt().begin(), plan.job.generate().prompt().end()) {
+  if (source_ == nullptr) return;
+  ids_.reserve((plan.resident_max + plan.verify_slots) * tokens());
+  targets_.reserve(ids_.capacity());
 }
 
-absl::Status TokenFeeder::FeedSequences(const Wave& wave) {
+absl::Status TokenFeeder::Read(const Wave& wave) {
+  ids_.resize(wave.resident() * tokens());
+  targets_.resize(ids_.size());
+  const uint64_t sequences = plan_.job.training().micro_batch();
+  size_t offset = 0;
   for (int r = 0; r < wave.resident(); ++r) {
-    int32_t* ids = at_.As<int32_t>(SramBuffer::kTokenIds, r);
-    int32_t* targets = at_.As<int32_t>(SramBuffer::kTargets, r);
-    for (int64_t s = 0; s < wave.sequences; ++s) {
-      const uint64_t i = static_cast<uint64_t>(wave.LeafOf(r)) * wave.sequences + s;
-      const int64_t offset = s * wave.sequence_tokens;
+    for (uint64_t s = 0; s < sequences; ++s) {
+      const uint64_t i = static_cast<uint64_t>(wave.LeafOf(r)) * sequences + s;
       RETURN_IF_ERROR(
-          FeedSequence(wave.pass.kind, wave.pass.step, i, ids + offset, targets + offset));
+          ReadSequence(wave.pass.kind, wave.pass.step, i, &ids_[offset], &targets_[offset]));
+      offset += plan_.job.model().context();
     }
   }
   return absl::OkStatus();
 }
 
-absl::Status TokenFeeder::FeedSequence(PassKind kind, uint64_t step, uint64_t i, int32_t* ids,
+void TokenFeeder::Place(Wave& wave) {
+  wave.sequences = plan_.job.training().micro_batch();
+  wave.sequence_tokens = plan_.job.model().context();
+  if (Reads(wave)) PlaceSequences(wave);
+  if (wave.pass.kind == PassKind::kGenerate && wave.resident() > 0) PlaceHistory(wave);
+}
+
+void TokenFeeder::PlaceSequences(const Wave& wave) {
+  for (int r = 0; r < wave.resident(); ++r) {
+    const auto from = static_cast<std::ptrdiff_t>(r * tokens());
+    std::copy_n(ids_.begin() + from, tokens(), at_.As<int32_t>(SramBuffer::kTokenIds, r));
+    std::copy_n(targets_.begin() + from, tokens(), at_.As<int32_t>(SramBuffer::kTargets, r));
+  }
+}
+
+absl::Status TokenFeeder::ReadSequence(PassKind kind, uint64_t step, uint64_t i, int32_t* ids,
                                        int32_t* targets) {
   const int64_t context = plan_.job.model().context();
   if (kind != PassKind::kValidation) {
@@ -52,7 +65,7 @@ absl::Status TokenFeeder::FeedSequence(PassKind kind, uint64_t step, uint64_t i,
   return absl::OkStatus();
 }
 
-void TokenFeeder::FeedHistory(Wave& wave) {
+void TokenFeeder::PlaceHistory(Wave& wave) {
   const size_t tokens = std::min<size_t>(history_.size(), plan_.job.model().context());
   std::copy(history_.end() - tokens, history_.end(),
             at_.As<int32_t>(SramBuffer::kTokenIds, /*resident=*/0));

@@ -27,30 +27,45 @@ class TokenSource {
                                       int32_t* targets) = 0;
 };
 
-// Not thread-safe; called between ops.
+// Reads one wave ahead: Read, on a lane that may block, while the wave before it computes; then
+// Place, between ops. What was read waits in DRAM: a sequence takes 8 bytes a token.
+//
+// Not thread-safe: nothing else is called while Read runs.
 class TokenFeeder {
  public:
   // `source` may be null for a generation, which begins with its prompt.
   TokenFeeder(const Plan& plan, std::unique_ptr<TokenSource> source, const AddressBook& at);
 
-  // Sets the shape of the wave and fills in its tokens. A backward pass has those of its forward;
-  // where a validation has no sequence left, a micro-batch is filled up with token 0. An error is
-  // the source's: then the wave must not be computed.
-  absl::Status Feed(Wave& wave);
+  // Whether the wave's tokens are read from files. A backward pass has those of its forward.
+  static bool Reads(const Wave& wave) {
+    return wave.resident() > 0 &&
+           (wave.pass.kind == PassKind::kForward || wave.pass.kind == PassKind::kValidation);
+  }
+
+  // Reads the tokens of a wave that Reads; where a validation has no sequence left, a micro-batch
+  // is filled up with token 0. An error is the source's: then the wave must not be computed.
+  absl::Status Read(const Wave& wave);
+
+  // Sets the shape of the wave and puts its tokens where its ops look for them: those read last, if
+  // it Reads.
+  void Place(Wave& wave);
 
   // The next token of a generation.
   void Append(int32_t token) { history_.push_back(token); }
 
  private:
-  absl::Status FeedSequences(const Wave& wave);
-  absl::Status FeedSequence(PassKind kind, uint64_t step, uint64_t i, int32_t* ids,
+  absl::Status ReadSequence(PassKind kind, uint64_t step, uint64_t i, int32_t* ids,
                             int32_t* targets);
+  void PlaceSequences(const Wave& wave);
   // The last `context` tokens so far.
-  void FeedHistory(Wave& wave);
+  void PlaceHistory(Wave& wave);
+  // Of one micro-batch.
+  size_t tokens() const { return plan_.job.training().micro_batch() * plan_.job.model().context(); }
 
   const Plan& plan_;
   const std::unique_ptr<TokenSource> source_;
   const AddressBook& at_;
+  std::vector<int32_t> ids_, targets_;  // read last, by resident micro-batch
   std::vector<int32_t> history_;
 };
 

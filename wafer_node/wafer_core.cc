@@ -30,7 +30,8 @@ WaferCore::WaferCore(const Plan& plan, const WaferCoreOptions& options, Arena ar
 void WaferCore::Start(Turn& turn) {
   clock_.Restart(turn.now_s);
   inbox_.GrantAll(turn);
-  BeginPass();
+  ReadAhead(pass_, turn);
+  BeginPass(turn);
   Advance(turn);
 }
 
@@ -55,6 +56,13 @@ void WaferCore::OnSent(uint64_t token, Turn& turn) {
 }
 
 absl::Status WaferCore::OnComputeDone(uint64_t id, const absl::Status& status, Turn& turn) {
+  if (id == kReadTokensId) {
+    reading_ = false;
+    read_ = status;
+    if (!placed_) PlaceTokens(turn);
+    Advance(turn);
+    return absl::OkStatus();
+  }
   WS_CHECK(running_ == id);
   RETURN_IF_ERROR(status);
   running_.reset();
@@ -76,14 +84,40 @@ const std::vector<Op>& WaferCore::Ops() const {
   }
 }
 
-void WaferCore::BeginPass() {
+Wave WaferCore::WaveOf(const Pass& pass) const {
+  const bool first_step = pass.step == options_.start_step;
+  return MakeWave(plan_, pass, options_.wafer,
+                  first_step ? options_.disputed : std::vector<uint32_t>{});
+}
+
+void WaferCore::BeginPass(Turn& turn) {
   op_ = 0;
   if (!pass_.has_value()) return;
-  const bool first_step = pass_->step == options_.start_step;
-  wave_ = MakeWave(plan_, *pass_, options_.wafer,
-                   first_step ? options_.disputed : std::vector<uint32_t>{});
-  fed_ = feeder_.Feed(wave_);
+  wave_ = WaveOf(*pass_);
+  PlaceTokens(turn);
   if (pass_->kind == PassKind::kBackward) wave_hashes_.Restart();
+}
+
+void WaferCore::ReadAhead(std::optional<Pass> from, Turn& turn) {
+  for (; from.has_value(); from = NextPass(plan_, *from)) {
+    ahead_ = WaveOf(*from);
+    if (!TokenFeeder::Reads(ahead_)) continue;
+    reading_ = true;
+    turn.actions.push_back(ComputeAction{Lane::kDisk, kReadTokensId,
+                                         [this](Parallel&) { return feeder_.Read(ahead_); }});
+    return;
+  }
+}
+
+void WaferCore::PlaceTokens(Turn& turn) {
+  const bool reads = TokenFeeder::Reads(wave_);
+  placed_ = !reads || !reading_;
+  if (!placed_) return;
+  WS_CHECK(!reads || (ahead_.pass.kind == pass_->kind && ahead_.pass.step == pass_->step &&
+                      ahead_.pass.wave == pass_->wave));
+  fed_ = reads ? read_ : absl::OkStatus();
+  feeder_.Place(wave_);
+  if (reads) ReadAhead(NextPass(plan_, *pass_), turn);
 }
 
 bool WaferCore::TilesAreHere(const Op& op) const {
@@ -95,7 +129,7 @@ void WaferCore::Advance(Turn& turn) {
   while (pass_.has_value() && !running_.has_value()) {
     const Op& op = Ops()[op_];
     const bool computes = wave_.resident() > 0;
-    if (!TilesAreHere(op)) {
+    if (!TilesAreHere(op) || !placed_) {
       if (computes) clock_.Wait(turn.now_s);
       return;
     }
@@ -149,7 +183,7 @@ void WaferCore::FinishPass(Turn& turn) {
   }
   inbox_.EndPass(pass_->kind);
   pass_ = NextPass(plan_, *pass_);
-  BeginPass();
+  BeginPass(turn);
 }
 
 void WaferCore::KeepLosses() {

@@ -4,8 +4,9 @@
 // there is room to make its gradients; when it is done, its tiles' slots are granted again, its
 // gradients are queued and the next op starts. Everything else follows from (plan, position): which
 // micro-batches, which tile comes next, when to report. A wave without micro-batches for this wafer
-// consumes the stream and computes nothing. A micro-batch that is only checked goes through all ops
-// like the others, but its gradients are hashed and never leave.
+// consumes the stream and computes nothing. Tokens are read one wave ahead, on the disk lane. A
+// micro-batch that is only checked goes through all ops like the others, but its gradients are
+// hashed and never leave.
 //
 // Lifecycle: made for one epoch, Start() once, then events until it is destroyed. Not thread-safe;
 // while a computation runs, only it touches activations, staging slots of its op and the tiles that
@@ -64,7 +65,13 @@ class WaferCore final : public RoleCore {
 
  private:
   const std::vector<Op>& Ops() const;
-  void BeginPass();
+  void BeginPass(Turn& turn);
+  // Of the pass, as this wafer has it.
+  Wave WaveOf(const Pass& pass) const;
+  // Begins to read the next tokens from `from` on, if any pass needs some.
+  void ReadAhead(std::optional<Pass> from, Turn& turn);
+  // Puts the wave's tokens in place, if they are here, and reads ahead.
+  void PlaceTokens(Turn& turn);
   // Runs as many ops as can start now: one, or several that compute nothing.
   void Advance(Turn& turn);
   bool TilesAreHere(const Op& op) const;
@@ -97,7 +104,11 @@ class WaferCore final : public RoleCore {
   std::optional<Pass> pass_;
   size_t op_ = 0;
   Wave wave_;
-  absl::Status fed_;                 // an error: the wave has no tokens
+  bool placed_ = false;  // the wave's tokens are in place, or it has none
+  absl::Status fed_;     // an error: the wave has no tokens
+  Wave ahead_;           // whose tokens are being read, or were
+  bool reading_ = false;
+  absl::Status read_;                // of the last read
   std::optional<uint64_t> running_;  // id of the running computation
 
   OpInputs inputs_;  // of the running op

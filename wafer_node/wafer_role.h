@@ -17,8 +17,9 @@ class WaferRole final : public NodeRole {
   // The faults of the machine with this node id, for one epoch; null for a sound one.
   using MakeFaults = std::function<std::unique_ptr<ComputeFaults>(const std::string& node_id)>;
 
-  // `make_faults` is for test builds.
-  explicit WaferRole(MakeFaults make_faults = nullptr) : make_faults_(std::move(make_faults)) {}
+  // `disk`, which has the token files, must outlive it. `make_faults` is for test builds.
+  explicit WaferRole(Disk& disk, MakeFaults make_faults = nullptr)
+      : files_(disk), make_faults_(std::move(make_faults)) {}
 
   Role kind() const override { return WAFER; }
   // --kernel-isa, --show-kernel-isa.

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "checkpoint/posix_disk.h"
 #include "data/job_data.h"
 #include "gtest/gtest.h"
 #include "plan/job_yaml.h"
@@ -58,7 +59,7 @@ JobSpec ChaosJob(const ChaosCluster& cluster, const std::vector<std::string>& ov
   absl::StatusOr<JobSpec> job = ParseJobYaml(kJob, dir, overrides);
   EXPECT_TRUE(job.ok()) << job.status();
   if (!job.ok()) return JobSpec();
-  EXPECT_TRUE(RecordContent(*job).ok());
+  EXPECT_TRUE(RecordContent(PosixDisk(), *job).ok());
   if (job->checkpoint().dir().empty()) job->mutable_checkpoint()->set_dir(dir + "/checkpoints");
   return *job;
 }

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "checkpoint/posix_disk.h"
 #include "data/token_file.h"
 
 namespace waferstream {
@@ -37,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string path = PathOf(data[0] % 2 == 1);
   std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(data + 1), size - 1);
-  const auto file = TokenFile::Open(path);
+  const auto file = TokenFile::Open(PosixDisk(), path);
   if (file.ok()) ReadAll(**file);
   unlink(path.c_str());
   return 0;
