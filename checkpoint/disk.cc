@@ -7,6 +7,11 @@
 
 namespace waferstream {
 
+bool MayPass(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsUnknown(status) ||
+         absl::IsDeadlineExceeded(status) || absl::IsAborted(status);
+}
+
 absl::StatusOr<std::string> ReadSmallFile(Disk& disk, const std::string& path, uint64_t bytes_max) {
   ASSIGN_OR_RETURN(const std::unique_ptr<File> file, disk.OpenForReading(path));
   ASSIGN_OR_RETURN(const uint64_t bytes, file->Size());

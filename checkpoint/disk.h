@@ -97,6 +97,10 @@ class Disk {
   virtual bool IsLocked(const std::string& path) = 0;
 };
 
+// Whether an error of a disk may pass by itself: it does not answer, or cannot do what it could a
+// moment ago. Otherwise somebody has to put right what was asked for, or to make room.
+bool MayPass(const absl::Status& status);
+
 // A whole small file. RESOURCE_EXHAUSTED when it is larger than `bytes_max`.
 absl::StatusOr<std::string> ReadSmallFile(Disk& disk, const std::string& path, uint64_t bytes_max);
 

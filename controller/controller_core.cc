@@ -106,7 +106,7 @@ absl::Status ControllerCore::OnRegister(const RegisterRequest& request, Controll
                                   RoleName(request.role()), ", ", request.host(), ":",
                                   request.control_port(), ")"));
   if (*replaced) {
-    for (auto& [job_id, job] : jobs_) job->OnNodeReplaced(request.node_id());
+    for (auto& [job_id, job] : jobs_) job->OnNodeGone(request.node_id());
     LoseNode(request.node_id(), "was restarted", turn);
   }
   ReleaseIfQuiet(*nodes_.Find(request.node_id()), turn);
@@ -461,7 +461,32 @@ void ControllerCore::TryEpoch(const std::string& job_id, ControllerTurn& turn) {
   if (members.ok()) return StartEpoch(*job, *members, turn);
   const std::string reason(members.status().message());
   if (!absl::IsUnavailable(members.status())) return Refuse(*job, members.status(), turn);
+  TakeFromYounger(*job, turn);
   Deliver(*job, turn, [&](RunTurn& t) { job->Wait(reason, t); });
+}
+
+// Jobs that lost something hold what is left of their nodes, so that two of them could wait for one
+// another for ever. The older one is served; shards only go once their job would do without them.
+void ControllerCore::TakeFromYounger(const JobLife& job, ControllerTurn& turn) {
+  MemberNeeds needs = NeedsOf(job);
+  for (auto it = jobs_.upper_bound(job.status().job_id()); it != jobs_.end(); ++it) {
+    const JobLife& younger = *it->second;
+    if (!younger.WantsEpoch(nodes_, now_s_)) continue;
+    needs.yield[it->first] = younger.Needs(now_s_).may_load;
+  }
+  if (needs.yield.empty()) return;
+  const absl::StatusOr<Membership> members = ChooseMembers(needs, nodes_);
+  if (!members.ok()) return;
+  const std::set<std::string> chosen = NodesOf(*members);
+  for (const auto& [job_id, unused] : needs.yield) {
+    JobLife& younger = *FindJob(job_id);
+    LeaveNodes(younger, turn, [&](const KnownNode& node) {
+      if (!chosen.contains(node.info.node_id())) return false;
+      WS_MARK("controller: a waiting job gave way to an older one");
+      younger.OnNodeGone(node.info.node_id());
+      return true;
+    });
+  }
 }
 
 void ControllerCore::Refuse(JobLife& job, const absl::Status& why, ControllerTurn& turn) {

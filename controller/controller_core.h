@@ -120,6 +120,7 @@ class ControllerCore {
   // Starts epochs of live jobs, then queued jobs as long as the head of the queue finds its nodes,
   // and says why the rest waits.
   void Schedule(ControllerTurn& turn);
+  void TakeFromYounger(const JobLife& job, ControllerTurn& turn);
   void TryEpoch(const std::string& job_id, ControllerTurn& turn);
   // No membership will do, unless somebody decides otherwise (ChooseMembers).
   void Refuse(JobLife& job, const absl::Status& why, ControllerTurn& turn);

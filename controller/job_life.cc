@@ -524,6 +524,10 @@ absl::StatusOr<bool> JobLife::WasResumedBy(const ResumeRequest& request) const {
   return request_id == record_.memory.resume_request_id();
 }
 
+uint64_t JobLife::FirstOpenStep() const {
+  return pending_.has_value() ? pending_->step + 1 : status().step();
+}
+
 absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
   ASSIGN_OR_RETURN(const bool again, WasResumedBy(request));
   if (again) return absl::OkStatus();
@@ -538,7 +542,7 @@ absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
   resumption->set_skip_batch(request.skip_batch());
   if (request.lr() > 0 || request.skip_batch()) {
     Amendment* amendment = record_.status.mutable_job()->mutable_training()->add_amendments();
-    amendment->set_from_step(status().step());
+    amendment->set_from_step(FirstOpenStep());
     amendment->set_lr(request.lr());
     amendment->set_skip_batch(request.skip_batch());
   }
@@ -551,7 +555,7 @@ absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
   record_.status.set_state(PREPARING);
   record_.status.clear_reason();
   std::string how = absl::StrCat("resumed", HowResumed(request.lr(), request.skip_batch()));
-  if (request.skip_batch()) absl::StrAppend(&how, " of step ", status().step());
+  if (request.skip_batch()) absl::StrAppend(&how, " of step ", FirstOpenStep());
   turn.events.push_back(how);
   turn.publish = turn.record = true;
   return absl::OkStatus();

@@ -82,8 +82,8 @@ class JobLife {
   // Whether this is a moment to change the members: between two steps of a run that trains.
   bool MayChangeMembers() const;
 
-  // The node's process is another one now.
-  void OnNodeReplaced(const std::string& node_id) {
+  // The node's process is another one now, or works for another job: it holds nothing any more.
+  void OnNodeGone(const std::string& node_id) {
     holdings_.DropNode(node_id);
     fills_.DropNode(node_id);
   }
@@ -102,6 +102,8 @@ class JobLife {
   absl::StatusOr<bool> WasResumedBy(const ResumeRequest& request) const;
   bool trains() const { return !record_.status.job().has_generate(); }
   bool complete() const;
+  // The first step that may still be amended: a commit on its way to the disk will be history.
+  uint64_t FirstOpenStep() const;
   EpochTerms NextTerms(const Membership& members) const;
   void RememberMembers(const Membership& members, const NodeTable& nodes);
   // Fills that the epoch of these members goes on with; forgets all others.

@@ -34,9 +34,33 @@ bool ShouldLeave(const KnownNode& node, const MemberNeeds& needs) {
   return node.draining || needs.excluded.count(node.info.node_id()) > 0;
 }
 
-void Collect(const MemberNeeds& needs, const NodeTable& table, bool members, Candidates& out) {
+bool IsYielded(const KnownNode& node, const MemberNeeds& needs) {
+  if (node.lost || node.cordoned) return false;
+  const auto job = needs.yield.find(node.job_id);
+  return job != needs.yield.end() && (job->second || node.info.role() != MEMORYX);
+}
+
+// Where a node comes from, the dearest last.
+enum class Source { kMembers, kFree, kReleased, kYielded };
+
+bool IsFrom(Source source, const KnownNode& node, const MemberNeeds& needs) {
+  switch (source) {
+    case Source::kMembers:
+      return IsMember(node, needs);
+    case Source::kFree:
+      return node.free();
+    case Source::kReleased:
+      return !needs.yield.empty() && !node.lost && !node.cordoned && node.job_id.empty() &&
+             !node.free();
+    case Source::kYielded:
+      return IsYielded(node, needs);
+  }
+  return false;
+}
+
+void Collect(const MemberNeeds& needs, const NodeTable& table, Source source, Candidates& out) {
   for (const auto& [id, node] : table.nodes()) {
-    if (members ? !IsMember(node, needs) : !node.free()) continue;
+    if (!IsFrom(source, node, needs)) continue;
     const bool needed = node.info.role() == MEMORYX && HoldsShards(node, needs);
     if (ShouldLeave(node, needs) && !needed) continue;
     switch (node.info.role()) {
@@ -303,8 +327,10 @@ absl::StatusOr<Membership> PlaceMemoryX(const MemberNeeds& needs, const NodeTabl
 
 absl::StatusOr<Membership> Choose(const MemberNeeds& needs, const NodeTable& nodes) {
   Candidates candidates;
-  Collect(needs, nodes, /*members=*/true, candidates);
-  Collect(needs, nodes, /*members=*/false, candidates);
+  for (const Source source :
+       {Source::kMembers, Source::kFree, Source::kReleased, Source::kYielded}) {
+    Collect(needs, nodes, source, candidates);
+  }
   const Ids& wafers = WafersOfOneIsa(needs, candidates);
   ASSIGN_OR_RETURN(Membership next, PlaceMemoryX(needs, nodes, candidates.memoryx));
 

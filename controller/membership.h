@@ -6,6 +6,7 @@
 // without.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -42,6 +43,9 @@ struct MemberNeeds {
   std::set<std::string> excluded;  // failed this job too often; taken only if there are no others
   int wafers_most =
       0;  // no more than these, even if the job asked for more; 0: as many as it asked for
+  // Jobs that give this one what they hold and do not use now: their wafer and SwarmX nodes, and
+  // (true) their MemoryX nodes too. Nodes that are being released then count as free.
+  std::map<std::string, bool> yield = {};
   int rotation = 0;  // moves micro-batches to other wafers: wafer i takes the place of i + 1
 };
 

@@ -310,6 +310,38 @@ TEST(Recovery, NumbersThatAreNotFiniteAreLookedForAndPauseTheJob) {
   }
 }
 
+// The checkpoint's record fails while the next step's commit waits behind it: that step was done
+// with the old learning rate, so the new one is of the step after it.
+TEST(Recovery, AnAmendmentIsOfTheFirstStepThatIsNotOnItsWayToTheDisk) {
+  JobSpec job = SmallJob();
+  job.mutable_checkpoint()->set_every(1);
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(job);
+  cluster.SettleCalls();
+  while (true) {
+    while (cluster.writes.empty()) ASSERT_TRUE(cluster.StepOnce());
+    for (const NodeReport& report : cluster.NextReports(kJob)) {
+      ASSERT_TRUE(cluster.Report(report).ok());
+    }
+    if (cluster.writes.size() > 1) break;
+    cluster.Persist();
+  }
+  const uint64_t step = cluster.Job().step();
+  cluster.Persist(absl::UnavailableError("disk full"));
+  ASSERT_EQ(cluster.Job().state(), PAUSED) << cluster.Job().reason();
+  ASSERT_EQ(cluster.commits.back().step, step) << "waits behind the record";
+  ResumeRequest resume = ResumeOf("calmer");
+  resume.set_lr(1e-4);
+  ASSERT_TRUE(cluster.Resume(resume).ok());
+  EXPECT_EQ(cluster.Job().job().training().amendments(0).from_step(), step + 1);
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE) << cluster.Job().reason();
+  for (const CommitRecord& commit : cluster.commits) {
+    EXPECT_EQ(commit.learning_rate, commit.step <= step ? 1e-3 : 1e-4) << commit.step;
+  }
+}
+
 // -- lying machines ------------------------------------------------------------------------------
 
 // Every wafer votes about micro-batch 3; the liar's hash is its own.

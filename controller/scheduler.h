@@ -5,7 +5,9 @@
 // And while the head gathers its gang, no running job grows: a node that becomes free would
 // otherwise be taken by an elastic job before the next one comes, again and again. So every job
 // that fits is served in the end. What a running job lost it may replace; what it asked for and
-// never had, it waits for. Every job carries the reason why it waits. Pure; not thread-safe.
+// never had, it waits for. Of two jobs that lost nodes and hold what the other one needs, the older
+// one gets it (ControllerCore::TakeFromYounger). Every job carries the reason why it waits. Pure;
+// not thread-safe.
 #pragma once
 
 #include <cstddef>

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -104,6 +105,72 @@ TEST_F(Starvation, WhoGoesOutOfTheQueueLetsTheOthersGrow) {
   cluster_.Cancel(kGang);
   ToStep(cluster_, kElastic, 5);
   EXPECT_EQ(cluster_.Job(kElastic).wafers(), 2u);
+}
+
+// Two jobs run beside each other; then each loses what the other one still holds.
+class Entangled : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (const char* id : {"m0", "m1"}) ASSERT_TRUE(cluster_.AddNode(id, MEMORYX).ok());
+    for (const char* id : {"s0", "s1"}) ASSERT_TRUE(cluster_.AddNode(id, SWARMX).ok());
+    for (const char* id : {"w0", "w1", "w2"}) ASSERT_TRUE(cluster_.AddNode(id, WAFER).ok());
+    cluster_.Submit(Job("older", 2, 2, 12));
+    cluster_.Persist();
+    ToStep(cluster_, kOlder, 1);
+    cluster_.Submit(Job("younger", 1, 1, 12), "younger");
+    cluster_.SettleCalls();
+    ASSERT_EQ(cluster_.Node("s1").job_id(), kYounger);
+    ASSERT_EQ(cluster_.Node("w2").job_id(), kYounger);
+  }
+  // Time passes, and only these are heard of.
+  void PassWithout(const std::set<std::string>& lost, double seconds) {
+    std::vector<std::string> alive;
+    for (const char* id : {"m0", "m1", "s0", "s1", "w0", "w1", "w2"}) {
+      if (!lost.contains(id)) alive.push_back(id);
+    }
+    for (; seconds > 0; seconds -= 0.5) {
+      cluster_.Pass(0.5, alive);
+      cluster_.SettleCalls();
+    }
+  }
+  void ExpectBothEnd() {
+    cluster_.Settle();
+    for (const char* job : {kOlder, kYounger}) {
+      EXPECT_EQ(cluster_.Job(job).state(), DONE) << cluster_.Job(job).reason();
+      EXPECT_EQ(cluster_.losses[job].size(), 12u);
+    }
+  }
+
+  static constexpr const char* kOlder = "job-1-t";
+  static constexpr const char* kYounger = "job-2-t";
+  FakeCluster cluster_;
+};
+
+TEST_F(Entangled, TheOlderOneGetsWhatTheYoungerOneDoesNotUse) {
+  PassWithout({"s0", "w2"}, 3);
+  EXPECT_EQ(cluster_.Job(kOlder).state(), RUNNING);
+  EXPECT_EQ(cluster_.Node("s1").job_id(), kOlder);
+  EXPECT_EQ(cluster_.Node("m1").job_id(), kYounger) << "its shards stay";
+  EXPECT_EQ(cluster_.Job(kYounger).state(), PREPARING);
+  ExpectBothEnd();
+}
+
+TEST_F(Entangled, ShardsGoOnceTheirJobWouldDoWithoutThem) {
+  PassWithout({"m0", "w2"}, 3);
+  EXPECT_EQ(cluster_.Node("m1").job_id(), kYounger);
+  EXPECT_EQ(cluster_.Job(kOlder).state(), PREPARING);
+  PassWithout({"m0", "w2"}, 60);
+  EXPECT_EQ(cluster_.Job(kOlder).state(), RUNNING);
+  EXPECT_EQ(cluster_.Node("m1").job_id(), kOlder);
+  ExpectBothEnd();
+}
+
+// Whoever runs keeps what it has.
+TEST_F(Entangled, NothingIsTakenFromAJobThatRuns) {
+  PassWithout({"s0"}, 60);
+  EXPECT_EQ(cluster_.Job(kYounger).state(), RUNNING);
+  EXPECT_EQ(cluster_.Job(kOlder).state(), PREPARING);
+  ExpectBothEnd();
 }
 
 }  // namespace

@@ -31,12 +31,9 @@ absl::Status FileError(const std::string& path, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
 }
 
-// What a person has to put right, or a disk that may work again in a moment.
 absl::Status OpenError(const absl::Status& status) {
-  const bool is_a_persons = absl::IsNotFound(status) || absl::IsInvalidArgument(status) ||
-                            absl::IsPermissionDenied(status);
-  return is_a_persons ? absl::InvalidArgumentError(status.message())
-                      : absl::UnavailableError(status.message());
+  return MayPass(status) ? absl::UnavailableError(status.message())
+                         : absl::InvalidArgumentError(status.message());
 }
 
 uint32_t LargestOf(std::span<const std::byte> bytes, int token_bytes) {
@@ -84,8 +81,7 @@ absl::Status TokenFile::Scan() {
   std::vector<std::byte> chunk;
   for (size_t i = 0; i < chunks; ++i) {
     const absl::Status read = ReadChunk(i, chunk);
-    if (absl::IsDataLoss(read)) return absl::InvalidArgumentError(read.message());
-    RETURN_IF_ERROR(read);
+    if (!read.ok()) return OpenError(read);
     if (i == 0) RETURN_IF_ERROR(ReadFormat(chunk));
     const std::span<const std::byte> tokens = std::span(chunk).subspan(i == 0 ? data_offset_ : 0);
     largest_token_ = std::max(largest_token_, LargestOf(tokens, token_bytes_));

@@ -19,7 +19,7 @@ namespace {
 // Finds out before the first step, not at the first checkpoint, that the folder cannot be used.
 // Once a job has begun, the folder was good, and the disk is at fault: that may pass.
 absl::Status BlameFolder(const absl::Status& status, uint32_t epoch) {
-  if (epoch > 1) return absl::UnavailableError(status.message());
+  if (epoch > 1 || MayPass(status)) return absl::UnavailableError(status.message());
   return absl::InvalidArgumentError(absl::StrCat("checkpoint.dir: ", status.message()));
 }
 

@@ -89,8 +89,8 @@ absl::Status LoadTiles(Disk& disk, const Plan& plan, const MemoryxPlace& place,
     if (status.ok()) return status;
     // What is wrong with a checkpoint that the job names is the job's mistake. One that it has made
     // itself was good: the disk fails, and that may pass.
-    if (!restore.empty()) return absl::UnavailableError(status.message());
-    return absl::InvalidArgumentError(status.message());
+    if (!restore.empty() || MayPass(status)) return absl::UnavailableError(status.message());
+    return absl::InvalidArgumentError(absl::StrCat("checkpoint.from: ", status.message()));
   }
   if (plan.is_generation() || place.start_step > 0) {
     return absl::InvalidArgumentError("checkpoint.from: is needed to generate or to resume");

@@ -148,6 +148,7 @@ void DrawWorkloads(Dice& dice, ChaosPlan& plan) {
   plan.pace.store_patience_ns = plan.pace.lease_ns * dice.Pick<int64_t>({1, 4, 100});
   MaybeDrawWorkload(dice, FaultKind::kHangNode, plan);
   MaybeDrawWorkload(dice, FaultKind::kHangController, plan);
+  plan.weather.link_slow = dice.Chance(0.25) ? 0.25 : 0;
 }
 
 FaultSpec DrawFaultSpec(Dice& dice, const JobSpec& job, FaultSpec::What what) {

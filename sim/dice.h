@@ -18,7 +18,8 @@ enum class DiceStream : uint64_t {
   kDelay = 17,
   kFault = 18,
   kMessage = 19,
-  kIdentity = 20
+  kIdentity = 20,
+  kLink = 21
 };
 
 class Dice {

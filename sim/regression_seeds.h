@@ -30,6 +30,9 @@ inline constexpr RegressionSeed kRegressionSeeds[] = {
     {853642578078, "the same, in one transaction with a record that somebody waited for"},
     {867066029580,
      "users who asked again for what was so already filled the store's backlog for ever"},
+    {765, "a step whose commit was on its way to the disk was recorded as amended"},
+    {2291, "a disk that failed for a moment failed a job that was to generate"},
+    {3020, "two jobs that had lost nodes waited for one another's for ever"},
     {6005529, "sealing a checkpoint removed the one that the controller had on record"},
 };
 

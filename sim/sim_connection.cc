@@ -55,7 +55,12 @@ class SimConnection::End final : public ChannelEnd {
 };
 
 SimConnection::SimConnection(SimWorld& world, std::string name, SimProcess& up, SimProcess& down)
-    : world_(world), name_(std::move(name)), processes_{&down, &up} {}
+    : world_(world), name_(std::move(name)), frame_ns_(FrameNs(world)), processes_{&down, &up} {}
+
+int64_t SimConnection::FrameNs(SimWorld& world) {
+  const bool slow = world.weather.link_slow > 0 && world.links.Chance(world.weather.link_slow);
+  return slow ? world.pace.frame_ns * world.links.Between(2, 20) : world.pace.frame_ns;
+}
 
 std::shared_ptr<ChannelEnd> SimConnection::MakeEnd(bool up, ChannelTerms terms) {
   wires_[up].contract = WireContract(terms.peer_window);
@@ -65,7 +70,7 @@ std::shared_ptr<ChannelEnd> SimConnection::MakeEnd(bool up, ChannelTerms terms) 
 }
 
 int64_t SimConnection::DelayBehind(int64_t& last_ns) {
-  last_ns = std::max(last_ns, world_.now_ns()) + world_.delays.Delay(world_.pace.frame_ns);
+  last_ns = std::max(last_ns, world_.now_ns()) + world_.delays.Delay(frame_ns_);
   return last_ns - world_.now_ns();
 }
 

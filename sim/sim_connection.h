@@ -93,9 +93,11 @@ class SimConnection final : public std::enable_shared_from_this<SimConnection> {
   void Break(bool up, const absl::Status& why, int64_t delay_ns);
   // Until the next arrival behind the one at last_ns, which moves there.
   int64_t DelayBehind(int64_t& last_ns);
+  static int64_t FrameNs(SimWorld& world);
 
   SimWorld& world_;
   const std::string name_;
+  const int64_t frame_ns_;          // typical
   SimProcess* const processes_[2];  // down, up
   std::weak_ptr<End> ends_[2];      // down, up
   Wire wires_[2];

@@ -40,6 +40,7 @@ struct Weather {
   double call_twice = 0;
   double write_fails = 0;  // of the controller's store
   double work_slow = 0;    // of what reads and writes beside a loop
+  double link_slow = 0;    // of a connection, as long as it lives
 };
 
 // A pace at which only the kernels' own time passes: everything is quick, and nobody waits in vain.
@@ -58,6 +59,7 @@ struct SimWorld {
         delays(seed, DiceStream::kDelay),
         messages(seed, DiceStream::kMessage),
         identities(seed, DiceStream::kIdentity),
+        links(seed, DiceStream::kLink),
         trace(out) {}
 
   int64_t now_ns() const { return queue.now_ns(); }
@@ -89,6 +91,7 @@ struct SimWorld {
   Dice delays;
   Dice messages;
   Dice identities;
+  Dice links;
   SimTrace trace;
   ReportHandler on_report;  // hears what cores report, in their epochs; null: nobody does
   bool faults_on = true;
