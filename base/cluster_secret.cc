@@ -16,6 +16,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/errno_status.h"
 #include "base/fd.h"
 #include "base/regular_file.h"
 #include "base/status.h"
@@ -63,24 +64,24 @@ absl::StatusOr<std::array<std::byte, ClusterSecret::kBytes>> Parse(const std::st
 
 absl::Status ClusterSecret::MakeFile(const std::string& path) {
   const Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!file.valid()) return absl::ErrnoToStatus(errno, path);
+  if (!file.valid()) return ErrnoStatus(errno, path);
   // Whatever the umask of whoever started us.
-  if (fchmod(file.get(), 0600) != 0) return absl::ErrnoToStatus(errno, path);
+  if (fchmod(file.get(), 0600) != 0) return ErrnoStatus(errno, path);
   const std::string text = Hex(RandomBytes(kBytes)) + "\n";
   const ssize_t written = write(file.get(), text.data(), text.size());
   if (written == static_cast<ssize_t>(text.size())) return absl::OkStatus();
-  return absl::ErrnoToStatus(written < 0 ? errno : ENOSPC, path);
+  return ErrnoStatus(written < 0 ? errno : ENOSPC, path);
 }
 
 absl::StatusOr<std::shared_ptr<const ClusterSecret>> ClusterSecret::ReadFile(
     const std::string& path) {
   ASSIGN_OR_RETURN(const Fd file, OpenRegularFile(path));
   struct stat about;
-  if (fstat(file.get(), &about) != 0) return absl::ErrnoToStatus(errno, path);
+  if (fstat(file.get(), &about) != 0) return ErrnoStatus(errno, path);
   RETURN_IF_ERROR(CheckOwnership(path, about));
   std::string text(2 * kBytes + 2, '\0');  // room for a byte too many, to notice it
   const ssize_t got = read(file.get(), text.data(), text.size());
-  if (got < 0) return absl::ErrnoToStatus(errno, path);
+  if (got < 0) return ErrnoStatus(errno, path);
   text.resize(static_cast<size_t>(got));
   ASSIGN_OR_RETURN(const auto key, Parse(path, std::move(text)));
   return std::make_shared<const ClusterSecret>(key);

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -16,8 +17,7 @@ namespace {
 
 absl::Status SystemError(const std::string& path, int error) {
   const std::string what = absl::StrCat(path, ": ", std::strerror(error));
-  return error == ENOENT || error == ENOTDIR ? absl::NotFoundError(what)
-                                             : absl::ErrnoToStatus(error, path);
+  return error == ENOENT || error == ENOTDIR ? absl::NotFoundError(what) : ErrnoStatus(error, path);
 }
 
 const char* NameOf(mode_t mode) {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
 #include "base/fd.h"
 #include "base/regular_file.h"
 #include "base/status.h"
@@ -23,7 +24,7 @@ namespace {
 constexpr size_t kCallBytesMax = size_t{1} << 30;
 
 absl::Status Error(int error, absl::string_view what, const std::string& path) {
-  return absl::ErrnoToStatus(error, absl::StrCat("cannot ", what, " ", path));
+  return ErrnoStatus(error, absl::StrCat("cannot ", what, " ", path));
 }
 
 uint64_t Nanoseconds(const timespec& time) {
@@ -210,7 +211,7 @@ absl::Status SystemDisk::Remove(const std::string& path) {
 
 absl::Status SystemDisk::Rename(const std::string& from, const std::string& to, unsigned flags) {
   if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags) == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, absl::StrCat("cannot rename ", from, " to ", to));
+  return ErrnoStatus(errno, absl::StrCat("cannot rename ", from, " to ", to));
 }
 
 absl::Status SystemDisk::SyncFolder(const std::string& path) {

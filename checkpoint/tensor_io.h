@@ -6,14 +6,9 @@
 #include "checkpoint/disk.h"
 #include "checkpoint/safetensors.h"
 #include "plan/model.h"
+#include "plan/partition.h"
 
 namespace waferstream {
-
-// Rows [first, first + count) of a parameter.
-struct RowSpan {
-  int64_t first = 0;
-  int64_t count = 0;
-};
 
 // `values` holds rows.count * parameter.cols floats. The tensor is F32 or BF16 (rounded to
 // nearest).

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
 #include "base/fd.h"
 #include "base/status.h"
 #include "client/pidfd.h"
@@ -74,18 +75,17 @@ absl::Status AwaitExec(int error_fd, const std::string& binary) {
     got = read(error_fd, &error, sizeof error);
   } while (got < 0 && errno == EINTR);
   if (got == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(error, absl::StrCat(binary, ": cannot be executed"));
+  return ErrnoStatus(got < 0 ? errno : error, absl::StrCat(binary, ": cannot be executed"));
 }
 
 }  // namespace
 
 absl::StatusOr<ChildProcess> ChildProcess::Start(const ProcessSpec& spec) {
   const Fd log(open(spec.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  if (!log.valid()) return absl::ErrnoToStatus(errno, spec.log);
+  if (!log.valid()) return ErrnoStatus(errno, spec.log);
   const Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   int pipe_fds[2];
-  if (!null.valid() || pipe2(pipe_fds, O_CLOEXEC) != 0)
-    return absl::ErrnoToStatus(errno, spec.name);
+  if (!null.valid() || pipe2(pipe_fds, O_CLOEXEC) != 0) return ErrnoStatus(errno, spec.name);
   const Fd error_read(pipe_fds[0]);
   Fd error_write(pipe_fds[1]);
 
@@ -94,8 +94,7 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const ProcessSpec& spec) {
   for (const std::string& arg : spec.argv) launch.argv.push_back(const_cast<char*>(arg.c_str()));
   launch.argv.push_back(nullptr);
   const pid_t pid = fork();
-  if (pid < 0)
-    return absl::ErrnoToStatus(errno, absl::StrCat(spec.name, ": cannot start a process"));
+  if (pid < 0) return ErrnoStatus(errno, absl::StrCat(spec.name, ": cannot start a process"));
   if (pid == 0) RunChild(launch);
   error_write.Close();
   ChildProcess child(spec, pid);

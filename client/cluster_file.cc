@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
 #include "base/regular_file.h"
 #include "base/status.h"
 #include "base/user_input.h"
@@ -98,11 +99,12 @@ absl::StatusOr<std::string> ClusterDir(const std::string& flag) {
 absl::Status WriteClusterFile(const std::string& dir, const ClusterFile& cluster) {
   const std::string path = PathIn(dir);
   const std::string fresh = path + ".new";
+  errno = 0;  // a stream says that it failed, and not why
   std::ofstream file(fresh);
   file << ToJson(cluster).dump(2) << "\n";
   file.close();
   if (!file || std::rename(fresh.c_str(), path.c_str()) != 0) {
-    return absl::ErrnoToStatus(errno, path);
+    return ErrnoStatus(errno, path);
   }
   return absl::OkStatus();
 }
@@ -127,7 +129,7 @@ absl::Status RememberCluster(const std::string& controller, const std::string& d
   std::filesystem::create_directories(link.parent_path(), error);
   if (!error) std::filesystem::remove(link, error);
   if (!error) std::filesystem::create_symlink(dir, link, error);
-  return error ? absl::ErrnoToStatus(error.value(), link.string()) : absl::OkStatus();
+  return error ? ErrnoStatus(error.value(), link.string()) : absl::OkStatus();
 }
 
 absl::StatusOr<std::string> FindClusterOf(const std::string& controller) {
@@ -146,7 +148,7 @@ absl::Status RemoveClusterFile(const std::string& dir) {
   const absl::StatusOr<std::string> link =
       cluster.ok() ? LinkOf(cluster->controller) : cluster.status();
   if (link.ok()) unlink(link->c_str());
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) return absl::ErrnoToStatus(errno, path);
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoStatus(errno, path);
   return absl::OkStatus();
 }
 

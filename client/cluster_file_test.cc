@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
 #include "gtest/gtest.h"
@@ -34,6 +35,17 @@ TEST(ClusterFileTest, ReadsBackWhatWasWritten) {
   EXPECT_TRUE(RemoveClusterFile(Dir()).ok());
   EXPECT_TRUE(RemoveClusterFile(Dir()).ok()) << "twice is as good as once";
   EXPECT_EQ(ReadClusterFile(Dir()).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(ClusterFileTest, WhatCannotBeWrittenSaysWhy) {
+  const absl::Status nowhere = WriteClusterFile(Dir() + "/none", WithThisProcess());
+  EXPECT_EQ(nowhere.code(), absl::StatusCode::kNotFound) << nowhere;
+  const std::string dir = Dir() + "/full";
+  ASSERT_TRUE(std::filesystem::create_directory(dir));
+  std::filesystem::create_symlink("/dev/full", dir + "/cluster.json.new");
+  const absl::Status full = WriteClusterFile(dir, WithThisProcess());
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted) << full;
+  EXPECT_EQ(ReadClusterFile(dir).status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST(ClusterFileTest, SomethingElseIsRefused) {

@@ -29,6 +29,4 @@ ExitCode ExitCodeOf(JobState state) {
   return ExitCode::kOk;
 }
 
-bool IsFinal(JobState state) { return state == DONE || state == FAILED || state == CANCELLED; }
-
 }  // namespace waferstream

@@ -22,7 +22,4 @@ ExitCode ExitCodeOf(const absl::Status& status);
 // nothing has failed.
 ExitCode ExitCodeOf(JobState state);
 
-// DONE, FAILED, CANCELLED: nothing will change any more.
-bool IsFinal(JobState state);
-
 }  // namespace waferstream

@@ -41,11 +41,8 @@ TEST(ExitCodeTest, JobStates) {
   EXPECT_EQ(ExitCodeOf(FAILED), ExitCode::kFailed);
   EXPECT_EQ(ExitCodeOf(CANCELLED), ExitCode::kCancelled);
   for (JobState state : {QUEUED, PREPARING, RUNNING}) {
-    EXPECT_FALSE(IsFinal(state));
     EXPECT_EQ(ExitCodeOf(state), ExitCode::kOk);
   }
-  for (JobState state : {DONE, FAILED, CANCELLED}) EXPECT_TRUE(IsFinal(state));
-  EXPECT_FALSE(IsFinal(PAUSED));
   EXPECT_EQ(ExitCodeOf(PAUSED), ExitCode::kFailed);
 }
 

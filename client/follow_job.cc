@@ -5,8 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
-#include "client/exit_code.h"
 #include "client/status_stream.h"
+#include "proto/job_state.h"
 
 namespace waferstream {
 namespace {

@@ -1,6 +1,6 @@
 #include "client/job_facts.h"
 
-#include "client/exit_code.h"
+#include "proto/job_state.h"
 
 namespace waferstream {
 

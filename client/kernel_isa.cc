@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
 #include "base/fd.h"
 #include "base/flags.h"
 #include "base/status.h"
@@ -40,7 +41,7 @@ absl::StatusOr<Answer> Ask(std::vector<std::string> args) {
   for (std::string& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
   int fds[2];
-  if (pipe2(fds, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, args[0]);
+  if (pipe2(fds, O_CLOEXEC) != 0) return ErrnoStatus(errno, args[0]);
   const Fd out(fds[0]);
   Fd in(fds[1]);
   posix_spawn_file_actions_t files;
@@ -51,7 +52,7 @@ absl::StatusOr<Answer> Ask(std::vector<std::string> args) {
   const int error = posix_spawn(&pid, argv[0], &files, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&files);
   if (error != 0) {
-    return absl::ErrnoToStatus(error, absl::StrCat(args[0], ": cannot be executed"));
+    return ErrnoStatus(error, absl::StrCat(args[0], ": cannot be executed"));
   }
   in.Close();
   Answer answer = {.text = ReadAll(out.get()), .ok = false};

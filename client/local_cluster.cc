@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/errno_status.h"
 #include "base/own_process.h"
 #include "base/status.h"
 #include "client/controller_client.h"
@@ -49,7 +50,7 @@ absl::Status MakeDir(const std::string& dir) {
   std::error_code error;
   std::filesystem::create_directories(dir, error);
   if (!error) return absl::OkStatus();
-  return absl::ErrnoToStatus(error.value(), absl::StrCat(dir, ": cannot be created"));
+  return ErrnoStatus(error.value(), absl::StrCat(dir, ": cannot be created"));
 }
 
 // Empty until the controller has written its address, host:port, which it does in one rename.

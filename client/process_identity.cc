@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/errno_status.h"
 #include "base/fd.h"
 #include "client/pidfd.h"
 
@@ -61,7 +62,7 @@ absl::Status EndProcess(const ProcessIdentity& process, absl::Duration grace) {
   if (!pidfd.valid() || !IsRunning(process)) return absl::OkStatus();
   for (const int signal : {SIGTERM, SIGKILL}) {
     if (pidfd_send_signal(pidfd.get(), signal, nullptr, 0) != 0 && errno != ESRCH) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("process ", process.pid));
+      return ErrnoStatus(errno, absl::StrCat("process ", process.pid));
     }
     if (EndsWithin(pidfd, signal == SIGTERM ? grace : absl::Seconds(5))) return absl::OkStatus();
   }

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
 #include "base/status.h"
 #include "base/user_input.h"
 
@@ -47,7 +48,7 @@ absl::StatusOr<ScratchFolder> ScratchFolder::Make(const std::string& purpose) {
   ASSIGN_OR_RETURN(const std::string base, TemporaryFolder());
   std::string path = absl::StrCat(base, "/waferstream-", purpose, "-XXXXXX");
   int pipe_fds[2];
-  if (pipe2(pipe_fds, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "pipe");
+  if (pipe2(pipe_fds, O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
   const Fd read_end(pipe_fds[0]);
   Fd write_end(pipe_fds[1]);
   if (!mkdtemp(path.data())) {
@@ -58,7 +59,7 @@ absl::StatusOr<ScratchFolder> ScratchFolder::Make(const std::string& purpose) {
   if (guard < 0) {
     const int error = errno;
     rmdir(path.c_str());
-    return absl::ErrnoToStatus(error, "fork");
+    return ErrnoStatus(error, "fork");
   }
   return ScratchFolder(std::move(path), std::move(write_end), guard);
 }

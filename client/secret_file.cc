@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -14,7 +15,7 @@ std::string SecretFileIn(const std::string& dir) { return absl::StrCat(dir, "/st
 
 absl::StatusOr<Credentials> MakeSecretIn(const std::string& dir) {
   const std::string path = SecretFileIn(dir);
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) return absl::ErrnoToStatus(errno, path);
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoStatus(errno, path);
   RETURN_IF_ERROR(ClusterSecret::MakeFile(path));
   return ReadSecretFile(path);
 }

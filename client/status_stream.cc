@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "client/exit_code.h"
+#include "proto/job_state.h"
 
 namespace waferstream {
 namespace {

@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/errno_status.h"
 #include "base/fd.h"
 #include "base/status.h"
 #include "client/interrupt.h"
@@ -47,7 +48,7 @@ absl::StatusOr<Fd> LockDir(const std::string& dir) {
   std::filesystem::create_directories(dir, error);
   if (error) return absl::InvalidArgumentError(absl::StrCat("--dir: ", dir, ": ", error.message()));
   Fd lock(open((dir + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-  if (!lock.valid()) return absl::ErrnoToStatus(errno, absl::StrCat("--dir: ", dir, "/lock"));
+  if (!lock.valid()) return ErrnoStatus(errno, absl::StrCat("--dir: ", dir, "/lock"));
   if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
   return AlreadyUp(dir);
 }

@@ -8,6 +8,7 @@
 #include "client/interrupt.h"
 #include "client/job_view.h"
 #include "client/progress.h"
+#include "proto/job_state.h"
 
 namespace waferstream {
 

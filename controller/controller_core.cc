@@ -11,7 +11,7 @@
 #include "base/status.h"
 #include "base/version.h"
 #include "controller/job_difference.h"
-#include "controller/job_state.h"
+#include "proto/job_state.h"
 
 namespace waferstream {
 namespace {
@@ -25,13 +25,6 @@ void AddEvent(const std::string& job_id, std::string text, ControllerTurn& turn)
 void MustRecord(StoreRecord record, ControllerTurn& turn) {
   turn.records.push_back(std::move(record));
   turn.must_persist = true;
-}
-
-EpochRef RefOf(const std::string& job_id, uint32_t epoch) {
-  EpochRef ref;
-  ref.set_job_id(job_id);
-  ref.set_epoch(epoch);
-  return ref;
 }
 
 // "w3 joins", "w1 leaves", or what else is better about `next`.
@@ -589,7 +582,7 @@ void ControllerCore::LeaveNodes(const JobLife& job, ControllerTurn& turn,
     KnownNode& node = *nodes_.Find(id);
     if (node.job_id != job.status().job_id() || !which(node)) continue;
     node.job_id.clear();
-    node.release.push_back(RefOf(job.status().job_id(), job.status().epoch()));
+    node.release.push_back(RefOf(job.status()));
     ReleaseIfQuiet(node, turn);
   }
 }

@@ -9,7 +9,7 @@
 #include "base/unique_id.h"
 #include "controller/admission.h"
 #include "controller/job_difference.h"
-#include "controller/job_state.h"
+#include "proto/job_state.h"
 
 namespace waferstream {
 namespace {

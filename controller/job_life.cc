@@ -10,7 +10,7 @@
 #include "base/status.h"
 #include "base/user_input.h"
 #include "base/version.h"
-#include "controller/job_state.h"
+#include "proto/job_state.h"
 
 namespace waferstream {
 namespace {

@@ -117,12 +117,7 @@ PrepareRequest JobRun::Prepare(int process) const {
   return request;
 }
 
-EpochRef JobRun::Epoch() const {
-  EpochRef ref;
-  ref.set_job_id(status_.job_id());
-  ref.set_epoch(status_.epoch());
-  return ref;
-}
+EpochRef JobRun::Epoch() const { return RefOf(status_); }
 
 void JobRun::OnCallDone(int process, const NodeRequest& request, const absl::Status& status,
                         const NodeReply& reply, RunTurn& turn) {

@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "controller/job_state.h"
 #include "controller/sqlite_statement.h"
+#include "proto/job_state.h"
 
 namespace waferstream {
 namespace {

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "controller/job_state.h"
+#include "proto/job_state.h"
 #include "rpc/status.h"
 
 namespace waferstream {

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -20,12 +21,12 @@ namespace {
 
 absl::Status Write(const char* path, const std::string& text) {
   const int fd = open(path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, path);
+  if (fd < 0) return ErrnoStatus(errno, path);
   const ssize_t written = write(fd, text.data(), text.size());
   const int error = errno;
   close(fd);
   if (written == static_cast<ssize_t>(text.size())) return absl::OkStatus();
-  return absl::ErrnoToStatus(error, path);
+  return ErrnoStatus(error, path);
 }
 
 absl::Status RaiseLoopback() {
@@ -36,14 +37,14 @@ absl::Status RaiseLoopback() {
   const int raised = fd < 0 ? -1 : ioctl(fd, SIOCSIFFLAGS, &request);
   const int error = errno;
   close(fd);
-  return raised == 0 ? absl::OkStatus() : absl::ErrnoToStatus(error, "raising lo");
+  return raised == 0 ? absl::OkStatus() : ErrnoStatus(error, "raising lo");
 }
 
 absl::Status Enter() {
   const uid_t uid = getuid();
   const gid_t gid = getgid();
   if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
-    return absl::ErrnoToStatus(errno, "a user and network namespace");
+    return ErrnoStatus(errno, "a user and network namespace");
   }
   // The same numbers inside as outside, so that files keep their owner.
   RETURN_IF_ERROR(Write("/proc/self/setgroups", "deny"));
@@ -65,7 +66,7 @@ absl::Status MuteSocket(int fd) {
   if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0) {
     return absl::OkStatus();
   }
-  return absl::ErrnoToStatus(errno, "SO_ATTACH_FILTER");
+  return ErrnoStatus(errno, "SO_ATTACH_FILTER");
 }
 
 }  // namespace waferstream

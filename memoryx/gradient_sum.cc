@@ -12,18 +12,14 @@ namespace {
 
 constexpr int kNoBuffer = -1;
 
-SlotPool::SlotBytes SlotBytesOf(const Plan& plan) {
-  return {plan.gradient_slot_bytes[kSmall], plan.gradient_slot_bytes[kLarge]};
-}
-
-std::vector<Credit> Windows(const Plan& plan, int process) {
-  std::vector<Credit> windows;
+// Those to the tree roots.
+std::vector<ChannelId> ChannelsOf(const Plan& plan, int process) {
+  std::vector<ChannelId> channels;
   for (const Channel& channel : plan.channels) {
     if (channel.kind == ChannelKind::kCopy) continue;
-    if (channel.up.role != MEMORYX || channel.up.process != process) continue;
-    windows.push_back(channel.gradient_window);
+    if (channel.up.role == MEMORYX && channel.up.process == process) channels.push_back(channel.id);
   }
-  return windows;
+  return channels;
 }
 
 }  // namespace
@@ -37,20 +33,16 @@ absl::StatusOr<std::unique_ptr<GradientSum>> GradientSum::Create(const Plan& pla
   for (const auto& shard : store.shards()) {
     RETURN_IF_ERROR(shard->MakeGradientBuffers(plan, buffers));
   }
-  size_t window_bytes = 0;
-  for (const Credit& window : Windows(plan, place.process)) {
-    window_bytes += SlotPool::WindowBytes(window, SlotBytesOf(plan));
-  }
-  ASSIGN_OR_RETURN(Arena window_memory, Arena::Create(window_bytes));
-  std::vector<Port> ports;
-  for (const Channel& channel : plan.channels) {
-    if (channel.kind == ChannelKind::kCopy) continue;
-    if (channel.up.role != MEMORYX || channel.up.process != place.process) continue;
+  const std::vector<ChannelId> channels = ChannelsOf(plan, place.process);
+  ASSIGN_OR_RETURN(Arena window_memory,
+                   Arena::Create(ReceiveWindows::Bytes(plan, FrameKind::kGradient, channels)));
+  std::unique_ptr<GradientSum> sum(
+      new GradientSum(plan, store, lanes, traffic, buffers, std::move(window_memory), channels));
+  for (const ChannelId id : channels) {
+    const Channel& channel = plan.channels[id];
     GradientCursor due(plan, channel.plane, channel.down, place.epoch, place.start_step);
-    ports.push_back({channel.id, std::move(due), std::nullopt, {}});
+    sum->ports_.push_back({std::move(due), std::nullopt, {}});
   }
-  std::unique_ptr<GradientSum> sum(new GradientSum(plan, store, lanes, traffic, buffers,
-                                                   std::move(window_memory), std::move(ports)));
   sum->LayOutBuffers();
   for (Port& port : sum->ports_) sum->SkipOthersTiles(port);
   sum->BeginStep();
@@ -59,21 +51,15 @@ absl::StatusOr<std::unique_ptr<GradientSum>> GradientSum::Create(const Plan& pla
 
 GradientSum::GradientSum(const Plan& plan, const TileStore& store, LaneQueue& lanes,
                          TrafficCounters& traffic, int buffers, Arena window_memory,
-                         std::vector<Port> ports)
+                         const std::vector<ChannelId>& channels)
     : plan_(plan),
       store_(store),
       lanes_(lanes),
       traffic_(traffic),
       buffers_(buffers),
       window_memory_(std::move(window_memory)),
-      ports_(std::move(ports)),
-      slots_([&] {
-        std::vector<Credit> windows;
-        for (const Port& port : ports_) {
-          windows.push_back(plan.channels[port.channel].gradient_window);
-        }
-        return SlotPool(windows, SlotBytesOf(plan), window_memory_.Claim(0, window_memory_.size()));
-      }()) {}
+      slots_(plan, FrameKind::kGradient, channels, window_memory_.Claim(0, window_memory_.size())) {
+}
 
 void GradientSum::LayOutBuffers() {
   for (size_t local = 0; local < store_.tiles().size(); ++local) {
@@ -117,28 +103,14 @@ void GradientSum::SkipOthersTiles(Port& port) const {
   }
 }
 
-GradientSum::Port& GradientSum::PortOf(ChannelId channel) {
-  const auto port = std::find_if(ports_.begin(), ports_.end(),
-                                 [&](const Port& p) { return p.channel == channel; });
-  WS_CHECK(port != ports_.end());
-  return *port;
-}
-
-void GradientSum::Start(Turn& turn) {
-  for (const Port& port : ports_) {
-    const Credit& window = plan_.channels[port.channel].gradient_window;
-    turn.actions.push_back(GrantAction{port.channel, FrameKind::kGradient, window});
-  }
-}
-
 absl::StatusOr<std::span<std::byte>> GradientSum::BufferFor(ChannelId channel,
                                                             const FrameHeader& header) {
-  Port& port = PortOf(channel);
+  const int index = slots_.PortOf(channel);
+  Port& port = ports_[index];
   WS_CHECK(!port.receiving);
   if (port.due.done()) return absl::InvalidArgumentError("a gradient after the last step");
   RETURN_IF_ERROR(CheckExpected(port.due.Header(), header));
-  const int index = static_cast<int>(&port - ports_.data());
-  ASSIGN_OR_RETURN(const int slot, slots_.Take(index, plan_.tiles[header.tile].slot));
+  ASSIGN_OR_RETURN(const int slot, slots_.Take(index, static_cast<int>(header.tile)));
   port.receiving = slot;
   port.header = header;
   port.due.Advance();
@@ -147,7 +119,7 @@ absl::StatusOr<std::span<std::byte>> GradientSum::BufferFor(ChannelId channel,
 }
 
 GradientSum::Arrival GradientSum::OnFrame(ChannelId channel) {
-  Port& port = PortOf(channel);
+  Port& port = ports_[slots_.PortOf(channel)];
   WS_CHECK(port.receiving);
   const int slot = *port.receiving;
   port.receiving.reset();
@@ -230,11 +202,7 @@ void GradientSum::Land(const Arrival& arrival, Turn& turn) {
 }
 
 void GradientSum::OnLanded(int slot, bool last_of_tile, Turn& turn) {
-  Credit credit;
-  credit.slots[slots_.slot_class(slot)] = 1;
-  const ChannelId channel = ports_[slots_.port(slot)].channel;
-  slots_.Free(slot);
-  turn.actions.push_back(GrantAction{channel, FrameKind::kGradient, credit});
+  slots_.Release(slot, turn);
   if (last_of_tile) ++tiles_done_;
 }
 

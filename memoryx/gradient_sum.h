@@ -30,8 +30,8 @@
 #include "memoryx/lane_queue.h"
 #include "memoryx/place.h"
 #include "memoryx/tile_store.h"
+#include "node/receive_windows.h"
 #include "node/role_core.h"
-#include "node/slot_pool.h"
 #include "node/stream_cursor.h"
 #include "plan/canonical_sum.h"
 #include "plan/plan.h"
@@ -55,7 +55,7 @@ class GradientSum {
                                                              TrafficCounters& traffic);
 
   // Grants the windows.
-  void Start(Turn& turn);
+  void Start(Turn& turn) { slots_.Start(turn); }
 
   // INVALID_ARGUMENT: not the frame that is due on this channel.
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel, const FrameHeader& header);
@@ -91,7 +91,6 @@ class GradientSum {
     int missing;  // contributions that are not whole yet
   };
   struct Port {
-    ChannelId channel;
     GradientCursor due;
     std::optional<int> receiving;  // slot between BufferFor and OnFrame
     FrameHeader header;            // of that frame
@@ -103,10 +102,9 @@ class GradientSum {
   };
 
   GradientSum(const Plan& plan, const TileStore& store, LaneQueue& lanes, TrafficCounters& traffic,
-              int buffers, Arena window_memory, std::vector<Port> ports);
+              int buffers, Arena window_memory, const std::vector<ChannelId>& channels);
   void LayOutBuffers();
   void SkipOthersTiles(Port& port) const;
-  Port& PortOf(ChannelId channel);
   float* Buffer(const Gradient& gradient, const Contribution& c, int index) const;
   // The moves that bring the block to where it waits, or up the tree as far as it goes.
   std::vector<Move> Insert(const Gradient& gradient, Contribution& c, BlockRange range,
@@ -123,8 +121,8 @@ class GradientSum {
   TrafficCounters& traffic_;
   const int buffers_;  // of each contribution
   Arena window_memory_;
-  std::vector<Port> ports_;
-  SlotPool slots_;
+  ReceiveWindows slots_;
+  std::vector<Port> ports_;          // by port of slots_
   std::vector<Gradient> gradients_;  // by local tile
   std::vector<double> square_sums_;
   size_t tiles_done_ = 0;

@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status.h"
-#include "memoryx/fault_hook.h"
 #include "memoryx/tile_math.h"
 #include "node/fault.h"
 
@@ -22,12 +21,13 @@ size_t HeldTile::Floats(const Tile& tile, int states) {
   return (floats + kLineFloats - 1) / kLineFloats * kLineFloats;
 }
 
-HeldTile::HeldTile(const Plan& plan, int tile, int states, float* memory)
+HeldTile::HeldTile(const Plan& plan, int tile, int states, float* memory, MemoryFaults* faults)
     : tile_(tile),
       shard_(plan.tiles[tile].shard),
       parameter_(plan.parameters[plan.tiles[tile].parameter].name),
       is_matrix_(plan.parameters[plan.tiles[tile].parameter].is_matrix),
-      elements_(plan.tiles[tile].elements) {
+      elements_(plan.tiles[tile].elements),
+      faults_(faults) {
   WS_CHECK(states >= 0 && static_cast<size_t>(states) <= kStatesMax);
   for (int array = 0; array <= states; ++array) arrays_.push_back(memory + array * elements_);
   checksums_.resize((elements_ + kPieceElements - 1) / kPieceElements * arrays_.size());
@@ -65,7 +65,7 @@ void HeldTile::Forget() {
 
 void HeldTile::Reached(uint64_t version) {
   version_ = version;
-  if (fault_hook != nullptr) fault_hook(tile_, version_, bytes());
+  if (faults_ != nullptr) faults_->OnWritten(tile_, version_, bytes());
 }
 
 absl::Status HeldTile::CheckArrays(size_t arrays, Parallel& parallel) {

@@ -22,6 +22,7 @@
 
 #include "absl/status/status.h"
 #include "base/parallel.h"
+#include "memoryx/memory_faults.h"
 #include "memoryx/optimizer_rule.h"
 #include "plan/plan.h"
 
@@ -34,8 +35,8 @@ class HeldTile {
   // Floats that a tile with `states` occupies, so that no two tiles share a cache line.
   static size_t Floats(const Tile& tile, int states);
 
-  // `memory`: Floats() of them, zero; outlives the tile.
-  HeldTile(const Plan& plan, int tile, int states, float* memory);
+  // `memory`: Floats() of them, zero. Both outlive the tile; `faults` may be null.
+  HeldTile(const Plan& plan, int tile, int states, float* memory, MemoryFaults* faults = nullptr);
 
   int tile() const { return tile_; }
   size_t elements() const { return elements_; }
@@ -78,6 +79,7 @@ class HeldTile {
   const std::string parameter_;
   const bool is_matrix_;
   const size_t elements_;
+  MemoryFaults* const faults_;
   std::vector<float*> arrays_;  // weights, then states
   uint64_t version_ = kAbsent;
   std::vector<uint64_t> checksums_;  // [piece][array]

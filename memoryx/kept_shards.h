@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/parallel.h"
+#include "memoryx/memory_faults.h"
 #include "memoryx/optimizer_rule.h"
 #include "memoryx/place.h"
 #include "memoryx/tile_store.h"
@@ -35,10 +36,10 @@ class KeptShards {
                       const std::optional<StepUpdate>& last_commit, Parallel& parallel);
 
   // The shards that the process holds in this plan, in order: those kept that it owns or goes on
-  // filling, others new, with absent tiles. Forgets the rest. RESOURCE_EXHAUSTED: the memory is not
-  // there.
+  // filling, others new, with absent tiles and the machine's `faults` (null: it is sound). Forgets
+  // the rest. RESOURCE_EXHAUSTED: the memory is not there.
   absl::StatusOr<TileStore::Shards> Allocate(const Plan& plan, const MemoryxPlace& place,
-                                             int states);
+                                             int states, MemoryFaults* faults);
 
  private:
   // What Settle has to bring to the start step: the first `tiles` of a shard.

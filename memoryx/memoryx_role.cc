@@ -105,6 +105,14 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
   return core;
 }
 
+MemoryFaults* MemoryxRole::Faults(const PrepareRequest& request) {
+  if (make_faults_ != nullptr && faults_ == nullptr) {
+    const int process = static_cast<int>(request.index());
+    faults_ = make_faults_(request.roster().memoryx(process).node_id());
+  }
+  return faults_.get();
+}
+
 absl::StatusOr<TileStore> MemoryxRole::HoldShards(const PrepareRequest& request, const Plan& plan,
                                                   const MemoryxPlace& place, int states) {
   if (request.job_id() != job_id_ || !request.keep()) kept_.Forget();
@@ -113,7 +121,7 @@ absl::StatusOr<TileStore> MemoryxRole::HoldShards(const PrepareRequest& request,
   if (request.keep()) {
     RETURN_IF_ERROR(kept_.Settle(plan, place, LastCommitOf(request), pool));
   }
-  ASSIGN_OR_RETURN(TileStore::Shards shards, kept_.Allocate(plan, place, states));
+  ASSIGN_OR_RETURN(TileStore::Shards shards, kept_.Allocate(plan, place, states, Faults(request)));
   TileStore store(plan, place.process, std::move(shards));
   if (!request.keep()) {
     RETURN_IF_ERROR(LoadTiles(disk_, plan, place, request.restore(), pool, store));

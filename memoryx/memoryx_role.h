@@ -1,15 +1,18 @@
 // The MemoryX process: what of the role is not the core's, because it blocks on files.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/ownership.h"
 #include "memoryx/kept_shards.h"
+#include "memoryx/memory_faults.h"
 #include "memoryx/place.h"
 #include "memoryx/tile_store.h"
 #include "node/role.h"
@@ -21,8 +24,13 @@ namespace waferstream {
 // anew, while no other process can be writing, and at the end.
 class MemoryxRole final : public NodeRole {
  public:
-  // `disk` must outlive it.
-  explicit MemoryxRole(Disk& disk) : disk_(disk) {}
+  // The faults of the machine with this node id, for as long as the role lives; null for a sound
+  // one.
+  using MakeFaults = std::function<std::unique_ptr<MemoryFaults>(const std::string& node_id)>;
+
+  // `disk` must outlive it. `make_faults` is for test builds.
+  explicit MemoryxRole(Disk& disk, MakeFaults make_faults = nullptr)
+      : disk_(disk), make_faults_(std::move(make_faults)) {}
   ~MemoryxRole() override;
 
   Role kind() const override { return MEMORYX; }
@@ -56,7 +64,12 @@ class MemoryxRole final : public NodeRole {
   absl::StatusOr<TileStore> HoldShards(const PrepareRequest& request, const Plan& plan,
                                        const MemoryxPlace& place, int states);
 
+  // Of this machine; null: it is sound.
+  MemoryFaults* Faults(const PrepareRequest& request);
+
   Disk& disk_;
+  const MakeFaults make_faults_;
+  std::unique_ptr<MemoryFaults> faults_;
   std::string job_id_;  // whose shards are kept
   KeptShards kept_;
   std::optional<SealingJob> sealing_;   // of process 0 of a training job

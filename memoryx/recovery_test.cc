@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/mark.h"
 #include "checkpoint/memory_disk.h"
-#include "memoryx/fault_hook.h"
+#include "memoryx/memory_faults.h"
 #include "memoryx/scripted_cluster.h"
 #include "plan/test_job.h"
 
@@ -51,8 +51,9 @@ Plan PlanOf(const JobSpec& job, std::vector<ShardHolders> shards) {
 // One job from epoch to epoch: same roles, same disk; the members may change.
 class Story {
  public:
-  Story(const EagerTrainer& oracle, int processes)
-      : oracle_(oracle), roles_(ScriptedCluster::NewRoles(processes, disk_)) {}
+  Story(const EagerTrainer& oracle, int processes,
+        const MemoryxRole::MakeFaults& make_faults = nullptr)
+      : oracle_(oracle), roles_(ScriptedCluster::NewRoles(processes, disk_, make_faults)) {}
 
   // Lets an epoch begin, so many things happen, and the epoch end. False: it was over before, or a
   // core failed.
@@ -339,26 +340,30 @@ TEST_F(Unfinished, FillIsDeniedWhatItHasNot) {
 
 // -- damage ------------------------------------------------------------------------------------
 
-// Flips one bit of one tile, once, when it gets to a version.
+// One bit of one tile flips when it gets to a version: on one machine, the first that gets there.
 struct Flip {
-  static void Hook(int tile, uint64_t version, std::span<std::byte> bytes) {
-    if (now.done || tile != now.tile || version != now.version) return;
-    bytes[now.in_states ? bytes.size() - 1 : 0] ^= std::byte{4};
-    now.done = true;
-  }
   int tile;
   uint64_t version;
   bool in_states;
   bool done = false;
-  static Flip now;
 };
-Flip Flip::now;
+
+class FlippingMemory final : public MemoryFaults {
+ public:
+  explicit FlippingMemory(Flip& flip) : flip_(flip) {}
+
+  void OnWritten(int tile, uint64_t version, std::span<std::byte> bytes) override {
+    if (flip_.done || tile != flip_.tile || version != flip_.version) return;
+    bytes[flip_.in_states ? bytes.size() - 1 : 0] ^= std::byte{4};
+    flip_.done = true;
+  }
+
+ private:
+  Flip& flip_;
+};
 
 class Damage : public testing::TestWithParam<std::tuple<uint64_t, bool>> {
  protected:
-  Damage() { fault_hook = &Flip::Hook; }
-  ~Damage() override { fault_hook = nullptr; }
-
   static void ExpectForgotten(Story& story, int process, int shard, const Plan& plan) {
     PrepareReply reply;
     const auto request = ScriptedCluster::RequestFor(
@@ -379,8 +384,9 @@ TEST_P(Damage, IsFoundAndTheOtherOwnerGoesOn) {
   for (int tile = 0; tile < static_cast<int>(plan.tiles.size()); tile += 3) {
     SCOPED_TRACE(absl::StrCat("tile ", tile));
     const int shard = plan.tiles[tile].shard;
-    Flip::now = {tile, version, in_states};
-    Story story(oracle, 2);
+    Flip flip = {tile, version, in_states};
+    Story story(oracle, 2,
+                [&](const std::string&) { return std::make_unique<FlippingMemory>(flip); });
     story.damaged = true;
     EXPECT_FALSE(story.Epoch(plan, tile + 1, 1 << 20));
     ASSERT_TRUE(story.failure());

@@ -23,9 +23,11 @@ uint64_t WaveIndex(const Plan& plan, const FrameHeader& header) {
 
 }  // namespace
 
-ScriptedCluster::Roles ScriptedCluster::NewRoles(int processes, Disk& disk) {
+ScriptedCluster::Roles ScriptedCluster::NewRoles(int processes, Disk& disk,
+                                                 const MemoryxRole::MakeFaults& make_faults) {
   Roles roles;
-  for (int i = 0; i < processes; ++i) roles.push_back(std::make_shared<MemoryxRole>(disk));
+  for (int i = 0; i < processes; ++i)
+    roles.push_back(std::make_shared<MemoryxRole>(disk, make_faults));
   return roles;
 }
 
@@ -63,6 +65,7 @@ PrepareRequest ScriptedCluster::RequestFor(int process, const Options& options) 
   request.set_epoch(options.epoch);
   request.set_role(MEMORYX);
   request.set_index(process);
+  for (int i = 0; i <= process; ++i) request.mutable_roster()->add_memoryx();
   request.set_start_step(options.start_step);
   request.set_keep(options.keep);
   if (options.last_commit) *request.mutable_last_commit() = *options.last_commit;

@@ -32,7 +32,8 @@ class ScriptedCluster {
 
   // One for each process; they live on from epoch to epoch.
   using Roles = std::vector<std::shared_ptr<MemoryxRole>>;
-  static Roles NewRoles(int processes, Disk& disk);
+  static Roles NewRoles(int processes, Disk& disk,
+                        const MemoryxRole::MakeFaults& make_faults = nullptr);
 
   // A core that ended its epoch.
   struct Failure {

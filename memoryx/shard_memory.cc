@@ -8,7 +8,7 @@
 namespace waferstream {
 
 absl::StatusOr<std::shared_ptr<ShardMemory>> ShardMemory::Create(const Plan& plan, int shard,
-                                                                 int states) {
+                                                                 int states, MemoryFaults* faults) {
   size_t floats = 0;
   for (const Tile& tile : plan.tiles) {
     if (tile.shard == shard) floats += HeldTile::Floats(tile, states);
@@ -20,7 +20,7 @@ absl::StatusOr<std::shared_ptr<ShardMemory>> ShardMemory::Create(const Plan& pla
     if (plan.tiles[t].shard != shard) continue;
     const size_t bytes = HeldTile::Floats(plan.tiles[t], states) * sizeof(float);
     auto* const at = reinterpret_cast<float*>(created->memory_.Claim(offset, bytes).data());
-    created->tiles_.emplace_back(plan, static_cast<int>(t), states, at);
+    created->tiles_.emplace_back(plan, static_cast<int>(t), states, at, faults);
     offset += bytes;
   }
   return created;

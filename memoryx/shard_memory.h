@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "base/arena.h"
 #include "memoryx/held_tile.h"
+#include "memoryx/memory_faults.h"
 #include "memoryx/optimizer_rule.h"
 #include "plan/plan.h"
 
@@ -30,9 +31,9 @@ namespace waferstream {
 class ShardMemory {
  public:
   // All tiles are absent and zero. `states`: arrays that the optimizer keeps for every parameter.
-  // RESOURCE_EXHAUSTED: the memory is not there.
+  // `faults` outlives the shard; it may be null. RESOURCE_EXHAUSTED: the memory is not there.
   static absl::StatusOr<std::shared_ptr<ShardMemory>> Create(const Plan& plan, int shard,
-                                                             int states);
+                                                             int states, MemoryFaults* faults);
 
   int shard() const { return shard_; }
   std::deque<HeldTile>& tiles() { return tiles_; }  // in plan order

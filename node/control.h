@@ -13,6 +13,15 @@
 
 namespace waferstream {
 
+// Of any message that names an epoch of a job.
+template <typename Message>
+EpochRef RefOf(const Message& message) {
+  EpochRef ref;
+  ref.set_job_id(message.job_id());
+  ref.set_epoch(message.epoch());
+  return ref;
+}
+
 // The three calls whose request is an EpochRef, told apart by type.
 struct ConnectCall {
   EpochRef epoch;

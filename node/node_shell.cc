@@ -17,15 +17,6 @@ std::string Name(const EpochRef& ref) {
   return absl::StrCat("job ", ref.job_id(), " epoch ", ref.epoch());
 }
 
-// Of any message that names an epoch of a job.
-template <typename Message>
-EpochRef RefOf(const Message& message) {
-  EpochRef ref;
-  ref.set_job_id(message.job_id());
-  ref.set_epoch(message.epoch());
-  return ref;
-}
-
 const google::protobuf::RepeatedPtrField<Member>& MembersOf(const Roster& roster, Role role) {
   switch (role) {
     case MEMORYX:

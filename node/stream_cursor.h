@@ -63,8 +63,6 @@ class GradientCursor {
   BlockRange range() const { return blocks()[block_]; }
   // Whether the block is the last one of its item.
   bool last_of_item() const { return block_ + 1 == blocks().size(); }
-  // Blocks of the current item.
-  size_t item_blocks() const { return blocks().size(); }
   FrameHeader Header() const;
   void Advance();
   // Blocks of one whole step.

@@ -21,7 +21,7 @@ static_assert(kHeadRows % kUnitRows == 0);
 // Ids whose logits one unit makes at a time.
 inline constexpr int64_t kHeadColumns = 1024;
 
-// Rows [first, first + count).
+// Rows [first, first + count), of a micro-batch or of a parameter.
 struct RowSpan {
   int64_t first = 0;
   int64_t count = 0;

@@ -125,7 +125,9 @@ std::string Canonical(const JobSpec& job) {
     google::protobuf::io::StringOutputStream stream(&bytes);
     google::protobuf::io::CodedOutputStream coded(&stream);
     coded.SetSerializationDeterministic(true);
-    job.SerializeWithCachedSizes(&coded);
+    // Not with the sizes that an earlier serialization left, or none: lengths would be those, and a
+    // packed list without one missing.
+    WS_CHECK(job.SerializeToCodedStream(&coded));
   }
   return bytes;
 }

@@ -17,6 +17,7 @@ my $name = qr/\b(?:std::)?(?:fs|filesystem)::(?:$filesystem)\b(?:\s+\w+)?/;
 
 my @rules = (
   [qr/$name\s*\K$parens/, sub { $_[0] !~ /\b(?:error|ignored)\b/ && 'throws; give it a std::error_code' }],
+  [qr/\babsl::ErrnoToStatus\b()/, sub { 'makes a success of an errno of 0; use base/errno_status' }],
   [qr/\bstd::sto(?:i|l|ll|ul|ull|f|d|ld)\b()/, sub { 'throws; use base/user_input' }],
   [qr/\b(?:std::)?(?:ato[ilf]|atoll|strto(?:l|ll|ul|ull|f|d|ld))\b()\s*\(/,
     sub { 'takes trailing junk and nan; use base/user_input' }],

@@ -8,7 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "controller/job_state.h"
+#include "proto/job_state.h"
 #include "sim/chaos_jobs.h"
 #include "sim/fault_injector.h"
 #include "sim/sim_cluster.h"

@@ -6,7 +6,7 @@
 #include "base/status.h"
 #include "base/worker_pool.h"
 #include "checkpoint/posix_disk.h"
-#include "controller/job_state.h"
+#include "proto/job_state.h"
 #include "sim/sim_cluster.h"
 
 namespace waferstream {

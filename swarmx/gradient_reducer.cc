@@ -12,16 +12,6 @@ namespace {
 // Additions are shared out to the kernel threads in chunks of this many elements.
 constexpr size_t kChunkElements = 16 << 10;
 
-SlotPool::SlotBytes SlotBytesOf(const Plan& plan) {
-  return {plan.gradient_slot_bytes[kSmall], plan.gradient_slot_bytes[kLarge]};
-}
-
-std::vector<Credit> Windows(const Plan& plan, const TreeNode& node) {
-  std::vector<Credit> windows;
-  for (const int id : node.down_channels) windows.push_back(plan.channels[id].gradient_window);
-  return windows;
-}
-
 struct Sum {
   float* into;
   const float* from;
@@ -41,11 +31,7 @@ void AddAll(const std::vector<Sum>& sums, Parallel& parallel) {
 }  // namespace
 
 size_t GradientReducer::ResidentBytes(const Plan& plan, const TreeNode& node) {
-  size_t bytes = 0;
-  for (const Credit& window : Windows(plan, node)) {
-    bytes += SlotPool::WindowBytes(window, SlotBytesOf(plan));
-  }
-  return bytes;
+  return ReceiveWindows::Bytes(plan, FrameKind::kGradient, node.down_channels);
 }
 
 GradientReducer::GradientReducer(const Plan& plan, const Endpoint& self, uint32_t epoch,
@@ -55,41 +41,25 @@ GradientReducer::GradientReducer(const Plan& plan, const Endpoint& self, uint32_
       token_base_(token_base),
       compute_id_(compute_id),
       traffic_(traffic),
-      slots_(Windows(plan, plan.tree_nodes[self.node]), SlotBytesOf(plan), memory),
+      slots_(plan, FrameKind::kGradient, plan.tree_nodes[self.node].down_channels, memory),
       out_(plan, plan.tree_nodes[self.node].plane, self, epoch, start_step),
       sends_left_(slots_.size(), 0) {
   const TreeNode& node = plan.tree_nodes[self.node];
   for (const int id : node.down_channels) {
     const Endpoint& child = plan.channels[id].down;
-    children_.push_back(
-        {id, GradientCursor(plan, node.plane, child, epoch, start_step), {}, {}, 0});
+    children_.push_back({GradientCursor(plan, node.plane, child, epoch, start_step), {}, {}, 0});
   }
   for (const int id : node.up_channels) parents_.push_back({id, {}});
 }
 
-void GradientReducer::Start(Turn& turn) {
-  for (const Child& child : children_) {
-    const Credit& window = plan_.channels[child.channel].gradient_window;
-    if (window.slots[kSmall] + window.slots[kLarge] == 0) continue;
-    turn.actions.push_back(GrantAction{child.channel, FrameKind::kGradient, window});
-  }
-}
-
-int GradientReducer::PortOf(ChannelId channel) const {
-  int port = 0;
-  while (children_[port].channel != channel) ++port;
-  return port;
-}
-
 absl::StatusOr<std::span<std::byte>> GradientReducer::BufferFor(ChannelId channel,
                                                                 const FrameHeader& header) {
-  const int port = PortOf(channel);
+  const int port = slots_.PortOf(channel);
   Child& child = children_[port];
   WS_CHECK(!child.receiving);
   if (child.due.done()) return absl::InvalidArgumentError("a gradient that is not in the plan");
   RETURN_IF_ERROR(CheckExpected(child.due.Header(), header));
-  const SlotClass slot_class = plan_.tiles[child.due.TileOf(child.due.item())].slot;
-  ASSIGN_OR_RETURN(child.receiving_slot, slots_.Take(port, slot_class));
+  ASSIGN_OR_RETURN(child.receiving_slot, slots_.Take(port, child.due.TileOf(child.due.item())));
   child.receiving = child.due.item();
   child.receiving_range = child.due.range();
   child.due.Advance();
@@ -97,7 +67,7 @@ absl::StatusOr<std::span<std::byte>> GradientReducer::BufferFor(ChannelId channe
 }
 
 void GradientReducer::OnFrame(ChannelId channel, Turn& turn) {
-  Child& child = children_[PortOf(channel)];
+  Child& child = children_[slots_.PortOf(channel)];
   WS_CHECK(child.receiving);
   const uint64_t item = *std::exchange(child.receiving, std::nullopt);
   traffic_->set_gradient_blocks_in(traffic_->gradient_blocks_in() + 1);
@@ -135,20 +105,12 @@ void GradientReducer::OnComputeDone(Turn& turn) {
   traffic_->set_busy_seconds(traffic_->busy_seconds() + turn.now_s - batch_started_s_);
   traffic_->set_gradient_adds(traffic_->gradient_adds() + running_.size());
   for (const Addition& addition : running_) {
-    Release(addition.merge.from, turn);
+    slots_.Release(addition.merge.from, turn);
     Insert(addition.item, addition.merge.result, addition.merge.into);
   }
   running_.clear();
   StartBatch(turn);
   Send(turn);
-}
-
-void GradientReducer::Release(int slot, Turn& turn) {
-  Credit one;
-  one.slots[slots_.slot_class(slot)] = 1;
-  const ChannelId channel = children_[slots_.port(slot)].channel;
-  slots_.Free(slot);
-  turn.actions.push_back(GrantAction{channel, FrameKind::kGradient, one});
 }
 
 void GradientReducer::Send(Turn& turn) {
@@ -204,7 +166,7 @@ void GradientReducer::OnCredit(ChannelId channel, const Credit& credit, Turn& tu
 
 bool GradientReducer::OnSent(int slot, Turn& turn) {
   if (--sends_left_[slot] > 0) return false;
-  Release(slot, turn);
+  slots_.Release(slot, turn);
   return true;
 }
 

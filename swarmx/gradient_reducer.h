@@ -22,8 +22,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "node/receive_windows.h"
 #include "node/role_core.h"
-#include "node/slot_pool.h"
 #include "node/stream_cursor.h"
 #include "plan/canonical_sum.h"
 #include "plan/plan.h"
@@ -41,7 +41,7 @@ class GradientReducer {
                   uint64_t token_base, uint64_t compute_id, std::span<std::byte> memory,
                   TrafficCounters* traffic);
 
-  void Start(Turn& turn);
+  void Start(Turn& turn) { slots_.Start(turn); }
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel, const FrameHeader& header);
   void OnFrame(ChannelId channel, Turn& turn);
   // From a parent.
@@ -55,7 +55,6 @@ class GradientReducer {
 
  private:
   struct Child {
-    ChannelId channel;
     GradientCursor due;                 // what it sends next
     std::optional<uint64_t> receiving;  // item of the block between BufferFor and OnFrame
     BlockRange receiving_range;
@@ -70,11 +69,8 @@ class GradientReducer {
     Merge merge;  // buffers are slots
   };
 
-  int PortOf(ChannelId channel) const;
   void Insert(uint64_t item, BlockRange range, int slot);
   void StartBatch(Turn& turn);
-  // Frees a slot and grants it to the child it belongs to.
-  void Release(int slot, Turn& turn);
   // Sends what is finished, in order, as far as credit goes.
   void Send(Turn& turn);
   // The slot of the block that is due to go up; nullopt: it is not finished.
@@ -86,9 +82,9 @@ class GradientReducer {
   const uint64_t token_base_;
   const uint64_t compute_id_;
   TrafficCounters* const traffic_;
-  std::vector<Child> children_;
+  std::vector<Child> children_;  // by port
   std::vector<Parent> parents_;
-  SlotPool slots_;
+  ReceiveWindows slots_;
   GradientCursor out_;                 // what goes up next
   std::map<uint64_t, BlockSet> open_;  // by item; at most one a slot
   std::vector<int> sends_left_;        // by slot

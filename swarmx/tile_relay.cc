@@ -7,27 +7,13 @@
 namespace waferstream {
 namespace {
 
-SlotPool::SlotBytes SlotBytesOf(const Plan& plan) {
-  return {plan.tile_slot_bytes[kSmall], plan.tile_slot_bytes[kLarge]};
-}
-
-std::vector<Credit> Windows(const Plan& plan, const TreeNode& node) {
-  std::vector<Credit> windows;
-  for (const int id : node.up_channels) windows.push_back(plan.channels[id].tile_window);
-  return windows;
-}
-
 // Which tiles a parent sends: a MemoryX process its own, a SwarmX node all of the plane.
 int PrimaryOf(const Endpoint& up) { return up.role == MEMORYX ? up.process : TileCursor::kAnyone; }
 
 }  // namespace
 
 size_t TileRelay::ResidentBytes(const Plan& plan, const TreeNode& node) {
-  size_t bytes = 0;
-  for (const Credit& window : Windows(plan, node)) {
-    bytes += SlotPool::WindowBytes(window, SlotBytesOf(plan));
-  }
-  return bytes;
+  return ReceiveWindows::Bytes(plan, FrameKind::kTile, node.up_channels);
 }
 
 TileRelay::TileRelay(const Plan& plan, const TreeNode& node, uint32_t epoch, uint64_t start_step,
@@ -35,44 +21,31 @@ TileRelay::TileRelay(const Plan& plan, const TreeNode& node, uint32_t epoch, uin
     : plan_(plan),
       token_base_(token_base),
       traffic_(traffic),
-      slots_(Windows(plan, node), SlotBytesOf(plan), memory),
+      slots_(plan, FrameKind::kTile, node.up_channels, memory),
       sends_left_(slots_.size(), 0),
       next_(plan, node.plane, TileCursor::kAnyone, epoch, start_step) {
   for (const int id : node.up_channels) {
     const int primary = PrimaryOf(plan.channels[id].up);
-    parents_.push_back({id, TileCursor(plan, node.plane, primary, epoch, start_step), {}, {}});
+    parents_.push_back({TileCursor(plan, node.plane, primary, epoch, start_step), {}, {}});
   }
   for (const int id : node.down_channels) children_.push_back({id, {}, 0});
 }
 
-void TileRelay::Start(Turn& turn) {
-  for (const Parent& parent : parents_) {
-    const Credit& window = plan_.channels[parent.channel].tile_window;
-    turn.actions.push_back(GrantAction{parent.channel, FrameKind::kTile, window});
-  }
-}
-
-int TileRelay::PortOf(ChannelId channel) const {
-  int port = 0;
-  while (parents_[port].channel != channel) ++port;
-  return port;
-}
-
 absl::StatusOr<std::span<std::byte>> TileRelay::BufferFor(ChannelId channel,
                                                           const FrameHeader& header) {
-  const int port = PortOf(channel);
+  const int port = slots_.PortOf(channel);
   Parent& parent = parents_[port];
   WS_CHECK(!parent.receiving);
   if (parent.due.done()) return absl::InvalidArgumentError("a tile after the last one of the job");
   RETURN_IF_ERROR(CheckExpected(parent.due.Header(), header));
-  ASSIGN_OR_RETURN(const int slot, slots_.Take(port, plan_.tiles[parent.due.tile()].slot));
+  ASSIGN_OR_RETURN(const int slot, slots_.Take(port, parent.due.tile()));
   parent.due.Advance();
   parent.receiving = slot;
   return std::span(slots_.bytes(slot), header.length);
 }
 
 void TileRelay::OnFrame(ChannelId channel, Turn& turn) {
-  Parent& parent = parents_[PortOf(channel)];
+  Parent& parent = parents_[slots_.PortOf(channel)];
   WS_CHECK(parent.receiving);
   parent.arrived.push_back(*parent.receiving);
   parent.receiving.reset();
@@ -124,12 +97,7 @@ void TileRelay::OnCredit(ChannelId channel, const Credit& credit, Turn& turn) {
 
 void TileRelay::OnSent(int slot, Turn& turn) {
   WS_CHECK(sends_left_[slot] > 0);
-  if (--sends_left_[slot] > 0) return;
-  Credit one;
-  one.slots[slots_.slot_class(slot)] = 1;
-  const ChannelId channel = parents_[slots_.port(slot)].channel;
-  slots_.Free(slot);
-  turn.actions.push_back(GrantAction{channel, FrameKind::kTile, one});
+  if (--sends_left_[slot] == 0) slots_.Release(slot, turn);
 }
 
 }  // namespace waferstream

@@ -18,8 +18,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "node/receive_windows.h"
 #include "node/role_core.h"
-#include "node/slot_pool.h"
 #include "node/stream_cursor.h"
 #include "plan/plan.h"
 
@@ -34,7 +34,7 @@ class TileRelay {
   TileRelay(const Plan& plan, const TreeNode& node, uint32_t epoch, uint64_t start_step,
             uint64_t token_base, std::span<std::byte> memory, TrafficCounters* traffic);
 
-  void Start(Turn& turn);
+  void Start(Turn& turn) { slots_.Start(turn); }
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel, const FrameHeader& header);
   void OnFrame(ChannelId channel, Turn& turn);
   // From a child.
@@ -43,7 +43,6 @@ class TileRelay {
 
  private:
   struct Parent {
-    ChannelId channel;
     TileCursor due;                // what it sends next
     std::optional<int> receiving;  // slot between BufferFor and OnFrame
     std::deque<int> arrived;       // slots, in order, not yet in the stream; at most the window
@@ -58,7 +57,6 @@ class TileRelay {
     FrameHeader header;
   };
 
-  int PortOf(ChannelId channel) const;
   // Moves arrived tiles into the stream as far as plan order allows.
   void Order();
   // Sends what children have credit for.
@@ -68,9 +66,9 @@ class TileRelay {
   const Plan& plan_;
   const uint64_t token_base_;
   TrafficCounters* const traffic_;
-  std::vector<Parent> parents_;
+  std::vector<Parent> parents_;  // by port
   std::vector<Child> children_;
-  SlotPool slots_;
+  ReceiveWindows slots_;
   std::vector<int> sends_left_;  // by slot: children that have yet to be done with it
   TileCursor next_;              // the next tile of the stream, over all parents
   std::deque<InStream> stream_;  // tiles that some child has yet to be sent

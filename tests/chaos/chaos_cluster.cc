@@ -16,10 +16,10 @@
 #include "absl/time/clock.h"
 #include "base/fd.h"
 #include "client/controller_client.h"
-#include "client/exit_code.h"
 #include "client/test_wait.h"
 #include "fabric/test_network.h"
 #include "gtest/gtest.h"
+#include "proto/job_state.h"
 
 namespace waferstream {
 namespace {

@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
 #include "base/fd.h"
 #include "base/status.h"
 #include "fabric/test_network.h"
@@ -44,7 +45,7 @@ bool IsToBeMuted(int fd, const std::set<uint16_t>& spared_ports) {
 
 absl::StatusOr<int> MuteConnections(pid_t pid, const std::set<uint16_t>& spared_ports) {
   const Fd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  if (!process.valid()) return absl::ErrnoToStatus(errno, absl::StrCat("process ", pid));
+  if (!process.valid()) return ErrnoStatus(errno, absl::StrCat("process ", pid));
   int muted = 0;
   for (const auto& entry : fs::directory_iterator(absl::StrCat("/proc/", pid, "/fd"))) {
     std::error_code gone;  // closed since the folder was read
@@ -53,7 +54,7 @@ absl::StatusOr<int> MuteConnections(pid_t pid, const std::set<uint16_t>& spared_
     WS_CHECK(absl::SimpleAtoi(entry.path().filename().string(), &number));
     const Fd socket(static_cast<int>(syscall(SYS_pidfd_getfd, process.get(), number, 0)));
     if (!socket.valid() && errno == EBADF) continue;
-    if (!socket.valid()) return absl::ErrnoToStatus(errno, "pidfd_getfd");
+    if (!socket.valid()) return ErrnoStatus(errno, "pidfd_getfd");
     if (!IsToBeMuted(socket.get(), spared_ports)) continue;
     RETURN_IF_ERROR(MuteSocket(socket.get()));
     ++muted;

@@ -1,0 +1,140 @@
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "plan/plan.h"
+#include "plan/test_job.h"
+
+namespace waferstream {
+namespace {
+
+Plan MustCompile(const JobSpec& job) {
+  auto plan = Compile(job, {.wafers = 3, .memoryx = 2, .swarmx = 2});
+  EXPECT_TRUE(plan.ok()) << plan.status();
+  return *std::move(plan);
+}
+
+TEST(PlanHash, DoesNotDependOnWhetherTheJobWasSerializedBefore) {
+  Plan plan = MustCompile(TestJob());
+  const uint64_t hash = plan.Hash();
+  EXPECT_FALSE(plan.job.SerializeAsString().empty());
+  EXPECT_EQ(plan.Hash(), hash);
+  plan.job.mutable_training()->set_seed(1);  // and back: a size that is out of date
+  EXPECT_NE(plan.Hash(), hash);
+  plan.job.mutable_training()->clear_seed();
+  EXPECT_EQ(plan.Hash(), hash);
+}
+
+// One process has the job from a file, the other from the wire.
+TEST(PlanHash, SurvivesTheWire) {
+  JobSpec job = TestJob();
+  job.mutable_generate()->add_prompt(5);
+  job.mutable_generate()->set_tokens(2);
+  JobSpec received;
+  ASSERT_TRUE(received.ParseFromString(job.SerializeAsString()));
+  EXPECT_EQ(MustCompile(received).Hash(), MustCompile(job).Hash());
+}
+
+// Of the job itself: the tables are the same ones.
+TEST(PlanHash, CoversTheJobToItsLastField) {
+  using Change = std::function<void(JobSpec&)>;
+  const Change changes[] = {
+      [](JobSpec& j) { j.set_name("other"); },
+      [](JobSpec& j) { j.mutable_data()->set_train("x"); },
+      [](JobSpec& j) { j.mutable_training()->set_seed(2); },
+      [](JobSpec& j) { j.mutable_training()->mutable_optimizer()->mutable_adamw()->set_lr(2e-3); },
+      [](JobSpec& j) { j.mutable_training()->add_amendments()->set_from_step(3); },
+      [](JobSpec& j) { j.mutable_checkpoint()->add_accept("data"); },
+      [](JobSpec& j) { j.mutable_generate()->add_prompt(1); },
+      [](JobSpec& j) { j.mutable_generate()->add_prompt(2); },
+      [](JobSpec& j) { j.mutable_cluster()->mutable_wafer()->set_sram_bytes(65 << 20); },
+  };
+  const Plan plan = MustCompile(TestJob());
+  std::set<uint64_t> hashes = {plan.Hash()};
+  for (const Change& change : changes) {
+    Plan changed = plan;
+    change(changed.job);
+    EXPECT_TRUE(hashes.insert(changed.Hash()).second) << changed.job.ShortDebugString();
+  }
+}
+
+TEST(PlanHash, CoversEveryNumberOfEveryTable) {
+  using Change = std::function<void(Plan&)>;
+  const Change changes[] = {
+      [](Plan& p) { ++p.shape.wafers; },
+      [](Plan& p) { ++p.shape.memoryx; },
+      [](Plan& p) { ++p.shape.swarmx; },
+      [](Plan& p) { p.shape.shards[0].owners.push_back(1); },
+      [](Plan& p) { p.shape.shards[0].filling.push_back(1); },
+      [](Plan& p) { p.wire = Dtype::kBf16; },
+      [](Plan& p) { p.parameters[0].name += "x"; },
+      [](Plan& p) { ++p.parameters[0].rows; },
+      [](Plan& p) { ++p.parameters[0].cols; },
+      [](Plan& p) { p.parameters[0].is_matrix = !p.parameters[0].is_matrix; },
+      [](Plan& p) { p.parameters[0].transposed_in_checkpoint ^= true; },
+      [](Plan& p) { p.parameters[0].init_std += 0.5; },
+      [](Plan& p) { p.parameters[0].init_value += 0.5; },
+      [](Plan& p) { ++p.parameters[0].contributions; },
+      [](Plan& p) { p.parameters.pop_back(); },
+      [](Plan& p) { ++p.tiles[1].parameter; },
+      [](Plan& p) { ++p.tiles[1].first_row; },
+      [](Plan& p) { ++p.tiles[1].rows; },
+      [](Plan& p) { ++p.tiles[1].shard; },
+      [](Plan& p) { ++p.tiles[1].plane; },
+      [](Plan& p) { p.tiles[1].slot = p.tiles[1].slot == kSmall ? kLarge : kSmall; },
+      [](Plan& p) { ++p.leaves; },
+      [](Plan& p) { ++p.resident_max; },
+      [](Plan& p) { ++p.verify_slots; },
+      [](Plan& p) { ++p.waves; },
+      [](Plan& p) { ++p.validation_leaves; },
+      [](Plan& p) { ++p.validation_waves; },
+      [](Plan& p) { ++p.validation_sequences; },
+      [](Plan& p) { ++p.tree_nodes[0].plane; },
+      [](Plan& p) { ++p.tree_nodes[0].process; },
+      [](Plan& p) { ++p.tree_nodes[0].up_channels[0]; },
+      [](Plan& p) { ++p.tree_nodes[0].down_channels[0]; },
+      [](Plan& p) { p.channels[0].kind = ChannelKind::kCopy; },
+      [](Plan& p) { ++p.channels[0].plane; },
+      [](Plan& p) { ++p.channels[0].shard; },
+      [](Plan& p) { p.channels[0].up.role = WAFER; },
+      [](Plan& p) { ++p.channels[0].up.process; },
+      [](Plan& p) { ++p.channels[0].down.node; },
+      [](Plan& p) { ++p.channels[0].tile_window.slots[kLarge]; },
+      [](Plan& p) { ++p.channels[0].gradient_window.slots[kSmall]; },
+      [](Plan& p) { ++p.tile_slot_bytes[kSmall]; },
+      [](Plan& p) { ++p.tile_slot_bytes[kLarge]; },
+      [](Plan& p) { ++p.gradient_slot_bytes[kSmall]; },
+      [](Plan& p) { ++p.gradient_slot_bytes[kLarge]; },
+      [](Plan& p) { p.recompute = RECOMPUTE_FULL; },
+      [](Plan& p) { p.program.forward[0].kind = OpKind::kMatmulBackward; },
+      [](Plan& p) { ++p.program.forward[0].layer; },
+      [](Plan& p) { ++p.program.forward[0].item; },
+      [](Plan& p) { p.program.forward[0].needs.push_back(0); },
+      [](Plan& p) { p.program.forward[0].releases.push_back(0); },
+      [](Plan& p) { p.program.backward[0].gradients.push_back(0); },
+      [](Plan& p) { p.program.generate.emplace_back(); },
+      [](Plan& p) { ++p.program.forward_stream[0]; },
+      [](Plan& p) { ++p.program.backward_stream[0]; },
+      [](Plan& p) { ++p.program.gradient_stream[0].tile; },
+      [](Plan& p) { ++p.program.gradient_stream[0].contribution; },
+      [](Plan& p) { ++p.sram.regions[0].plane; },
+      [](Plan& p) { p.sram.regions[0].name += "x"; },
+      [](Plan& p) { ++p.sram.regions[0].offset; },
+      [](Plan& p) { ++p.sram.regions[0].bytes; },
+      [](Plan& p) { ++p.sram.regions[0].count; },
+      [](Plan& p) { ++p.sram.bytes; },
+  };
+  const Plan plan = MustCompile(TestJob());
+  std::set<uint64_t> hashes = {plan.Hash()};
+  for (size_t i = 0; i < std::size(changes); ++i) {
+    Plan changed = plan;
+    changes[i](changed);
+    EXPECT_TRUE(hashes.insert(changed.Hash()).second) << "change " << i;
+  }
+}
+
+}  // namespace
+}  // namespace waferstream
