@@ -39,7 +39,8 @@ absl::StatusOr<CheckpointReader> OpenAll(const JobSpec& job, const std::string& 
 
 std::vector<uint64_t> StepsIn(const std::string& dir) {
   std::vector<uint64_t> steps;
-  for (const CheckpointEntry& entry : *ListCheckpoints(PosixDisk(), dir)) {
+  const auto listed = ListCheckpoints(PosixDisk(), dir);
+  for (const CheckpointEntry& entry : *listed) {
     steps.push_back(entry.manifest.steps_done);
   }
   return steps;
