@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "memoryx/bit_flip.h"
 #include "proto/job_state.h"
 #include "sim/chaos_jobs.h"
 #include "sim/fault_injector.h"
@@ -57,10 +58,17 @@ SimClusterSpec SpecOf(const ChaosPlan& plan) {
                          .wafers = plan.wafer_nodes,
                          .same_ports = plan.same_ports,
                          .seed = plan.seed};
-  if (plan.flip.where == ChaosFlip::Where::kWafer) {
-    spec.wafer_faults = [&plan](const std::string& node) -> std::unique_ptr<ComputeFaults> {
-      if (node != absl::StrCat("wafer-", plan.flip.node)) return nullptr;
-      return std::make_unique<BitFlips>(plan.flip.what);
+  const ChaosFlip& flip = plan.flip;
+  if (flip.where == ChaosFlip::Where::kWafer) {
+    spec.wafer_faults = [&flip](const std::string& node) -> std::unique_ptr<ComputeFaults> {
+      if (node != absl::StrCat("wafer-", flip.node)) return nullptr;
+      return std::make_unique<BitFlips>(flip.what);
+    };
+  }
+  if (flip.where == ChaosFlip::Where::kMemoryx) {
+    spec.memoryx_faults = [&flip](const std::string& node) -> std::unique_ptr<MemoryFaults> {
+      if (node != absl::StrCat("memoryx-", flip.node)) return nullptr;
+      return std::make_unique<BitFlip>(flip.what);
     };
   }
   return spec;

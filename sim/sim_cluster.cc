@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "memoryx/memoryx_role.h"
 #include "swarmx/swarmx_role.h"
 
 namespace waferstream {
@@ -63,7 +62,7 @@ std::unique_ptr<NodeRole> SimCluster::MakeRole(Role role, size_t node) {
   if (role == SWARMX) return std::make_unique<SwarmxRole>();
   Disk& disk = DiskOf(node);
   if (role == WAFER) return std::make_unique<WaferRole>(disk, spec_.wafer_faults);
-  return std::make_unique<MemoryxRole>(disk);
+  return std::make_unique<MemoryxRole>(disk, spec_.memoryx_faults);
 }
 
 Disk& SimCluster::DiskOf(size_t node) {

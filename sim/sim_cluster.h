@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "checkpoint/memory_disk.h"
+#include "memoryx/memoryx_role.h"
 #include "sim/sim_controller_host.h"
 #include "sim/sim_fabric.h"
 #include "sim/sim_node.h"
@@ -25,8 +26,9 @@ struct SimClusterSpec {
   // Of data and checkpoints; outlives the cluster. Null: a MemoryDisk, of which a crash tears what
   // was not synced.
   Disk* disk = nullptr;
-  uint64_t seed = 0;                             // of what a crash leaves
-  WaferRole::MakeFaults wafer_faults = nullptr;  // null: all compute right
+  uint64_t seed = 0;                                 // of what a crash leaves
+  WaferRole::MakeFaults wafer_faults = nullptr;      // null: all compute right
+  MemoryxRole::MakeFaults memoryx_faults = nullptr;  // null: all remember right
 };
 
 class SimCluster {

@@ -78,6 +78,7 @@ constexpr const char* kRareBranches[] = {
     "controller: a liar was cordoned",
     "controller: a waiting job gave way to an older one",
     "wafer: flipped a bit",
+    "memoryx: flipped a bit",
 };
 
 // What users do and see, by the names that ChaosResult.faults has for it.
