@@ -3,8 +3,8 @@
 # Closes with "N passed, N failed" or "N passed, N failed, N skipped", counted in test cases.
 #   ./test.sh          what every change must pass
 #   ./test.sh --long   also clang-tidy, the slow tests (tag "long"), 20,000 fresh seeds of the chaos
-#                      simulation (a test), the unit tests under each sanitizer, and the fuzzers
-#                      (a test each)
+#                      simulation (a test), the unit tests with addresses and undefined behaviour
+#                      checked, and the fuzzers (a test each)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -93,9 +93,8 @@ if $long; then
   # Says which seeds they are; a violation says how it is replayed.
   check "20000 fresh seeds" bazel-bin/sim/chaos --first 0 --seeds 20000 --threads "$(nproc)"
   unit='tests(//...) except attr(tags, "(long|processes)", tests(//...))'
-  for sanitizer in asan tsan; do
-    part "unit tests, $sanitizer" bazel_tests "$unit" "--config=$sanitizer"
-  done
+  # Not under tsan: Debian's Abseil is not built with it, so it knows no absl::Mutex.
+  part "unit tests, asan" bazel_tests "$unit" --config=asan
   part "fuzzers" fuzzers
 fi
 finish
