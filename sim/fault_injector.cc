@@ -9,6 +9,14 @@
 #include "base/philox.h"
 
 namespace waferstream {
+namespace {
+
+constexpr double kSilentDeaths = 0.3;           // the machine goes, and its peers hear nothing
+constexpr uint32_t kUnreliableOnceIn = 10;      // operations
+constexpr uint32_t kWrittenBeforeFailure = 64;  // bytes, at most
+constexpr int kShortWhile = 1, kLongWhile = 4;  // leases
+
+}  // namespace
 
 // Every job must be able to run on what is left.
 FaultInjector::FaultInjector(SimWorld& world, const ChaosPlan& plan, SimCluster& cluster)
@@ -82,7 +90,9 @@ void FaultInjector::Strike(FaultKind kind) {
   }
 }
 
-int64_t FaultInjector::AWhile() { return dice_.UpTo(plan_.pace.lease_ns * (dice_.Coin() ? 1 : 4)); }
+int64_t FaultInjector::AWhile() {
+  return dice_.UpTo(plan_.pace.lease_ns * (dice_.Coin() ? kShortWhile : kLongWhile));
+}
 
 SimNode* FaultInjector::PickNode() {
   std::vector<SimNode*> candidates;
@@ -96,7 +106,7 @@ void FaultInjector::KillNode(bool for_good) {
   SimNode* const node = PickNode();
   if (node == nullptr || (for_good && spares_[node->role()] <= 0)) return;
   if (for_good) --spares_[node->role()];
-  const bool silently = dice_.Chance(0.3);
+  const bool silently = dice_.Chance(kSilentDeaths);
   world_.NoteFault(for_good ? "kill for good" : absl::StrCat("kill ", RoleName(node->role())),
                    node->id(), silently ? "silently" : "");
   node->Kill(silently);
@@ -188,14 +198,14 @@ DiskFault FaultInjector::OnDisk(DiskOp op, const std::string& path) const {
   const bool grows = op == DiskOp::kWrite || op == DiskOp::kResize || op == DiskOp::kCreateFolder;
   const auto bits = Philox(plan_.seed, Purpose::kFault, static_cast<uint64_t>(world_.now_ns()),
                            Hash64(path.data(), path.size()) + static_cast<uint64_t>(op));
-  const size_t written_bytes = bits[0] % 64;
+  const size_t written_bytes = bits[0] % kWrittenBeforeFailure;
   if (disk_ == DiskState::kFull && grows) {
     return {absl::ResourceExhaustedError("no space left"), written_bytes};
   }
   if (disk_ == DiskState::kReadOnly && changes && op != DiskOp::kOpen) {
     return {absl::FailedPreconditionError("read-only file system"), 0};
   }
-  if (disk_ == DiskState::kUnreliable && bits[1] % 10 == 0) {
+  if (disk_ == DiskState::kUnreliable && bits[1] % kUnreliableOnceIn == 0) {
     return {absl::UnavailableError("input/output error"), written_bytes};
   }
   return {};
