@@ -62,10 +62,11 @@ absl::StatusOr<JobStatus> GenerateOn(const ControllerFlags& controller, const Jo
   request.set_request_id(NewRequestId());
   *request.mutable_job() = job;
   const InterruptCounter interrupts;
-  ASSIGN_OR_RETURN(const JobStatus submitted, client.Submit(request));
   FollowOptions follow;
   follow.on_interrupt = OnInterrupt::kCancelJob;
   follow.on_status = std::move(on_status);
+  ASSIGN_OR_RETURN(const JobStatus submitted,
+                   SubmitJob(client, request, interrupts, progress, follow));
   return FollowJob(client, submitted.job_id(), interrupts, progress, follow);
 }
 

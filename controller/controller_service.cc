@@ -170,7 +170,13 @@ grpc::ServerUnaryReactor* ControllerService::ReadNodeLog(grpc::CallbackServerCon
     host_.AddressOf(request->node_id(), [=, this](const absl::StatusOr<std::string>& address) {
       const auto answer = Answer(reactor, reply);
       if (!address.ok()) return answer(address.status());
-      nodes_.ReadLog(*address, request->bytes_max(), answer);
+      nodes_.ReadLog(*address, request->bytes_max(),
+                     [answer, node = absl::StrCat("node ", request->node_id(), " at ", *address)](
+                         const absl::StatusOr<ReadLogReply>& log) {
+                       if (log.ok()) return answer(log);
+                       answer(absl::Status(log.status().code(),
+                                           absl::StrCat(node, ": ", log.status().message())));
+                     });
     });
   });
 }

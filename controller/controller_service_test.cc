@@ -476,6 +476,19 @@ TEST_F(ControllerServiceTest, ReadsALogFromItsNode) {
             grpc::StatusCode::NOT_FOUND);
 }
 
+// Named, and before whoever asked has given up.
+TEST_F(ControllerServiceTest, SaysWhichNodeDoesNotAnswerForItsLog) {
+  ASSERT_TRUE(Register("w0", WAFER).ok());
+  node_server_->Shutdown();
+  NodeLogRequest request;
+  request.set_node_id("w0");
+  ReadLogReply reply;
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+  EXPECT_THAT(stub_->ReadNodeLog(&context, request, &reply).error_message(),
+              HasSubstr(absl::StrCat("node w0 at 127.0.0.1:", node_port_)));
+}
+
 TEST_F(ControllerServiceTest, WatchingAnUnknownJobIsNotFound) {
   grpc::ClientContext context;
   const auto stream = stub_->Watch(&context, Ref("job-9"));

@@ -15,6 +15,9 @@ using Methods = Node::StubInterface::async_interface;
 constexpr absl::Duration kCheckpointTimeout = absl::Minutes(10);
 constexpr absl::Duration kTimeout = absl::Seconds(30);
 constexpr int kAttempts = 3;
+// Whoever asks for a log waits 10 s for the controller (client/controller_client.h): a node that
+// does not answer is to be named before.
+constexpr absl::Duration kLogTimeout = absl::Seconds(5);
 constexpr size_t kStubsMax = 4096;
 
 }  // namespace
@@ -84,7 +87,7 @@ void NodeClient::ReadLog(const std::string& address, uint64_t bytes_max, LogDone
   request.set_bytes_max(bytes_max);
   calls_.Make<Node::Stub, Methods, ReadLogRequest, ReadLogReply>(
       stubs_->Find(address), &Methods::ReadLog, request,
-      {.timeout = kTimeout, .attempts = kAttempts, .wait_for_ready = true},
+      {.timeout = kLogTimeout, .attempts = 1, .wait_for_ready = true},
       [&loop = loop_, done = std::move(done)](const absl::Status& status, ReadLogReply& reply) {
         loop.Post([done, answer = status.ok() ? absl::StatusOr<ReadLogReply>(std::move(reply))
                                               : status] { done(answer); });
