@@ -8,10 +8,12 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/memory_limit.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -29,9 +31,19 @@ absl::Status Refusal(size_t bytes, int error) {
       "cannot reserve ", bytes, " bytes of memory: ", std::strerror(error), AddressLimit()));
 }
 
+// The system grants it and ends whoever uses it.
+absl::Status CheckCgroup(size_t bytes) {
+  const std::optional<uint64_t> limit = CgroupMemoryLimit();
+  if (!limit.has_value() || bytes <= *limit) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("cannot reserve ", bytes, " bytes of memory: this process may have ", *limit,
+                   " (the memory limit of its container or control group)"));
+}
+
 }  // namespace
 
 absl::StatusOr<Arena> Arena::Create(size_t bytes) {
+  RETURN_IF_ERROR(CheckCgroup(bytes));
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   if (bytes > SIZE_MAX - 2 * page) return Refusal(bytes, ENOMEM);  // would wrap around below
   const size_t body = (bytes + page - 1) / page * page;
