@@ -1,4 +1,4 @@
-// One control call (gRPC in production) between two processes of a chaos run.
+// One control call (gRPC in production) between two simulated processes.
 #pragma once
 
 #include <cstdint>

@@ -30,12 +30,6 @@ void EpochAudit::TakeGradient(const FrameHeader& header) {
 
 void EpochAudit::OnReport(const NodeReport& report) {
   if (world_.on_report) world_.on_report(request_, reply_, report);
-  if (report.has_wafer_step()) {
-    const uint64_t peak = report.wafer_step().sram_peak_bytes();
-    if (peak <= reply_.sram_planned_bytes()) return;
-    world_.Violate(absl::StrCat(node_, " used ", peak, " bytes of SRAM, but ",
-                                reply_.sram_planned_bytes(), " are planned"));
-  }
   if (!report.has_gradients_ready()) return;
   const uint64_t step = report.gradients_ready().step();
   for (uint32_t tile = 0; tile < plan_.tiles.size(); ++tile) {

@@ -18,7 +18,6 @@ namespace waferstream {
 //    (tile, contribution) overlap nowhere.
 // 2. When it says that a step's gradients are there, the blocks of every tile of its cover all
 //    micro-batches.
-// 3. A wafer's SRAM peak never exceeds the plan's.
 class EpochAudit final : public EpochObserver {
  public:
   // All but the name outlive it.

@@ -1,4 +1,4 @@
-// All connections of a chaos run, and who answers at which port.
+// All connections of a simulated cluster, and who answers at which port.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// One node of a chaos run: a process with a production role, its shell and its way to the
+// One node of a simulated cluster: a process with a production role, its shell and its way to the
 // controller.
 #pragma once
 

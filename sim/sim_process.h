@@ -1,4 +1,4 @@
-// One process of a chaos run: it lives, is stopped and continued, and ends, at any moment.
+// One simulated process: it lives, is stopped and continued, and ends, at any moment.
 #pragma once
 
 #include <cstdint>
