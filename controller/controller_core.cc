@@ -99,7 +99,7 @@ absl::Status ControllerCore::OnRegister(const RegisterRequest& request, Controll
                                   RoleName(request.role()), ", ", request.host(), ":",
                                   request.control_port(), ")"));
   if (*replaced) {
-    for (auto& [job_id, job] : jobs_) job->OnNodeGone(request.node_id());
+    for (auto& [job_id, job] : jobs_) job->OnNodeReplaced(request.node_id());
     LoseNode(request.node_id(), "was restarted", turn);
   }
   ReleaseIfQuiet(*nodes_.Find(request.node_id()), turn);
@@ -473,11 +473,16 @@ void ControllerCore::TakeFromYounger(const JobLife& job, ControllerTurn& turn) {
   const std::set<std::string> chosen = NodesOf(*members);
   for (const auto& [job_id, unused] : needs.yield) {
     JobLife& younger = *FindJob(job_id);
+    std::vector<std::string> given;
     LeaveNodes(younger, turn, [&](const KnownNode& node) {
       if (!chosen.contains(node.info.node_id())) return false;
-      WS_MARK("controller: a waiting job gave way to an older one");
-      younger.OnNodeGone(node.info.node_id());
+      given.push_back(node.info.node_id());
       return true;
+    });
+    if (given.empty()) continue;
+    WS_MARK("controller: a waiting job gave way to an older one");
+    Deliver(younger, turn, [&](RunTurn& t) {
+      for (const std::string& node_id : given) younger.GiveUpNode(node_id, t);
     });
   }
 }

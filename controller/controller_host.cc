@@ -164,11 +164,13 @@ void ControllerHost::EndWrite(const absl::Status& stored) {
 }
 
 // What somebody in the core waits for, which pauses its job then and says why. The rest is history
-// already (the end of a job, a pause, a cordon), and is written whenever the disk takes it.
+// already (the end of a job, a pause, a cordon, steps that are forgotten), and is written whenever
+// the disk takes it.
 bool ControllerHost::MayGiveUp(const Transaction& transaction) {
   const auto is_history = [](const StoreRecord& record) {
     const auto* const job = std::get_if<JobRecord>(&record);
     return std::holds_alternative<CordonRecord>(record) ||
+           std::holds_alternative<RewindRecord>(record) ||
            (job != nullptr && IsFinal(job->status.state()));
   };
   return !transaction.tokens.empty() &&

@@ -180,6 +180,16 @@ void JobLife::RememberMembers(const Membership& members, const NodeTable& nodes)
   }
 }
 
+void JobLife::GiveUpNode(const std::string& node_id, RunTurn& turn) {
+  WS_CHECK(run_ == nullptr);
+  OnNodeReplaced(node_id);
+  auto& members = *record_.memory.mutable_members();
+  for (int i = members.size() - 1; i >= 0; --i) {
+    if (members[i].node_id() == node_id) members.DeleteSubrange(i, 1);
+  }
+  turn.record = true;
+}
+
 void JobLife::Rewind(uint64_t step, RunTurn& turn) {
   holdings_.Clear();
   fills_.Clear();

@@ -82,8 +82,11 @@ class JobLife {
   // Whether this is a moment to change the members: between two steps of a run that trains.
   bool MayChangeMembers() const;
 
-  // The node's process is another one now, or works for another job: it holds nothing any more.
-  void OnNodeGone(const std::string& node_id) {
+  // The node works for another job now; a restarted controller must not think it this one's. Only
+  // without a run.
+  void GiveUpNode(const std::string& node_id, RunTurn& turn);
+  // The node's process is another one now: it holds nothing any more.
+  void OnNodeReplaced(const std::string& node_id) {
     holdings_.DropNode(node_id);
     fills_.DropNode(node_id);
   }

@@ -160,8 +160,15 @@ TEST_F(Entangled, ShardsGoOnceTheirJobWouldDoWithoutThem) {
   EXPECT_EQ(cluster_.Node("m1").job_id(), kYounger);
   EXPECT_EQ(cluster_.Job(kOlder).state(), PREPARING);
   PassWithout({"m0", "w2"}, 60);
+  JobMemory last;  // on record, of the younger one
   EXPECT_EQ(cluster_.Job(kOlder).state(), RUNNING);
   EXPECT_EQ(cluster_.Node("m1").job_id(), kOlder);
+  for (const JobRecord& record : cluster_.records) {
+    if (record.status.job_id() == kYounger) last = record.memory;
+  }
+  for (const JobMemory::Member& member : last.members()) {
+    EXPECT_NE(member.node_id(), "m1") << "a restarted controller would take it back";
+  }
   ExpectBothEnd();
 }
 

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/status.h"
-#include "node/fault.h"
+#include "core/fault.h"
 #include "plan/pass.h"
 
 namespace waferstream {

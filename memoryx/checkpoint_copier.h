@@ -18,11 +18,11 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "core/role_core.h"
 #include "memoryx/checkpoint_sink.h"
 #include "memoryx/lane_queue.h"
 #include "memoryx/tile_store.h"
 #include "memoryx/tile_updates.h"
-#include "node/role_core.h"
 #include "plan/plan.h"
 
 namespace waferstream {

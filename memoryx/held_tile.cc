@@ -5,8 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "core/fault.h"
 #include "memoryx/tile_math.h"
-#include "node/fault.h"
 
 namespace waferstream {
 namespace {

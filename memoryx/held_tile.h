@@ -55,7 +55,7 @@ class HeldTile {
 
   // The bytes are right, at `version`: takes their checksums.
   void Stamp(uint64_t version, Parallel& parallel);
-  // DATA_LOSS, carrying a NodeFault (node/fault.h): the bytes are not those that were written.
+  // DATA_LOSS, carrying a NodeFault (core/fault.h): the bytes are not those that were written.
   absl::Status Check(Parallel& parallel) { return CheckArrays(arrays_.size(), parallel); }
   absl::Status CheckWeights(Parallel& parallel) { return CheckArrays(1, parallel); }
 

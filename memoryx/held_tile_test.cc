@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/worker_pool.h"
+#include "core/fault.h"
 #include "memoryx/tile_math.h"
-#include "node/fault.h"
 
 namespace waferstream {
 namespace {

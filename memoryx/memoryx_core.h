@@ -16,7 +16,7 @@
 // Start grants the receive windows; nothing is allocated for a tile afterwards. Abandoning a step
 // means destroying the core; the shards live on.
 //
-// Threads: all calls from one executor (node/role_core.h). Danger: the bytes of tiles belong to the
+// Threads: all calls from one executor (core/role_core.h). Danger: the bytes of tiles belong to the
 // lanes while work of this core runs there; the shell stops the lanes before it destroys the core.
 #pragma once
 
@@ -25,6 +25,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/role_core.h"
 #include "memoryx/checkpoint_copier.h"
 #include "memoryx/checkpoint_sink.h"
 #include "memoryx/gradient_sum.h"
@@ -36,7 +37,6 @@
 #include "memoryx/tile_sender.h"
 #include "memoryx/tile_store.h"
 #include "memoryx/tile_updates.h"
-#include "node/role_core.h"
 #include "plan/plan.h"
 
 namespace waferstream {

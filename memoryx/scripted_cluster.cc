@@ -10,7 +10,7 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/layout.h"
 #include "checkpoint/posix_disk.h"
-#include "node/fault.h"
+#include "core/fault.h"
 #include "plan/shard_squares.h"
 #include "plan/topology.h"
 

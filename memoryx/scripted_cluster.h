@@ -18,9 +18,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/role_core.h"
 #include "memoryx/eager_trainer.h"
 #include "memoryx/memoryx_role.h"
-#include "node/role_core.h"
 #include "plan/pass.h"
 #include "plan/plan.h"
 

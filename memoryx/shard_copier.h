@@ -17,12 +17,12 @@
 #include <optional>
 #include <vector>
 
+#include "core/role_core.h"
 #include "memoryx/lane_queue.h"
 #include "memoryx/place.h"
 #include "memoryx/tile_sender.h"
 #include "memoryx/tile_store.h"
 #include "memoryx/tile_updates.h"
-#include "node/role_core.h"
 #include "plan/plan.h"
 
 namespace waferstream {

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "node/stream_cursor.h"
+#include "core/stream_cursor.h"
 
 namespace waferstream {
 

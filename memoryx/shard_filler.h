@@ -18,11 +18,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/role_core.h"
 #include "memoryx/lane_queue.h"
 #include "memoryx/place.h"
 #include "memoryx/tile_store.h"
 #include "memoryx/tile_updates.h"
-#include "node/role_core.h"
 #include "plan/plan.h"
 
 namespace waferstream {

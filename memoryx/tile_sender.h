@@ -25,12 +25,12 @@
 #include "absl/status/statusor.h"
 #include "base/arena.h"
 #include "base/credit.h"
+#include "core/role_core.h"
+#include "core/stream_cursor.h"
 #include "memoryx/lane_queue.h"
 #include "memoryx/place.h"
 #include "memoryx/tile_store.h"
 #include "memoryx/tile_updates.h"
-#include "node/role_core.h"
-#include "node/stream_cursor.h"
 #include "plan/plan.h"
 
 namespace waferstream {

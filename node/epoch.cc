@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/mark.h"
 #include "base/status.h"
-#include "node/fault.h"
+#include "core/fault.h"
 
 namespace waferstream {
 namespace {

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "node/role_core.h"
+#include "core/role_core.h"
 
 namespace waferstream {
 

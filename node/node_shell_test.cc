@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
-#include "node/fault.h"
+#include "core/fault.h"
 #include "node/local_node.h"
 #include "node/toy_role.h"
 #include "plan/plan.h"

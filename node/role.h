@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "node/role_core.h"
+#include "core/role_core.h"
 #include "plan/plan.h"
 #include "proto/node.pb.h"
 

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "base/loop.h"
+#include "core/role_core.h"
 #include "fabric/fabric.h"
 #include "node/lanes.h"
-#include "node/role_core.h"
 #include "plan/plan.h"
 #include "proto/node.pb.h"
 

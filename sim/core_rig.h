@@ -13,8 +13,8 @@
 
 #include "absl/status/status.h"
 #include "base/parallel.h"
+#include "core/role_core.h"
 #include "node/control.h"
-#include "node/role_core.h"
 #include "plan/plan.h"
 #include "proto/node.pb.h"
 #include "sim/sim_fabric.h"

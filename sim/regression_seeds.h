@@ -28,6 +28,8 @@ inline constexpr RegressionSeed kRegressionSeeds[] = {
     {853642576211,
      "the record of a job's end was given up, and nobody would have written it again"},
     {853642578078, "the same, in one transaction with a record that somebody waited for"},
+    {738776456338,
+     "steps that a job had gone back behind came back after a restart, done as before an amendment"},
     {867066029580,
      "users who asked again for what was so already filled the store's backlog for ever"},
     {765, "a step whose commit was on its way to the disk was recorded as amended"},

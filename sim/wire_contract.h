@@ -1,4 +1,4 @@
-// The credit rule of one direction of a channel (node/role_core.h), as seen from outside. Roles
+// The credit rule of one direction of a channel (core/role_core.h), as seen from outside. Roles
 // that break it abort the simulation: a frame is sent only against a granted slot of its class that
 // has reached the sender, and never more slots are granted than the plan's window.
 #pragma once

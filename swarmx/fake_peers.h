@@ -8,7 +8,7 @@
 #include <map>
 #include <vector>
 
-#include "node/role_core.h"
+#include "core/role_core.h"
 #include "plan/plan.h"
 
 namespace waferstream {

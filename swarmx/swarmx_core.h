@@ -8,7 +8,7 @@
 // grants them; the core then works until it is destroyed. It keeps no state that a commit would
 // have to know of: abandoning a step means destroying it.
 //
-// Threads: all calls from one executor (node/role_core.h). Danger: destroying it while a batch of
+// Threads: all calls from one executor (core/role_core.h). Danger: destroying it while a batch of
 // additions runs on the compute lane frees the memory under it; the shell stops lanes first.
 #pragma once
 
@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "base/arena.h"
-#include "node/role_core.h"
+#include "core/role_core.h"
 #include "plan/plan.h"
 #include "swarmx/gradient_reducer.h"
 #include "swarmx/tile_relay.h"

@@ -18,9 +18,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "node/receive_windows.h"
-#include "node/role_core.h"
-#include "node/stream_cursor.h"
+#include "core/receive_windows.h"
+#include "core/role_core.h"
+#include "core/stream_cursor.h"
 #include "plan/plan.h"
 
 namespace waferstream {

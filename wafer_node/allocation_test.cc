@@ -12,7 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/allocation_count.h"
-#include "node/role_core.h"
+#include "core/role_core.h"
 #include "plan/test_job.h"
 #include "wafer_node/fake_parent.h"
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/credit.h"
-#include "node/role_core.h"
-#include "node/stream_cursor.h"
+#include "core/role_core.h"
+#include "core/stream_cursor.h"
 #include "plan/pass.h"
 #include "plan/plan.h"
 #include "wafer_node/address_book.h"

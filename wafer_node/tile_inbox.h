@@ -16,9 +16,9 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "core/role_core.h"
+#include "core/stream_cursor.h"
 #include "fabric/frame.h"
-#include "node/role_core.h"
-#include "node/stream_cursor.h"
 #include "plan/pass.h"
 #include "plan/plan.h"
 #include "wafer_node/address_book.h"

@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "base/arena.h"
-#include "node/role_core.h"
+#include "core/role_core.h"
 #include "plan/pass.h"
 #include "plan/plan.h"
 #include "wafer_node/address_book.h"

@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "base/status.h"
+#include "core/stream_cursor.h"
 #include "fabric/frame.h"
-#include "node/stream_cursor.h"
 #include "plan/plan.h"
 #include "plan/test_job.h"
 

@@ -1,4 +1,4 @@
-#include "node/stream_cursor.h"
+#include "core/stream_cursor.h"
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"

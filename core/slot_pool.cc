@@ -1,4 +1,4 @@
-#include "node/slot_pool.h"
+#include "core/slot_pool.h"
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"

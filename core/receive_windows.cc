@@ -1,4 +1,4 @@
-#include "node/receive_windows.h"
+#include "core/receive_windows.h"
 
 #include <algorithm>
 #include <utility>

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "node/role_core.h"
-#include "node/slot_pool.h"
+#include "core/role_core.h"
+#include "core/slot_pool.h"
 #include "plan/plan.h"
 
 namespace waferstream {

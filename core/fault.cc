@@ -1,4 +1,4 @@
-#include "node/fault.h"
+#include "core/fault.h"
 
 #include <string>
 

@@ -1,6 +1,6 @@
 // Both ends of a channel walk the same cursor; so what one end may send is exactly what the other
 // expects, and everything else is refused.
-#include "node/stream_cursor.h"
+#include "core/stream_cursor.h"
 
 #include <gtest/gtest.h>
 
