@@ -555,6 +555,9 @@ absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
     amendment->set_from_step(FirstOpenStep());
     amendment->set_lr(request.lr());
     amendment->set_skip_batch(request.skip_batch());
+    // What was in doubt is another step now: what is computed then says nothing of those before.
+    dispute_.reset();
+    bad_.reset();
   }
   attempts_ = 0;
   strikes_.clear();

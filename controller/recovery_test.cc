@@ -374,6 +374,36 @@ TEST(Recovery, ALiarIsFoundAndCordoned) {
   }
 }
 
+// While it is paused, the step in dispute gets another batch: all hashes are others then.
+TEST(Recovery, ADisputeAboutAStepThatIsAmendedIsForgotten) {
+  JobSpec job = SmallJob();
+  job.mutable_cluster()->set_wafers(3);
+  FakeCluster cluster;
+  Vote(cluster, "w1", 1);
+  cluster.AddNodes();
+  ASSERT_TRUE(cluster.AddNode("w2", WAFER).ok());
+  cluster.Submit(job);
+  cluster.SettleCalls();
+  while (cluster.Job().reason().find("came out different") == std::string::npos) {
+    ASSERT_TRUE(cluster.StepOnce());
+  }
+  while (cluster.writes.empty()) ASSERT_TRUE(cluster.StepOnce());
+  cluster.Persist(absl::UnavailableError("disk full"));
+  ASSERT_EQ(cluster.Job().state(), PAUSED) << cluster.Job().reason();
+  cluster.edit = [](NodeReport& report) {
+    if (!report.has_wafer_step() || report.wafer_step().step() != 1) return;
+    MicroBatchHash* vote = report.mutable_wafer_step()->add_hashes();
+    vote->set_micro_batch(3);
+    vote->set_hash(8);
+  };
+  ResumeRequest resume = ResumeOf("other batch");
+  resume.set_skip_batch(true);
+  ASSERT_TRUE(cluster.Resume(resume).ok());
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE) << cluster.Job().reason();
+  for (const char* wafer : {"w0", "w1", "w2"}) EXPECT_FALSE(cluster.Node(wafer).cordoned());
+}
+
 TEST(Recovery, TwoWafersCannotSettleALastingDispute) {
   FakeCluster cluster;
   Vote(cluster, "w1", 100);

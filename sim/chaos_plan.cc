@@ -220,7 +220,9 @@ ChaosPlan MakeChaosPlan(uint64_t seed, bool with_faults) {
     plan.flip = {};
     plan.faults_end_ns = 0;
   }
-  plan.deadline_ns = plan.faults_end_ns + 1000 * plan.pace.lease_ns;
+  // Slow links only take longer.
+  const int64_t leases = plan.weather.link_slow > 0 ? 20'000 : 1000;
+  plan.deadline_ns = plan.faults_end_ns + leases * plan.pace.lease_ns;
   return plan;
 }
 

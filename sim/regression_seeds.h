@@ -29,7 +29,9 @@ inline constexpr RegressionSeed kRegressionSeeds[] = {
      "the record of a job's end was given up, and nobody would have written it again"},
     {853642578078, "the same, in one transaction with a record that somebody waited for"},
     {738776456338,
-     "steps that a job had gone back behind came back after a restart, done as before an amendment"},
+     "steps that a job had gone back behind came back after a restart, done as before an "
+     "amendment"},
+    {738776474026, "a step was amended while wafers disagreed about it, and honest ones cordoned"},
     {867066029580,
      "users who asked again for what was so already filled the store's backlog for ever"},
     {765, "a step whose commit was on its way to the disk was recorded as amended"},

@@ -1,4 +1,5 @@
-// Everything that happens in a simulation, in order: as a hash, and as lines for who reads a replay.
+// Everything that happens in a simulation, in order: as a hash, and as lines for who reads a
+// replay.
 #pragma once
 
 #include <cstdint>
