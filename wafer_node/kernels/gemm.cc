@@ -20,7 +20,15 @@ void GemmF32(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, c
   WriteGemmBlock(add_bias, {.rows = options.m, .columns = options.n}, out, c.stride, c);
 }
 
-PanelEntry BestEntry() { return HasPairProducts() ? PanelEntry::kPair : PanelEntry::kFloat; }
+bool pairs_forced = false;
+
+// Intel's cores multiply pairs at half the rate of floats (docs/PERFORMANCE.md), AMD's at twice it.
+bool PairsAreFast() { return __builtin_cpu_is("amd"); }
+
+PanelEntry BestEntry() {
+  const bool pairs = HasPairProducts() && (PairsAreFast() || pairs_forced);
+  return pairs ? PanelEntry::kPair : PanelEntry::kFloat;
+}
 
 }  // namespace
 
@@ -41,8 +49,10 @@ void Gemm(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, cons
 
 const char* Bf16Instruction() {
   if (HasAmx()) return "amx";
-  return HasPairProducts() ? "avx512_bf16" : "";
+  return BestEntry() == PanelEntry::kPair ? "avx512_bf16" : "";
 }
+
+void ForcePairProducts() { pairs_forced = true; }
 
 bool PacksRight(Dtype dtype) { return dtype == Dtype::kBf16 && !HasAmx(); }
 

@@ -50,6 +50,10 @@ void Gemm(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, cons
 // "avx512_bf16" or "".
 const char* Bf16Instruction();
 
+// bf16 by pairs (AVX-512 BF16), where the CPU can, even if it is quicker without. Before the first
+// product.
+void ForcePairProducts();
+
 // Whether products of this dtype gain by a right operand that is packed once for many of them. The
 // bits are the same either way.
 bool PacksRight(Dtype dtype);

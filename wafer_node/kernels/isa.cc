@@ -109,6 +109,7 @@ absl::Status ForceKernelIsa(const std::string& name) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": oneDNN refuses to be held to it now"));
   }
   hwy::DisableTargets(level->disabled);
+  if (name == "avx512_bf16") ForcePairProducts();
   return absl::OkStatus();
 }
 
