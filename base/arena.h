@@ -16,8 +16,8 @@ namespace waferstream {
 
 class Arena {
  public:
-  // Reserves `bytes` (zeroed). RESOURCE_EXHAUSTED when the system refuses, or would end whoever used
-  // them (base/memory_limit.h).
+  // Reserves `bytes` (zeroed). RESOURCE_EXHAUSTED when the system refuses, or would end whoever
+  // used them (base/memory_limit.h).
   static absl::StatusOr<Arena> Create(size_t bytes);
   Arena(Arena&& other) noexcept;
   Arena& operator=(Arena&& other) noexcept;
