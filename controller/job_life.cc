@@ -70,6 +70,7 @@ JobLife::JobLife(JobRecord record, std::vector<CommitRecord> commits, double pat
     if (commit.times.step_seconds > 0) statistics_.AddStep(commit.times);
     commits_[commit.step] = std::move(commit);
   }
+  if (recorded_ && status().step() > record_.memory.epoch_step()) ForgetAbsentHolders();
   record_.status.set_seconds(clock_.Seconds(now));
   if (!statistics_.empty()) statistics_.Fill(status().steps() - status().step(), record_.status);
 }
@@ -171,6 +172,7 @@ EpochTerms JobLife::NextTerms(const Membership& members) const {
 
 void JobLife::RememberMembers(const Membership& members, const NodeTable& nodes) {
   record_.memory.clear_members();
+  record_.memory.set_epoch_step(status().step());
   for (const PlacedProcess& process : members.placed) {
     const KnownNode& node = nodes.nodes().at(process.node_id);
     JobMemory::Member* member = record_.memory.add_members();
@@ -178,6 +180,12 @@ void JobLife::RememberMembers(const Membership& members, const NodeTable& nodes)
     member->set_incarnation(node.info.incarnation());
     if (process.role == WAFER) record_.status.set_kernel_isa(node.info.kernel_isa());
   }
+}
+
+void JobLife::ForgetAbsentHolders() {
+  std::set<std::string> members;
+  for (const JobMemory::Member& member : record_.memory.members()) members.insert(member.node_id());
+  holdings_.KeepOnly(members);
 }
 
 void JobLife::GiveUpNode(const std::string& node_id, RunTurn& turn) {
@@ -313,6 +321,7 @@ void JobLife::OnCommitDurable(const absl::Status& stored, RunTurn& turn) {
   commits_[commit.step] = commit;
   record_.status.set_step(commit.step + 1);
   record_.status.set_loss(commit.loss);
+  ForgetAbsentHolders();
   attempts_ = 0;
   turn.publish = turn.record = true;
 }
@@ -367,6 +376,7 @@ void JobLife::NoteCommit(RunTurn& turn) {
   const std::optional<CommitRecord>& commit = training.committed();
   if (!commit.has_value() || commit->step < noted_steps_) return;
   noted_steps_ = commit->step + 1;
+  ForgetAbsentHolders();
   attempts_ = 0;
   const auto before = commits_.find(commit->step);
   const bool differs = before != commits_.end() && !SameResult(before->second, *commit);

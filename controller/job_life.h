@@ -108,6 +108,10 @@ class JobLife {
   // The first step that may still be amended: a commit on its way to the disk will be history.
   uint64_t FirstOpenStep() const;
   EpochTerms NextTerms(const Membership& members) const;
+  // A step of the last epoch is committed: whoever took no part in it has not the gradients that it
+  // was committed with. If it has any of that step, they are of an epoch whose members disagreed,
+  // or that took another batch.
+  void ForgetAbsentHolders();
   void RememberMembers(const Membership& members, const NodeTable& nodes);
   // Fills that the epoch of these members goes on with; forgets all others.
   std::map<std::pair<int, int>, uint64_t> GoOnFilling(const Membership& members);

@@ -98,6 +98,32 @@ TEST(Recovery, ASecondOwnerStreamsOn) {
 }
 
 // A wafer is lost in the middle of it.
+// It may have gradients of the step, of an epoch that never committed it: they are not those.
+TEST(Recovery, WhoWasAwayWhenAStepWasCommittedIsFilledAnew) {
+  JobSpec job = Replicated();
+  job.mutable_training()->set_steps(6);
+  for (const uint64_t steps_away : {1, 2}) {
+    FakeCluster cluster;
+    cluster.AddNodes();
+    cluster.Submit(job);
+    RunToStep(cluster, 1);
+    cluster.Pass(3.1, {"m0", "s0", "w0", "w1"});
+    cluster.SettleCalls();
+    ASSERT_EQ(cluster.Prepared(kJob).at(0).roster().memoryx_size(), 1);
+    RunToStep(cluster, 1 + steps_away);
+    ASSERT_TRUE(cluster.AddNode("m1", MEMORYX).ok());  // the same process
+    RunToStep(cluster, 4);
+    cluster.SettleCalls();
+    const PrepareRequest prepare = cluster.Prepared(kJob).at(0);
+    ASSERT_EQ(prepare.roster().memoryx_size(), 2);
+    EXPECT_TRUE(prepare.keep());
+    for (const ShardOwners& shard : prepare.shards()) {
+      EXPECT_EQ(shard.owners_size(), 1);
+      EXPECT_EQ(shard.filling_size(), 1);
+    }
+  }
+}
+
 TEST(Recovery, AnInterruptedFillGoesOnWhereItWas) {
   FakeCluster cluster;
   ReplaceM1(cluster);

@@ -30,6 +30,10 @@ class ShardMap {
   // The node's process is another one, or refuses to know of any: it holds nothing.
   void DropNode(const std::string& node_id) { held_.erase(node_id); }
   void Drop(const std::string& node_id, int shard);
+  // All other nodes hold nothing of the last commit.
+  void KeepOnly(const std::set<std::string>& node_ids) {
+    std::erase_if(held_, [&](const auto& held) { return !node_ids.contains(held.first); });
+  }
 
   bool Holds(const std::string& node_id, uint64_t incarnation, int shard) const;
   bool HoldsAny(const std::string& node_id, uint64_t incarnation) const;

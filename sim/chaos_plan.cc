@@ -243,6 +243,14 @@ std::string Describe(const ChaosJobPlan& job) {
   return line;
 }
 
+std::string Describe(const ChaosFlip& flip) {
+  if (flip.where == ChaosFlip::Where::kNowhere) return "";
+  constexpr const char* kWhat[] = {"activation", "weights", "gradient", "dram"};
+  return absl::StrCat(flip.where == ChaosFlip::Where::kWafer ? " wafer-" : " memoryx-", flip.node,
+                      " flips a bit (", kWhat[static_cast<int>(flip.what.what)], ", tile ",
+                      flip.what.tile, ", step ", flip.what.step, ", bit ", flip.what.bit, "),");
+}
+
 }  // namespace
 
 std::string Describe(const ChaosPlan& plan) {
@@ -251,8 +259,7 @@ std::string Describe(const ChaosPlan& plan) {
   absl::StrAppend(&line, plan.wafer_nodes, " wafer nodes, ", plan.memoryx_nodes, " MemoryX, ",
                   plan.swarmx_nodes, " SwarmX; lease ", plan.pace.lease_ns / kMs,
                   " ms, faults until ", plan.faults_end_ns / kMs, " ms:");
-  if (plan.flip.where == ChaosFlip::Where::kWafer) absl::StrAppend(&line, " a wafer lies,");
-  if (plan.flip.where == ChaosFlip::Where::kMemoryx) absl::StrAppend(&line, " a MemoryX forgets,");
+  absl::StrAppend(&line, Describe(plan.flip));
   for (const FaultWorkload& workload : plan.workloads) {
     absl::StrAppend(&line, " ", Name(workload.kind), ",");
   }

@@ -32,6 +32,7 @@ inline constexpr RegressionSeed kRegressionSeeds[] = {
      "steps that a job had gone back behind came back after a restart, done as before an "
      "amendment"},
     {738776474026, "a step was amended while wafers disagreed about it, and honest ones cordoned"},
+    {486310266469, "a copy that was away applied a commit to gradients of an epoch with a liar"},
     {867066029580,
      "users who asked again for what was so already filled the store's backlog for ever"},
     {765, "a step whose commit was on its way to the disk was recorded as amended"},
