@@ -50,8 +50,11 @@ void KeepOnlyPlan(CLI::App& app) {
 
 void Run(std::vector<std::string> arguments) {
   CLI::App app("", "waferctl");
-  Outcome outcome = CheckArguments(arguments);
-  if (outcome.ok()) {
+  const absl::Status arguments_are = CheckArguments(arguments);
+  Outcome outcome = ExitCode::kOk;
+  if (!arguments_are.ok()) {
+    outcome = arguments_are;
+  } else {
     AddCommands(app, outcome);
     KeepOnlyPlan(app);
     std::reverse(arguments.begin(), arguments.end());
