@@ -43,7 +43,10 @@ Input Split(std::string_view text) {
 
 void KeepOnlyPlan(CLI::App& app) {
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
-    if (command->get_name() != "plan") command->callback([] {});
+    // Not by another callback: the command's own holds its flags.
+    if (command->get_name() != "plan") {
+      command->parse_complete_callback([] { throw CLI::RuntimeError(0); });
+    }
     KeepOnlyPlan(*command);
   }
 }
