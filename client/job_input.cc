@@ -88,13 +88,12 @@ absl::StatusOr<std::optional<Manifest>> CheckCheckpoint(const JobSpec& job, cons
 // Whoever finds out later, when a cluster has been started, finds it out again.
 absl::Status CheckOutput(const JobSpec& job, const std::optional<Manifest>& origin) {
   if (job.has_generate() || job.checkpoint().dir().empty()) return absl::OkStatus();
-  const absl::Status status =
-      CheckFolder(PosixDisk(), job.checkpoint().dir(),
-                  {.job_id = "",
-                   .name = job.name(),
-                   .ancestors = AncestorsBy(origin),
-                   .from = job.checkpoint().from(),
-                   .start_step = origin.has_value() ? origin->steps_done : 0});
+  absl::Status status = CheckFolder(PosixDisk(), job.checkpoint().dir(),
+                                    {.job_id = "",
+                                     .name = job.name(),
+                                     .ancestors = AncestorsBy(origin),
+                                     .from = job.checkpoint().from(),
+                                     .start_step = origin.has_value() ? origin->steps_done : 0});
   if (status.ok()) return status;
   return absl::InvalidArgumentError(absl::StrCat("checkpoint.dir: ", status.message()));
 }

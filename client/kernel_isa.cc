@@ -38,6 +38,7 @@ std::string ReadAll(int fd) {
 // Runs a program that says little and ends by itself.
 absl::StatusOr<Answer> Ask(std::vector<std::string> args) {
   std::vector<char*> argv;
+  argv.reserve(args.size() + 1);
   for (std::string& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
   int fds[2];

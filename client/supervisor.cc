@@ -138,7 +138,7 @@ class Supervisor {
     } else {
       known->identity = identity;
     }
-    const absl::Status written = WriteClusterFile(options_.dir, file_);
+    absl::Status written = WriteClusterFile(options_.dir, file_);
     if (written.ok() || file_.controller.empty()) return written;
     // A full disk is no reason to end a cluster that trains.
     Note(absl::StrCat(written.message(), ": ", process.name(), " is not on record"));

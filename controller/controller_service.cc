@@ -16,8 +16,9 @@ namespace {
 template <typename Reply>
 auto Answer(grpc::ServerUnaryReactor* reactor, Reply* reply) {
   return [reactor, reply](absl::StatusOr<Reply> value) {
-    if (value.ok()) *reply = *std::move(value);
-    reactor->Finish(ToGrpc(value.status()));
+    const absl::Status status = value.status();
+    if (status.ok()) *reply = *std::move(value);
+    reactor->Finish(ToGrpc(status));
   };
 }
 

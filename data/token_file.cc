@@ -141,7 +141,7 @@ bool TokenFile::IsAsOpened() const {
 absl::Status TokenFile::ReadChunk(size_t index, std::vector<std::byte>& chunk) const {
   const size_t offset = index * kChunkBytes;
   chunk.resize(std::min(kChunkBytes, bytes_ - offset));
-  const absl::Status read = file_->ReadAt(offset, chunk.data(), chunk.size());
+  absl::Status read = file_->ReadAt(offset, chunk.data(), chunk.size());
   if (read.ok()) return read;
   if (absl::IsDataLoss(read)) {
     return absl::DataLossError(absl::StrCat(path_, ": is shorter than the ", bytes_,
