@@ -4,26 +4,47 @@ namespace waferstream {
 
 AsyncCalls::~AsyncCalls() {
   CancelAll();
+  {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(
+        +[](int* attempts) { return *attempts == 0; }, &attempts_));
+  }
+  LetGo();
+}
+
+void AsyncCalls::PutAside(std::shared_ptr<const void> last) {
   absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(
-      +[](std::set<grpc::ClientContext*>* calls) { return calls->empty(); }, &in_flight_));
+  aside_.push_back(std::move(last));
+}
+
+void AsyncCalls::LetGo() {
+  std::vector<std::shared_ptr<const void>> aside;  // ends without the lock
+  absl::MutexLock lock(&mutex_);
+  aside.swap(aside_);
 }
 
 void AsyncCalls::CancelAll() {
   absl::MutexLock lock(&mutex_);
   cancelled_ = true;
-  for (grpc::ClientContext* context : in_flight_) context->TryCancel();
+  for (grpc::ClientContext* context : unanswered_) context->TryCancel();
 }
 
 bool AsyncCalls::Enter(grpc::ClientContext* context) {
   absl::MutexLock lock(&mutex_);
-  if (!cancelled_) in_flight_.insert(context);
-  return !cancelled_;
+  if (cancelled_) return false;
+  ++attempts_;
+  unanswered_.insert(context);
+  return true;
 }
 
-void AsyncCalls::Leave(grpc::ClientContext* context) {
+void AsyncCalls::Forget(grpc::ClientContext* context) {
   absl::MutexLock lock(&mutex_);
-  in_flight_.erase(context);
+  unanswered_.erase(context);
+}
+
+void AsyncCalls::Leave() {
+  absl::MutexLock lock(&mutex_);
+  --attempts_;
 }
 
 bool AsyncCalls::cancelled() {

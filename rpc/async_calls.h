@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -38,10 +39,11 @@ class AsyncCalls {
   using Done = std::function<void(absl::Status, Reply&)>;
 
   // `done` is called once, on one of gRPC's threads, which it must not block, or at once with
-  // CANCELLED. What `stub` points to lives until then.
+  // CANCELLED. Not to be called on one of gRPC's threads.
   template <typename Stub, typename Async, typename Request, typename Reply>
   void Make(std::shared_ptr<Stub> stub, Method<Async, Request, Reply> method, Request request,
             const CallTerms& terms, Done<Reply> done) {
+    LetGo();
     auto call = std::make_shared<Flight<Stub, Method<Async, Request, Reply>, Request, Reply>>();
     call->stub = std::move(stub);
     call->method = method;
@@ -67,46 +69,58 @@ class AsyncCalls {
     std::chrono::system_clock::time_point deadline;
     bool wait_for_ready = false;
     int attempts_left = 0;
-    std::unique_ptr<grpc::ClientContext> context;
+    std::shared_ptr<grpc::ClientContext> context;
     Reply reply;
   };
 
   template <typename Call>
   void Launch(std::shared_ptr<Call> call) {
     --call->attempts_left;
-    call->context = std::make_unique<grpc::ClientContext>();
+    if (call->context != nullptr) PutAside(std::move(call->context));  // of the attempt before
+    call->context = std::make_shared<grpc::ClientContext>();
     call->context->set_deadline(call->deadline);
     call->context->set_wait_for_ready(call->wait_for_ready);
-    if (!Enter(call->context.get())) {
-      return call->done(absl::CancelledError("stopping"), call->reply);
-    }
+    if (!Enter(call->context.get())) return Finish(*call, absl::CancelledError("stopping"));
     auto* const methods = call->stub->async();
     (methods->*call->method)(
         call->context.get(), &call->request, &call->reply, [this, call](grpc::Status status) {
-          // The context is replaced by a further attempt, but is registered until this one is over,
-          // so that the destructor waits for the answer, too.
-          const std::unique_ptr<grpc::ClientContext> context = std::move(call->context);
+          Forget(call->context.get());
           const bool broken = status.error_code() == grpc::StatusCode::UNAVAILABLE;
           if (broken && call->attempts_left > 0 && !cancelled()) {
             Launch(call);
           } else {
-            call->done(ToAbsl(status), call->reply);
-            // Whoever waits for Leave may own the channel. It must not end here: gRPC would wait
-            // for this very thread.
-            call->stub = nullptr;
+            Finish(*call, ToAbsl(status));
           }
-          Leave(context.get());
+          Leave();
         });
   }
 
-  // Registers a call in progress; false when calls are no longer made.
+  // A channel must not end on one of gRPC's threads: the end of the last one of a process waits for
+  // them. So what may hold the last reference to one is put aside, for those who make and end
+  // calls.
+  template <typename Call>
+  void Finish(Call& call, absl::Status status) {
+    call.done(std::move(status), call.reply);
+    PutAside(std::move(call.context));
+    PutAside(std::move(call.stub));
+  }
+  void PutAside(std::shared_ptr<const void> last);
+
+  // Registers an attempt; false when calls are no longer made.
   bool Enter(grpc::ClientContext* context);
-  void Leave(grpc::ClientContext* context);
+  // It is answered: there is nothing left to cancel.
+  void Forget(grpc::ClientContext* context);
+  // The last thing that an attempt does.
+  void Leave();
+  // Ends what was put aside.
+  void LetGo();
   bool cancelled();
 
   absl::Mutex mutex_;
-  std::set<grpc::ClientContext*> in_flight_ ABSL_GUARDED_BY(mutex_);
+  int attempts_ ABSL_GUARDED_BY(mutex_) = 0;                           // entered, not left
+  std::set<grpc::ClientContext*> unanswered_ ABSL_GUARDED_BY(mutex_);  // of these
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::shared_ptr<const void>> aside_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace waferstream
