@@ -4,104 +4,22 @@
 #include <gtest/gtest.h>
 
 #include <deque>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "base/parallel.h"
-#include "checkpoint/memory_disk.h"
+#include "controller/manual_world.h"
 
 namespace waferstream {
 namespace {
 
-class TestLoop final : public Loop {
- public:
-  void Post(Work work) override { due_.emplace(now_s_, std::move(work)); }
-  void After(absl::Duration delay, Work work) override {
-    due_.emplace(now_s_ + absl::ToDoubleSeconds(delay), std::move(work));
-  }
-  double now_s() const override { return now_s_; }
-
-  // Lets what is due by then happen.
-  void Pass(double seconds) {
-    const double end_s = now_s_ + seconds;
-    while (!due_.empty() && due_.begin()->first <= end_s) {
-      auto first = due_.extract(due_.begin());
-      now_s_ = first.key();
-      first.mapped()();
-    }
-    now_s_ = end_s;
-  }
-
- private:
-  double now_s_ = 1000;
-  std::multimap<double, Work> due_;
-};
-
-// Work that is done when the test says so.
-class TestLanes final : public Lanes {
- public:
-  explicit TestLanes(Loop& loop) : loop_(loop) {}
-
-  std::unique_ptr<LaneRunner> Make(const LaneTerms&, LaneRunner::Done done) override {
-    class Runner final : public LaneRunner {
-     public:
-      Runner(TestLanes& all, Done done) : all_(all), done_(std::move(done)) {}
-      void Run(ComputeAction action) override {
-        all_.waiting_.push_back([this, action = std::move(action)] {
-          Serial serial;
-          all_.loop_.Post(
-              [this, id = action.id, status = action.work(serial)] { done_(id, status); });
-        });
-      }
-      int Drop() override { return 0; }
-
-     private:
-      TestLanes& all_;
-      const Done done_;
-    };
-    return std::make_unique<Runner>(*this, std::move(done));
-  }
-
-  size_t waiting() const { return waiting_.size(); }
-  void RunOne() {
-    auto work = std::move(waiting_.front());
-    waiting_.pop_front();
-    work();
-  }
-
- private:
-  Loop& loop_;
-  std::deque<std::function<void()>> waiting_;
-};
-
-class NoNodes final : public NodeCalls {
- public:
-  void Make(NodeCall, std::function<void(NodeCallResult)>) override {}
-  void CancelAll() override {}
-};
-
 class ControllerHostTest : public testing::Test {
  protected:
   void SetUp() override {
-    host_ = std::make_unique<ControllerHost>(
-        ControllerWorld{.loop = loop_,
-                        .lanes = lanes_,
-                        .nodes = nodes_,
-                        .store = *store_,
-                        .write =
-                            [this](const std::vector<StoreRecord>& records) {
-                              return disk_.ok() ? store_->Write(records) : disk_;
-                            },
-                        .files = files_,
-                        .unix_s = [] { return 1.7e9; },
-                        .random_bits = [] { return uint64_t{1}; },
-                        .log = [](const std::string&) {}},
-        ControllerHost::Options{.state_dir = "/state", .store_patience = absl::Seconds(10)});
-    ASSERT_EQ(host_->Restore(), absl::OkStatus());
+    world_.lanes.held = true;
+    ASSERT_EQ(host_.Restore(), absl::OkStatus());
     RegisterRequest wafer;
     wafer.set_node_id("w0");
     wafer.set_role(WAFER);
@@ -111,7 +29,7 @@ class ControllerHostTest : public testing::Test {
     wafer.set_kernel_isa("avx2");
     wafer.set_incarnation(1);
     absl::Status registered = absl::UnknownError("not answered");
-    host_->Register(
+    host_.Register(
         wafer, [&](const absl::StatusOr<RegisterReply>& reply) { registered = reply.status(); });
     loop_.Pass(0);
     ASSERT_EQ(registered, absl::OkStatus());
@@ -122,23 +40,21 @@ class ControllerHostTest : public testing::Test {
     request.set_node_id("w0");
     request.set_action(action);
     auto& answer = answers_.emplace_back();
-    host_->Cordon(request,
-                  [&answer](const absl::StatusOr<NodeStatus>& node) { answer = node.status(); });
+    host_.Cordon(request,
+                 [&answer](const absl::StatusOr<NodeStatus>& node) { answer = node.status(); });
     loop_.Pass(0);
     return answer;
   }
 
-  std::vector<CordonRecord> OnRecord() { return *store_->LoadCordons(); }
+  std::vector<CordonRecord> OnRecord() { return *world_.store->LoadCordons(); }
 
-  TestLoop loop_;
-  TestLanes lanes_{loop_};
-  NoNodes nodes_;
-  std::unique_ptr<JobStore> store_ = *JobStore::Open(":memory:");
-  MemoryDisk tree_{1};
-  MemoryDisk::View files_{tree_};
-  absl::Status disk_;
+  ManualWorld world_;
+  ManualLoop& loop_ = world_.loop;
+  ManualLanes& lanes_ = world_.lanes;
+  ControllerHost host_{
+      world_.world(),
+      ControllerHost::Options{.state_dir = "/state", .store_patience = absl::Seconds(10)}};
   std::deque<std::optional<absl::Status>> answers_;
-  std::unique_ptr<ControllerHost> host_;
 };
 
 TEST_F(ControllerHostTest, WhoChangesSomethingIsAnsweredOnceItIsOnRecord) {
@@ -165,7 +81,7 @@ TEST_F(ControllerHostTest, WhoAsksForWhatIsBeingWrittenWaitsForIt) {
 }
 
 TEST_F(ControllerHostTest, ADiskThatRefusesIsAskedAgainHoweverLongThatTakes) {
-  disk_ = absl::UnavailableError("full");
+  world_.disk = absl::UnavailableError("full");
   const auto& cordoned = Cordon(CordonRequest::DRAIN);
   for (int i = 0; i < 100; ++i) {  // 20 s, twice the patience
     ASSERT_EQ(lanes_.waiting(), 1u);
@@ -173,7 +89,7 @@ TEST_F(ControllerHostTest, ADiskThatRefusesIsAskedAgainHoweverLongThatTakes) {
     loop_.Pass(0.2);
   }
   EXPECT_FALSE(cordoned.has_value());
-  disk_ = absl::OkStatus();
+  world_.disk = absl::OkStatus();
   lanes_.RunOne();
   loop_.Pass(0);
   EXPECT_EQ(cordoned, absl::OkStatus());
@@ -196,17 +112,17 @@ TEST_F(ControllerHostTest, RecordsAreWrittenInTheOrderOfEvents) {
 }
 
 TEST_F(ControllerHostTest, StopWaitsForWhatIsBeingWrittenAndNotForADiskThatRefuses) {
-  disk_ = absl::UnavailableError("full");
+  world_.disk = absl::UnavailableError("full");
   const auto& cordoned = Cordon(CordonRequest::CORDON);
   lanes_.RunOne();
   bool written = false;
-  host_->Stop([&] { written = true; });
+  host_.Stop([&] { written = true; });
   loop_.Pass(0.2);
   EXPECT_FALSE(written);
   lanes_.RunOne();
   loop_.Pass(0);
   EXPECT_TRUE(written);
-  EXPECT_EQ(cordoned, disk_);  // whoever asked knows
+  EXPECT_EQ(cordoned, world_.disk);  // whoever asked knows
 }
 
 }  // namespace

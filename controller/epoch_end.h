@@ -12,10 +12,10 @@ namespace waferstream {
 
 // A loss or gradient that is not finite, and, after a diagnosing epoch, where it came from.
 struct BadNumbers {
-  std::string what;                // "loss is not finite in micro-batch 5"
-  std::string wafer;               // the node that computed that micro-batch; empty: not known
-  std::optional<NonFinite> first;  // where it appeared first, and
-  std::string first_wafer;         // on which node
+  std::string what = {};                // "loss is not finite in micro-batch 5"
+  std::string wafer = {};               // the node that computed that micro-batch; empty: not known
+  std::optional<NonFinite> first = {};  // where it appeared first, and
+  std::string first_wafer = {};         // on which node
 };
 
 // Wafers that computed different things for one micro-batch.

@@ -10,6 +10,8 @@
 #include "base/status.h"
 #include "base/user_input.h"
 #include "base/version.h"
+#include "controller/resumptions.h"
+#include "controller/verdict.h"
 #include "proto/job_state.h"
 
 namespace waferstream {
@@ -46,12 +48,6 @@ Roster MakeRoster(const std::vector<PlacedProcess>& placed, const NodeTable& nod
 bool SameResult(const CommitRecord& a, const CommitRecord& b) {
   return a.loss == b.loss && a.norm == b.norm && a.clip_factor == b.clip_factor &&
          a.learning_rate == b.learning_rate;
-}
-
-// " with learning rate 0.1 without the batch".
-std::string HowResumed(double lr, bool skip_batch) {
-  return absl::StrCat(lr > 0 ? absl::StrCat(" with learning rate ", lr) : "",
-                      skip_batch ? " without the batch" : "");
 }
 
 }  // namespace
@@ -456,56 +452,18 @@ void JobLife::Retry(const std::string& reason, RunTurn& turn) {
 
 void JobLife::OnCounted(const EpochEnd& end, RunTurn& turn) {
   if (dispute_.has_value()) return SettleDispute(end.dispute, turn);
-  ReportBadNumbers(end.bad, turn);
+  Pause(ReportOf(*std::exchange(bad_, std::nullopt), end.bad, status().wafers()), turn);
 }
 
 void JobLife::SettleDispute(const Dispute& again, RunTurn& turn) {
-  const Dispute first = *std::exchange(dispute_, std::nullopt);
-  const std::optional<uint64_t> truth = Majority(again.votes);
-  if (!truth.has_value()) {
-    return Pause(absl::StrCat("micro-batch ", first.micro_batch, " of step ", first.step,
-                              " came out different on every wafer (", Describe(again.votes),
-                              "); add a wafer to settle it, or cordon the one that you distrust, "
-                              "then resume"),
-                 turn);
-  }
-  std::set<std::string> liars;
-  for (const Votes* votes : {&first.votes, &again.votes}) {
-    for (const auto& [node_id, hash] : *votes) {
-      if (hash != *truth) liars.insert(node_id);
-    }
-  }
-  const std::string evidence =
-      absl::StrFormat("micro-batch %d of step %d is %016x; first: %s; again: %s", first.micro_batch,
-                      first.step, *truth, Describe(first.votes), Describe(again.votes));
-  for (const std::string& liar : liars) {
+  const absl::StatusOr<LiarsFound> found = FindLiars(*std::exchange(dispute_, std::nullopt), again);
+  if (!found.ok()) return Pause(std::string(found.status().message()), turn);
+  for (const std::string& liar : found->liars) {
     WS_MARK("controller: a liar was cordoned");
-    turn.events.push_back(absl::StrCat(liar, " computed wrong and is cordoned: ", evidence));
-    turn.cordons.push_back({liar, true, /*draining=*/true, evidence});
+    turn.events.push_back(absl::StrCat(liar, " computed wrong and is cordoned: ", found->evidence));
+    turn.cordons.push_back({liar, true, /*draining=*/true, found->evidence});
   }
-  Retry(absl::StrCat(absl::StrJoin(liars, " and "), " computed wrong"), turn);
-}
-
-void JobLife::ReportBadNumbers(const BadNumbers& again, RunTurn& turn) {
-  const BadNumbers first = *std::exchange(bad_, std::nullopt);
-  std::string report = first.what;
-  if (!first.wafer.empty()) absl::StrAppend(&report, " (on ", first.wafer, ")");
-  const bool alone = status().wafers() < 2;
-  if (again.what.empty()) {
-    absl::StrAppend(&report, "; computed again ", alone ? "there" : "on other wafers",
-                    ", all numbers are finite: it was the machine");
-  } else {
-    absl::StrAppend(&report, "; computed again ",
-                    alone ? "there (there is no other wafer)" : "on other wafers",
-                    ", it comes out like that too: it is the model");
-  }
-  if (again.first.has_value()) {
-    absl::StrAppend(&report, "; first in ", again.first->where(), ", micro-batch ",
-                    again.first->micro_batch(), ", on ", again.first_wafer);
-  }
-  Pause(
-      absl::StrCat(report, ". Resume as it is, with another learning rate, or without this batch"),
-      turn);
+  Retry(absl::StrCat(absl::StrJoin(found->liars, " and "), " computed wrong"), turn);
 }
 
 void JobLife::OnStoreTrouble(const std::string& what, RunTurn& turn) {
@@ -530,36 +488,19 @@ void JobLife::Pause(const std::string& reason, RunTurn& turn) {
   turn.publish = turn.record = true;
 }
 
-// Also by one of long ago: a call that comes late must not end another pause.
-absl::StatusOr<bool> JobLife::WasResumedBy(const ResumeRequest& request) const {
-  const std::string& request_id = request.request_id();
-  if (request_id.empty()) return false;
-  for (const JobMemory::Resumption& before : record_.memory.resumptions()) {
-    if (before.request_id() != request_id) continue;
-    if (before.lr() == request.lr() && before.skip_batch() == request.skip_batch()) return true;
-    return absl::AlreadyExistsError(
-        absl::StrCat("request id ", request_id, " resumed ", status().job_id(),
-                     HowResumed(before.lr(), before.skip_batch()), " before"));
-  }
-  return request_id == record_.memory.resume_request_id();
-}
-
 uint64_t JobLife::FirstOpenStep() const {
   return pending_.has_value() ? pending_->step + 1 : status().step();
 }
 
 absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
-  ASSIGN_OR_RETURN(const bool again, WasResumedBy(request));
+  ASSIGN_OR_RETURN(const bool again, WasResumedBy(request, record_.memory, status().job_id()));
   if (again) return absl::OkStatus();
   if (!paused()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "job ", status().job_id(), " is ", JobState_Name(status().state()), ", not PAUSED"));
   }
   RETURN_IF_ERROR(CheckBounds("lr", request.lr(), {}));
-  JobMemory::Resumption* resumption = record_.memory.add_resumptions();
-  resumption->set_request_id(request.request_id());
-  resumption->set_lr(request.lr());
-  resumption->set_skip_batch(request.skip_batch());
+  NoteResumption(request, record_.memory);
   if (request.lr() > 0 || request.skip_batch()) {
     Amendment* amendment = record_.status.mutable_job()->mutable_training()->add_amendments();
     amendment->set_from_step(FirstOpenStep());
@@ -577,7 +518,7 @@ absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
   GoOnWithThisBuild();
   record_.status.set_state(PREPARING);
   record_.status.clear_reason();
-  std::string how = absl::StrCat("resumed", HowResumed(request.lr(), request.skip_batch()));
+  std::string how = absl::StrCat("resumed", HowResumed(request));
   if (request.skip_batch()) absl::StrAppend(&how, " of step ", FirstOpenStep());
   turn.events.push_back(how);
   turn.publish = turn.record = true;

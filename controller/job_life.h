@@ -102,9 +102,9 @@ class JobLife {
   absl::Status Resume(const ResumeRequest& request, RunTurn& turn);
 
  private:
-  absl::StatusOr<bool> WasResumedBy(const ResumeRequest& request) const;
   bool trains() const { return !record_.status.job().has_generate(); }
   bool complete() const;
+  bool AllMembersHere(const NodeTable& nodes) const;
   // The first step that may still be amended: a commit on its way to the disk will be history.
   uint64_t FirstOpenStep() const;
   EpochTerms NextTerms(const Membership& members) const;
@@ -127,7 +127,6 @@ class JobLife {
   void Redo(const EpochEnd& end, RunTurn& turn);
   void OnCounted(const EpochEnd& end, RunTurn& turn);
   void SettleDispute(const Dispute& again, RunTurn& turn);
-  void ReportBadNumbers(const BadNumbers& again, RunTurn& turn);
   void Retry(const std::string& reason, RunTurn& turn);
   void Pause(const std::string& reason, RunTurn& turn);
   void End(JobState state, const std::string& reason, RunTurn& turn);
@@ -145,7 +144,6 @@ class JobLife {
   int attempts_ = 0;                     // epochs in a row without a commit
   int unsaved_ = 0;                      // failed attempts at the last checkpoint
   std::map<std::string, int> strikes_;   // by node_id
-  bool AllMembersHere(const NodeTable& nodes) const;
 
   double ended_s_ = 0;     // when the last epoch ended
   bool recorded_ = false;  // no epoch of this controller yet, but one of an earlier

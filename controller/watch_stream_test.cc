@@ -4,83 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "base/parallel.h"
-#include "checkpoint/memory_disk.h"
-#include "controller/job_store.h"
+#include "controller/manual_world.h"
 
 namespace waferstream {
 namespace {
-
-class StepLoop final : public Loop {
- public:
-  void Post(Work work) override { due_.push_back(std::move(work)); }
-  void After(absl::Duration, Work) override {}  // nothing here waits for time
-  double now_s() const override { return 1000; }
-
-  void Run() {
-    while (!due_.empty()) {
-      Work work = std::move(due_.front());
-      due_.pop_front();
-      work();
-    }
-  }
-
- private:
-  std::deque<Work> due_;
-};
-
-// A disk that reads when it is asked, unless it is held.
-class DiskLanes final : public Lanes {
- public:
-  explicit DiskLanes(Loop& loop) : loop_(loop) {}
-
-  std::unique_ptr<LaneRunner> Make(const LaneTerms&, LaneRunner::Done done) override {
-    class Runner final : public LaneRunner {
-     public:
-      Runner(DiskLanes& all, Done done) : all_(all), done_(std::move(done)) {}
-      void Run(ComputeAction action) override {
-        all_.waiting_.push_back([this, action = std::move(action)] {
-          Serial serial;
-          all_.loop_.Post(
-              [this, id = action.id, status = action.work(serial)] { done_(id, status); });
-        });
-        if (!all_.held) all_.Read();
-      }
-      int Drop() override { return 0; }
-
-     private:
-      DiskLanes& all_;
-      const Done done_;
-    };
-    return std::make_unique<Runner>(*this, std::move(done));
-  }
-
-  void Read() {
-    while (!waiting_.empty()) {
-      waiting_.front()();
-      waiting_.pop_front();
-    }
-  }
-
-  bool held = false;
-
- private:
-  Loop& loop_;
-  std::deque<std::function<void()>> waiting_;
-};
-
-class NoNodes final : public NodeCalls {
- public:
-  void Make(NodeCall, std::function<void(NodeCallResult)>) override {}
-  void CancelAll() override {}
-};
 
 // gRPC's half of a call. At most one message may be on its way, and none once it is finished.
 class FakeCall final : public grpc::ServerCallbackWriter<JobStatus> {
@@ -127,7 +60,7 @@ class WatchStreamTest : public testing::Test {
     record.status.set_state(DONE);
     record.status.set_step(2);
     ASSERT_TRUE(
-        store_->Write({record, CommitRecord{"job-1", 0, 5.5}, CommitRecord{"job-1", 1, 4.25}})
+        world_.store->Write({record, CommitRecord{"job-1", 0, 5.5}, CommitRecord{"job-1", 1, 4.25}})
             .ok());
     ASSERT_EQ(host_.Restore(), absl::OkStatus());
     loop_.Run();
@@ -164,24 +97,9 @@ class WatchStreamTest : public testing::Test {
     loop_.Run();
   }
 
-  StepLoop loop_;
-  DiskLanes lanes_{loop_};
-  NoNodes nodes_;
-  std::unique_ptr<JobStore> store_ = *JobStore::Open(":memory:");
-  MemoryDisk tree_{1};
-  MemoryDisk::View files_{tree_};
-  ControllerHost host_{
-      ControllerWorld{
-          .loop = loop_,
-          .lanes = lanes_,
-          .nodes = nodes_,
-          .store = *store_,
-          .write = [this](const std::vector<StoreRecord>& r) { return store_->Write(r); },
-          .files = files_,
-          .unix_s = [] { return 1.7e9; },
-          .random_bits = [] { return uint64_t{1}; },
-          .log = [](const std::string&) {}},
-      ControllerHost::Options{.state_dir = "/state"}};
+  ManualWorld world_;
+  ManualLoop& loop_ = world_.loop;
+  ControllerHost host_{world_.world(), ControllerHost::Options{.state_dir = "/state"}};
   std::vector<std::unique_ptr<FakeCall>> calls_;
   std::vector<WatchStream*> streams_;
 };
@@ -232,12 +150,12 @@ TEST_F(WatchStreamTest, AFinishedWatchHearsNothingMore) {
 }
 
 TEST_F(WatchStreamTest, WhatChangesWhileTheLossesAreReadIsNotSentBesideThem) {
-  lanes_.held = true;
+  world_.lanes.held = true;
   FakeCall& call = Watch();
   EXPECT_EQ(call.on_its_way, nullptr);
   Publish(DONE, 2);
   EXPECT_EQ(call.on_its_way, nullptr);
-  lanes_.Read();
+  world_.lanes.RunAll();
   loop_.Run();
   EXPECT_EQ(Take(call).losses_size(), 2);
   ASSERT_TRUE(call.finished.has_value());
@@ -276,10 +194,10 @@ TEST_F(WatchStreamTest, AMessageThatCannotBeSentEndsTheWatch) {
 }
 
 TEST_F(WatchStreamTest, AWatcherMayLeaveWhileTheLossesAreRead) {
-  lanes_.held = true;
+  world_.lanes.held = true;
   FakeCall& call = Watch();
   CancelLast();
-  lanes_.Read();
+  world_.lanes.RunAll();
   loop_.Run();
   Take(call, /*ok=*/false);
   ASSERT_TRUE(call.finished.has_value());
