@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "base/status.h"
 #include "fabric/tcp_liveness.h"
 #include "fabric/tcp_socket.h"
 
@@ -46,7 +46,7 @@ std::shared_ptr<TcpChannel> TcpChannel::Create(asio::ip::tcp::socket socket,
 TcpChannel::TcpChannel(asio::ip::tcp::socket socket, const ChannelTerms& terms,
                        absl::Duration alive_every)
     : socket_(std::move(socket)),
-      terms_(terms),
+      flow_(terms),
       alive_every_(absl::ToChronoMilliseconds(alive_every)),
       beat_(socket_.get_executor()) {}
 
@@ -62,15 +62,13 @@ void TcpChannel::Open(ChannelHandler& handler) {
 
 void TcpChannel::Send(const FrameHeader& header, const std::byte* payload, uint64_t token) {
   if (closed_) return;
-  WS_CHECK(unspent_ > 0);
-  --unspent_;
-  queue_.push_back({header, payload, token});
+  flow_.Send(header, payload, token);
   StartWriting();
 }
 
 void TcpChannel::Grant(const Credit& credit) {
   if (closed_) return;
-  for (int c = 0; c < kSlotClasses; ++c) pending_grant_.slots[c] += credit.slots[c];
+  flow_.Grant(credit);
   StartWriting();
 }
 
@@ -93,43 +91,16 @@ asio::awaitable<absl::Status> TcpChannel::ReadFrame() {
   if (error) co_return SocketError(error);
   heard_ = true;
   if (closed_) co_return absl::OkStatus();  // while the completion was on its way here
-  const absl::StatusOr<FrameHeader> header = Decode(bytes);
+  const absl::StatusOr<FrameHeader> header = flow_.TakeHeader(bytes);
   if (!header.ok()) co_return header.status();
-  absl::Status status = CheckHeader(*header);
-  if (!status.ok()) co_return status;
   if (header->kind == FrameKind::kCredit) co_return TakeCredit(*header);
   co_return co_await ReadPayload(*header);
 }
 
-absl::Status TcpChannel::CheckHeader(const FrameHeader& header) {
-  if (header.sequence != sequence_in_) {
-    return absl::DataLossError(absl::StrCat("frame ", header.sequence, " arrived where frame ",
-                                            sequence_in_, " was due (", Describe(header), ")"));
-  }
-  ++sequence_in_;
-  if (header.epoch != terms_.epoch) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(Describe(header), " on a channel of epoch ", terms_.epoch));
-  }
-  if (header.kind == FrameKind::kHello) {
-    return absl::InvalidArgumentError("a second Hello on an open channel");
-  }
-  return absl::OkStatus();
-}
-
 absl::Status TcpChannel::TakeCredit(const FrameHeader& header) {
-  if (header.length != 0) return absl::InvalidArgumentError("a credit frame with a payload");
-  if (FrameCrc(header, nullptr) != header.crc) {
-    return absl::DataLossError("checksum mismatch in a credit frame");
-  }
-  const int64_t granted = int64_t{header.range_lo} + header.tile;
-  if (unspent_ + static_cast<int64_t>(queue_.size()) + granted > 2 * int64_t{terms_.peer_slots()}) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "the peer granted %d slots beyond its window of %d", granted, terms_.peer_slots()));
-  }
-  if (granted == 0) return absl::OkStatus();  // a sign of life
-  unspent_ += granted;
-  handler_->OnCredit({.slots = {static_cast<int>(header.range_lo), static_cast<int>(header.tile)}});
+  ASSIGN_OR_RETURN(const Credit granted, flow_.TakeCredit(header));
+  const bool sign_of_life = granted.slots[kSmall] + granted.slots[kLarge] == 0;
+  if (!sign_of_life) handler_->OnCredit(granted);
   return absl::OkStatus();
 }
 
@@ -144,7 +115,7 @@ void TcpChannel::AwaitBeat() {
 
 void TcpChannel::Beat() {
   if (closed_) return;
-  alive_due_ = true;
+  flow_.SayAlive();
   StartWriting();
   if (reading_) silent_beats_ = std::exchange(heard_, false) ? 0 : silent_beats_ + 1;
   if (silent_beats_ < kSilentBeats) return AwaitBeat();
@@ -163,12 +134,8 @@ asio::awaitable<absl::Status> TcpChannel::ReadPayload(const FrameHeader& header)
   if (error) co_return SocketError(error);
   heard_ = true;
   if (closed_) co_return absl::OkStatus();
-  const uint32_t crc = FrameCrc(header, buffer->data());
-  if (crc != header.crc) {
-    co_return absl::DataLossError(
-        absl::StrFormat("checksum mismatch in %s: the header says %08x, the bytes give %08x",
-                        Describe(header), header.crc, crc));
-  }
+  const absl::Status intact = ChannelFlow::CheckPayload(header, buffer->data());
+  if (!intact.ok()) co_return intact;
   co_return handler_->OnFrame(header);
 }
 
@@ -182,23 +149,12 @@ void TcpChannel::StartWriting() {
 
 asio::awaitable<void> TcpChannel::WriteFrames() {
   while (!closed_) {
-    absl::Status status;
-    const bool grants = pending_grant_.slots[kSmall] + pending_grant_.slots[kLarge] > 0;
-    if (std::exchange(alive_due_, false) || grants) {
-      const Credit grant = std::exchange(pending_grant_, Credit{});
-      FrameHeader header;
-      header.kind = FrameKind::kCredit;
-      header.epoch = terms_.epoch;
-      header.range_lo = static_cast<uint32_t>(grant.slots[kSmall]);
-      header.tile = static_cast<uint32_t>(grant.slots[kLarge]);
-      status = co_await WriteFrame(header, nullptr);
-    } else if (!queue_.empty()) {
-      status = co_await WriteFrame(queue_.front().header, queue_.front().payload);
-      const uint64_t token = queue_.front().token;
-      queue_.pop_front();
-      if (status.ok() && !closed_) handler_->OnSent(token);
-    } else {
-      break;
+    const std::optional<OutgoingFrame> frame = flow_.Next();
+    if (!frame.has_value()) break;
+    const absl::Status status = co_await WriteFrame(*frame);
+    if (frame->token.has_value()) {
+      flow_.OnLeft();
+      if (status.ok() && !closed_) handler_->OnSent(*frame->token);
     }
     if (!status.ok()) Fail(status);
   }
@@ -206,12 +162,9 @@ asio::awaitable<void> TcpChannel::WriteFrames() {
   FinishIfIdle();
 }
 
-asio::awaitable<absl::Status> TcpChannel::WriteFrame(FrameHeader header, const std::byte* payload) {
-  header.sequence = sequence_out_++;
-  header.crc = FrameCrc(header, payload);
-  const HeaderBytes bytes = Encode(header);
-  const std::array<asio::const_buffer, 2> parts = {asio::buffer(bytes),
-                                                   asio::buffer(payload, header.length)};
+asio::awaitable<absl::Status> TcpChannel::WriteFrame(const OutgoingFrame& frame) {
+  const std::array<asio::const_buffer, 2> parts = {asio::buffer(frame.header),
+                                                   asio::buffer(frame.payload, frame.length)};
   error_code error;
   co_await asio::async_write(socket_, parts, asio::redirect_error(asio::use_awaitable, error));
   co_return SocketError(error);

@@ -6,11 +6,11 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <memory>
 
 #include "absl/time/time.h"
 #include "fabric/channel.h"
+#include "fabric/channel_flow.h"
 
 namespace waferstream {
 
@@ -21,12 +21,6 @@ namespace waferstream {
 // payload leave in one gathered write. Both coroutines hold a reference, so the object lives until
 // both have ended, and only then is OnClosed called. Signs of life (tcp_liveness.h) are sent from
 // the beginning, because the peer may open its end earlier; they are missed once this end is open.
-//
-// Invariants:
-//   1. Grants not yet sent are added up in pending_grant_, never queued.
-//   2. unspent_ (granted by the peer, not used) + queued frames <= 2 * peer_slots. A peer that
-//      keeps to its window cannot exceed it: its window covers what is unspent and, at the most,
-//      all frames that it already has but whose write has not been seen to complete here.
 class TcpChannel final : public ChannelEnd, public std::enable_shared_from_this<TcpChannel> {
  public:
   static std::shared_ptr<TcpChannel> Create(boost::asio::ip::tcp::socket socket,
@@ -41,16 +35,9 @@ class TcpChannel final : public ChannelEnd, public std::enable_shared_from_this<
   TcpChannel(boost::asio::ip::tcp::socket socket, const ChannelTerms& terms,
              absl::Duration alive_every);
 
-  struct Outgoing {
-    FrameHeader header;
-    const std::byte* payload;
-    uint64_t token;
-  };
-
   boost::asio::awaitable<void> ReadFrames();
   boost::asio::awaitable<absl::Status> ReadFrame();
   boost::asio::awaitable<absl::Status> ReadPayload(const FrameHeader& header);
-  absl::Status CheckHeader(const FrameHeader& header);
   absl::Status TakeCredit(const FrameHeader& header);
 
   void AwaitBeat();
@@ -58,28 +45,22 @@ class TcpChannel final : public ChannelEnd, public std::enable_shared_from_this<
 
   void StartWriting();
   boost::asio::awaitable<void> WriteFrames();
-  boost::asio::awaitable<absl::Status> WriteFrame(FrameHeader header, const std::byte* payload);
+  boost::asio::awaitable<absl::Status> WriteFrame(const OutgoingFrame& frame);
 
   void Fail(const absl::Status& why);
   void FinishIfIdle();
 
   boost::asio::ip::tcp::socket socket_;
-  const ChannelTerms terms_;
+  ChannelFlow flow_;
   ChannelHandler* handler_ = nullptr;
   bool closed_ = false;
   bool finished_ = false;  // OnClosed is on its way
   bool reading_ = false;
   bool writing_ = false;
   absl::Status why_closed_;
-  uint64_t sequence_in_ = 1;  // 0 was the Hello
-  uint64_t sequence_out_ = 1;
-  int64_t unspent_ = 0;
-  Credit pending_grant_;
-  std::deque<Outgoing> queue_;
   const std::chrono::milliseconds alive_every_;
   boost::asio::steady_timer beat_;
-  bool alive_due_ = false;  // a sign of life is to be sent
-  bool heard_ = false;      // a byte came since the last beat
+  bool heard_ = false;  // a byte came since the last beat
   int silent_beats_ = 0;
 };
 

@@ -17,6 +17,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/host_port.h"
+#include "fabric/dial_pauses.h"
 #include "fabric/hello_proof.h"
 #include "fabric/tcp_channel.h"
 #include "fabric/tcp_hello.h"
@@ -33,8 +34,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Addresses = tcp::resolver::results_type;
 
-constexpr auto kFirstPause = std::chrono::milliseconds(20);
-constexpr auto kPauseMax = std::chrono::milliseconds(500);
 // Of one attempt: a peer that accepts and then hangs must not take the whole deadline.
 constexpr auto kAttempt = std::chrono::seconds(2);
 
@@ -82,8 +81,9 @@ class TcpDial final : public PendingDial, public std::enable_shared_from_this<Tc
 };
 
 asio::awaitable<void> TcpDial::TryUntilDeadline() {
-  Clock::duration pause = kFirstPause;
+  DialPauses pauses;
   while (true) {
+    const auto pause = absl::ToChronoMilliseconds(pauses.Next());
     absl::Status status = co_await Attempt();
     if (cancelled_) status = absl::CancelledError("dial cancelled");
     if (status.ok() || cancelled_ || absl::IsFailedPrecondition(status)) co_return Finish(status);
@@ -95,7 +95,6 @@ asio::awaitable<void> TcpDial::TryUntilDeadline() {
     pause_.expires_after(pause);
     co_await pause_.async_wait(asio::redirect_error(asio::use_awaitable, error));
     if (cancelled_) co_return Finish(absl::CancelledError("dial cancelled"));
-    pause = std::min<Clock::duration>(2 * pause, kPauseMax);
   }
 }
 
