@@ -45,15 +45,15 @@ absl::Status CheckOwnership(const std::string& path, const struct stat& file) {
       "%s: others can read or change it (mode %04o); `chmod 600` it", path, file.st_mode & 07777));
 }
 
-absl::StatusOr<std::array<std::byte, ClusterSecret::kBytes>> Parse(const std::string& path,
-                                                                   std::string text) {
+absl::StatusOr<std::array<std::byte, ClusterSecret::kBytes>> ParseKey(const std::string& where,
+                                                                      std::string text) {
   std::array<std::byte, ClusterSecret::kBytes> key;
   if (!text.empty() && text.back() == '\n') text.pop_back();
   bool right = text.size() == 2 * key.size();
   for (const char c : text) right = right && absl::ascii_isxdigit(c);
   if (!right) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": is not a cluster's secret (", 2 * key.size(), " hex digits)"));
+        absl::StrCat(where, ": is not a cluster's secret (", 2 * key.size(), " hex digits)"));
   }
   const std::string bytes = absl::HexStringToBytes(text);
   for (size_t i = 0; i < key.size(); ++i) key[i] = static_cast<std::byte>(bytes[i]);
@@ -83,7 +83,12 @@ absl::StatusOr<std::shared_ptr<const ClusterSecret>> ClusterSecret::ReadFile(
   const ssize_t got = read(file.get(), text.data(), text.size());
   if (got < 0) return ErrnoStatus(errno, path);
   text.resize(static_cast<size_t>(got));
-  ASSIGN_OR_RETURN(const auto key, Parse(path, std::move(text)));
+  return Parse(path, text);
+}
+
+absl::StatusOr<std::shared_ptr<const ClusterSecret>> ClusterSecret::Parse(const std::string& where,
+                                                                          const std::string& text) {
+  ASSIGN_OR_RETURN(const auto key, ParseKey(where, text));
   return std::make_shared<const ClusterSecret>(key);
 }
 

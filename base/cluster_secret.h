@@ -11,8 +11,9 @@
 
 namespace waferstream {
 
-// Role: makes and checks proofs that somebody knows the secret; the secret itself is never sent,
-// printed, or put on a command line or into the environment. Immutable, so any thread may use it.
+// Role: makes and checks proofs that somebody knows the secret; the secret itself is never printed,
+// put on a command line or into the environment, nor sent, but between the ranks of an MPI launch.
+// Immutable, so any thread may use it.
 class ClusterSecret {
  public:
   static constexpr size_t kBytes = 32;
@@ -24,6 +25,10 @@ class ClusterSecret {
   // Reads it. PERMISSION_DENIED: it belongs to another user, or somebody else can read or change
   // it; INVALID_ARGUMENT: it holds no secret; NOT_FOUND. All name the file.
   static absl::StatusOr<std::shared_ptr<const ClusterSecret>> ReadFile(const std::string& path);
+
+  // Of what such a file holds, where a launcher brings that. INVALID_ARGUMENT, naming `where`.
+  static absl::StatusOr<std::shared_ptr<const ClusterSecret>> Parse(const std::string& where,
+                                                                    const std::string& text);
 
   explicit ClusterSecret(const std::array<std::byte, kBytes>& key) : key_(key) {}
 

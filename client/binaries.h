@@ -18,7 +18,11 @@ struct RoleBinaries {
 // ../ROLE/ROLE (a build tree). NOT_FOUND names what is missing and where it was looked for.
 absl::StatusOr<RoleBinaries> FindRoleBinaries();
 
-// The same, from the folder `beside`.
+// What a rank of `waferctl mpi-run` is: waferstream-mpi beside this program, or in a build tree
+// ../deploy/mpi/mpi. NOT_FOUND as above.
+absl::StatusOr<std::string> FindMpiBinary();
+
+// The same as FindRoleBinaries, from the folder `beside`.
 absl::StatusOr<RoleBinaries> FindRoleBinariesFrom(const std::string& beside);
 
 }  // namespace waferstream

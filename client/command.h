@@ -15,6 +15,7 @@ namespace waferstream {
 using Outcome = absl::StatusOr<ExitCode>;
 
 void AddRunCommand(CLI::App& app, Outcome& outcome);
+void AddMpiRunCommand(CLI::App& app, Outcome& outcome);
 void AddUpCommand(CLI::App& app, Outcome& outcome);
 void AddDownCommand(CLI::App& app, Outcome& outcome);
 void AddSubmitCommand(CLI::App& app, Outcome& outcome);

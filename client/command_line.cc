@@ -10,6 +10,7 @@ namespace waferstream {
 void AddCommands(CLI::App& app, Outcome& outcome) {
   app.require_subcommand(1);
   AddRunCommand(app, outcome);
+  AddMpiRunCommand(app, outcome);
   AddUpCommand(app, outcome);
   AddDownCommand(app, outcome);
   AddSubmitCommand(app, outcome);

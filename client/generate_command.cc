@@ -100,7 +100,7 @@ Outcome Generate(GenerateFlags flags) {
   absl::StatusOr<JobSpec> job = GenerationJob(flags.request);
   if (!job.ok()) return absl::InvalidArgumentError(job.status().message());
   std::vector<std::string> ignored;
-  RETURN_IF_ERROR(CheckJob(*job, ignored));
+  RETURN_IF_ERROR(CheckJob(*job, OutputFolder::kToCheck, ignored));
   // Quiet: the text itself is the progress.
   Progress progress(stderr, Progress::Style::kQuiet);
   for (const std::string& note : from.notes) progress.Note(note);

@@ -47,6 +47,11 @@ absl::StatusOr<NamedCheckpoint> ResolveCheckpoint(const std::string& flag, const
 absl::StatusOr<NamedCheckpoint> ResolveContinuation(const std::string& flag,
                                                     const std::string& dir);
 
+enum class OutputFolder {
+  kToCheck,  // no other job's checkpoints may be there
+  kOurs,     // those that are there are this job's
+};
+
 // Everything that can be known to be wrong with a job from here: that it compiles, that its data
 // has enough tokens within the vocabulary, that its checkpoint is whole and fits, that the folder
 // for its checkpoints is no other job's. Reads all of the data and the checkpoint once, and records
@@ -54,6 +59,6 @@ absl::StatusOr<NamedCheckpoint> ResolveContinuation(const std::string& flag,
 // (checkpoint/origin.h), and what else the user should know of how it goes on from there.
 // INVALID_ARGUMENT, or RESOURCE_EXHAUSTED when the job does not fit its wafers; one line, naming
 // field or file.
-absl::Status CheckJob(JobSpec& job, std::vector<std::string>& notes);
+absl::Status CheckJob(JobSpec& job, OutputFolder output, std::vector<std::string>& notes);
 
 }  // namespace waferstream

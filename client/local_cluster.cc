@@ -15,6 +15,7 @@
 #include "base/errno_status.h"
 #include "base/own_process.h"
 #include "base/status.h"
+#include "client/cluster_folder.h"
 #include "client/controller_client.h"
 #include "client/secret_file.h"
 
@@ -29,37 +30,8 @@ constexpr absl::Duration kStartLimit = absl::Seconds(60);
 constexpr absl::Duration kStopGrace = absl::Seconds(8);
 constexpr absl::Duration kPoll = absl::Milliseconds(20);
 
-// "wafer-0: exited with code 1; /x/wafer-0.log: ...".
-std::string Obituary(const ChildProcess& process, const std::string& how) {
-  const std::string last = LastWords(process.log());
-  return absl::StrCat(process.name(), ": ", how, "; ", process.log(), ": ",
-                      last.empty() ? "is empty" : last);
-}
-
-std::string Obituary(const ChildProcess& process) {
-  const std::string how = process.HowItEnded();
-  // We did not; whoever else does is mostly the kernel.
-  const bool killed = absl::StrContains(how, strsignal(SIGKILL));
-  return Obituary(process, absl::StrCat(how, killed ? ": out of memory?" : ""));
-}
-
 // Of host:port.
 std::string PortOf(const std::string& address) { return address.substr(address.rfind(':') + 1); }
-
-absl::Status MakeDir(const std::string& dir) {
-  std::error_code error;
-  std::filesystem::create_directories(dir, error);
-  if (!error) return absl::OkStatus();
-  return ErrnoStatus(error.value(), absl::StrCat(dir, ": cannot be created"));
-}
-
-// Empty until the controller has written its address, host:port, which it does in one rename.
-std::string ReadAddress(const std::string& path) {
-  std::ifstream file(path);
-  std::string address;
-  std::getline(file, address);
-  return address;
-}
 
 // "wafer" of "wafer-0".
 std::string RoleOf(const std::string& id) { return id.substr(0, id.find('-')); }
@@ -73,17 +45,6 @@ const std::string& BinaryOf(const RoleBinaries& binaries, const std::string& id)
 
 }  // namespace
 
-std::string LastWords(const std::string& log) {
-  std::ifstream file(log);
-  std::string last, last_trouble;
-  for (std::string line; std::getline(file, line);) {
-    if (line.empty()) continue;
-    last = line;
-    if (!absl::StrContains(line, "[info]")) last_trouble = line;
-  }
-  return last_trouble.empty() ? last : last_trouble;
-}
-
 size_t DescriptorsNeeded(const ClusterShape& shape) {
   // Each node may be connected to each other one, and the controller with each both ways.
   const size_t nodes = shape.wafers + shape.memoryx + shape.swarmx;
@@ -94,8 +55,7 @@ absl::StatusOr<LocalCluster> LocalCluster::Start(const LocalClusterOptions& opti
                                                  const InterruptCounter& interrupts) {
   RETURN_IF_ERROR(CheckDescriptors("cluster", DescriptorsNeeded(options.shape)));
   ASSIGN_OR_RETURN(const RoleBinaries binaries, FindRoleBinaries());
-  RETURN_IF_ERROR(MakeDir(options.dir + "/logs"));
-  RETURN_IF_ERROR(MakeDir(options.dir + "/state"));
+  RETURN_IF_ERROR(MakeClusterFolders(options.dir));
   LocalCluster cluster(options);
   ASSIGN_OR_RETURN(cluster.credentials_, MakeSecretIn(options.dir));
   RETURN_IF_ERROR(cluster.StartController(binaries.controller, interrupts));
@@ -171,7 +131,7 @@ absl::Status LocalCluster::StartController(const std::string& binary,
   std::filesystem::remove(PortFile(), ignored);  // of an earlier cluster in this folder
   RETURN_IF_ERROR(Launch(ControllerSpec(binary, absl::StrCat(options_.controller_port))));
   const absl::Time deadline = absl::Now() + kStartLimit;
-  while ((address_ = ReadAddress(PortFile())).empty()) {
+  while ((address_ = ReadPortFile(PortFile())).empty()) {
     RETURN_IF_ERROR(CheckStartUp(interrupts, deadline));
     absl::SleepFor(kPoll);
   }

@@ -29,9 +29,6 @@ struct LocalClusterOptions {
   std::function<absl::Status(const ChildProcess&)> on_start;
 };
 
-// What a process said last in its log about its troubles, or, if it had none, at all.
-std::string LastWords(const std::string& log);
-
 // How many descriptors a process of such a cluster, or its starter, has open at most.
 size_t DescriptorsNeeded(const ClusterShape& shape);
 

@@ -11,6 +11,7 @@
 #include "base/own_process.h"
 #include "base/text.h"
 #include "client/command_line.h"
+#include "client/mpi_rank.h"
 
 namespace waferstream {
 namespace {
@@ -43,6 +44,7 @@ int RunCommand(int argc, char** argv) {
 // A result that nobody got is no success; commands say so themselves, help does not.
 int Main(int argc, char** argv) {
   SettleProcess();
+  if (const auto rank = BecomeRank({argv + std::min(argc, 1), argv + argc})) return *rank;
   const int code = RunCommand(argc, argv);
   const absl::Status written = FlushStdout();
   return code == 0 && !written.ok() ? Report(written) : code;

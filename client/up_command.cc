@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "base/user_input.h"
 #include "client/cluster_file.h"
+#include "client/cluster_folder.h"
 #include "client/command.h"
 #include "client/interrupt.h"
 #include "client/kernel_isa.h"

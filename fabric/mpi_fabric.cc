@@ -24,6 +24,7 @@ using Clock = std::chrono::steady_clock;
 // Tags below kFirstChannelTag are the fabric's own; each end of a channel has two of the others.
 constexpr int kDialTag = 1;
 constexpr int kAnswerTag = 2;
+constexpr int kEndTag = 3;
 constexpr int kFirstChannelTag = 16;
 // A dial names a job and a node, an answer may bring a reason.
 constexpr size_t kGreetingBytesMax = 8192;
@@ -87,10 +88,14 @@ class MpiDial final : public PendingDial, public std::enable_shared_from_this<Mp
 
 class MpiFabric final : public Fabric {
  public:
-  explicit MpiFabric(asio::io_context& io)
+  MpiFabric(asio::io_context& io, std::function<void()> on_end)
       : io_(io), requests_(std::make_unique<MpiRequests>(io, MPI_COMM_WORLD)) {
     HearDials();
     HearAnswers();
+    requests_->Receive(MPI_ANY_SOURCE, kEndTag, nullptr, 0,
+                       [on_end = std::move(on_end)](const absl::StatusOr<MpiTransfer>& arrived) {
+                         if (arrived.ok()) on_end();
+                       });
   }
 
   std::shared_ptr<PendingDial> Dial(DialRequest request, Dialled done) override;
@@ -293,8 +298,10 @@ void MpiFabric::OnAnswer(int from, const MpiDialAnswer& answer) {
 
 }  // namespace
 
-std::unique_ptr<Fabric> MakeMpiFabric(asio::io_context& io) {
-  return std::make_unique<MpiFabric>(io);
+std::unique_ptr<Fabric> MakeMpiFabric(asio::io_context& io, std::function<void()> on_end) {
+  return std::make_unique<MpiFabric>(io, std::move(on_end));
 }
+
+void EndMpiFabric(int rank) { MPI_Send(nullptr, 0, MPI_BYTE, rank, kEndTag, MPI_COMM_WORLD); }
 
 }  // namespace waferstream

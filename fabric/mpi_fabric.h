@@ -1,6 +1,7 @@
 // The mpi adapter as a Fabric: for clusters that mpirun or srun launched.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,6 +19,11 @@ namespace waferstream {
 //
 // MPI is initialised with at least MPI_THREAD_SERIALIZED, by whoever makes this object, and
 // finalised after its end. On the io_context's thread, which outlives it.
-std::unique_ptr<Fabric> MakeMpiFabric(boost::asio::io_context& io);
+// `on_end`: rank 0 has called EndMpiFabric for this rank.
+std::unique_ptr<Fabric> MakeMpiFabric(boost::asio::io_context& io, std::function<void()> on_end);
+
+// Tells the fabric of that rank, which has one, that its work is done. Any thread, if no other one
+// calls MPI.
+void EndMpiFabric(int rank);
 
 }  // namespace waferstream

@@ -62,8 +62,9 @@ class MpiFabricTest : public ::testing::Test, public AcceptHandler {
 
   static constexpr int kSlots = 4;
   boost::asio::io_context io_;
-  std::unique_ptr<Fabric> fabric_ = MakeMpiFabric(io_);
+  std::unique_ptr<Fabric> fabric_ = MakeMpiFabric(io_, [this] { ended_ = true; });
   std::unique_ptr<FabricListener> listener_ = *fabric_->Listen(*this);
+  bool ended_ = false;
   End up_;
   End down_;
   absl::Status not_ready_;
@@ -181,6 +182,11 @@ TEST_F(MpiFabricTest, ADialThatIsCancelledLeavesNoChannelBehind) {
   up_.channel->Open(up_);
   ASSERT_TRUE(Until([&] { return up_.closed.has_value(); }));
   EXPECT_EQ(up_.closed->code(), absl::StatusCode::kAborted);
+}
+
+TEST_F(MpiFabricTest, HearsThatItsWorkIsDone) {
+  EndMpiFabric(0);
+  EXPECT_TRUE(Until([&] { return ended_; }));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/synchronization/notification.h"
+#include "fabric/tcp_fabric.h"
 
 namespace waferstream {
 
@@ -19,13 +20,18 @@ void LogLine(LogLevel level, const std::string& line) {
   }
 }
 
+FabricMaker OverTcp(TcpListenerOptions options) {
+  return [options = std::move(options)](boost::asio::io_context& io) {
+    return std::make_unique<TcpFabric>(io, options);
+  };
+}
+
 LocalNode::LocalNode(Options options, NodeRole& role, Epoch::Report report)
-    : fabric_(loop_.io(), options.fabric),
+    : fabric_(options.fabric(loop_.io())),
       lanes_(loop_),
       shell_(std::make_unique<NodeShell>(
-          NodeWorld{.loop = loop_, .fabric = fabric_, .lanes = lanes_, .log = LogLine},
-          NodeShellOptions{.node_id = options.fabric.node_id,
-                           .connect_timeout = options.connect_timeout},
+          NodeWorld{.loop = loop_, .fabric = *fabric_, .lanes = lanes_, .log = LogLine},
+          NodeShellOptions{.node_id = options.node_id, .connect_timeout = options.connect_timeout},
           role, std::move(report))) {}
 
 LocalNode::~LocalNode() { Stop(); }

@@ -1,26 +1,34 @@
 // A node's shell in the production world, with calls that block, as gRPC's threads make them.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/asio_loop.h"
-#include "fabric/tcp_fabric.h"
+#include "fabric/fabric.h"
+#include "fabric/tcp_listener.h"
 #include "node/control.h"
 #include "node/node_shell.h"
 #include "node/thread_lanes.h"
 
 namespace waferstream {
 
-// Role: the loop, the tcp fabric, the lane threads, and the shell that lives on them.
+// How a node reaches others. Called once; everything else on the context's thread.
+using FabricMaker = std::function<std::unique_ptr<Fabric>(boost::asio::io_context& io)>;
+FabricMaker OverTcp(TcpListenerOptions options);
+
+// Role: the loop, the fabric, the lane threads, and the shell that lives on them.
 // Thread rule: every call from any thread but the loop's; a call blocks until it is answered.
 class LocalNode {
  public:
   struct Options {
-    TcpListenerOptions fabric;  // node_id: of the shell, too
+    std::string node_id;
+    FabricMaker fabric = OverTcp({});
     absl::Duration connect_timeout = NodeShellOptions().connect_timeout;
   };
 
@@ -51,7 +59,7 @@ class LocalNode {
   absl::StatusOr<NodeReply> Ask(NodeRequest request);
 
   AsioLoop loop_;
-  TcpFabric fabric_;
+  const std::unique_ptr<Fabric> fabric_;
   ThreadLanes lanes_;
   std::unique_ptr<NodeShell> shell_;  // null: stopped
 };

@@ -51,7 +51,9 @@ struct TestNode {
   TestNode(std::string id, Role kind, absl::Duration connect_timeout)
       : id(std::move(id)), role(kind) {
     shell = std::make_unique<LocalNode>(
-        LocalNode::Options{.fabric = {.node_id = this->id}, .connect_timeout = connect_timeout},
+        LocalNode::Options{.node_id = this->id,
+                           .fabric = OverTcp({.node_id = this->id}),
+                           .connect_timeout = connect_timeout},
         role, [this](NodeReport report) { reports.Add(std::move(report)); });
     const absl::Status listening = shell->Listen();
     EXPECT_TRUE(listening.ok()) << listening;

@@ -1,13 +1,12 @@
-// The whole main() of a node: flags, log, registration, serving, signals.
+// The whole main() of a node that a command line describes.
 #pragma once
 
 #include "node/role.h"
 
 namespace waferstream {
 
-// Runs until SIGTERM, SIGINT or SIGHUP, those that were ignored at its start excepted. Returns the
-// process's exit code: 0 stopped by a signal, 1 refused (another protocol version, a port in use),
-// 2 wrong flags, 4 the controller is gone.
+// Settles the process, reads its flags and serves (node/serve_node.h). Returns the exit code: of
+// that, or 2 for wrong flags.
 int RunNode(int argc, char** argv, NodeRole& role);
 
 }  // namespace waferstream

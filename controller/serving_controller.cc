@@ -1,0 +1,112 @@
+#include "controller/serving_controller.h"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/host_port.h"
+#include "base/own_process.h"
+#include "base/regular_file.h"
+#include "base/status.h"
+#include "base/user_input.h"
+#include "controller/controller_service.h"
+#include "controller/local_controller.h"
+#include "rpc/server.h"
+
+namespace waferstream {
+namespace {
+
+using Log = std::shared_ptr<spdlog::logger>;
+
+absl::StatusOr<Log> OpenLog(const std::string& path) {
+  if (!path.empty()) RETURN_IF_ERROR(CheckAppendable(path));
+  try {
+    auto log = path.empty() ? spdlog::stderr_logger_mt("controller")
+                            : spdlog::basic_logger_mt("controller", path);
+    log->flush_on(spdlog::level::info);
+    return log;
+  } catch (const spdlog::spdlog_ex& error) {
+    return absl::UnavailableError(absl::StrCat("log file ", path, ": ", error.what()));
+  }
+}
+
+absl::StatusOr<std::unique_ptr<LocalController>> OpenController(const ControllerTerms& terms,
+                                                                const Log& log) {
+  LocalController::Options options;
+  ASSIGN_OR_RETURN(options.state_dir, AbsolutePath("--state", terms.state_dir));
+  RETURN_IF_ERROR(CheckText("--state", options.state_dir));
+  options.lease_ms = terms.lease_ms;
+  options.credentials = terms.listen.credentials;
+  options.log = [log](const std::string& line) { log->info(line); };
+  return LocalController::Open(std::move(options));
+}
+
+class Serving final : public ServingController {
+ public:
+  Serving(const ControllerTerms& terms, Log log, std::unique_ptr<LocalController> controller)
+      : log_(std::move(log)),
+        controller_(std::move(controller)),
+        service_(*controller_, terms.listen.credentials) {}
+  ~Serving() override { Stop(); }
+
+  absl::Status Listen(const ControllerTerms& terms) {
+    ASSIGN_OR_RETURN(running_, StartServer(service_, {.listen = terms.listen.address,
+                                                      .port = terms.port,
+                                                      .advertised_port = terms.advertise_port,
+                                                      .door = &service_.door()}));
+    address_ =
+        JoinHostPort(terms.host, terms.advertise_port != 0 ? terms.advertise_port : running_.port);
+    log_->info("listening on {}, reached at {}, state in {}",
+               JoinHostPort(terms.listen.address, running_.port), address_,
+               controller_->options().state_dir);
+    return absl::OkStatus();
+  }
+
+  const std::string& address() const override { return address_; }
+
+  void Stop() override {
+    if (running_.server == nullptr) return;
+    log_->info("stopping");
+    controller_->BeginStop();
+    running_.server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+    controller_->Stop();
+    running_.server = nullptr;
+  }
+
+ private:
+  const Log log_;
+  const std::unique_ptr<LocalController> controller_;
+  ControllerService service_;
+  RunningServer running_;
+  std::string address_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ServingController>> ServingController::Start(
+    const ControllerTerms& terms) {
+  RETURN_IF_ERROR(CheckDescriptors("this controller", kOwnDescriptors));
+  ASSIGN_OR_RETURN(const Log log, OpenLog(terms.log_file));
+  ASSIGN_OR_RETURN(std::unique_ptr<LocalController> controller, OpenController(terms, log));
+  auto serving = std::make_unique<Serving>(terms, log, std::move(controller));
+  RETURN_IF_ERROR(serving->Listen(terms));
+  return serving;
+}
+
+// Whoever waits for the file never sees half of it.
+absl::Status WritePortFile(const std::string& path, const std::string& address) {
+  const std::string unfinished = path + ".tmp";
+  std::ofstream(unfinished) << address << "\n" << std::flush;
+  std::error_code error;
+  std::filesystem::rename(unfinished, path, error);
+  if (!error) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("port file ", path, ": ", error.message()));
+}
+
+}  // namespace waferstream

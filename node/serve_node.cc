@@ -1,0 +1,163 @@
+#include "node/serve_node.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "base/own_process.h"
+#include "base/regular_file.h"
+#include "base/version.h"
+#include "node/controller_link.h"
+#include "node/grpc_controller_calls.h"
+#include "node/node_service.h"
+
+namespace waferstream {
+namespace {
+
+// The documented exit codes (see `waferctl --help`).
+enum ExitCode { kStopped = 0, kRefused = 1, kUnreachable = 4 };
+
+constexpr unsigned kStopSecondsMax = 5;
+
+bool OpenLog(const NodeTerms& terms) {
+  const absl::Status status = terms.log.empty() ? absl::OkStatus() : CheckAppendable(terms.log);
+  if (!status.ok()) {
+    std::fprintf(stderr, "%s: %s\n", terms.id.c_str(), std::string(status.message()).c_str());
+    return false;
+  }
+  try {
+    spdlog::set_default_logger(terms.log.empty() ? spdlog::stderr_logger_mt(terms.id)
+                                                 : spdlog::basic_logger_mt(terms.id, terms.log));
+  } catch (const spdlog::spdlog_ex& error) {
+    std::fprintf(stderr, "%s: cannot write the log: %s\n", terms.id.c_str(), error.what());
+    return false;
+  }
+  spdlog::set_level(spdlog::level::from_str(terms.log_level));
+  spdlog::flush_on(spdlog::level::trace);  // ReadLog, and a crash, must find the last line
+  return true;
+}
+
+// One line for whoever started the process, and in the log if that is another place.
+int Fail(const NodeTerms& terms, const absl::Status& why, int exit_code) {
+  const std::string line(why.message());
+  if (!terms.log.empty()) std::fprintf(stderr, "%s: %s\n", terms.id.c_str(), line.c_str());
+  spdlog::critical("{}", line);
+  return exit_code;
+}
+
+// How the node tells its own main thread to stop, whichever signals it heeds.
+constexpr int kWakeSignal = SIGUSR1;
+
+// Blocked before any thread is made, so that only Run's sigwait sees them.
+sigset_t BlockStopSignals() {
+  signal(kWakeSignal, SIG_DFL);
+  const sigset_t signals = HeededSignals({SIGTERM, SIGINT, SIGHUP, kWakeSignal});
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+// After this, a clean-up that hangs (a kernel that does not return) ends with the process.
+void BoundTheRest() {
+  signal(SIGALRM, [](int) { _exit(kRefused); });
+  alarm(kStopSecondsMax);
+}
+
+RegisterRequest Registration(const NodeTerms& terms, const NodeRole& role, uint16_t control_port,
+                             uint16_t fabric_port) {
+  RegisterRequest me;
+  me.set_node_id(terms.id);
+  me.set_role(role.kind());
+  me.set_host(terms.host);
+  me.set_control_port(control_port);
+  me.set_fabric_port(terms.advertise_fabric_port ? terms.advertise_fabric_port : fabric_port);
+  me.set_protocol_version(kProtocolVersion);
+  me.set_build(kVersion);
+  me.set_kernel_isa(role.kernel_isa());
+  me.set_incarnation(static_cast<uint64_t>(absl::GetCurrentTimeNanos()));
+  return me;
+}
+
+// The part of a node's life in which it has ports and threads.
+class RunningNode {
+ public:
+  // `stop_signals` are blocked.
+  RunningNode(const NodeTerms& terms, NodeRole& role, const sigset_t& stop_signals)
+      : terms_(terms),
+        role_(role),
+        main_thread_(pthread_self()),
+        stop_signals_(stop_signals),
+        node_({.node_id = terms.id, .fabric = terms.fabric}, role,
+              [this](NodeReport report) { link_->Report(std::move(report)); }),
+        controller_(node_.loop(), terms.controller, terms.listen.credentials) {
+    link_ = std::make_unique<ControllerLink>(
+        node_.loop(), controller_,
+        ControllerLinkOptions{.node_id = terms.id,
+                              .address = terms.controller,
+                              .holds = [this] { return node_.shell().holds(); }},
+        LogLine, [this](const absl::Status& why) { OnLost(why); });
+  }
+
+  // The loop's thread ends before what it uses.
+  ~RunningNode() { node_.Stop(); }
+
+  // Serves until a stop signal, or until the controller is lost; the exit code.
+  int Run() {
+    const absl::Status able = CheckDescriptors("this node", kOwnDescriptors);
+    if (!able.ok()) return Fail(terms_, able, kRefused);
+    const absl::Status listening = node_.Listen();
+    if (!listening.ok()) return Fail(terms_, listening, kRefused);
+    const auto server = NodeServer::Start({.listen = terms_.listen.address,
+                                           .control_port = terms_.control_port,
+                                           .log_path = terms_.log,
+                                           .credentials = terms_.listen.credentials},
+                                          node_);
+    if (!server.ok()) return Fail(terms_, server.status(), kRefused);
+    const uint16_t control_port = (*server)->port();
+    spdlog::info("node {} ({}): control port {}, fabric port {} on {}, controller {}", terms_.id,
+                 Role_Name(role_.kind()), control_port, node_.fabric_port(), terms_.listen.address,
+                 terms_.controller);
+    node_.loop().Post([this, me = Registration(terms_, role_, control_port, node_.fabric_port())] {
+      link_->Start(me);
+    });
+    int signal = 0;
+    sigwait(&stop_signals_, &signal);
+    spdlog::info("stopping");
+    BoundTheRest();
+    node_.Shutdown();
+    return exit_code_;
+  }
+
+ private:
+  void OnLost(const absl::Status& why) {
+    exit_code_ = Fail(terms_, why, absl::IsUnavailable(why) ? kUnreachable : kRefused);
+    pthread_kill(main_thread_, kWakeSignal);
+  }
+
+  const NodeTerms& terms_;
+  NodeRole& role_;
+  const pthread_t main_thread_;
+  const sigset_t stop_signals_;
+  std::atomic<int> exit_code_{kStopped};
+  std::unique_ptr<ControllerLink> link_;
+  LocalNode node_;
+  GrpcControllerCalls controller_;
+};
+
+}  // namespace
+
+int ServeNode(const NodeTerms& terms, NodeRole& role) {
+  if (!OpenLog(terms)) return kRefused;
+  return RunningNode(terms, role, BlockStopSignals()).Run();
+}
+
+}  // namespace waferstream

@@ -1,0 +1,31 @@
+// A node from its registration to its end, whatever told it its terms: a command line, a launcher.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "node/local_node.h"
+#include "node/role.h"
+#include "rpc/listen_flags.h"
+
+namespace waferstream {
+
+struct NodeTerms {
+  std::string id;
+  std::string controller;  // its host:port
+  std::string host;        // where others reach this node
+  ListenTerms listen;
+  uint16_t control_port = 0;           // 0: any free one
+  uint16_t advertise_fabric_port = 0;  // 0: the port that the fabric listens on
+  std::string log = "";                // a file; empty: standard error
+  std::string log_level = "info";      // debug, info, warn or error
+  FabricMaker fabric;
+};
+
+// Log, registration, serving, signals. Runs until SIGTERM, SIGINT or SIGHUP, those that were
+// ignored at its start excepted. Returns the process's exit code: 0 stopped by a signal, 1 refused
+// (another protocol version, a port in use), 4 the controller is gone. On the main thread; other
+// threads block those signals.
+int ServeNode(const NodeTerms& terms, NodeRole& role);
+
+}  // namespace waferstream
