@@ -60,7 +60,7 @@ absl::StatusOr<RoleBinaries> FindRoleBinaries() {
 
 absl::StatusOr<std::string> FindMpiBinary() {
   ASSIGN_OR_RETURN(const fs::path beside, OwnFolder());
-  return Find(beside, "mpi", fs::path("deploy") / "mpi" / "mpi");
+  return Find(beside, "mpi", fs::path("deploy") / "mpi" / "waferstream-mpi");
 }
 
 }  // namespace waferstream

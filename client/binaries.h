@@ -19,7 +19,7 @@ struct RoleBinaries {
 absl::StatusOr<RoleBinaries> FindRoleBinaries();
 
 // What a rank of `waferctl mpi-run` is: waferstream-mpi beside this program, or in a build tree
-// ../deploy/mpi/mpi. NOT_FOUND as above.
+// ../deploy/mpi. NOT_FOUND as above.
 absl::StatusOr<std::string> FindMpiBinary();
 
 // The same as FindRoleBinaries, from the folder `beside`.

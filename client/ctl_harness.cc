@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <sstream>
 
@@ -72,6 +73,11 @@ CtlCall::~CtlCall() {
 }
 
 void CtlCall::Signal(int signal) { kill(pid_, signal); }
+
+std::vector<pid_t> CtlCall::Children() const {
+  std::istringstream text(ReadAll(absl::StrCat("/proc/", pid_, "/task/", pid_, "/children")));
+  return {std::istream_iterator<pid_t>(text), std::istream_iterator<pid_t>()};
+}
 
 int CtlCall::Wait() {
   int status = 0;

@@ -22,6 +22,8 @@ class CtlCall {
   ~CtlCall();
 
   void Signal(int signal);
+  // The children of its process now, in order of their start.
+  std::vector<pid_t> Children() const;
   // Waits for it and returns its exit code, or minus the signal that ended it. A call that takes
   // longer than any call should fails the test and is killed.
   int Wait();

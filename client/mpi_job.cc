@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -32,6 +33,8 @@ constexpr absl::Duration kStopGrace = absl::Seconds(10);
 // A rank that hangs for so long will not come back, and nobody can take its place.
 constexpr absl::Duration kRankPatience = absl::Seconds(30);
 constexpr absl::Duration kLookEvery = absl::Seconds(1);
+// Once mpirun has said SIGTERM, it waits a second.
+constexpr absl::Duration kLookWithin = absl::Milliseconds(300);
 // The one job of a run folder, however often its launch is submitted.
 constexpr const char* kRequestId = "mpi-run";
 
@@ -108,7 +111,7 @@ class RankWatch {
     const absl::Time now = absl::Now();
     if (now < next_) return absl::OkStatus();
     next_ = now + kLookEvery;
-    const absl::StatusOr<NodeList> nodes = client_.ListNodes(kLookEvery);
+    const absl::StatusOr<NodeList> nodes = client_.ListNodes(kLookWithin);
     if (!nodes.ok()) return absl::OkStatus();  // the controller has a watch of its own
     std::map<std::string, absl::Time> lost;
     for (const NodeStatus& node : nodes->nodes()) {
@@ -131,12 +134,36 @@ class RankWatch {
   absl::Time next_ = absl::InfinitePast();
 };
 
-absl::Status Stopped(const JobStatus& status) {
+// mpirun ends a launch with SIGCONT, a second, SIGTERM, and SIGKILL some milliseconds later: only
+// the first leaves time for a word. While one of these exists, it is noticed; at most one at a
+// time.
+class EndWarning {
+ public:
+  EndWarning() {
+    came_ = false;
+    struct sigaction action = {};
+    action.sa_handler = [](int) { came_ = true; };
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGCONT, &action, &before_);
+  }
+  ~EndWarning() { sigaction(SIGCONT, &before_, nullptr); }
+  EndWarning(const EndWarning&) = delete;
+  EndWarning& operator=(const EndWarning&) = delete;
+
+  // Since the last call.
+  bool Came() { return came_.exchange(false); }
+
+ private:
+  static inline std::atomic<bool> came_;
+  struct sigaction before_;
+};
+
+std::string HowToGoOn(const JobStatus& status) {
   const std::string& checkpoint = status.checkpoint();
-  return absl::AbortedError(absl::StrCat(
-      "stopped by a signal after ", status.step(), " of ", status.steps(), " steps; ",
-      checkpoint.empty() ? "there is no checkpoint yet: the same command begins again"
-                         : absl::StrCat("the same command goes on from ", checkpoint)));
+  return absl::StrCat("stopped after ", status.step(), " of ", status.steps(), " steps; ",
+                      checkpoint.empty()
+                          ? "there is no checkpoint yet: the same command begins again"
+                          : absl::StrCat("the same command goes on from ", checkpoint));
 }
 
 void SayWhereItGoesOn(const JobStatus& job, Progress& progress) {
@@ -160,18 +187,25 @@ absl::StatusOr<JobStatus> RunOn(Head& head, bool goes_on, const JobSpec& job,
   *request.mutable_job() = job;
   FollowOptions follow;
   follow.stop_when_paused = true;
-  follow.on_status = options.on_status;
+  JobStatus last;
+  follow.on_status = [&](const JobStatus& status) { options.on_status(last = status); };
+  EndWarning warning;
   follow.check = [&]() -> absl::Status {
+    if (warning.Came()) progress.Note(HowToGoOn(last));
     RETURN_IF_ERROR(head.Check());
     return watch.Look();
   };
-  ASSIGN_OR_RETURN(const JobStatus submitted,
-                   SubmitJob(client, request, interrupts, progress, follow));
-  if (goes_on) SayWhereItGoesOn(submitted, progress);
-  ASSIGN_OR_RETURN(const JobStatus last,
-                   FollowJob(client, submitted.job_id(), interrupts, progress, follow));
+  const absl::StatusOr<JobStatus> submitted =
+      SubmitJob(client, request, interrupts, progress, follow);
+  if (goes_on && absl::IsInvalidArgument(submitted.status())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--run-dir: ", options.dir, ": ", submitted.status().message()));
+  }
+  RETURN_IF_ERROR(submitted.status());
+  if (goes_on) SayWhereItGoesOn(*submitted, progress);
+  ASSIGN_OR_RETURN(last, FollowJob(client, submitted->job_id(), interrupts, progress, follow));
   if (IsFinal(last.state()) || last.state() == PAUSED) return last;
-  return Stopped(last);
+  return absl::AbortedError(HowToGoOn(last));
 }
 
 }  // namespace
