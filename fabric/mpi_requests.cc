@@ -13,9 +13,11 @@
 namespace waferstream {
 namespace {
 
-// A message between two processes of one host takes some microseconds: for so many polls in a row
-// it is worth asking again at once.
-constexpr int kPollsAtOnce = 4;
+// A message between two processes of one host takes some microseconds: for so many polls in a row,
+// of well under a microsecond each, it is worth asking again at once. What takes longer, because
+// somebody computes or the disk is slow, is asked for less and less often.
+constexpr int kPollsAtOnce = 50;
+constexpr int kPollsAPause = 8;  // before it is doubled
 constexpr auto kFirstPause = std::chrono::microseconds(20);
 constexpr auto kPauseMax = std::chrono::milliseconds(1);
 
@@ -123,7 +125,7 @@ void MpiRequests::AwaitPoll() {
   if (requests_.empty()) return;
   polls_ = true;
   if (in_vain_ < kPollsAtOnce) return boost::asio::post(io_, PollIfAlive());
-  const int doublings = std::min(in_vain_ - kPollsAtOnce, 16);
+  const int doublings = std::min((in_vain_ - kPollsAtOnce) / kPollsAPause, 16);
   timer_.expires_after(
       std::min<std::chrono::nanoseconds>(kFirstPause * (1 << doublings), kPauseMax));
   timer_.async_wait([poll = PollIfAlive()](const boost::system::error_code&) { poll(); });
