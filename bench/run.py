@@ -11,6 +11,7 @@ import pathlib
 import platform
 import random
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -143,6 +144,26 @@ def faults(count):
     print("\n".join(lines))
 
 
+MPI_RANKS = 4  # root, relay and two that compute
+
+
+def fabric():
+    """Channels over MPI beside MPI_Bcast and MPI_Reduce, on the same ranks; medians of three."""
+    environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    lines = run(["mpirun", "--oversubscribe", "-n", str(MPI_RANKS), "bazel-bin/bench/mpi_bench"],
+                env=environment).splitlines()
+    rows = {}
+    for line in lines:
+        size, ours, theirs, ratio = line.split()
+        rows.setdefault(int(size), []).append((float(ours), float(theirs), float(ratio)))
+    table = [f"| {MPI_RANKS} ranks, bytes | ours GB/s | MPI_Bcast + MPI_Reduce GB/s | ratio |",
+             "| --- | --- | --- | --- |"]
+    for size, found in rows.items():
+        medians = [statistics.median(column) for column in zip(*found)]
+        table.append(f"| {size} | {medians[0]:.2f} | {medians[1]:.2f} | {medians[2]:.2f} |")
+    print("\n".join(table), "", run(["bazel-bin/bench/fabric_bench"]), sep="\n")
+
+
 def ratios(training):
     """Rates against one another, all of one run: {what: ratio}."""
     def rate(precision, peers):
@@ -182,10 +203,13 @@ def main():
                         help="the training rows with a quarter of the batch and one wafer only")
     parser.add_argument("--kernel-isa", help="of waferctl run: hold our kernels to it")
     parser.add_argument("--faults", type=int, default=30, help="of each role (`faults`)")
-    parser.add_argument("what", nargs="?", choices=["faults"], help="default: training")
+    parser.add_argument("what", nargs="?", choices=["faults", "fabric"],
+                        help="default: training")
     arguments = parser.parse_args()
     if arguments.what == "faults":
         return faults(arguments.faults)
+    if arguments.what == "fabric":
+        return fabric()
     size = QUICK if arguments.quick else FULL
     if arguments.steps:
         size = dataclasses.replace(size, steps=arguments.steps)

@@ -1,6 +1,7 @@
 #include "fabric/mpi_fabric.h"
 
 #include <array>
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -115,7 +116,7 @@ class MpiFabric final : public Fabric {
     MpiFabric& fabric_;
   };
 
-  int TakeTag();
+  static int TakeTag();
   std::shared_ptr<ChannelEnd> MakeChannel(const MpiRoute& route, const ChannelTerms& terms) {
     return std::make_shared<MpiChannelEnd>(
         std::make_shared<MpiChannel>(io_, *requests_, route, terms));
@@ -133,7 +134,6 @@ class MpiFabric final : public Fabric {
   std::array<char, kGreetingBytesMax> answer_in_;
   std::map<int, std::shared_ptr<MpiDial>> dials_;  // asked and not answered, by tag
   AcceptHandler* handler_ = nullptr;
-  int next_tag_ = kFirstChannelTag;
 };
 
 // -- dialling ------------------------------------------------------------------------------------
@@ -216,11 +216,14 @@ absl::StatusOr<std::unique_ptr<FabricListener>> MpiFabric::Listen(AcceptHandler&
   return std::make_unique<Listener>(*this);
 }
 
-// After some hundreds of millions they come again; no channel lives so long.
+// Of the process, not of the fabric: what is still on its way from an earlier one must not be taken
+// for a new one's. After some hundreds of millions they come again; no channel lives so long.
 int MpiFabric::TakeTag() {
-  const int tag = next_tag_;
-  next_tag_ += 2;
-  if (next_tag_ + 1 > LastTag(MPI_COMM_WORLD)) next_tag_ = kFirstChannelTag;
+  static std::atomic<int> next = kFirstChannelTag;
+  const int last = LastTag(MPI_COMM_WORLD);
+  int tag = next;
+  while (!next.compare_exchange_weak(tag, tag + 3 > last ? kFirstChannelTag : tag + 2)) {
+  }
   return tag;
 }
 
