@@ -138,6 +138,17 @@ TEST_F(MpiE2eTest, TheRanksMustFitTheJob) {
   EXPECT_THAT(none->err(), HasSubstr("nobody launched any"));
 }
 
+// As a batch system runs it.
+TEST_F(MpiE2eTest, TheBatchScriptRunsTheJob) {
+  harness_.WriteJob(2);
+  setenv("SLURM_NTASKS", "5", 1);
+  setenv("WAFERCTL", waferctl_.c_str(), 1);
+  harness_.SetProgram(fs::absolute("deploy/mpi/slurm.sh"));
+  const json batch = harness_.Run({"job.yaml", "-o", "json"})->json();
+  unsetenv("SLURM_NTASKS");
+  ExpectSameResult(RunLocally(), batch);
+}
+
 TEST_F(MpiE2eTest, AWrongJobIsSaidOnce) {
   harness_.WriteJob(2);
   const auto call = harness_.Run(MpiRun(5, {"--set", "training.steps=x"}), 2);
