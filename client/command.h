@@ -16,6 +16,7 @@ using Outcome = absl::StatusOr<ExitCode>;
 
 void AddRunCommand(CLI::App& app, Outcome& outcome);
 void AddMpiRunCommand(CLI::App& app, Outcome& outcome);
+void AddCertsCommand(CLI::App& app, Outcome& outcome);  // init, issue
 void AddUpCommand(CLI::App& app, Outcome& outcome);
 void AddDownCommand(CLI::App& app, Outcome& outcome);
 void AddSubmitCommand(CLI::App& app, Outcome& outcome);

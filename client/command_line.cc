@@ -17,6 +17,7 @@ void AddCommands(CLI::App& app, Outcome& outcome) {
   AddJobCommands(app, outcome);
   AddGenerateCommand(app, outcome);
   AddCheckpointCommand(app, outcome);
+  AddCertsCommand(app, outcome);
   AddPlanCommand(app, outcome);
   AddNodesCommand(app, outcome);
   AddVersionCommand(app, outcome);

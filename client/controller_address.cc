@@ -8,6 +8,7 @@
 #include "base/user_input.h"
 #include "client/cluster_file.h"
 #include "client/secret_file.h"
+#include "rpc/tls_flags.h"
 
 namespace waferstream {
 
@@ -69,7 +70,8 @@ absl::StatusOr<Credentials> FindSecret(const ControllerFlags& flags, const std::
 
 absl::StatusOr<ControllerAccess> ResolveController(const ControllerFlags& flags) {
   ASSIGN_OR_RETURN(const std::string address, FindAddress(flags.address));
-  ASSIGN_OR_RETURN(const Credentials credentials, FindSecret(flags, address));
+  ASSIGN_OR_RETURN(Credentials credentials, FindSecret(flags, address));
+  ASSIGN_OR_RETURN(credentials.tls, ReadTls(flags.tls, "user"));
   return ControllerAccess{.address = address, .credentials = credentials};
 }
 

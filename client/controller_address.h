@@ -11,6 +11,7 @@ namespace waferstream {
 struct ControllerFlags {
   std::string address = {};      // --controller
   std::string secret_file = {};  // --secret-file
+  TlsFiles tls = {};             // --tls-cert, --tls-key, --tls-ca
 };
 
 struct ControllerAccess {
@@ -20,9 +21,9 @@ struct ControllerAccess {
 
 // The first of: --controller, $WAFERSTREAM_CONTROLLER, the cluster that `waferctl up` left running;
 // and its secret: in the file of --secret-file or $WAFERSTREAM_SECRET_FILE, or in the folder of the
-// cluster of this user that has this controller (FindClusterOf); else none. INVALID_ARGUMENT: not
-// host:port, no secret in the file. UNAVAILABLE: nothing says which controller. PERMISSION_DENIED,
-// NOT_FOUND: of the file.
+// cluster of this user that has this controller (FindClusterOf); else none; and the user's
+// certificate. INVALID_ARGUMENT: not host:port, no secret in the file, or no certificate.
+// UNAVAILABLE: nothing says which controller. PERMISSION_DENIED, NOT_FOUND: of the file.
 absl::StatusOr<ControllerAccess> ResolveController(const ControllerFlags& flags);
 
 }  // namespace waferstream

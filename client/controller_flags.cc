@@ -1,6 +1,7 @@
 #include "client/controller_flags.h"
 
 #include "base/flags.h"
+#include "rpc/tls_flags.h"
 
 namespace waferstream {
 
@@ -8,6 +9,7 @@ void AddControllerFlags(CLI::App& command, ControllerFlags& flags) {
   AddAddress(command, "--controller", flags.address,
              "Controller [$WAFERSTREAM_CONTROLLER, or the cluster of `waferctl up`]");
   AddSecretFlag(command, flags);
+  AddTlsFlags(command, flags.tls);
 }
 
 void AddSecretFlag(CLI::App& command, ControllerFlags& flags) {

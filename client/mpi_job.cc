@@ -41,7 +41,8 @@ constexpr const char* kRequestId = "mpi-run";
 // The process that is rank 0 to MPI: controller and launcher of the others.
 class Head {
  public:
-  static absl::StatusOr<Head> Start(const JobSpec& job, const LocalJobOptions& options) {
+  static absl::StatusOr<Head> Start(const JobSpec& job, const LocalJobOptions& options,
+                                    bool insecure) {
     ASSIGN_OR_RETURN(const std::string binary, FindMpiBinary());
     RETURN_IF_ERROR(MakeClusterFolders(options.dir));
     ASSIGN_OR_RETURN(Credentials credentials, MakeSecretIn(options.dir));
@@ -56,6 +57,7 @@ class Head {
                               SecretFileIn(options.dir), "--port-file", port_file, "--logs",
                               options.dir + "/logs", "--log", options.dir + "/logs/controller.log"},
                      .log = options.dir + "/logs/mpi.log"};
+    if (insecure) spec.argv.push_back("--insecure");
     if (!options.kernel_isa.empty()) {
       spec.argv.insert(spec.argv.end(), {"--kernel-isa", options.kernel_isa});
     }
@@ -216,9 +218,9 @@ bool HasRunBefore(const std::string& dir) {
 }
 
 absl::StatusOr<JobStatus> RunMpiJob(const JobSpec& job, const LocalJobOptions& options,
-                                    Progress& progress) {
+                                    bool insecure, Progress& progress) {
   const bool goes_on = HasRunBefore(options.dir);
-  ASSIGN_OR_RETURN(Head head, Head::Start(job, options));
+  ASSIGN_OR_RETURN(Head head, Head::Start(job, options, insecure));
   absl::StatusOr<JobStatus> status = RunOn(head, goes_on, job, options, progress);
   progress.Clear();
   if (status.ok()) head.Stop();

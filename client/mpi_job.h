@@ -11,8 +11,11 @@ namespace waferstream {
 // folder, one job. The status is in a final state, or PAUSED. A signal (of mpirun, when a rank has
 // failed, or of the user) leaves the job as it is: ABORTED, saying how to go on. ABORTED also when
 // the controller ends, or a rank does not answer for long. Must run on the main thread.
+//
+// Ranks on several hosts speak in the clear, and prove the cluster's secret: only if `insecure`
+// says that nobody else is on the way.
 absl::StatusOr<JobStatus> RunMpiJob(const JobSpec& job, const LocalJobOptions& options,
-                                    Progress& progress);
+                                    bool insecure, Progress& progress);
 
 // Whether a job has been run in this folder.
 bool HasRunBefore(const std::string& dir);

@@ -33,31 +33,36 @@ absl::Status CheckRanks(const JobSpec& job, const RunFlags& flags) {
       ": mpirun -n ", needed, " waferctl mpi-run -f ", flags.job.file));
 }
 
-Outcome MpiRun(const RunFlags& flags) {
-  return RunJob(flags, {.goes_on =
-                            [&](const JobSpec& job) {
-                              const auto dir = AbsolutePath("--run-dir", FolderOf(flags, job));
-                              return dir.ok() && HasRunBefore(*dir);
-                            },
-                        .make_folder = [&](const JobSpec& job) -> absl::StatusOr<std::string> {
-                          RETURN_IF_ERROR(CheckRanks(job, flags));
-                          ASSIGN_OR_RETURN(const std::string dir,
-                                           AbsolutePath("--run-dir", FolderOf(flags, job)));
-                          return HasRunBefore(dir) ? dir : CreateRunFolder("--run-dir", dir);
-                        },
-                        .run = RunMpiJob});
+Outcome MpiRun(const RunFlags& flags, bool insecure) {
+  return RunJob(
+      flags,
+      {.goes_on =
+           [&](const JobSpec& job) {
+             const auto dir = AbsolutePath("--run-dir", FolderOf(flags, job));
+             return dir.ok() && HasRunBefore(*dir);
+           },
+       .make_folder = [&](const JobSpec& job) -> absl::StatusOr<std::string> {
+         RETURN_IF_ERROR(CheckRanks(job, flags));
+         ASSIGN_OR_RETURN(const std::string dir, AbsolutePath("--run-dir", FolderOf(flags, job)));
+         return HasRunBefore(dir) ? dir : CreateRunFolder("--run-dir", dir);
+       },
+       .run = [&](const JobSpec& job, const LocalJobOptions& options,
+                  Progress& progress) { return RunMpiJob(job, options, insecure, progress); }});
 }
 
 }  // namespace
 
 void AddMpiRunCommand(CLI::App& app, Outcome& outcome) {
   auto flags = std::make_shared<RunFlags>();
+  auto insecure = std::make_shared<bool>(false);
   CLI::App* command = app.add_subcommand(
       "mpi-run", "Run one job on the ranks of mpirun or srun; again, it goes on with it");
   AddRunFlags(*command, *flags);
   AddPath(*command, "--run-dir", flags->run_dir,
           "Folder for logs, state and checkpoints, of this one job [runs/NAME-mpi]");
-  command->callback([flags, &outcome] { outcome = MpiRun(*flags); });
+  command->add_flag("--insecure", *insecure,
+                    "On several hosts: in the clear, since nobody else is on the way between them");
+  command->callback([flags, insecure, &outcome] { outcome = MpiRun(*flags, *insecure); });
 }
 
 }  // namespace waferstream

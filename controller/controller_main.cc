@@ -85,7 +85,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return ReportParseError("controller", app, error);
   }
-  const absl::StatusOr<ListenTerms> terms = CheckListenFlags(flags.listen);
+  const absl::StatusOr<ListenTerms> terms = CheckListenFlags(flags.listen, "controller");
   if (!terms.ok()) return Fail(terms.status(), kUsage);
   const absl::Status status = Run(flags, *terms);
   return status.ok() ? kStopped : Fail(status, kRefused);

@@ -7,6 +7,7 @@
 #include "base/version.h"
 #include "controller/watch_stream.h"
 #include "fabric/frame.h"
+#include "proto/role_word.h"
 #include "rpc/status.h"
 
 namespace waferstream {
@@ -55,9 +56,9 @@ ControllerService::ControllerService(LocalController& controller, Credentials cr
 
 template <typename Work>
 grpc::ServerUnaryReactor* ControllerService::Admitted(grpc::CallbackServerContext* context,
-                                                      Work work) {
+                                                      Caller who, Work work) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const grpc::Status admitted = door_.Admit(*context);
+  const grpc::Status admitted = door_.Admit(*context, who);
   if (admitted.ok()) {
     work(reactor);
   } else {
@@ -66,13 +67,42 @@ grpc::ServerUnaryReactor* ControllerService::Admitted(grpc::CallbackServerContex
   return reactor;
 }
 
+absl::Status ControllerService::KnowRole(const grpc::CallbackServerContext& context,
+                                         const RegisterRequest& request) {
+  if (!door_.knows_roles()) return absl::OkStatus();
+  const std::string role = RoleWord(request.role());
+  absl::Status status = door_.CheckRole(context, role);
+  if (!status.ok()) return status;
+  absl::MutexLock lock(&mutex_);
+  const auto known = roles_.emplace(request.node_id(), role).first;
+  if (known->second == role) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat("denied: node ", request.node_id(), " is of role ", known->second));
+}
+
+// Who is not known here is not known to the host: it says so.
+absl::Status ControllerService::CheckNode(const grpc::CallbackServerContext& context,
+                                          const std::string& node_id) {
+  std::string role;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto known = roles_.find(node_id);
+    if (known == roles_.end()) return absl::OkStatus();
+    role = known->second;
+  }
+  return door_.CheckRole(context, role);
+}
+
 grpc::ServerUnaryReactor* ControllerService::Register(grpc::CallbackServerContext* context,
                                                       const RegisterRequest* request,
                                                       RegisterReply* reply) {
-  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+  return Admitted(context, Caller::kNode, [=, this](grpc::ServerUnaryReactor* reactor) {
     if (const absl::Status status = CheckBuild(*request); !status.ok()) {
       reactor->Finish(ToGrpc(status));
       return;
+    }
+    if (const absl::Status status = KnowRole(*context, *request); !status.ok()) {
+      return reactor->Finish(ToGrpc(status));
     }
     host_.Register(*request, Answer(reactor, reply));
   });
@@ -80,14 +110,18 @@ grpc::ServerUnaryReactor* ControllerService::Register(grpc::CallbackServerContex
 
 grpc::ServerUnaryReactor* ControllerService::Heartbeat(grpc::CallbackServerContext* context,
                                                        const HeartbeatRequest* request, Empty*) {
-  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+  return Admitted(context, Caller::kNode, [=, this](grpc::ServerUnaryReactor* reactor) {
+    const absl::Status status = CheckNode(*context, request->node_id());
+    if (!status.ok()) return reactor->Finish(ToGrpc(status));
     host_.Heartbeat(*request, Finish(reactor));
   });
 }
 
 grpc::ServerUnaryReactor* ControllerService::Report(grpc::CallbackServerContext* context,
                                                     const NodeReport* request, Empty*) {
-  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+  return Admitted(context, Caller::kNode, [=, this](grpc::ServerUnaryReactor* reactor) {
+    const absl::Status status = CheckNode(*context, request->node_id());
+    if (!status.ok()) return reactor->Finish(ToGrpc(status));
     host_.Report(*request, Finish(reactor));
   });
 }
@@ -95,21 +129,21 @@ grpc::ServerUnaryReactor* ControllerService::Report(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* ControllerService::Submit(grpc::CallbackServerContext* context,
                                                     const SubmitRequest* request,
                                                     JobStatus* reply) {
-  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+  return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
     host_.Submit(*request, Answer(reactor, reply));
   });
 }
 
 grpc::ServerUnaryReactor* ControllerService::Get(grpc::CallbackServerContext* context,
                                                  const JobRef* request, JobStatus* reply) {
-  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+  return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
     host_.Get(request->job_id(), Answer(reactor, reply));
   });
 }
 
 grpc::ServerUnaryReactor* ControllerService::List(grpc::CallbackServerContext* context,
                                                   const Empty*, JobList* reply) {
-  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+  return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
     host_.Post([this, reactor, reply] {
       *reply = host_.board().List();
       reactor->Finish(grpc::Status::OK);
@@ -119,14 +153,14 @@ grpc::ServerUnaryReactor* ControllerService::List(grpc::CallbackServerContext* c
 
 grpc::ServerWriteReactor<JobStatus>* ControllerService::Watch(grpc::CallbackServerContext* context,
                                                               const JobRef* request) {
-  const grpc::Status admitted = door_.Admit(*context);
+  const grpc::Status admitted = door_.Admit(*context, Caller::kUser);
   if (!admitted.ok()) return new RefusedStream(admitted);
   return new WatchStream(host_, request->job_id());
 }
 
 grpc::ServerUnaryReactor* ControllerService::Cancel(grpc::CallbackServerContext* context,
                                                     const JobRef* request, JobStatus* reply) {
-  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+  return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
     host_.Cancel(request->job_id(), Answer(reactor, reply));
   });
 }
@@ -134,7 +168,7 @@ grpc::ServerUnaryReactor* ControllerService::Cancel(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* ControllerService::Resume(grpc::CallbackServerContext* context,
                                                     const ResumeRequest* request,
                                                     JobStatus* reply) {
-  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+  return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
     host_.Resume(*request, Answer(reactor, reply));
   });
 }
@@ -142,21 +176,21 @@ grpc::ServerUnaryReactor* ControllerService::Resume(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* ControllerService::CordonNode(grpc::CallbackServerContext* context,
                                                         const CordonRequest* request,
                                                         NodeStatus* reply) {
-  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+  return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
     host_.Cordon(*request, Answer(reactor, reply));
   });
 }
 
 grpc::ServerUnaryReactor* ControllerService::Events(grpc::CallbackServerContext* context,
                                                     const JobRef* request, EventList* reply) {
-  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+  return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
     host_.Events(request->job_id(), Answer(reactor, reply));
   });
 }
 
 grpc::ServerUnaryReactor* ControllerService::ListNodes(grpc::CallbackServerContext* context,
                                                        const Empty*, NodeList* reply) {
-  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+  return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
     host_.Post([=, this] {
       *reply = host_.Nodes();
       reactor->Finish(grpc::Status::OK);
@@ -167,7 +201,7 @@ grpc::ServerUnaryReactor* ControllerService::ListNodes(grpc::CallbackServerConte
 grpc::ServerUnaryReactor* ControllerService::ReadNodeLog(grpc::CallbackServerContext* context,
                                                          const NodeLogRequest* request,
                                                          ReadLogReply* reply) {
-  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+  return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
     host_.AddressOf(request->node_id(), [=, this](const absl::StatusOr<std::string>& address) {
       const auto answer = Answer(reactor, reply);
       if (!address.ok()) return answer(address.status());
@@ -184,7 +218,7 @@ grpc::ServerUnaryReactor* ControllerService::ReadNodeLog(grpc::CallbackServerCon
 
 grpc::ServerUnaryReactor* ControllerService::Version(grpc::CallbackServerContext* context,
                                                      const Empty*, VersionReply* reply) {
-  return Admitted(context, [=, this](grpc::ServerUnaryReactor* reactor) {
+  return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
     reply->set_version(kVersion);
     reply->set_protocol_version(kProtocolVersion);
     reactor->Finish(grpc::Status::OK);

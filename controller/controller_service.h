@@ -3,6 +3,11 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <map>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "controller/local_controller.h"
 #include "proto/controller.grpc.pb.h"
 #include "rpc/doorkeeper.h"
@@ -50,11 +55,18 @@ class ControllerService final : public Controller::CallbackService {
  private:
   // Does what every unary method does: nothing, for who is not let in.
   template <typename Work>
-  grpc::ServerUnaryReactor* Admitted(grpc::CallbackServerContext* context, Work work);
+  grpc::ServerUnaryReactor* Admitted(grpc::CallbackServerContext* context, Caller who, Work work);
+
+  // Where there are certificates: a node is of the role that its certificate says, and speaks for
+  // nodes of that role alone. PERMISSION_DENIED.
+  absl::Status KnowRole(const grpc::CallbackServerContext& context, const RegisterRequest& request);
+  absl::Status CheckNode(const grpc::CallbackServerContext& context, const std::string& node_id);
 
   ControllerHost& host_;
   NodeClient& nodes_;
   Doorkeeper door_;
+  absl::Mutex mutex_;
+  std::map<std::string, std::string> roles_ ABSL_GUARDED_BY(mutex_);  // by id, of who registered
 };
 
 }  // namespace waferstream

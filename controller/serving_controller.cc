@@ -59,7 +59,8 @@ class Serving final : public ServingController {
     ASSIGN_OR_RETURN(running_, StartServer(service_, {.listen = terms.listen.address,
                                                       .port = terms.port,
                                                       .advertised_port = terms.advertise_port,
-                                                      .door = &service_.door()}));
+                                                      .door = &service_.door(),
+                                                      .tls = terms.listen.credentials.tls}));
     address_ =
         JoinHostPort(terms.host, terms.advertise_port != 0 ? terms.advertise_port : running_.port);
     log_->info("listening on {}, reached at {}, state in {}",

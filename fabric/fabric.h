@@ -34,7 +34,8 @@ struct DialRequest {
   uint16_t port = 0;
   Hello hello;  // this end's; the version is filled in
   ChannelTerms terms;
-  absl::Duration timeout;  // of all attempts together
+  absl::Duration timeout;      // of all attempts together
+  std::string peer_role = {};  // what the peer's certificate must say, where there are any
 };
 
 class PendingDial {

@@ -35,20 +35,18 @@ auto Hearing(bool& heard) {
 
 }  // namespace
 
-std::shared_ptr<TcpChannel> TcpChannel::Create(asio::ip::tcp::socket socket,
-                                               const ChannelTerms& terms,
+std::shared_ptr<TcpChannel> TcpChannel::Create(TcpStream stream, const ChannelTerms& terms,
                                                absl::Duration alive_every) {
-  std::shared_ptr<TcpChannel> channel(new TcpChannel(std::move(socket), terms, alive_every));
+  std::shared_ptr<TcpChannel> channel(new TcpChannel(std::move(stream), terms, alive_every));
   channel->AwaitBeat();
   return channel;
 }
 
-TcpChannel::TcpChannel(asio::ip::tcp::socket socket, const ChannelTerms& terms,
-                       absl::Duration alive_every)
-    : socket_(std::move(socket)),
+TcpChannel::TcpChannel(TcpStream stream, const ChannelTerms& terms, absl::Duration alive_every)
+    : stream_(std::move(stream)),
       flow_(terms),
       alive_every_(absl::ToChronoMilliseconds(alive_every)),
-      beat_(socket_.get_executor()) {}
+      beat_(stream_.get_executor()) {}
 
 void TcpChannel::Open(ChannelHandler& handler) {
   WS_CHECK(handler_ == nullptr);
@@ -56,7 +54,7 @@ void TcpChannel::Open(ChannelHandler& handler) {
   if (closed_) return FinishIfIdle();
   reading_ = true;
   asio::co_spawn(
-      socket_.get_executor(), [self = shared_from_this()] { return self->ReadFrames(); },
+      stream_.get_executor(), [self = shared_from_this()] { return self->ReadFrames(); },
       asio::detached);
 }
 
@@ -86,7 +84,7 @@ asio::awaitable<void> TcpChannel::ReadFrames() {
 asio::awaitable<absl::Status> TcpChannel::ReadFrame() {
   HeaderBytes bytes;
   error_code error;
-  co_await asio::async_read(socket_, asio::buffer(bytes), Hearing(heard_),
+  co_await asio::async_read(stream_, asio::buffer(bytes), Hearing(heard_),
                             asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return SocketError(error);
   heard_ = true;
@@ -129,7 +127,7 @@ asio::awaitable<absl::Status> TcpChannel::ReadPayload(const FrameHeader& header)
   if (!buffer.ok()) co_return buffer.status();
   WS_CHECK(buffer->size() == header.length);
   error_code error;
-  co_await asio::async_read(socket_, asio::buffer(buffer->data(), buffer->size()), Hearing(heard_),
+  co_await asio::async_read(stream_, asio::buffer(buffer->data(), buffer->size()), Hearing(heard_),
                             asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return SocketError(error);
   heard_ = true;
@@ -143,7 +141,7 @@ void TcpChannel::StartWriting() {
   if (writing_) return;
   writing_ = true;
   asio::co_spawn(
-      socket_.get_executor(), [self = shared_from_this()] { return self->WriteFrames(); },
+      stream_.get_executor(), [self = shared_from_this()] { return self->WriteFrames(); },
       asio::detached);
 }
 
@@ -166,7 +164,7 @@ asio::awaitable<absl::Status> TcpChannel::WriteFrame(const OutgoingFrame& frame)
   const std::array<asio::const_buffer, 2> parts = {asio::buffer(frame.header),
                                                    asio::buffer(frame.payload, frame.length)};
   error_code error;
-  co_await asio::async_write(socket_, parts, asio::redirect_error(asio::use_awaitable, error));
+  co_await asio::async_write(stream_, parts, asio::redirect_error(asio::use_awaitable, error));
   co_return SocketError(error);
 }
 
@@ -177,14 +175,14 @@ void TcpChannel::Fail(const absl::Status& why) {
   why_closed_ = why;
   beat_.cancel();
   error_code ignored;
-  socket_.close(ignored);
+  stream_.socket().close(ignored);
   FinishIfIdle();
 }
 
 void TcpChannel::FinishIfIdle() {
   if (!closed_ || reading_ || writing_ || finished_ || handler_ == nullptr) return;
   finished_ = true;
-  asio::post(socket_.get_executor(),
+  asio::post(stream_.get_executor(),
              [self = shared_from_this()] { self->handler_->OnClosed(self->why_closed_); });
 }
 

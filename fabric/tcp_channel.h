@@ -2,7 +2,6 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
@@ -11,6 +10,7 @@
 #include "absl/time/time.h"
 #include "fabric/channel.h"
 #include "fabric/channel_flow.h"
+#include "fabric/tcp_stream.h"
 
 namespace waferstream {
 
@@ -23,8 +23,8 @@ namespace waferstream {
 // the beginning, because the peer may open its end earlier; they are missed once this end is open.
 class TcpChannel final : public ChannelEnd, public std::enable_shared_from_this<TcpChannel> {
  public:
-  static std::shared_ptr<TcpChannel> Create(boost::asio::ip::tcp::socket socket,
-                                            const ChannelTerms& terms, absl::Duration alive_every);
+  static std::shared_ptr<TcpChannel> Create(TcpStream stream, const ChannelTerms& terms,
+                                            absl::Duration alive_every);
 
   void Open(ChannelHandler& handler) override;
   void Send(const FrameHeader& header, const std::byte* payload, uint64_t token) override;
@@ -32,8 +32,7 @@ class TcpChannel final : public ChannelEnd, public std::enable_shared_from_this<
   void Close() override;
 
  private:
-  TcpChannel(boost::asio::ip::tcp::socket socket, const ChannelTerms& terms,
-             absl::Duration alive_every);
+  TcpChannel(TcpStream stream, const ChannelTerms& terms, absl::Duration alive_every);
 
   boost::asio::awaitable<void> ReadFrames();
   boost::asio::awaitable<absl::Status> ReadFrame();
@@ -50,7 +49,7 @@ class TcpChannel final : public ChannelEnd, public std::enable_shared_from_this<
   void Fail(const absl::Status& why);
   void FinishIfIdle();
 
-  boost::asio::ip::tcp::socket socket_;
+  TcpStream stream_;
   ChannelFlow flow_;
   ChannelHandler* handler_ = nullptr;
   bool closed_ = false;

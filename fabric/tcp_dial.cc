@@ -44,20 +44,21 @@ class TcpDial final : public PendingDial, public std::enable_shared_from_this<Tc
         options_(std::move(options)),
         done_(std::move(done)),
         deadline_(Clock::now() + absl::ToChronoMilliseconds(request_.timeout)),
-        socket_(io),
+        stream_(tcp::socket(io)),
         resolver_(io),
         pause_(io) {}
 
   void Run() {
     asio::co_spawn(
-        socket_.get_executor(), [self = shared_from_this()] { return self->TryUntilDeadline(); },
+        stream_.get_executor(), [self = shared_from_this()] { return self->TryUntilDeadline(); },
         asio::detached);
   }
 
   void Cancel() override {
     cancelled_ = true;
+    if (finished_) return;
     error_code ignored;
-    socket_.close(ignored);
+    stream_.socket().close(ignored);
     resolver_.cancel();
     pause_.cancel();
   }
@@ -74,10 +75,11 @@ class TcpDial final : public PendingDial, public std::enable_shared_from_this<Tc
   const TcpDialOptions options_;
   Fabric::Dialled done_;
   const Clock::time_point deadline_;
-  tcp::socket socket_;
+  TcpStream stream_;
   tcp::resolver resolver_;
   asio::steady_timer pause_;
   bool cancelled_ = false;
+  bool finished_ = false;  // the stream is the channel's
 };
 
 asio::awaitable<void> TcpDial::TryUntilDeadline() {
@@ -103,8 +105,8 @@ asio::awaitable<absl::Status> TcpDial::Attempt() {
   const Addresses found = co_await resolver_.async_resolve(
       request_.host, absl::StrCat(request_.port), asio::redirect_error(asio::use_awaitable, error));
   if (error || cancelled_) co_return SocketError(error);
-  socket_.close(error);
-  SocketDeadline deadline(socket_, std::min(deadline_, Clock::now() + kAttempt));
+  stream_ = TcpStream(tcp::socket(resolver_.get_executor()));
+  SocketDeadline deadline(stream_.socket(), std::min(deadline_, Clock::now() + kAttempt));
   absl::Status status = co_await ConnectAndGreet(found);
   if (deadline.expired()) status = absl::UnavailableError("the peer did not answer");
   co_return status;
@@ -113,10 +115,19 @@ asio::awaitable<absl::Status> TcpDial::Attempt() {
 // A name may stand for several addresses; the first that answers is the peer.
 asio::awaitable<absl::Status> TcpDial::ConnectAndGreet(const Addresses& addresses) {
   error_code error;
-  co_await asio::async_connect(socket_, addresses,
+  co_await asio::async_connect(stream_.socket(), addresses,
                                asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return SocketError(error);
-  SetOptions(socket_, options_.dead_after);
+  SetOptions(stream_.socket(), options_.dead_after);
+  if (options_.credentials.tls != nullptr) {
+    const absl::Status status = co_await stream_.DialTls(*options_.credentials.tls, request_.host);
+    if (!status.ok()) co_return status;
+    if (stream_.peer_role() != request_.peer_role) {
+      co_return absl::UnauthenticatedError(
+          absl::StrCat("denied: the certificate there is of role '", stream_.peer_role(), "', not ",
+                       request_.peer_role));
+    }
+  }
   co_return co_await Greet();
 }
 
@@ -125,16 +136,16 @@ asio::awaitable<absl::Status> TcpDial::Greet() {
   Hello hello = request_.hello;
   HelloNonces nonces;
   if (secret != nullptr) {
-    const absl::StatusOr<Hello> greeting = co_await ReadHello(socket_);
+    const absl::StatusOr<Hello> greeting = co_await ReadHello(stream_);
     if (!greeting.ok()) co_return greeting.status();
     nonces = {.listener = greeting->nonce(), .dialler = Nonce()};
     hello.set_nonce(nonces.dialler);
     hello.set_port(request_.port);
     hello.set_proof(DiallerProof(*secret, hello, nonces));
   }
-  absl::Status status = co_await WriteHello(socket_, hello);
+  absl::Status status = co_await WriteHello(stream_, hello);
   if (!status.ok()) co_return status;
-  const absl::StatusOr<Hello> answer = co_await ReadHello(socket_);
+  const absl::StatusOr<Hello> answer = co_await ReadHello(stream_);
   if (!answer.ok()) co_return answer.status();
   if (secret != nullptr && !IsListeners(*secret, *answer, nonces)) {
     co_return absl::UnauthenticatedError(
@@ -154,8 +165,9 @@ absl::Status TcpDial::Agrees(const Hello& answer) const {
 }
 
 void TcpDial::Finish(absl::Status status) {
+  finished_ = true;
   if (status.ok()) {
-    done_(TcpChannel::Create(std::move(socket_), request_.terms, options_.alive_every));
+    done_(TcpChannel::Create(std::move(stream_), request_.terms, options_.alive_every));
   } else {
     done_(absl::Status(status.code(),
                        absl::StrCat("dialling ", JoinHostPort(request_.host, request_.port), ": ",

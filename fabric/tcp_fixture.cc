@@ -18,7 +18,8 @@ std::shared_ptr<PendingDial> TcpTest::StartDial(uint16_t port, const Hello& hell
                       .port = port,
                       .hello = hello,
                       .terms = {.epoch = kEpoch, .peer_window = {{slots_, 0}}},
-                      .timeout = timeout};
+                      .timeout = timeout,
+                      .peer_role = peer_role_};
   return StartTcpDial(io_, request, {.credentials = credentials_, .alive_every = alive_every_},
                       [this](absl::StatusOr<std::shared_ptr<ChannelEnd>> channel) {
                         dialled_ = channel.status();

@@ -49,6 +49,7 @@ class TcpTest : public ::testing::Test, public AcceptHandler {
 
   boost::asio::io_context io_;
   Credentials credentials_;  // of who dials
+  std::string peer_role_;    // that it expects
   int slots_ = 4;
   absl::Duration alive_every_ = kAliveEvery;
   std::unique_ptr<TcpListener> listener_;

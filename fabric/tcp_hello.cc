@@ -15,7 +15,6 @@
 namespace waferstream {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 using boost::system::error_code;
 
 namespace {
@@ -42,7 +41,7 @@ absl::StatusOr<Hello> Parse(const FrameHeader& header, const std::string& payloa
 
 }  // namespace
 
-asio::awaitable<absl::Status> WriteHello(tcp::socket& socket, Hello hello) {
+asio::awaitable<absl::Status> WriteHello(TcpStream& stream, Hello hello) {
   hello.set_protocol_version(kProtocolVersion);
   const std::string payload = hello.SerializeAsString();
   FrameHeader header;
@@ -53,14 +52,14 @@ asio::awaitable<absl::Status> WriteHello(tcp::socket& socket, Hello hello) {
   const HeaderBytes bytes = Encode(header);
   const std::array<asio::const_buffer, 2> parts = {asio::buffer(bytes), asio::buffer(payload)};
   error_code error;
-  co_await asio::async_write(socket, parts, asio::redirect_error(asio::use_awaitable, error));
+  co_await asio::async_write(stream, parts, asio::redirect_error(asio::use_awaitable, error));
   co_return SocketError(error);
 }
 
-asio::awaitable<absl::StatusOr<Hello>> ReadHello(tcp::socket& socket) {
+asio::awaitable<absl::StatusOr<Hello>> ReadHello(TcpStream& stream) {
   HeaderBytes bytes;
   error_code error;
-  co_await asio::async_read(socket, asio::buffer(bytes),
+  co_await asio::async_read(stream, asio::buffer(bytes),
                             asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return SocketError(error);
   const absl::StatusOr<FrameHeader> header = Decode(bytes);
@@ -74,7 +73,7 @@ asio::awaitable<absl::StatusOr<Hello>> ReadHello(tcp::socket& socket) {
         "a Hello of ", header->length, " bytes; at most ", kHelloBytesMax, " are allowed"));
   }
   std::string payload(header->length, '\0');
-  co_await asio::async_read(socket, asio::buffer(payload),
+  co_await asio::async_read(stream, asio::buffer(payload),
                             asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return SocketError(error);
   co_return Parse(*header, payload);

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/ip/tcp.hpp>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "fabric/tcp_stream.h"
 #include "proto/fabric.pb.h"
 
 namespace waferstream {
@@ -14,10 +14,10 @@ namespace waferstream {
 inline constexpr size_t kHelloBytesMax = 4096;
 
 // Writes a Hello frame with this build's protocol version.
-boost::asio::awaitable<absl::Status> WriteHello(boost::asio::ip::tcp::socket& socket, Hello hello);
+boost::asio::awaitable<absl::Status> WriteHello(TcpStream& stream, Hello hello);
 
 // Reads one. FAILED_PRECONDITION: the peer speaks another protocol version; INVALID_ARGUMENT or
 // DATA_LOSS: what arrived is no Hello; UNAVAILABLE: the connection is gone.
-boost::asio::awaitable<absl::StatusOr<Hello>> ReadHello(boost::asio::ip::tcp::socket& socket);
+boost::asio::awaitable<absl::StatusOr<Hello>> ReadHello(TcpStream& stream);
 
 }  // namespace waferstream

@@ -40,8 +40,9 @@ class TcpListener::Acceptor : public std::enable_shared_from_this<Acceptor> {
  private:
   asio::awaitable<void> AcceptAll();
   void MakeRoom();
-  asio::awaitable<void> Welcome(tcp::socket socket);
-  asio::awaitable<absl::Status> Handshake(tcp::socket& socket, Hello* theirs, ChannelTerms* terms);
+  asio::awaitable<void> Welcome(tcp::socket accepted);
+  asio::awaitable<absl::Status> Handshake(TcpStream& stream, Hello* theirs, ChannelTerms* terms);
+  asio::awaitable<absl::Status> Greet(TcpStream& stream, Hello* theirs, ChannelTerms* terms);
 
   uint16_t advertised_port() const {
     return options_.advertised_port != 0 ? options_.advertised_port : port_;
@@ -121,17 +122,19 @@ void TcpListener::Acceptor::MakeRoom() {
   std::exchange(*longest, nullptr)->close(ignored);
 }
 
-asio::awaitable<void> TcpListener::Acceptor::Welcome(tcp::socket socket) {
-  const std::string peer = PeerName(socket);
-  SetOptions(socket, options_.dead_after);
-  const auto place = half_open_.insert(half_open_.end(), &socket);
+asio::awaitable<void> TcpListener::Acceptor::Welcome(tcp::socket accepted) {
+  const std::string peer = PeerName(accepted);
+  SetOptions(accepted, options_.dead_after);
+  TcpStream stream(std::move(accepted));
+  const auto place = half_open_.insert(half_open_.end(), &stream.socket());
   Hello theirs;
   ChannelTerms terms;
   absl::Status status;
   {
-    SocketDeadline deadline(socket, std::chrono::steady_clock::now() +
-                                        absl::ToChronoMilliseconds(options_.hello_timeout));
-    status = co_await Handshake(socket, &theirs, &terms);
+    SocketDeadline deadline(
+        stream.socket(),
+        std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(options_.hello_timeout));
+    status = co_await Handshake(stream, &theirs, &terms);
     if (deadline.expired()) {
       status = absl::DeadlineExceededError(
           absl::StrCat("no Hello within ", absl::FormatDuration(options_.hello_timeout)));
@@ -143,29 +146,38 @@ asio::awaitable<void> TcpListener::Acceptor::Welcome(tcp::socket socket) {
   half_open_.erase(place);
   if (handler_ == nullptr) co_return;
   if (status.ok()) {
-    handler_->OnChannel(theirs, TcpChannel::Create(std::move(socket), terms, options_.alive_every));
+    handler_->OnChannel(theirs, TcpChannel::Create(std::move(stream), terms, options_.alive_every));
   } else {
     handler_->OnRefused(absl::StrCat("closed a connection from ", peer, ": ", status.message()));
   }
 }
 
-asio::awaitable<absl::Status> TcpListener::Acceptor::Handshake(tcp::socket& socket, Hello* theirs,
+asio::awaitable<absl::Status> TcpListener::Acceptor::Handshake(TcpStream& stream, Hello* theirs,
                                                                ChannelTerms* terms) {
+  if (options_.credentials.tls != nullptr) {
+    const absl::Status status = co_await stream.AcceptTls(*options_.credentials.tls);
+    if (!status.ok()) co_return status;
+  }
+  co_return co_await Greet(stream, theirs, terms);
+}
+
+asio::awaitable<absl::Status> TcpListener::Acceptor::Greet(TcpStream& stream, Hello* theirs,
+                                                           ChannelTerms* terms) {
   const ClusterSecret* secret = options_.credentials.secret.get();
   HelloNonces nonces;
   if (secret != nullptr) {
     Hello greeting;
     greeting.set_node_id(options_.node_id);
     greeting.set_nonce(nonces.listener = Nonce());
-    const absl::Status greeted = co_await WriteHello(socket, greeting);
+    const absl::Status greeted = co_await WriteHello(stream, greeting);
     if (!greeted.ok()) co_return greeted;
   }
-  absl::StatusOr<Hello> hello = co_await ReadHello(socket);
+  absl::StatusOr<Hello> hello = co_await ReadHello(stream);
   if (absl::IsFailedPrecondition(hello.status())) {
     // Another protocol version. Saying ours lets the dialler see that trying again is of no use.
     Hello ours;
     ours.set_node_id(options_.node_id);
-    (void)co_await WriteHello(socket, ours);
+    (void)co_await WriteHello(stream, ours);
   }
   if (!hello.ok()) co_return hello.status();
   if (handler_ == nullptr) co_return absl::CancelledError("closed");
@@ -175,13 +187,18 @@ asio::awaitable<absl::Status> TcpListener::Acceptor::Handshake(tcp::socket& sock
       co_return absl::UnauthenticatedError("denied: no proof of the cluster's secret");
     }
   }
+  if (options_.credentials.tls != nullptr && hello->role() != stream.peer_role()) {
+    co_return absl::UnauthenticatedError(absl::StrCat("denied: the certificate is of role '",
+                                                      stream.peer_role(), "', and claims ",
+                                                      hello->role()));
+  }
   absl::StatusOr<ChannelTerms> admitted = handler_->Admit(*hello);
   if (!admitted.ok()) co_return admitted.status();
   *theirs = *hello;
   *terms = *admitted;
   hello->set_node_id(options_.node_id);
   if (secret != nullptr) hello->set_proof(ListenerProof(*secret, *hello, nonces));
-  co_return co_await WriteHello(socket, *hello);
+  co_return co_await WriteHello(stream, *hello);
 }
 
 absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Create(asio::io_context& io,

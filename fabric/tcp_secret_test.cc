@@ -46,15 +46,15 @@ class SecretTest : public TcpTest {
 
   // A dialler in the test's hands says `hello` after it was greeted; the listener's line.
   std::string Say(Hello hello, const std::function<void(Hello&, const std::string& nonce)>& sign) {
-    tcp::socket socket(io_);
-    socket.connect({asio::ip::address_v4::loopback(), listener_->port()});
+    TcpStream stream{tcp::socket(io_)};
+    stream.socket().connect({asio::ip::address_v4::loopback(), listener_->port()});
     bool closed = false;
     refused_.clear();
     auto talk = [&]() -> asio::awaitable<void> {
-      const Hello greeting = *co_await ReadHello(socket);
+      const Hello greeting = *co_await ReadHello(stream);
       sign(hello, greeting.nonce());
-      (void)co_await WriteHello(socket, hello);
-      closed = !(co_await ReadHello(socket)).ok();
+      (void)co_await WriteHello(stream, hello);
+      closed = !(co_await ReadHello(stream)).ok();
     };
     asio::co_spawn(io_, talk, asio::detached);
     EXPECT_TRUE(RunUntil(io_, [&] { return closed && !refused_.empty(); }));
@@ -88,12 +88,12 @@ TEST_F(SecretTest, AListenerThatDoesNotIsLeft) {
   // One that lets everybody in and answers all that it hears.
   tcp::acceptor liar(io_, {asio::ip::address_v4::loopback(), 0});
   auto serve = [&]() -> asio::awaitable<void> {
-    tcp::socket socket = co_await liar.async_accept(asio::use_awaitable);
+    TcpStream stream{co_await liar.async_accept(asio::use_awaitable)};
     Hello greeting;
     greeting.set_nonce("n");
-    (void)co_await WriteHello(socket, greeting);
-    (void)co_await WriteHello(socket, *co_await ReadHello(socket));
-    (void)co_await ReadHello(socket);
+    (void)co_await WriteHello(stream, greeting);
+    (void)co_await WriteHello(stream, *co_await ReadHello(stream));
+    (void)co_await ReadHello(stream);
   };
   asio::co_spawn(io_, serve, asio::detached);
   dialled_.reset();

@@ -5,6 +5,7 @@
 #include <boost/asio/detail/socket_option.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/socket_base.hpp>
+#include <boost/asio/ssl/error.hpp>
 
 #include "base/host_port.h"
 
@@ -26,7 +27,8 @@ absl::Status SocketError(const error_code& error) {
   if (!error) return absl::OkStatus();
   // A reset says the same as an end of the stream: it comes when bytes of ours were still unread.
   if (error == boost::asio::error::eof || error == boost::asio::error::connection_reset ||
-      error == boost::asio::error::broken_pipe) {
+      error == boost::asio::error::broken_pipe ||
+      error == boost::asio::ssl::error::stream_truncated) {  // under TLS, without a goodbye
     return absl::AbortedError("closed by the peer");
   }
   return absl::UnavailableError(error.message());

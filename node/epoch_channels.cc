@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status.h"
+#include "proto/role_word.h"
 
 namespace waferstream {
 namespace {
@@ -122,7 +123,8 @@ void EpochChannels::Dial(End& end, absl::Duration timeout) {
                       .port = static_cast<uint16_t>(end.peer().fabric_port()),
                       .hello = HelloFor(end),
                       .terms = end.terms(),
-                      .timeout = timeout};
+                      .timeout = timeout,
+                      .peer_role = RoleWord(plan_.channels[end.channel()].up.role)};
   // A cancelled dial still calls back; by then this object may be gone, and with it the end's dial.
   end.dial = fabric_.Dial(
       std::move(request), [this, &end](absl::StatusOr<std::shared_ptr<ChannelEnd>> opened) {
@@ -146,6 +148,7 @@ Hello EpochChannels::HelloFor(const End& end) const {
   hello.set_epoch(request_.epoch());
   hello.set_plan_hash(request_.plan_hash());
   hello.set_channel(static_cast<uint32_t>(end.channel()));
+  hello.set_role(RoleWord(request_.role()));
   hello.set_node_id(
       MemberOf({.role = request_.role(), .process = static_cast<int>(request_.index())},
                request_.roster())
@@ -181,6 +184,12 @@ absl::StatusOr<ChannelTerms> EpochChannels::Admit(const Hello& theirs) const {
   if (end == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat("the up end of channel ", theirs.channel(),
                                                    " is not here (node ", theirs.node_id(), ")"));
+  }
+  const std::string role = RoleWord(plan_.channels[theirs.channel()].down.role);
+  if (theirs.role() != role) {
+    return absl::PermissionDeniedError(absl::StrCat("channel ", theirs.channel(), " is for a ",
+                                                    role, " node, and ", theirs.node_id(), " is ",
+                                                    theirs.role()));
   }
   if (receiving_ || closed_) {
     return absl::FailedPreconditionError(

@@ -85,7 +85,7 @@ class FakeController final : public Controller::Service {
 
  private:
   grpc::Status Admit(grpc::ServerContext* context) {
-    return door_ == nullptr ? grpc::Status::OK : door_->Admit(*context);
+    return door_ == nullptr ? grpc::Status::OK : door_->Admit(*context, Caller::kNode);
   }
 
   std::unique_ptr<Doorkeeper> door_;

@@ -67,7 +67,7 @@ class NodeService final : public Node::Service {
   // Does what every method does: nothing, for who is not let in.
   template <typename Work>
   grpc::Status Admitted(grpc::ServerContext* context, Work work) {
-    const grpc::Status admitted = door_.Admit(*context);
+    const grpc::Status admitted = door_.Admit(*context, Caller::kController);
     return admitted.ok() ? work() : admitted;
   }
 
@@ -79,8 +79,10 @@ class NodeService final : public Node::Service {
 absl::StatusOr<std::unique_ptr<NodeServer>> NodeServer::Start(const NodeServerOptions& options,
                                                               LocalNode& node) {
   auto service = std::make_unique<NodeService>(options, node);
-  absl::StatusOr<RunningServer> running = StartServer(
-      *service, {.listen = options.listen, .port = options.control_port, .door = &service->door()});
+  absl::StatusOr<RunningServer> running = StartServer(*service, {.listen = options.listen,
+                                                                 .port = options.control_port,
+                                                                 .door = &service->door(),
+                                                                 .tls = options.credentials.tls});
   if (!running.ok()) {
     return absl::Status(running.status().code(), absl::StrCat("control port ", options.control_port,
                                                               ": ", running.status().message()));

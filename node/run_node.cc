@@ -7,6 +7,7 @@
 #include "base/flags.h"
 #include "base/own_process.h"
 #include "node/serve_node.h"
+#include "proto/role_word.h"
 #include "rpc/listen_flags.h"
 
 namespace waferstream {
@@ -61,7 +62,7 @@ int RunNode(int argc, char** argv, NodeRole& role) {
   Flags flags;
   int exit_code = 0;
   if (!ParseFlags(argc, argv, role, &flags, &exit_code)) return exit_code;
-  const absl::StatusOr<ListenTerms> terms = CheckListenFlags(flags.listen);
+  const absl::StatusOr<ListenTerms> terms = CheckListenFlags(flags.listen, RoleWord(role.kind()));
   if (!terms.ok()) return FailUsage(flags, terms.status());
   return ServeNode({.id = flags.id,
                     .controller = flags.controller,

@@ -12,6 +12,7 @@
 #include "base/host_port.h"
 #include "rpc/prover.h"
 #include "rpc/quiet.h"
+#include "rpc/tls.h"
 
 namespace waferstream {
 namespace {
@@ -43,6 +44,11 @@ bool IsIpv4(const std::string& host) {
   return inet_pton(AF_INET, host.c_str(), &ignored) == 1;
 }
 
+std::vector<std::string> RolesOf(Callee callee) {
+  if (callee == Callee::kController) return {"controller"};
+  return {"memoryx", "swarmx", "wafer"};
+}
+
 }  // namespace
 
 std::string TargetOf(const std::string& address) {
@@ -59,14 +65,17 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
                                            const ChannelPatience& patience,
                                            const Credentials& credentials) {
   QuietGrpc();
+  const HostPort at = SplitHostPort(address).value_or(HostPort());
   std::vector<std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface>> interceptors;
   if (credentials.secret != nullptr) {
-    const absl::StatusOr<HostPort> at = SplitHostPort(address);
-    interceptors.push_back(MakeProver(credentials.secret, address, at.ok() ? at->port : 0));
+    interceptors.push_back(MakeProver(credentials.secret, address, at.port));
   }
+  const std::shared_ptr<grpc::ChannelCredentials> security =
+      credentials.tls == nullptr
+          ? grpc::InsecureChannelCredentials()
+          : TlsForCaller(*credentials.tls, at.host, RolesOf(patience.callee));
   return grpc::experimental::CreateCustomChannelWithInterceptors(
-      TargetOf(address), grpc::InsecureChannelCredentials(), ArgumentsFor(patience),
-      std::move(interceptors));
+      TargetOf(address), security, ArgumentsFor(patience), std::move(interceptors));
 }
 
 }  // namespace waferstream

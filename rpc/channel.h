@@ -11,25 +11,29 @@
 
 namespace waferstream {
 
-// How soon a connection that fails is noticed and given up.
+// Who is to answer, where there are certificates.
+enum class Callee { kController, kNode };
+
+// How soon a connection that fails is noticed and given up, and who is at its end.
 struct ChannelPatience {
   absl::Duration ping_every;      // while a call is under way
   absl::Duration answer_within;   // of a ping, or the connection is broken
   absl::Duration connect_within;  // of one attempt at the least; the next comes at once
+  Callee callee;
 };
 
 // From a node to its controller. A link that swallowed packets for ten seconds makes TCP wait
 // another ten before it tries again; a connection that is given up is opened anew within one.
 inline constexpr ChannelPatience kNodeToController = {absl::Seconds(1), absl::Seconds(2),
-                                                      absl::Milliseconds(100)};
+                                                      absl::Milliseconds(100), Callee::kController};
 // From the controller to a node. Prepare may take minutes; a node whose host vanished under it
 // would cost all of its deadline.
 inline constexpr ChannelPatience kControllerToNode = {absl::Seconds(1), absl::Seconds(2),
-                                                      absl::Seconds(20)};
+                                                      absl::Seconds(20), Callee::kNode};
 // From a user. A Watch sends nothing for as long as nothing changes; a controller that hangs is
 // told from that by its missing answer to a ping.
 inline constexpr ChannelPatience kUserToController = {absl::Seconds(5), absl::Seconds(5),
-                                                      absl::Seconds(20)};
+                                                      absl::Seconds(20), Callee::kController};
 
 // To `address`, host:port. Calls prove what `credentials` know and ask the same of whoever answers
 // (rpc/prover.h). Never through a proxy, whatever the environment says: whom a cluster

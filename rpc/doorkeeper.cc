@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "rpc/tls.h"
 
 namespace waferstream {
 namespace {
@@ -23,6 +24,18 @@ std::string ProofOf(const grpc::ServerContextBase& context) {
   return std::string(found->second.data(), found->second.size());
 }
 
+bool IsOf(const std::string& role, Caller who) {
+  switch (who) {
+    case Caller::kController:
+      return role == "controller";
+    case Caller::kNode:
+      return role == "memoryx" || role == "swarmx" || role == "wafer";
+    case Caller::kUser:
+      return role == "user";
+  }
+  return false;
+}
+
 }  // namespace
 
 Doorkeeper::Doorkeeper(Credentials credentials, std::string service, Log log)
@@ -33,11 +46,29 @@ void Doorkeeper::Open(uint16_t port) {
   port_ = port;
 }
 
-grpc::Status Doorkeeper::Admit(grpc::ServerContextBase& context) {
-  if (credentials_.secret == nullptr) return grpc::Status::OK;
+absl::Status Doorkeeper::CheckCaller(const grpc::ServerContextBase& context, Caller who) const {
+  if (credentials_.tls == nullptr) return absl::OkStatus();
+  const std::string role = CallerRole(context);
+  if (IsOf(role, who)) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat("denied: the caller's certificate is of role '", role, "'"));
+}
+
+absl::Status Doorkeeper::CheckRole(const grpc::ServerContextBase& context,
+                                   const std::string& role) const {
+  if (credentials_.tls == nullptr) return absl::OkStatus();
+  const std::string proven = CallerRole(context);
+  if (proven == role) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat("denied: the certificate is of role '", proven, "', and claims ", role));
+}
+
+grpc::Status Doorkeeper::Admit(grpc::ServerContextBase& context, Caller who) {
+  absl::Status status = CheckCaller(context, who);
   const std::string proof = ProofOf(context);
-  const absl::Status status = Check(proof);
+  if (status.ok() && credentials_.secret != nullptr) status = Check(proof);
   if (status.ok()) {
+    if (credentials_.secret == nullptr) return grpc::Status::OK;
     context.AddInitialMetadata(
         kAnswerKey, MakeAnswer(*credentials_.secret, {.service = service_, .port = port_}, proof));
     return grpc::Status::OK;

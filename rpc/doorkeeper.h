@@ -18,9 +18,13 @@ class Status;
 
 namespace waferstream {
 
+// Whom a method is for, where there are certificates.
+enum class Caller { kController, kNode, kUser };
+
 // Role: lets in who proves that it knows the cluster's secret, and proves the same in the answer.
 // Every method of a service asks it first; one that does not is found by the service's tests, which
-// call them all. Without a secret everybody is let in. Thread-safe. Outlives its service.
+// call them all. Where there are certificates, a method is for those of its role alone. Without
+// either everybody is let in. Thread-safe. Outlives its service.
 class Doorkeeper {
  public:
   using Log = std::function<void(const std::string& line)>;
@@ -32,10 +36,17 @@ class Doorkeeper {
   // this.
   void Open(uint16_t port);
 
-  // At the head of every method. Not OK: return it, and do nothing else.
-  grpc::Status Admit(grpc::ServerContextBase& context);
+  // At the head of every method, which is for `who`. Not OK: return it, and do nothing else.
+  grpc::Status Admit(grpc::ServerContextBase& context, Caller who);
+
+  // There are certificates.
+  bool knows_roles() const { return credentials_.tls != nullptr; }
+  // OK, or PERMISSION_DENIED: the caller's certificate is for another role than `role`, which it
+  // claims. Of an admitted call.
+  absl::Status CheckRole(const grpc::ServerContextBase& context, const std::string& role) const;
 
  private:
+  absl::Status CheckCaller(const grpc::ServerContextBase& context, Caller who) const;
   absl::Status Check(const std::string& proof);
 
   const Credentials credentials_;

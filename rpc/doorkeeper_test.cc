@@ -45,14 +45,14 @@ class GuardedService final : public Controller::Service {
     for (const auto& [key, value] : context->client_metadata()) {
       if (key == kProofKey) heard_proof = std::string(value.data(), value.size());
     }
-    const grpc::Status admitted = door.Admit(*context);
+    const grpc::Status admitted = door.Admit(*context, Caller::kUser);
     if (!admitted.ok()) return admitted;
     reply->set_version("secret");
     return answer;
   }
   grpc::Status Watch(grpc::ServerContext* context, const JobRef*,
                      grpc::ServerWriter<JobStatus>* writer) override {
-    const grpc::Status admitted = door.Admit(*context);
+    const grpc::Status admitted = door.Admit(*context, Caller::kUser);
     if (!admitted.ok()) return admitted;
     JobStatus status;
     status.set_job_id("j");

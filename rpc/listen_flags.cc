@@ -16,7 +16,8 @@ void AddListenFlags(CLI::App& app, ListenFlags& flags) {
           "Address to listen on, where that is another one (0.0.0.0: all) [--host]");
   AddPath(app, "--secret-file", flags.secret_file,
           "The cluster's secret; who does not know it is refused [everybody is let in]");
-  app.add_flag("--insecure", flags.insecure, "Let everybody in, from other hosts too");
+  AddTlsFlags(app, flags.tls);
+  app.add_flag("--insecure", flags.insecure, "In the clear, from other hosts too");
 }
 
 absl::StatusOr<std::string> ListenAddress(const ListenFlags& flags) {
@@ -32,23 +33,28 @@ absl::StatusOr<std::string> ListenAddress(const ListenFlags& flags) {
                                                  " listens on every address"));
 }
 
-absl::StatusOr<Credentials> ReadCredentials(const ListenFlags& flags, const std::string& listen) {
-  if (flags.secret_file.empty()) {
-    if (flags.insecure || IsLoopback(listen)) return Credentials();
-    return absl::InvalidArgumentError(
-        absl::StrCat("--listen: at ", listen,
-                     " whoever reaches this host could use the process; "
-                     "give it the cluster's --secret-file, or say --insecure"));
+absl::StatusOr<Credentials> ReadCredentials(const ListenFlags& flags, const std::string& listen,
+                                            const std::string& role) {
+  Credentials credentials;
+  ASSIGN_OR_RETURN(credentials.tls, ReadTls(flags.tls, role));
+  if (!flags.secret_file.empty()) {
+    auto secret = ClusterSecret::ReadFile(flags.secret_file);
+    if (!secret.ok()) {
+      return absl::Status(secret.status().code(),
+                          absl::StrCat("--secret-file: ", secret.status().message()));
+    }
+    credentials.secret = *std::move(secret);
   }
-  auto secret = ClusterSecret::ReadFile(flags.secret_file);
-  if (secret.ok()) return Credentials{.secret = *std::move(secret)};
-  return absl::Status(secret.status().code(),
-                      absl::StrCat("--secret-file: ", secret.status().message()));
+  if (credentials.tls != nullptr || flags.insecure || IsLoopback(listen)) return credentials;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--listen: at ", listen,
+      " other hosts reach this process, and who is on the way reads and changes what is "
+      "said; give it --tls-cert, --tls-key and --tls-ca, or say --insecure"));
 }
 
-absl::StatusOr<ListenTerms> CheckListenFlags(const ListenFlags& flags) {
+absl::StatusOr<ListenTerms> CheckListenFlags(const ListenFlags& flags, const std::string& role) {
   ASSIGN_OR_RETURN(std::string address, ListenAddress(flags));
-  ASSIGN_OR_RETURN(Credentials credentials, ReadCredentials(flags, address));
+  ASSIGN_OR_RETURN(Credentials credentials, ReadCredentials(flags, address, role));
   return ListenTerms{.address = std::move(address), .credentials = std::move(credentials)};
 }
 

@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/credentials.h"
+#include "rpc/tls_flags.h"
 
 namespace CLI {
 class App;
@@ -16,10 +17,11 @@ struct ListenFlags {
   std::string host = "127.0.0.1";  // name or address at which others reach this process
   std::string listen = "";         // name or address to listen on; empty: `host`
   std::string secret_file = "";    // of the cluster; empty: everybody is let in
-  bool insecure = false;           // even from other hosts
+  TlsFiles tls = {};               // all three or none
+  bool insecure = false;           // in the clear, from other hosts too
 };
 
-// --host, --listen, --secret-file, --insecure.
+// --host, --listen, --secret-file, --tls-cert, --tls-key, --tls-ca, --insecure.
 void AddListenFlags(CLI::App& app, ListenFlags& flags);
 
 // The one address of this host, a literal, on which all ports of the process are opened. It is a
@@ -27,15 +29,16 @@ void AddListenFlags(CLI::App& app, ListenFlags& flags);
 absl::StatusOr<std::string> ListenAddress(const ListenFlags& flags);
 
 // What the process proves, and asks for of whoever calls. One line that names the flag: the file is
-// not there, is not a secret, or is not only the caller's (base/cluster_secret.h);
-// INVALID_ARGUMENT: there is none, and other hosts reach `listen`.
-absl::StatusOr<Credentials> ReadCredentials(const ListenFlags& flags, const std::string& listen);
+// not there, is not a secret, or is not only the caller's (base/cluster_secret.h), or is no
+// certificate; INVALID_ARGUMENT: there are no certificates, and other hosts reach `listen`.
+absl::StatusOr<Credentials> ReadCredentials(const ListenFlags& flags, const std::string& listen,
+                                            const std::string& role);
 
-// Both together.
+// Both together, for a process of `role`.
 struct ListenTerms {
   std::string address;
   Credentials credentials;
 };
-absl::StatusOr<ListenTerms> CheckListenFlags(const ListenFlags& flags);
+absl::StatusOr<ListenTerms> CheckListenFlags(const ListenFlags& flags, const std::string& role);
 
 }  // namespace waferstream

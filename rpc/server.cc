@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/host_port.h"
 #include "rpc/quiet.h"
+#include "rpc/tls.h"
 
 namespace waferstream {
 namespace {
@@ -34,7 +35,10 @@ absl::StatusOr<RunningServer> StartServer(grpc::Service& service, const ServerOp
   grpc::ServerBuilder builder;
   Configure(builder);
   int bound = 0;
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &bound);
+  builder.AddListeningPort(
+      address,
+      options.tls == nullptr ? grpc::InsecureServerCredentials() : TlsForServer(*options.tls),
+      &bound);
   builder.RegisterService(&service);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr || bound == 0) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "base/tls_identity.h"
 #include "rpc/doorkeeper.h"
 
 namespace waferstream {
@@ -17,6 +18,7 @@ struct ServerOptions {
   uint16_t port = 0;                 // 0: any free one
   uint16_t advertised_port = 0;      // at which others reach it; 0: the port itself
   Doorkeeper* door = nullptr;        // of the service; opened here. Null: a test's, open to all
+  std::shared_ptr<const TlsIdentity> tls = nullptr;  // null: in the clear
 };
 
 struct RunningServer {

@@ -46,6 +46,7 @@ struct HeadFlags {
   std::string logs;
   std::string log;
   std::string kernel_isa;
+  bool insecure = false;
 };
 
 // Where this rank's ports are, and how others reach them.
@@ -76,6 +77,12 @@ std::string TextOf(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<ServingController>> StartController(const MpiProcess& mpi,
                                                                    const HeadFlags& flags) {
+  if (!mpi.one_host() && !flags.insecure) {
+    return absl::InvalidArgumentError(
+        "the ranks are on several hosts, and speak in the clear: who is on the way between them "
+        "reads "
+        "and changes what is said; mpi-run --insecure says that nobody is");
+  }
   ASSIGN_OR_RETURN(const Place place, PlaceOf(mpi, mpi.one_host()));
   ASSIGN_OR_RETURN(const auto secret, ClusterSecret::ReadFile(flags.secret_file));
   return ServingController::Start(
@@ -184,6 +191,7 @@ int Main(int argc, char** argv) {
   AddPath(*head, "--logs", flags.logs, "Folder for the nodes' logs")->required();
   AddPath(*head, "--log", flags.log, "The controller's log file");
   AddName(*head, "--kernel-isa", flags.kernel_isa, "Of the wafer nodes");
+  head->add_flag("--insecure", flags.insecure, "Ranks may be on several hosts");
   app.add_subcommand("node", "Any other rank");
   try {
     app.parse(argc, argv);

@@ -5,7 +5,8 @@
 #
 # The number of tasks is 1 + MemoryX + SwarmX + wafers; with another one the job is refused in one
 # line that names the right one. Requeued or submitted again, it goes on from its last checkpoint.
-# The run folder, the data and the checkpoints must be on a file system that all hosts have.
+# The run folder, the data and the checkpoints must be on a file system that all hosts have. On several
+# hosts add --insecure, if nobody else is on the network between them.
 #SBATCH --job-name=waferstream
 #SBATCH --ntasks=5
 #SBATCH --cpus-per-task=4

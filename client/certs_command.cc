@@ -1,0 +1,123 @@
+// `waferctl certs`: a private authority for development, and certificates of it.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/certificate.h"
+#include "base/errno_status.h"
+#include "base/fd.h"
+#include "base/flags.h"
+#include "base/regular_file.h"
+#include "base/status.h"
+#include "client/command.h"
+
+namespace waferstream {
+namespace {
+
+constexpr size_t kPemBytesMax = 1 << 20;
+constexpr double kDaysMax = 3650;
+constexpr const char* kAuthority = "ca";
+
+struct CertsFlags {
+  std::string dir;
+  std::string name;
+  std::string role;
+  std::vector<std::string> hosts;
+  int days = 0;
+};
+
+absl::Duration Days(int days) { return days * absl::Hours(24); }
+
+// What is there already stays: whoever holds a certificate of an authority needs that authority.
+absl::Status WriteNew(const std::string& path, const std::string& text, mode_t mode) {
+  const Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+  if (!file.valid()) return ErrnoStatus(errno, path);
+  if (fchmod(file.get(), mode) != 0) return ErrnoStatus(errno, path);  // whatever the umask
+  const ssize_t written = write(file.get(), text.data(), text.size());
+  if (written == static_cast<ssize_t>(text.size())) return absl::OkStatus();
+  return ErrnoStatus(written < 0 ? errno : ENOSPC, path);
+}
+
+// The key first: a certificate without its key is of no use to anybody.
+absl::Status WritePair(const std::string& dir, const std::string& name, const CertificatePem& pem) {
+  const std::string path = absl::StrCat(dir, "/", name);
+  RETURN_IF_ERROR(WriteNew(path + ".key", pem.key, 0600));
+  const absl::Status written = WriteNew(path + ".crt", pem.certificate, 0644);
+  if (!written.ok()) unlink((path + ".key").c_str());
+  return written;
+}
+
+Outcome Init(const CertsFlags& flags) {
+  ASSIGN_OR_RETURN(const CertificatePem authority, MakeAuthority(flags.name, Days(flags.days)));
+  if (mkdir(flags.dir.c_str(), 0700) != 0 && errno != EEXIST) return ErrnoStatus(errno, flags.dir);
+  RETURN_IF_ERROR(WritePair(flags.dir, kAuthority, authority));
+  std::printf("%s/%s.crt\n", flags.dir.c_str(), kAuthority);
+  return ExitCode::kOk;
+}
+
+Outcome Issue(const CertsFlags& flags) {
+  const std::string authority = absl::StrCat(flags.dir, "/", kAuthority);
+  CertificatePem pem;
+  ASSIGN_OR_RETURN(pem.certificate, ReadRegularFile(authority + ".crt", kPemBytesMax));
+  ASSIGN_OR_RETURN(pem.key, ReadRegularFile(authority + ".key", kPemBytesMax));
+  ASSIGN_OR_RETURN(const CertificatePem issued, Issue(pem, {.name = flags.name,
+                                                            .role = flags.role,
+                                                            .hosts = flags.hosts,
+                                                            .valid = Days(flags.days)}));
+  RETURN_IF_ERROR(WritePair(flags.dir, flags.name, issued));
+  std::printf("%s/%s.crt\n", flags.dir.c_str(), flags.name.c_str());
+  return ExitCode::kOk;
+}
+
+void AddCommonFlags(CLI::App& command, CertsFlags& flags, int days) {
+  flags.days = days;
+  AddPath(command, "--dir", flags.dir, "Folder of the authority and its certificates")->required();
+  AddWhole(command, "--days", flags.days, absl::StrCat("How long it is valid [", days, "]"),
+           {.low = 1, .high = kDaysMax});
+}
+
+void AddInit(CLI::App& certs, Outcome& outcome) {
+  auto flags = std::make_shared<CertsFlags>();
+  flags->name = "waferstream";
+  CLI::App* command = certs.add_subcommand("init", "Make an authority: DIR/ca.crt and DIR/ca.key");
+  AddCommonFlags(*command, *flags, 365);
+  AddName(*command, "--name", flags->name, "Its name, for people [waferstream]");
+  command->callback([flags, &outcome] { outcome = Init(*flags); });
+}
+
+void AddIssue(CLI::App& certs, Outcome& outcome) {
+  auto flags = std::make_shared<CertsFlags>();
+  CLI::App* command =
+      certs.add_subcommand("issue", "Make a certificate: DIR/NAME.crt and DIR/NAME.key");
+  AddCommonFlags(*command, *flags, 30);
+  AddName(*command, "--name", flags->name, "Of the files, and for people")->required();
+  AddWord(*command, "--role", flags->role, "controller|memoryx|swarmx|wafer|user",
+          "What the holder is")
+      ->required();
+  command
+      ->add_option("--host", flags->hosts,
+                   "Name or address at which the holder is reached; may be repeated")
+      ->type_name("HOST")
+      ->allow_extra_args(false);
+  command->callback([flags, &outcome] { outcome = Issue(*flags); });
+}
+
+}  // namespace
+
+void AddCertsCommand(CLI::App& app, Outcome& outcome) {
+  CLI::App* certs = app.add_subcommand("certs", "A private authority, for development");
+  certs->require_subcommand(1);
+  AddInit(*certs, outcome);
+  AddIssue(*certs, outcome);
+}
+
+}  // namespace waferstream
