@@ -171,7 +171,9 @@ absl::Time NotAfter(const X509& certificate) { return TimeOf(X509_get0_notAfter(
 absl::StatusOr<CertificatePem> MakeAuthority(const std::string& name, absl::Duration valid) {
   const KeyPtr key(EVP_EC_gen("P-256"), EVP_PKEY_free);
   if (key == nullptr) return Failed("making a key");
-  Draft draft(key.get(), name, valid);
+  // Not the name that a certificate may have as well: what is issued by its own name is
+  // self-signed.
+  Draft draft(key.get(), absl::StrCat(name, " authority"), valid);
   draft.Extend(draft.get(), NID_basic_constraints, "critical,CA:TRUE,pathlen:0");
   draft.Extend(draft.get(), NID_key_usage, "critical,keyCertSign,cRLSign");
   draft.Extend(draft.get(), NID_subject_key_identifier, "hash");

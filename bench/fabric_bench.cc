@@ -182,10 +182,12 @@ void Measure(const Credentials& credentials, size_t bytes, int frames) {
   Receiver receiver(bytes, frames);
   Listening listening(sender, credentials);
   boost::asio::io_context io(1);
+  Hello hello;
+  hello.set_role("wafer");
   const auto dial = StartTcpDial(io,
                                  {.host = "127.0.0.1",
                                   .port = listening.port,
-                                  .hello = {},
+                                  .hello = hello,
                                   .terms = kTerms,
                                   .timeout = absl::Seconds(5),
                                   .peer_role = "wafer"},
