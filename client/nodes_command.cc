@@ -72,7 +72,7 @@ Outcome Version(const Flags& flags) {
 }
 
 CLI::App* AddOne(CLI::App& app, Outcome& outcome, const char* name, const char* what,
-                 std::shared_ptr<Flags> flags, std::function<Outcome(const Flags&)> body) {
+                 const std::shared_ptr<Flags>& flags, std::function<Outcome(const Flags&)> body) {
   CLI::App* command = app.add_subcommand(name, what);
   AddControllerFlags(*command, flags->controller);
   AddOutputFlag(*command, flags->format);

@@ -54,7 +54,7 @@ TEST(OutputTest, NotFiniteIsNull) {
 }
 
 TEST(OutputTest, InvalidUtf8IsReplacedNotFatal) {
-  EXPECT_NE(RenderStructured(Json{{"text", "a\xFF"}}, Format::kJson).find("a"), std::string::npos);
+  EXPECT_NE(RenderStructured(Json{{"text", "a\xFF"}}, Format::kJson).find('a'), std::string::npos);
 }
 
 }  // namespace

@@ -89,7 +89,7 @@ class SecretE2eTest : public testing::Test {
 
   std::string Denied(std::vector<std::string> args) {
     args.insert(args.end(), {"--controller", address_});
-    const std::string line = harness_.Run(args, 5)->err();
+    std::string line = harness_.Run(args, 5)->err();
     EXPECT_EQ(CountLines(line), 1) << line;
     EXPECT_THAT(line, HasSubstr("denied")) << line;
     return line;

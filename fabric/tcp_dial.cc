@@ -69,7 +69,7 @@ class TcpDial final : public PendingDial, public std::enable_shared_from_this<Tc
   asio::awaitable<absl::Status> ConnectAndGreet(const Addresses& addresses);
   asio::awaitable<absl::Status> Greet();
   absl::Status Agrees(const Hello& answer) const;
-  void Finish(absl::Status status);
+  void Finish(const absl::Status& status);
 
   const DialRequest request_;
   const TcpDialOptions options_;
@@ -164,7 +164,7 @@ absl::Status TcpDial::Agrees(const Hello& answer) const {
                                              " answered with another job, epoch, plan or channel"));
 }
 
-void TcpDial::Finish(absl::Status status) {
+void TcpDial::Finish(const absl::Status& status) {
   finished_ = true;
   if (status.ok()) {
     done_(TcpChannel::Create(std::move(stream_), request_.terms, options_.alive_every));

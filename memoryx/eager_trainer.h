@@ -61,7 +61,8 @@ class EagerTrainer {
     const std::vector<float>& weights = history_[step][tile].weights;
     std::vector<float> gradient(weights.size());
     for (size_t i = 0; i < gradient.size(); ++i) {
-      const float name = static_cast<float>(i % 977 + 31 * leaf + 7 * contribution + tile);
+      const float name = static_cast<float>(i % 977 + size_t{31} * leaf +
+                                            static_cast<size_t>(7 * contribution + tile));
       gradient[i] = 0.01f * std::sin(name + static_cast<float>(step)) + 0.1f * weights[i];
     }
     return gradient;

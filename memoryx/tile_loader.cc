@@ -85,7 +85,7 @@ absl::Status LoadTiles(Disk& disk, const Plan& plan, const MemoryxPlace& place,
                        const std::string& restore, Parallel& parallel, const TileStore& store) {
   const std::string& from = restore.empty() ? plan.job.checkpoint().from() : restore;
   if (!from.empty()) {
-    const absl::Status status = LoadCheckpoint(disk, plan, place, from, parallel, store);
+    absl::Status status = LoadCheckpoint(disk, plan, place, from, parallel, store);
     if (status.ok()) return status;
     // What is wrong with a checkpoint that the job names is the job's mistake. One that it has made
     // itself was good: the disk fails, and that may pass.

@@ -160,7 +160,8 @@ void Epoch::OnBroken(ChannelId channel, const std::string& peer, const absl::Sta
 
 void Epoch::Do(ComputeAction& compute) {
   ++in_lanes_;
-  lanes_[static_cast<int>(compute.lane)]->Run(std::move(compute));
+  const auto lane = static_cast<int>(compute.lane);
+  lanes_[lane]->Run(std::move(compute));
 }
 
 void Epoch::Do(ReportAction& action) {

@@ -20,10 +20,9 @@ void LogLine(LogLevel level, const std::string& line) {
   }
 }
 
-FabricMaker OverTcp(TcpListenerOptions options) {
-  return [options = std::move(options)](boost::asio::io_context& io) {
-    return std::make_unique<TcpFabric>(io, options);
-  };
+FabricMaker OverTcp(const TcpListenerOptions& options) {
+  return
+      [options](boost::asio::io_context& io) { return std::make_unique<TcpFabric>(io, options); };
 }
 
 LocalNode::LocalNode(Options options, NodeRole& role, Epoch::Report report)

@@ -20,7 +20,7 @@ namespace waferstream {
 
 // How a node reaches others. Called once; everything else on the context's thread.
 using FabricMaker = std::function<std::unique_ptr<Fabric>(boost::asio::io_context& io)>;
-FabricMaker OverTcp(TcpListenerOptions options);
+FabricMaker OverTcp(const TcpListenerOptions& options);
 
 // Role: the loop, the fabric, the lane threads, and the shell that lives on them.
 // Thread rule: every call from any thread but the loop's; a call blocks until it is answered.

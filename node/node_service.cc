@@ -18,8 +18,9 @@ namespace {
 
 template <typename Reply>
 grpc::Status Answer(absl::StatusOr<Reply> result, Reply* reply) {
-  if (result.ok()) *reply = *std::move(result);
-  return ToGrpc(result.status());
+  const absl::Status status = result.status();
+  if (status.ok()) *reply = *std::move(result);
+  return ToGrpc(status);
 }
 
 }  // namespace
@@ -58,8 +59,9 @@ class NodeService final : public Node::Service {
                        ReadLogReply* reply) override {
     return Admitted(context, [&] {
       absl::StatusOr<std::string> text = ReadTail(log_path_, request->bytes_max());
-      if (text.ok()) reply->set_text(*std::move(text));
-      return ToGrpc(text.status());
+      if (!text.ok()) return ToGrpc(text.status());
+      reply->set_text(*std::move(text));
+      return grpc::Status::OK;
     });
   }
 

@@ -244,12 +244,12 @@ void NodeShell::Serve(const ConnectCall& call, NodeAnswer answer) {
   (*epoch)->Connect(options_.connect_timeout, answer_once);
 }
 
-void NodeShell::Serve(const StartCall& call, NodeAnswer answer) {
+void NodeShell::Serve(const StartCall& call, const NodeAnswer& answer) {
   const absl::StatusOr<std::shared_ptr<Epoch>> epoch = Find(call.epoch);
   answer(Done(epoch.ok() ? (*epoch)->Start() : epoch.status()));
 }
 
-void NodeShell::Serve(const CommitRequest& commit, NodeAnswer answer) {
+void NodeShell::Serve(const CommitRequest& commit, const NodeAnswer& answer) {
   const absl::StatusOr<std::shared_ptr<Epoch>> epoch = Find(RefOf(commit));
   answer(Done(epoch.ok() ? (*epoch)->Commit(commit) : epoch.status()));
 }

@@ -64,8 +64,8 @@ class NodeShell final : public AcceptHandler {
 
   void Serve(const PrepareRequest& request, NodeAnswer answer);
   void Serve(const ConnectCall& call, NodeAnswer answer);
-  void Serve(const StartCall& call, NodeAnswer answer);
-  void Serve(const CommitRequest& commit, NodeAnswer answer);
+  void Serve(const StartCall& call, const NodeAnswer& answer);
+  void Serve(const CommitRequest& commit, const NodeAnswer& answer);
   void Serve(const SealRequest& request, NodeAnswer answer);
   void Serve(const ReleaseCall& call, NodeAnswer answer);
 
