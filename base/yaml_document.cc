@@ -31,8 +31,7 @@ absl::Status CheckCharacters(absl::string_view text, const YamlPlace& place) {
     if (*point == '\n') ++line;
     const bool control = *point < 0x20 || (*point >= 0x7F && *point < 0xA0);
     if (!control || line_end || *point == '\t') continue;
-    return Refuse(place(line),
-                  absl::StrFormat("holds the control character 0x%02x", *point));
+    return Refuse(place(line), absl::StrFormat("holds the control character 0x%02x", *point));
   }
   return absl::OkStatus();
 }

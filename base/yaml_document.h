@@ -1,5 +1,5 @@
-// YAML that people write: one document, in UTF-8. The library alone would end a text at some control
-// characters, guess its encoding, and read the first of several documents without a word.
+// YAML that people write: one document, in UTF-8. The library alone would end a text at some
+// control characters, guess its encoding, and read the first of several documents without a word.
 #pragma once
 
 #include <functional>

@@ -214,6 +214,28 @@ TEST_F(RunNodeTest, WrongFlagsAreExitCode2) {
   }
 }
 
+TEST_F(RunNodeTest, FlagsComeFromVariablesAndAFile) {
+  const std::string config = ::testing::TempDir() + "/node.yaml";
+  std::ofstream(config) << "id: from-file\nlog: " << log_ << "\nlease-ms: 1\n";
+  setenv("WAFERSTREAM_CONTROLLER", controller_.address().c_str(), 1);
+  setenv("WAFERSTREAM_STATE", "of another program", 1);
+  const pid_t pid = Spawn({"--config", config}, err_);
+  EXPECT_EQ(WaitForRegistration().node_id(), "from-file");
+  kill(pid, SIGTERM);
+  EXPECT_EQ(Wait(pid), 0);
+  setenv("WAFERSTREAM_LISTEN", "no.such.host.invalid", 1);
+  EXPECT_EQ(Wait(Spawn({"--config", config}, err_)), 2);
+  EXPECT_THAT(Slurp(err_), HasSubstr("from-file: WAFERSTREAM_LISTEN: 'no.such.host.invalid' is"));
+  unsetenv("WAFERSTREAM_LISTEN");
+  setenv("WAFERSTREAM_LISTENS", "::1", 1);
+  EXPECT_EQ(Wait(Spawn({"--config", config}, err_)), 2);
+  EXPECT_THAT(Slurp(err_), HasSubstr(": WAFERSTREAM_LISTENS: no flag has this variable; did you "
+                                     "mean WAFERSTREAM_LISTEN?"));
+  for (const char* name : {"CONTROLLER", "STATE", "LISTENS"}) {
+    unsetenv(absl::StrCat("WAFERSTREAM_", name).c_str());
+  }
+}
+
 TEST_F(RunNodeTest, ALogThatNobodyReadsIsNotWaitedFor) {
   const std::string fifo = ::testing::TempDir() + "/fifo";
   unlink(fifo.c_str());

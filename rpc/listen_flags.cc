@@ -16,7 +16,7 @@ void AddListenFlags(CLI::App& app, ListenFlags& flags) {
           "Address to listen on, where that is another one (0.0.0.0: all) [--host]");
   AddPath(app, "--secret-file", flags.secret_file,
           "The cluster's secret; who does not know it is refused [everybody is let in]");
-  app.add_flag("--insecure", flags.insecure, "Let everybody in, from other hosts too");
+  AddSwitch(app, "--insecure", flags.insecure, "Let everybody in, from other hosts too");
 }
 
 absl::StatusOr<std::string> ListenAddress(const ListenFlags& flags) {
