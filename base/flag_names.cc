@@ -27,6 +27,7 @@ constexpr absl::string_view kNames[] = {
     "lease-ms",
     "listen",
     "log",
+    "log-format",
     "log-level",
     "memoryx",
     "output",

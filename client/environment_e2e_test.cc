@@ -194,6 +194,22 @@ TEST_F(EnvironmentTest, FlagsComeFromVariablesAndAFile) {
   EXPECT_EQ(call->err(), "");
 }
 
+TEST_F(EnvironmentTest, EveryProcessLogsAsItIsAsked) {
+  harness_.Run({"run", "-f", "job.yaml", "--run-dir", "run"}, 0,
+               [] { setenv("WAFERSTREAM_LOG_FORMAT", "json", 1); });
+  for (const char* process : {"controller", "memoryx-0", "swarmx-0", "wafer-0", "wafer-1"}) {
+    std::ifstream file(harness_.dir() / "run/logs" / absl::StrCat(process, ".log"));
+    int lines = 0;
+    for (std::string line; std::getline(file, line); ++lines) {
+      const json logged = json::parse(line, nullptr, false);
+      ASSERT_TRUE(logged.is_object()) << line;
+      EXPECT_EQ(logged["process"], process);
+      EXPECT_EQ(logged["level"], "info") << line;
+    }
+    EXPECT_GT(lines, 1) << process;
+  }
+}
+
 TEST_F(EnvironmentTest, ABadVariableIsOneLineThatNamesIt) {
   const struct {
     const char *name, *value, *error;

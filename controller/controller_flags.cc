@@ -17,7 +17,7 @@ void AddControllerProgramFlags(CLI::App& app, ControllerProgramFlags& flags) {
   AddPath(app, "--port-file", flags.port_file, "Gets host:port once the controller is ready");
   AddWhole(app, "--lease-ms", flags.lease_ms, "A node silent for so long is lost [1000]",
            {.low = 100, .high = 3600000});
-  AddPath(app, "--log", flags.log_file, "Log file; without it, standard error");
+  AddLogFlags(app, flags.log);
 }
 
 }  // namespace waferstream

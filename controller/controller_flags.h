@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/log.h"
 #include "rpc/listen_flags.h"
 
 namespace waferstream {
@@ -14,7 +15,7 @@ struct ControllerProgramFlags {
   std::string state_dir;
   std::string port_file;  // empty: none
   int lease_ms = 1000;
-  std::string log_file;  // empty: standard error
+  LogTerms log;
 };
 
 void AddControllerProgramFlags(CLI::App& app, ControllerProgramFlags& flags);

@@ -32,7 +32,7 @@ absl::Status Run(const ControllerProgramFlags& flags, const ListenTerms& terms) 
                                 .advertise_port = static_cast<uint16_t>(flags.advertise_port),
                                 .state_dir = flags.state_dir,
                                 .lease_ms = flags.lease_ms,
-                                .log_file = flags.log_file}));
+                                .log = flags.log}));
   if (!flags.port_file.empty()) {
     RETURN_IF_ERROR(WritePortFile(flags.port_file, controller->address()));
   }

@@ -13,9 +13,7 @@ void AddNodeFlags(CLI::App& app, NodeRole& role, NodeFlags& flags) {
            "where others reach the fabric port, if a proxy, NAT or a NodePort stands before it; 0: "
            "the port itself [0]");
   AddWhole(app, "--control-port", flags.control_port, "0: any free port [0]");
-  AddPath(app, "--log", flags.log, "log file; default: standard error");
-  AddWord(app, "--log-level", flags.log_level, "debug|info|warn|error",
-          "lowest level logged [info]");
+  AddLogFlags(app, flags.log);
   role.AddFlags(app);
 }
 

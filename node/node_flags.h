@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/log.h"
 #include "node/role.h"
 #include "rpc/listen_flags.h"
 
@@ -16,8 +17,7 @@ struct NodeFlags {
   uint16_t fabric_port = 0;            // 0: any free one
   uint16_t advertise_fabric_port = 0;  // 0: the port itself
   uint16_t control_port = 0;           // 0: any free one
-  std::string log;                     // a file; empty: standard error
-  std::string log_level = "info";      // debug, info, warn or error
+  LogTerms log;
 };
 
 // Those of the role included.

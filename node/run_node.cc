@@ -42,7 +42,6 @@ int RunNode(int argc, char** argv, NodeRole& role) {
                     .control_port = flags.control_port,
                     .advertise_fabric_port = flags.advertise_fabric_port,
                     .log = flags.log,
-                    .log_level = flags.log_level,
                     .fabric = OverTcp({.listen = terms->address,
                                        .port = flags.fabric_port,
                                        .advertised_port = flags.advertise_fabric_port,
