@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -94,6 +95,14 @@ CLI::Option* AddHost(CLI::App& app, const std::string& names, std::string& value
 CLI::Option* AddAddress(CLI::App& app, const std::string& names, std::string& value,
                         const std::string& help) {
   return AddChecked(app, names, value, "HOST:PORT", help, CheckAddress);
+}
+
+CLI::Option* AddSwitch(CLI::App& app, const std::string& names, bool& value,
+                       const std::string& help) {
+  return app.add_flag(names, value, help)->check([](const std::string& text) -> std::string {
+    if (text == "true" || text == "false") return "";
+    return absl::StrCat("\"", OneLine(text), "\" must be true or false");
+  });
 }
 
 int ReportParseError(const std::string& program, const CLI::App& app,

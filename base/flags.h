@@ -62,6 +62,9 @@ CLI::Option* AddName(CLI::App& app, const std::string& names, std::string& value
                      const std::string& help);
 CLI::Option* AddHost(CLI::App& app, const std::string& names, std::string& value,
                      const std::string& help);
+// A flag without a value; a variable or a file gives it as true or false.
+CLI::Option* AddSwitch(CLI::App& app, const std::string& names, bool& value,
+                       const std::string& help);
 CLI::Option* AddAddress(CLI::App& app, const std::string& names, std::string& value,
                         const std::string& help);
 

@@ -80,9 +80,12 @@ Outcome Issue(const CertsFlags& flags) {
 
 void AddCommonFlags(CLI::App& command, CertsFlags& flags, int days) {
   flags.days = days;
-  AddPath(command, "--dir", flags.dir, "Folder of the authority and its certificates")->required();
+  AddPath(command, "--dir", flags.dir, "Folder of the authority and its certificates")
+      ->required()
+      ->configurable(false);
   AddWhole(command, "--days", flags.days, absl::StrCat("How long it is valid [", days, "]"),
-           {.low = 1, .high = kDaysMax});
+           {.low = 1, .high = kDaysMax})
+      ->configurable(false);
 }
 
 void AddInit(CLI::App& certs, Outcome& outcome) {
@@ -90,7 +93,8 @@ void AddInit(CLI::App& certs, Outcome& outcome) {
   flags->name = "waferstream";
   CLI::App* command = certs.add_subcommand("init", "Make an authority: DIR/ca.crt and DIR/ca.key");
   AddCommonFlags(*command, *flags, 365);
-  AddName(*command, "--name", flags->name, "Its name, for people [waferstream]");
+  AddName(*command, "--name", flags->name, "Its name, for people [waferstream]")
+      ->configurable(false);
   command->callback([flags, &outcome] { outcome = Init(*flags); });
 }
 
@@ -99,15 +103,19 @@ void AddIssue(CLI::App& certs, Outcome& outcome) {
   CLI::App* command =
       certs.add_subcommand("issue", "Make a certificate: DIR/NAME.crt and DIR/NAME.key");
   AddCommonFlags(*command, *flags, 30);
-  AddName(*command, "--name", flags->name, "Of the files, and for people")->required();
+  AddName(*command, "--name", flags->name, "Of the files, and for people")
+      ->required()
+      ->configurable(false);
   AddWord(*command, "--role", flags->role, "controller|memoryx|swarmx|wafer|user",
           "What the holder is")
-      ->required();
+      ->required()
+      ->configurable(false);
   command
       ->add_option("--host", flags->hosts,
                    "Name or address at which the holder is reached; may be repeated")
       ->type_name("HOST")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->configurable(false);
   command->callback([flags, &outcome] { outcome = Issue(*flags); });
 }
 

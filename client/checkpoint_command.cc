@@ -147,7 +147,9 @@ void AddInit(CLI::App& parent, Outcome& outcome) {
   auto flags = std::make_shared<InitFlags>();
   CLI::App* command = parent.add_subcommand("init", "Write the weights that a job starts from");
   AddJobFlags(*command, flags->job);
-  AddPath(*command, "--out", flags->out, "The new checkpoint folder")->required();
+  AddPath(*command, "--out", flags->out, "The new checkpoint folder")
+      ->required()
+      ->configurable(false);
   command->callback([flags, &outcome] { outcome = Init(*flags); });
 }
 
@@ -156,7 +158,8 @@ void AddList(CLI::App& parent, Outcome& outcome) {
   CLI::App* command = parent.add_subcommand("list", "The checkpoints in a folder");
   AddPath(*command, "DIR", flags->dir, "A checkpoint, a folder of them, or a run folder")
       ->required();
-  command->add_flag("--verify", flags->verify, "Read every byte and compare the hashes");
+  AddSwitch(*command, "--verify", flags->verify, "Read every byte and compare the hashes")
+      ->configurable(false);
   AddOutputFlag(*command, flags->format);
   command->callback([flags, &outcome] { outcome = List(*flags); });
 }
@@ -166,7 +169,7 @@ void AddExport(CLI::App& parent, Outcome& outcome) {
   CLI::App* command =
       parent.add_subcommand("export", "Write a checkpoint's model alone, for other programs");
   AddPath(*command, "DIR", flags->from, "The checkpoint")->required();
-  AddPath(*command, "--out", flags->out, "The new folder")->required();
+  AddPath(*command, "--out", flags->out, "The new folder")->required()->configurable(false);
   AddWord(*command, "--dtype", flags->dtype, "f32|bf16", "Of the weights [f32]");
   command->callback([flags, &outcome] { outcome = Export(*flags); });
 }

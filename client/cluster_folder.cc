@@ -6,10 +6,12 @@
 #include <filesystem>
 #include <fstream>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/errno_status.h"
+#include "base/log_line.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -41,8 +43,9 @@ std::string LastWords(const std::string& log) {
   std::string last, last_trouble;
   for (std::string line; std::getline(file, line);) {
     if (line.empty()) continue;
-    last = line;
-    if (!absl::StrContains(line, "[info]")) last_trouble = line;
+    ReadLogLine read = ParseLogLine(line);
+    last = read.text;
+    if (read.trouble) last_trouble = std::move(read.text);
   }
   return last_trouble.empty() ? last : last_trouble;
 }

@@ -2,9 +2,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-
 namespace waferstream {
 
 void AddCommands(CLI::App& app, Outcome& outcome) {
@@ -21,16 +18,6 @@ void AddCommands(CLI::App& app, Outcome& outcome) {
   AddPlanCommand(app, outcome);
   AddNodesCommand(app, outcome);
   AddVersionCommand(app, outcome);
-}
-
-absl::Status CheckArguments(const std::vector<std::string>& arguments) {
-  for (const std::string& argument : arguments) {
-    if (argument == "--") break;
-    const size_t equals = argument.find('=');
-    if (!absl::StartsWith(argument, "--") || equals + 1 != argument.size()) continue;
-    return absl::InvalidArgumentError(absl::StrCat(argument.substr(0, equals), ": is empty"));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace waferstream

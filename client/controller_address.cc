@@ -1,7 +1,6 @@
 #include "client/controller_address.h"
 
 #include <cstdio>
-#include <cstdlib>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -14,30 +13,10 @@ namespace waferstream {
 
 namespace {
 
-// Empty: not set, or to nothing, which is the same.
-std::string Variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
-absl::Status Named(const std::string& source, const absl::Status& status) {
-  return absl::Status(status.code(), absl::StrCat(source, ": ", status.message()));
-}
-
-absl::StatusOr<Credentials> ReadNamedSecret(const std::string& source, const std::string& path) {
-  absl::StatusOr<Credentials> credentials = ReadSecretFile(path);
-  return credentials.ok() ? credentials : Named(source, credentials.status());
-}
-
 absl::StatusOr<std::string> FindAddress(const std::string& flag) {
   if (!flag.empty()) {
     RETURN_IF_ERROR(CheckAddress("--controller", flag));
     return flag;
-  }
-  const std::string variable = Variable("WAFERSTREAM_CONTROLLER");
-  if (!variable.empty()) {
-    RETURN_IF_ERROR(CheckAddress("WAFERSTREAM_CONTROLLER", variable));
-    return variable;
   }
   const absl::StatusOr<std::string> dir = DefaultClusterDir();
   const absl::StatusOr<ClusterFile> cluster = dir.ok() ? ReadClusterFile(*dir) : dir.status();
@@ -56,9 +35,12 @@ absl::StatusOr<std::string> FindAddress(const std::string& flag) {
 
 // A secret is shown, if only in proofs, to nobody but the controller that it belongs to.
 absl::StatusOr<Credentials> FindSecret(const ControllerFlags& flags, const std::string& address) {
-  if (!flags.secret_file.empty()) return ReadNamedSecret("--secret-file", flags.secret_file);
-  const std::string variable = Variable("WAFERSTREAM_SECRET_FILE");
-  if (!variable.empty()) return ReadNamedSecret("WAFERSTREAM_SECRET_FILE", variable);
+  if (!flags.secret_file.empty()) {
+    absl::StatusOr<Credentials> named = ReadSecretFile(flags.secret_file);
+    if (named.ok()) return named;
+    return absl::Status(named.status().code(),
+                        absl::StrCat("--secret-file: ", named.status().message()));
+  }
   const absl::StatusOr<std::string> dir = FindClusterOf(address);
   if (!dir.ok()) return Credentials();
   absl::StatusOr<Credentials> own = ReadSecretIn(*dir);

@@ -9,8 +9,8 @@
 namespace waferstream {
 
 struct ControllerFlags {
-  std::string address = {};      // --controller
-  std::string secret_file = {};  // --secret-file
+  std::string address = {};      // --controller; empty: not given
+  std::string secret_file = {};  // --secret-file; empty: not given
   TlsFiles tls = {};             // --tls-cert, --tls-key, --tls-ca
 };
 
@@ -19,11 +19,11 @@ struct ControllerAccess {
   Credentials credentials;
 };
 
-// The first of: --controller, $WAFERSTREAM_CONTROLLER, the cluster that `waferctl up` left running;
-// and its secret: in the file of --secret-file or $WAFERSTREAM_SECRET_FILE, or in the folder of the
-// cluster of this user that has this controller (FindClusterOf); else none; and the user's
-// certificate. INVALID_ARGUMENT: not host:port, no secret in the file, or no certificate.
-// UNAVAILABLE: nothing says which controller. PERMISSION_DENIED, NOT_FOUND: of the file.
+// The first of: the flag, the cluster that `waferctl up` left running; and its secret: in the
+// flag's file, or in the folder of the cluster of this user that has this controller
+// (FindClusterOf); else none; and the user's certificate. INVALID_ARGUMENT: not host:port, no
+// secret in the file, or no certificate. UNAVAILABLE: nothing says which controller.
+// PERMISSION_DENIED, NOT_FOUND: of the file.
 absl::StatusOr<ControllerAccess> ResolveController(const ControllerFlags& flags);
 
 }  // namespace waferstream

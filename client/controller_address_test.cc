@@ -14,21 +14,17 @@ class ControllerAddressTest : public testing::Test {
  protected:
   void SetUp() override {
     setenv("XDG_STATE_HOME", testing::TempDir().c_str(), 1);
-    unsetenv("WAFERSTREAM_CONTROLLER");
-    unsetenv("WAFERSTREAM_SECRET_FILE");
     std::filesystem::remove_all(*DefaultClusterDir());
     std::filesystem::create_directories(*DefaultClusterDir());
   }
 };
 
-TEST_F(ControllerAddressTest, FlagThenVariableThenCluster) {
+TEST_F(ControllerAddressTest, FlagThenCluster) {
   EXPECT_EQ(ResolveController({}).status().code(), absl::StatusCode::kUnavailable);
   ASSERT_TRUE(
       WriteClusterFile(*DefaultClusterDir(), {.controller = "127.0.0.1:1", .boot_id = BootId()})
           .ok());
   EXPECT_EQ(ResolveController({})->address, "127.0.0.1:1");
-  setenv("WAFERSTREAM_CONTROLLER", "host:2", 1);
-  EXPECT_EQ(ResolveController({})->address, "host:2");
   EXPECT_EQ(ResolveController({.address = "[::1]:3"})->address, "[::1]:3");
 }
 
@@ -70,20 +66,16 @@ TEST_F(ControllerAddressTest, TheSecretIsFoundByTheAddressAlone) {
   EXPECT_EQ(FindClusterOf("127.0.0.1:3").status().code(), absl::StatusCode::kNotFound);
 }
 
-TEST_F(ControllerAddressTest, ASecretFileIsNamedByFlagThenVariable) {
+TEST_F(ControllerAddressTest, ASecretFileIsNamedByTheFlag) {
   std::filesystem::create_directories(*DefaultClusterDir() + "/state");
   ASSERT_TRUE(MakeSecretIn(*DefaultClusterDir()).ok());
   const std::string file = SecretFileIn(*DefaultClusterDir());
   const ControllerFlags flags = {.address = "host:2", .secret_file = file};
   EXPECT_NE(ResolveController(flags)->credentials.secret, nullptr);
-  setenv("WAFERSTREAM_SECRET_FILE", "/nowhere", 1);
-  EXPECT_NE(ResolveController(flags)->credentials.secret, nullptr);
-  const absl::Status missing = ResolveController({.address = "host:2"}).status();
+  const absl::Status missing =
+      ResolveController({.address = "host:2", .secret_file = "/nowhere"}).status();
   EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
-  EXPECT_NE(missing.message().find("WAFERSTREAM_SECRET_FILE: /nowhere"), std::string::npos);
-  setenv("WAFERSTREAM_SECRET_FILE", file.c_str(), 1);
-  EXPECT_NE(ResolveController({.address = "host:2"})->credentials.secret, nullptr);
-  unsetenv("WAFERSTREAM_SECRET_FILE");
+  EXPECT_NE(missing.message().find("--secret-file: /nowhere"), std::string::npos);
 }
 
 TEST_F(ControllerAddressTest, BadAddressesAreUsageErrors) {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -175,6 +176,58 @@ TEST_F(EnvironmentTest, TheEnvironmentDoesNotChangeABit) {
     umask(0077);
   });
   EXPECT_EQ(strange->json()["weights_hash"], reference);
+}
+
+// Where the processes of a local cluster listen is waferctl's to say.
+TEST_F(EnvironmentTest, FlagsComeFromVariablesAndAFile) {
+  std::ofstream(harness_.dir() / "cluster.yaml") << "output: json\nrun-dir: from-file\n"
+                                                    "wafers: 9\nlease-ms: 5000\n";
+  const auto call = harness_.Run({"run", "-f", "job.yaml", "--config", "cluster.yaml"}, 0, [] {
+    setenv("WAFERSTREAM_WAFERS", "1", 1);
+    setenv("WAFERSTREAM_LISTEN", "0.0.0.0", 1);
+    setenv("WAFERSTREAM_FABRIC_PORT", "1", 1);
+    setenv("WAFERSTREAM_ADVERTISE_PORT", "1", 1);
+    setenv("WAFERSTREAM_QUIET", "true", 1);
+  });
+  EXPECT_EQ(call->json()["wafers"], 1);
+  EXPECT_EQ(call->json()["run_dir"], (harness_.dir() / "from-file").string());
+  EXPECT_EQ(call->err(), "");
+}
+
+TEST_F(EnvironmentTest, EveryProcessLogsAsItIsAsked) {
+  harness_.Run({"run", "-f", "job.yaml", "--run-dir", "run"}, 0,
+               [] { setenv("WAFERSTREAM_LOG_FORMAT", "json", 1); });
+  for (const char* process : {"controller", "memoryx-0", "swarmx-0", "wafer-0", "wafer-1"}) {
+    std::ifstream file(harness_.dir() / "run/logs" / absl::StrCat(process, ".log"));
+    int lines = 0;
+    for (std::string line; std::getline(file, line); ++lines) {
+      const json logged = json::parse(line, nullptr, false);
+      ASSERT_TRUE(logged.is_object()) << line;
+      EXPECT_EQ(logged["process"], process);
+      EXPECT_EQ(logged["level"], "info") << line;
+    }
+    EXPECT_GT(lines, 1) << process;
+  }
+}
+
+TEST_F(EnvironmentTest, ABadVariableIsOneLineThatNamesIt) {
+  const struct {
+    const char *name, *value, *error;
+  } kBad[] = {
+      {"WAFERSTREAM_WAFER", "2", "no flag has this variable; did you mean WAFERSTREAM_WAFERS?"},
+      {"WAFERSTREAM_WAFERS", "", "is empty"},
+      {"WAFERSTREAM_WAFERS", "two", "\"two\" must be a whole number"},
+      {"WAFERSTREAM_KERNEL_ISA", "sse9", "sse9: not one of"},
+      {"WAFERSTREAM_RUN_DIR", "job.yaml/run", ""},
+      {"WAFERSTREAM_CONFIG", "nowhere.yaml", "nowhere.yaml: No such file"},
+  };
+  for (const auto& bad : kBad) {
+    const auto call = harness_.Run(kRun, 2, [&] { setenv(bad.name, bad.value, 1); });
+    EXPECT_TRUE(absl::StartsWith(call->err(), "waferctl: ")) << call->err();
+    EXPECT_TRUE(absl::StrContains(call->err(), absl::StrCat(bad.name, ": ", bad.error)))
+        << call->err();
+    EXPECT_EQ(Lines(call->err()), 1) << call->err();
+  }
 }
 
 TEST_F(EnvironmentTest, NoHomeIsNeededForARun) {

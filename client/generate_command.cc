@@ -126,11 +126,14 @@ void AddGenerateCommand(CLI::App& app, Outcome& outcome) {
   CLI::App* command = app.add_subcommand("generate", "Let a checkpoint go on with a prompt");
   AddPath(*command, "--checkpoint", request.checkpoint,
           "Checkpoint, or a folder with checkpoints or of a run (then the newest)")
-      ->required();
+      ->required()
+      ->configurable(false);
   CLI::Option* text = command->add_option("--prompt", request.prompt, "Text; tokens are its bytes");
+  text->configurable(false);
   AddWholeList(*command, "--prompt-tokens", request.prompt_tokens,
                "Tokens, with commas between them")
-      ->excludes(text);
+      ->excludes(text)
+      ->configurable(false);
   AddWhole(*command, "--tokens", request.tokens, "How many to generate [200]", kGeneratedTokens);
   AddReal(*command, "--temperature", request.temperature, "0: always the likeliest token [0.8]",
           kTemperature);

@@ -117,13 +117,16 @@ void AddJobCommands(CLI::App& app, Outcome& outcome) {
   CLI::App* resume_command =
       add("resume", "Go on with a paused job", JobArgument::kRequired, Resume, resume);
   AddReal(*resume_command, "--lr", resume->lr, "Peak learning rate from here on [as it was]",
-          {.open_low = true});
-  resume_command->add_flag("--skip-batch", resume->skip_batch,
-                           "Leave out the batch at which it paused");
+          {.open_low = true})
+      ->configurable(false);
+  AddSwitch(*resume_command, "--skip-batch", resume->skip_batch,
+            "Leave out the batch at which it paused")
+      ->configurable(false);
   auto flags = std::make_shared<JobCommandFlags>();
   AddName(*add("logs", "What happened to a job, or the end of a node's log", JobArgument::kOptional,
                Logs, flags),
-          "--node", flags->node, "The end of this node's log");
+          "--node", flags->node, "The end of this node's log")
+      ->configurable(false);
 }
 
 }  // namespace waferstream

@@ -116,9 +116,12 @@ absl::StatusOr<std::optional<std::string>> NewestWhole(const std::string& flag,
 }  // namespace
 
 void AddJobFlags(CLI::App& command, JobFlags& flags) {
-  AddPath(command, "-f,--file", flags.file, "The job, a YAML file")->required();
+  AddPath(command, "-f,--file", flags.file, "The job, a YAML file")
+      ->required()
+      ->configurable(false);
   command.add_option("--set", flags.set, "Replaces a value of the job file; may be repeated")
       ->type_name("KEY=VALUE")
+      ->configurable(false)
       ->allow_extra_args(false);
   const Bounds count = {.low = 1, .high = 1 << 16};
   AddWhole(command, "--wafers", flags.wafers, "Wafer nodes, instead of the job file's", count);
@@ -131,6 +134,7 @@ void AddAcceptFlag(CLI::App& command, JobFlags& flags) {
       .add_option("--accept", flags.accept,
                   "Goes on from a checkpoint although this is not what it was; may be repeated")
       ->type_name("KEY")
+      ->configurable(false)
       ->allow_extra_args(false);
 }
 

@@ -97,21 +97,23 @@ ProcessSpec LocalCluster::Spec(const std::string& name, std::vector<std::string>
   spec.name = name;
   spec.log = absl::StrCat(options_.dir, "/logs/", name, ".log");
   spec.argv = std::move(argv);
-  spec.argv.insert(spec.argv.end(), {"--host", kHost, "--secret-file", SecretFileIn(options_.dir),
-                                     "--log", spec.log});
+  // What the environment says of a process that others reach is not meant for these.
+  spec.argv.insert(spec.argv.end(), {"--host", kHost, "--listen", kHost, "--secret-file",
+                                     SecretFileIn(options_.dir), "--log", spec.log});
   spec.stays = options_.stays;
   spec.inherited_fd = options_.inherited_fd;
   return spec;
 }
 
 ProcessSpec LocalCluster::ControllerSpec(const std::string& binary, const std::string& port) const {
-  return Spec(kController, {binary, "--port", port, "--port-file", PortFile(), "--state",
-                            options_.dir + "/state"});
+  return Spec(kController, {binary, "--port", port, "--advertise-port", "0", "--port-file",
+                            PortFile(), "--state", options_.dir + "/state"});
 }
 
 ProcessSpec LocalCluster::NodeSpec(const std::string& binary, const std::string& id) const {
-  std::vector<std::string> argv = {
-      binary, "--id", id, "--controller", address_, "--fabric-port", "0", "--control-port", "0"};
+  std::vector<std::string> argv = {binary,   "--id",           id,  "--controller",
+                                   address_, "--fabric-port",  "0", "--advertise-fabric-port",
+                                   "0",      "--control-port", "0"};
   if (RoleOf(id) == "wafer" && !options_.kernel_isa.empty()) {
     argv.insert(argv.end(), {"--kernel-isa", options_.kernel_isa});
   }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/flag_sources.h"
 #include "base/flags.h"
 #include "base/own_process.h"
 #include "base/text.h"
@@ -25,12 +26,11 @@ int Report(const Outcome& outcome) {
 
 int RunCommand(int argc, char** argv) {
   CLI::App app("Trains neural networks by streaming weights.", "waferctl");
-  const absl::Status arguments = CheckArguments({argv + std::min(argc, 1), argv + argc});
-  if (!arguments.ok()) return Report(arguments);
   Outcome outcome = ExitCode::kOk;
   AddCommands(app, outcome);
+  FlagSources sources;
   try {
-    app.parse(argc, argv);
+    sources.Parse(app, argc, argv);
   } catch (const CLI::ParseError& error) {
     return ReportParseError("waferctl", app, error);
   } catch (const std::bad_alloc&) {
@@ -38,7 +38,7 @@ int RunCommand(int argc, char** argv) {
   } catch (const std::exception& error) {
     outcome = absl::InternalError(absl::StrCat("bug: ", error.what()));
   }
-  return Report(outcome);
+  return Report(outcome.ok() ? outcome : sources.Named(outcome.status()));
 }
 
 // A result that nobody got is no success; commands say so themselves, help does not.

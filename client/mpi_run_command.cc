@@ -60,8 +60,8 @@ void AddMpiRunCommand(CLI::App& app, Outcome& outcome) {
   AddRunFlags(*command, *flags);
   AddPath(*command, "--run-dir", flags->run_dir,
           "Folder for logs, state and checkpoints, of this one job [runs/NAME-mpi]");
-  command->add_flag("--insecure", *insecure,
-                    "On several hosts: in the clear, since nobody else is on the way between them");
+  AddSwitch(*command, "--insecure", *insecure,
+            "On several hosts: in the clear, since nobody else is on the way between them");
   command->callback([flags, insecure, &outcome] { outcome = MpiRun(*flags, *insecure); });
 }
 

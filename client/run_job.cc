@@ -46,9 +46,10 @@ void AddRunFlags(CLI::App& command, RunFlags& flags) {
   AddJobFlags(command, flags.job);
   AddAcceptFlag(command, flags.job);
   AddPath(command, "--resume", flags.resume,
-          "Continue from this checkpoint, or the newest in this folder");
+          "Continue from this checkpoint, or the newest in this folder")
+      ->configurable(false);
   AddKernelIsaFlag(command, flags.kernel_isa);
-  command.add_flag("-q,--quiet", flags.quiet, "No progress");
+  AddSwitch(command, "-q,--quiet", flags.quiet, "No progress");
   AddOutputFlag(command, flags.format);
 }
 

@@ -57,9 +57,10 @@ void AddSubmitCommand(CLI::App& app, Outcome& outcome) {
   CLI::App* command = app.add_subcommand("submit", "Queue a job on a cluster that is up");
   AddJobFlags(*command, flags->job);
   AddAcceptFlag(*command, flags->job);
-  command->add_flag("--wait", flags->wait, "Watch it to its end and print its result");
+  AddSwitch(*command, "--wait", flags->wait, "Watch it to its end and print its result");
   AddName(*command, "--request-id", flags->request_id,
-          "The same id again answers with the same job [random]");
+          "The same id again answers with the same job [random]")
+      ->configurable(false);
   AddPatienceFlag(*command, flags->patience_seconds);
   AddControllerFlags(*command, flags->controller);
   AddOutputFlag(*command, flags->format);

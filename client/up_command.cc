@@ -141,8 +141,8 @@ void AddUpCommand(CLI::App& app, Outcome& outcome) {
   AddKernelIsaFlag(*command, flags->kernel_isa);
   AddPath(*command, "--dir", flags->dir,
           "Folder of the cluster [~/.local/state/waferstream/cluster]");
-  command->add_flag("--foreground", flags->foreground,
-                    "Stay, and watch over the cluster, until SIGTERM");
+  AddSwitch(*command, "--foreground", flags->foreground,
+            "Stay, and watch over the cluster, until SIGTERM");
   command->callback([flags, &outcome] { outcome = Up(*flags); });
 }
 

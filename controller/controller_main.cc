@@ -5,40 +5,15 @@
 #include <cstdio>
 #include <string>
 
+#include "base/flag_sources.h"
 #include "base/flags.h"
 #include "base/own_process.h"
 #include "base/status.h"
-#include "base/version.h"
+#include "controller/controller_flags.h"
 #include "controller/serving_controller.h"
-#include "rpc/listen_flags.h"
 
 namespace waferstream {
 namespace {
-
-struct Flags {
-  ListenFlags listen;
-  int port = 0;
-  int advertise_port = 0;
-  std::string state_dir;
-  std::string port_file;
-  int lease_ms = 1000;
-  std::string log_file;
-};
-
-void Declare(CLI::App& app, Flags& flags) {
-  app.set_version_flag("--version", kVersion);
-  AddListenFlags(app, flags.listen);
-  AddWhole(app, "--port", flags.port, "Port to listen on; 0: any free one [0]", {.high = 65535});
-  AddWhole(app, "--advertise-port", flags.advertise_port,
-           "Where others reach the port, if NAT or a NodePort stands before it [the port]",
-           {.high = 65535});
-  AddPath(app, "--state", flags.state_dir, "Directory for jobs, losses and checkpoints")
-      ->required();
-  AddPath(app, "--port-file", flags.port_file, "Gets host:port once the controller is ready");
-  AddWhole(app, "--lease-ms", flags.lease_ms, "A node silent for so long is lost [1000]",
-           {.low = 100, .high = 3600000});
-  AddPath(app, "--log", flags.log_file, "Log file; without it, standard error");
-}
 
 // Blocked in every thread, so that only sigwait sees them.
 sigset_t BlockStopSignals() {
@@ -47,7 +22,7 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
-absl::Status Run(const Flags& flags, const ListenTerms& terms) {
+absl::Status Run(const ControllerProgramFlags& flags, const ListenTerms& terms) {
   const sigset_t stop_signals = BlockStopSignals();
   ASSIGN_OR_RETURN(
       const std::unique_ptr<ServingController> controller,
@@ -57,7 +32,7 @@ absl::Status Run(const Flags& flags, const ListenTerms& terms) {
                                 .advertise_port = static_cast<uint16_t>(flags.advertise_port),
                                 .state_dir = flags.state_dir,
                                 .lease_ms = flags.lease_ms,
-                                .log_file = flags.log_file}));
+                                .log = flags.log}));
   if (!flags.port_file.empty()) {
     RETURN_IF_ERROR(WritePortFile(flags.port_file, controller->address()));
   }
@@ -78,16 +53,17 @@ int Fail(const absl::Status& why, ExitCode exit_code) {
 int Main(int argc, char** argv) {
   SettleProcess();
   CLI::App app("WaferStream controller: jobs, membership, commits");
-  Flags flags;
-  Declare(app, flags);
+  ControllerProgramFlags flags;
+  AddControllerProgramFlags(app, flags);
+  FlagSources sources;
   try {
-    app.parse(argc, argv);
+    sources.Parse(app, argc, argv);
   } catch (const CLI::ParseError& error) {
     return ReportParseError("controller", app, error);
   }
   const absl::StatusOr<ListenTerms> terms = CheckListenFlags(flags.listen, "controller");
-  if (!terms.ok()) return Fail(terms.status(), kUsage);
-  const absl::Status status = Run(flags, *terms);
+  if (!terms.ok()) return Fail(sources.Named(terms.status()), kUsage);
+  const absl::Status status = sources.Named(Run(flags, *terms));
   return status.ok() ? kStopped : Fail(status, kRefused);
 }
 

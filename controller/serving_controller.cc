@@ -1,7 +1,5 @@
 #include "controller/serving_controller.h"
 
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
@@ -12,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/host_port.h"
 #include "base/own_process.h"
-#include "base/regular_file.h"
 #include "base/status.h"
 #include "base/user_input.h"
 #include "controller/controller_service.h"
@@ -23,18 +20,6 @@ namespace waferstream {
 namespace {
 
 using Log = std::shared_ptr<spdlog::logger>;
-
-absl::StatusOr<Log> OpenLog(const std::string& path) {
-  if (!path.empty()) RETURN_IF_ERROR(CheckAppendable(path));
-  try {
-    auto log = path.empty() ? spdlog::stderr_logger_mt("controller")
-                            : spdlog::basic_logger_mt("controller", path);
-    log->flush_on(spdlog::level::info);
-    return log;
-  } catch (const spdlog::spdlog_ex& error) {
-    return absl::UnavailableError(absl::StrCat("log file ", path, ": ", error.what()));
-  }
-}
 
 absl::StatusOr<std::unique_ptr<LocalController>> OpenController(const ControllerTerms& terms,
                                                                 const Log& log) {
@@ -93,7 +78,7 @@ class Serving final : public ServingController {
 absl::StatusOr<std::unique_ptr<ServingController>> ServingController::Start(
     const ControllerTerms& terms) {
   RETURN_IF_ERROR(CheckDescriptors("this controller", kOwnDescriptors));
-  ASSIGN_OR_RETURN(const Log log, OpenLog(terms.log_file));
+  ASSIGN_OR_RETURN(const Log log, OpenLog("controller", terms.log));
   ASSIGN_OR_RETURN(std::unique_ptr<LocalController> controller, OpenController(terms, log));
   auto serving = std::make_unique<Serving>(terms, log, std::move(controller));
   RETURN_IF_ERROR(serving->Listen(terms));

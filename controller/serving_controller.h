@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/log.h"
 #include "rpc/listen_flags.h"
 
 namespace waferstream {
@@ -18,7 +19,7 @@ struct ControllerTerms {
   uint16_t advertise_port = 0;  // 0: the port itself
   std::string state_dir;
   int lease_ms = 1000;
-  std::string log_file = "";  // empty: standard error
+  LogTerms log = {};
 };
 
 // Role: the log, the controller and its gRPC server. Serves until Stop or its end.

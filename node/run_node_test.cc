@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/cluster_secret.h"
 #include "base/host_port.h"
+#include "base/json.h"
 #include "node/fake_controller.h"
 #include "node/toy_role.h"
 #include "proto/node.grpc.pb.h"
@@ -202,6 +203,7 @@ TEST_F(RunNodeTest, WrongFlagsAreExitCode2) {
        std::vector<std::vector<std::string>>{{"--fabric-port", "0x10"},
                                              {"--control-port", "65536"},
                                              {"--log-level", "loud"},
+                                             {"--log-format", "xml"},
                                              {"--log", ""},
                                              {"--id", "a/b"},
                                              {"--id", ""}}) {
@@ -212,6 +214,45 @@ TEST_F(RunNodeTest, WrongFlagsAreExitCode2) {
     EXPECT_THAT(Slurp(err_), HasSubstr(": " + flag[0] + ": "));
     EXPECT_EQ(Slurp(err_).find('\n'), Slurp(err_).size() - 1);
   }
+}
+
+TEST_F(RunNodeTest, FlagsComeFromVariablesAndAFile) {
+  const std::string config = ::testing::TempDir() + "/node.yaml";
+  std::ofstream(config) << "id: from-file\nlog: " << log_ << "\nlease-ms: 1\n";
+  setenv("WAFERSTREAM_CONTROLLER", controller_.address().c_str(), 1);
+  setenv("WAFERSTREAM_STATE", "of another program", 1);
+  const pid_t pid = Spawn({"--config", config}, err_);
+  EXPECT_EQ(WaitForRegistration().node_id(), "from-file");
+  kill(pid, SIGTERM);
+  EXPECT_EQ(Wait(pid), 0);
+  setenv("WAFERSTREAM_LISTEN", "no.such.host.invalid", 1);
+  EXPECT_EQ(Wait(Spawn({"--config", config}, err_)), 2);
+  EXPECT_THAT(Slurp(err_), HasSubstr("from-file: WAFERSTREAM_LISTEN: 'no.such.host.invalid' is"));
+  unsetenv("WAFERSTREAM_LISTEN");
+  setenv("WAFERSTREAM_LISTENS", "::1", 1);
+  EXPECT_EQ(Wait(Spawn({"--config", config}, err_)), 2);
+  EXPECT_THAT(Slurp(err_), HasSubstr(": WAFERSTREAM_LISTENS: no flag has this variable; did you "
+                                     "mean WAFERSTREAM_LISTEN?"));
+  for (const char* name : {"CONTROLLER", "STATE", "LISTENS"}) {
+    unsetenv(absl::StrCat("WAFERSTREAM_", name).c_str());
+  }
+}
+
+// The registration's refusal brings a text from another process into the log.
+TEST_F(RunNodeTest, ALogOfJsonIsAnObjectALine) {
+  controller_.answer_register = {grpc::FAILED_PRECONDITION, "\"quoted\"\nand more"};
+  std::remove(log_.c_str());
+  EXPECT_EQ(Wait(SpawnNode({"--log", log_, "--log-format", "json"})), 1);
+  std::ifstream file(log_);
+  std::vector<std::string> critical;
+  for (std::string line; std::getline(file, line);) {
+    const auto json = ParseJson(line);
+    ASSERT_TRUE(json.ok()) << line;
+    EXPECT_EQ((*json)["process"], "w0");
+    if ((*json)["level"] == "critical") critical.push_back((*json)["message"]);
+  }
+  ASSERT_THAT(critical, SizeIs(1));
+  EXPECT_THAT(critical[0], HasSubstr("\"quoted\""));
 }
 
 TEST_F(RunNodeTest, ALogThatNobodyReadsIsNotWaitedFor) {

@@ -2,8 +2,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -15,7 +13,6 @@
 
 #include "absl/time/clock.h"
 #include "base/own_process.h"
-#include "base/regular_file.h"
 #include "base/version.h"
 #include "node/controller_link.h"
 #include "node/grpc_controller_calls.h"
@@ -29,28 +26,10 @@ enum ExitCode { kStopped = 0, kRefused = 1, kUnreachable = 4 };
 
 constexpr unsigned kStopSecondsMax = 5;
 
-bool OpenLog(const NodeTerms& terms) {
-  const absl::Status status = terms.log.empty() ? absl::OkStatus() : CheckAppendable(terms.log);
-  if (!status.ok()) {
-    std::fprintf(stderr, "%s: %s\n", terms.id.c_str(), std::string(status.message()).c_str());
-    return false;
-  }
-  try {
-    spdlog::set_default_logger(terms.log.empty() ? spdlog::stderr_logger_mt(terms.id)
-                                                 : spdlog::basic_logger_mt(terms.id, terms.log));
-  } catch (const spdlog::spdlog_ex& error) {
-    std::fprintf(stderr, "%s: cannot write the log: %s\n", terms.id.c_str(), error.what());
-    return false;
-  }
-  spdlog::set_level(spdlog::level::from_str(terms.log_level));
-  spdlog::flush_on(spdlog::level::trace);  // ReadLog, and a crash, must find the last line
-  return true;
-}
-
 // One line for whoever started the process, and in the log if that is another place.
 int Fail(const NodeTerms& terms, const absl::Status& why, int exit_code) {
   const std::string line(why.message());
-  if (!terms.log.empty()) std::fprintf(stderr, "%s: %s\n", terms.id.c_str(), line.c_str());
+  if (!terms.log.file.empty()) std::fprintf(stderr, "%s: %s\n", terms.id.c_str(), line.c_str());
   spdlog::critical("{}", line);
   return exit_code;
 }
@@ -118,7 +97,7 @@ class RunningNode {
     if (!listening.ok()) return Fail(terms_, listening, kRefused);
     const auto server = NodeServer::Start({.listen = terms_.listen.address,
                                            .control_port = terms_.control_port,
-                                           .log_path = terms_.log,
+                                           .log_path = terms_.log.file,
                                            .credentials = terms_.listen.credentials},
                                           node_);
     if (!server.ok()) return Fail(terms_, server.status(), kRefused);
@@ -156,7 +135,12 @@ class RunningNode {
 }  // namespace
 
 int ServeNode(const NodeTerms& terms, NodeRole& role) {
-  if (!OpenLog(terms)) return kRefused;
+  const auto log = OpenLog(terms.id, terms.log);
+  if (!log.ok()) {
+    std::fprintf(stderr, "%s: %s\n", terms.id.c_str(), std::string(log.status().message()).c_str());
+    return kRefused;
+  }
+  spdlog::set_default_logger(*log);
   return RunningNode(terms, role, BlockStopSignals()).Run();
 }
 

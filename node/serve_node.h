@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/log.h"
 #include "node/local_node.h"
 #include "node/role.h"
 #include "rpc/listen_flags.h"
@@ -17,8 +18,7 @@ struct NodeTerms {
   ListenTerms listen;
   uint16_t control_port = 0;           // 0: any free one
   uint16_t advertise_fabric_port = 0;  // 0: the port that the fabric listens on
-  std::string log = "";                // a file; empty: standard error
-  std::string log_level = "info";      // debug, info, warn or error
+  LogTerms log = {};
   FabricMaker fabric;
 };
 

@@ -1,30 +1,20 @@
 #include "plan/job_entries.h"
 
-#include <algorithm>
-#include <exception>
-#include <numeric>
-#include <optional>
-#include <sstream>
-#include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "base/nearest_name.h"
 #include "base/status.h"
-#include "base/text.h"
+#include "base/yaml_document.h"
 #include "plan/job_keys.h"
-#include "yaml-cpp/depthguard.h"
-#include "yaml-cpp/eventhandler.h"
 
 namespace waferstream {
 namespace {
 
 // May also be the word `constant`, which is what it is when it is left out.
 constexpr absl::string_view kSchedule = "training.schedule";
-constexpr size_t kGuessedBytesMax = 64;  // nothing longer is a slip of the pen
 
 absl::Status Refuse(const std::string& where, absl::string_view path, absl::string_view what) {
   return absl::InvalidArgumentError(
@@ -61,21 +51,6 @@ std::set<std::string> NamesIn(absl::string_view section) {
   return names;
 }
 
-// Levenshtein's.
-size_t EditDistance(absl::string_view a, absl::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i + 1);
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] != b[j]);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
-
 // What an unknown name may have been meant to be; empty: no idea.
 std::string Suggestion(const std::string& section, const std::string& name) {
   for (const JobKey& key : JobKeys()) {  // the right name in the wrong place
@@ -85,16 +60,10 @@ std::string Suggestion(const std::string& section, const std::string& name) {
     const bool plain = KeyMeantBy(section_of_key) == key.path;
     if (plain && *(names.end() - 2) == name) return section_of_key;
   }
-  std::string closest;
-  if (name.size() > kGuessedBytesMax) return closest;
-  size_t least = std::max<size_t>(2, name.size() / 3) + 1;
-  for (const std::string& known : NamesIn(section)) {
-    const size_t distance = EditDistance(name, known);
-    if (distance >= least) continue;
-    least = distance;
-    closest = known;
-  }
-  return closest;
+  const std::set<std::string> known = NamesIn(section);
+  NearestName nearest(name);
+  for (const std::string& candidate : known) nearest.Consider(candidate);
+  return std::string(nearest.found());
 }
 
 std::string UnknownKey(const std::string& path) {
@@ -113,92 +82,12 @@ std::string Where(const std::string& name, int line) {
   return line < 0 ? name : absl::StrCat(name, ":", line + 1);
 }
 
-// The reader would end at one such character, take another for a space, and guess an encoding.
-absl::Status CheckCharacters(absl::string_view text, const std::string& name) {
-  int line = 0;
-  while (!text.empty()) {
-    const bool line_end = text[0] == '\n' || absl::StartsWith(text, "\r\n");
-    const std::optional<char32_t> point = TakePoint(text);
-    if (!point) return Refuse(Where(name, line), "", "is not UTF-8");
-    if (*point == '\n') ++line;
-    const bool control = *point < 0x20 || (*point >= 0x7F && *point < 0xA0);
-    if (!control || line_end || *point == '\t') continue;
-    return Refuse(Where(name, line), "",
-                  absl::StrFormat("holds the control character 0x%02x", *point));
-  }
-  return absl::OkStatus();
-}
-
-// Where the documents of a text begin, and each one's first node.
-class DocumentMarks final : public YAML::EventHandler {
- public:
-  void OnDocumentStart(const YAML::Mark& mark) override {
-    starts.push_back(mark);
-    nodes.push_back(YAML::Mark::null_mark());
-  }
-  void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { OnNode(mark); }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { OnNode(mark); }
-  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
-                const std::string&) override {
-    OnNode(mark);
-  }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
-                       YAML::EmitterStyle::value) override {
-    OnNode(mark);
-  }
-  void OnSequenceEnd() override {}
-  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
-                  YAML::EmitterStyle::value) override {
-    OnNode(mark);
-  }
-  void OnMapEnd() override {}
-
-  std::vector<YAML::Mark> starts, nodes;
-
- private:
-  void OnNode(const YAML::Mark& mark) {
-    if (nodes.back().is_null()) nodes.back() = mark;
-  }
-};
-
-// yaml-cpp takes what can begin nothing (", ]") for an empty document and stays before it, so
-// LoadAll would find such documents until the memory is full. Whoever comes to a second one knows
-// enough, and of a third whether the second ended.
-absl::Status CheckOneDocument(const std::string& text, const std::string& name) {
-  std::istringstream stream(text);
-  YAML::Parser parser(stream);
-  DocumentMarks documents;
-  const std::vector<YAML::Mark>& starts = documents.starts;
-  while (starts.size() < 3 && parser.HandleNextDocument(documents)) {
-    if (starts.size() < 2 || starts.back().pos != starts[starts.size() - 2].pos) continue;
-    return Refuse(Where(name, starts.back().line), "",
-                  absl::StrCat("nothing begins like this at column ", starts.back().column + 1));
-  }
-  if (starts.size() < 2) return absl::OkStatus();
-  return Refuse(Where(name, documents.nodes[1].line), "", "a second document; a job is one");
-}
-
-// The one document of a text. yaml-cpp reports by exception; here it ends.
-absl::StatusOr<YAML::Node> Load(const std::string& text, const std::string& name) {
-  RETURN_IF_ERROR(CheckCharacters(text, name));
-  try {
-    RETURN_IF_ERROR(CheckOneDocument(text, name));
-    return YAML::Load(text);
-  } catch (const YAML::DeepRecursion&) {
-    return Refuse(Where(name, -1), "", "is nested too deep");
-  } catch (const YAML::Exception& e) {
-    return Refuse(Where(name, e.mark.line), "", e.msg);
-  } catch (const std::exception& e) {
-    return Refuse(Where(name, -1), "", e.what());
-  }
-}
-
 }  // namespace
 
 absl::Status JobEntries::AddFile(const std::string& text, const std::string& name) {
   name_ = name;
-  ASSIGN_OR_RETURN(const YAML::Node root, Load(text, name));
+  ASSIGN_OR_RETURN(const YAML::Node root,
+                   LoadYaml(text, [&](int line) { return Where(name, line); }));
   if (!root.IsMap()) return Refuse(name, "", "not a job: there are no keys");
   return PlaceSection("", root);
 }
@@ -209,7 +98,8 @@ absl::Status JobEntries::Override(const std::string& assignment) {
   if (equals == std::string::npos) return Refuse("--set", assignment, "want key.path=value");
   const std::string path = assignment.substr(0, equals);
   const std::string text = assignment.substr(equals + 1);
-  ASSIGN_OR_RETURN(const YAML::Node value, Load(text.empty() ? "''" : text, ""));
+  ASSIGN_OR_RETURN(const YAML::Node value,
+                   LoadYaml(text.empty() ? "''" : text, [](int) { return "--set"; }));
   Erase(path);
   // The sections on the way are then there as well.
   for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', dot + 1)) {

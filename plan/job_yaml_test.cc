@@ -180,10 +180,10 @@ TEST(JobYaml, RefusesWithLinePathAndReason) {
       {"  seed: 1", "  seed: 1\r  clip: 2", "job.yaml:9: holds the control character 0x0d"},
       {"  seed: 1\n", "  seed: 1\n---\n", "job.yaml:1"},
       {"keep: 3}\n", "keep: 3}\n---\nno_such_key: 1\n", "job.yaml:16: a second document"},
-      {"keep: 3}\n", "keep: 3}\n---\n", "a second document; a job is one"},
+      {"keep: 3}\n", "keep: 3}\n---\n", "a second document; there may be one only"},
       {"name: austen-gpt", ",#a:4 -style modelp, {", "job.yaml:1: nothing begins like this at col"},
       {"name: austen-gpt", "] name: austen-gpt", "job.yaml:1: illegal flow end"},
-      {"keep: 3}\n", "keep: 3}\n...\nname: b\n", "a second document; a job is one"},
+      {"keep: 3}\n", "keep: 3}\n...\nname: b\n", "a second document; there may be one only"},
       {"lr: 1.0e-3, ", "", "job.yaml: training.optimizer.adamw.lr: missing"},
       {"0.95]", "1]", "job.yaml:10: training.optimizer.adamw.betas: 1 must be below 1"},
       {"[0.9, 0.95]", "0.9", "training.optimizer.adamw.betas: must be a list of two numbers"},
@@ -258,7 +258,7 @@ TEST(JobYaml, RefusesBadOverrides) {
   EXPECT_EQ(RefusalOf(kAusten, {"training.steps="}),
             "--set: training.steps: has no value; leave the key out, or give it one");
   EXPECT_EQ(RefusalOf(kAusten, {"training.steps=3\n---\n4"}),
-            "--set: a second document; a job is one");
+            "--set: a second document; there may be one only");
   EXPECT_EQ(RefusalOf(kAusten, {"training.steps=,"}),
             "--set: nothing begins like this at column 1");
   EXPECT_EQ(RefusalOf(kAusten, {"training={steps: 3, steps: 4}"}),

@@ -17,7 +17,7 @@ void AddListenFlags(CLI::App& app, ListenFlags& flags) {
   AddPath(app, "--secret-file", flags.secret_file,
           "The cluster's secret; who does not know it is refused [everybody is let in]");
   AddTlsFlags(app, flags.tls);
-  app.add_flag("--insecure", flags.insecure, "In the clear, from other hosts too");
+  AddSwitch(app, "--insecure", flags.insecure, "In the clear, from other hosts too");
 }
 
 absl::StatusOr<std::string> ListenAddress(const ListenFlags& flags) {

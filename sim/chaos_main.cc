@@ -139,7 +139,7 @@ int Main(int argc, char** argv) {
   AddWhole(app, "--first", flags.first, "the first of them [1]; 0: fresh ones, drawn at random");
   auto* one = AddWhole(app, "--seed", flags.seed, "replay this one, with its trace");
   AddWhole(app, "--threads", flags.threads, "seeds at a time [2]", {.low = 1, .high = 1024});
-  app.add_flag("--no-faults", flags.no_faults, "the same clusters, and nothing goes wrong");
+  AddSwitch(app, "--no-faults", flags.no_faults, "the same clusters, and nothing goes wrong");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

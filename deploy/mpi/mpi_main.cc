@@ -17,6 +17,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/flag_sources.h"
 #include "base/flags.h"
 #include "base/host_port.h"
 #include "base/own_process.h"
@@ -44,7 +45,7 @@ struct HeadFlags {
   std::string secret_file;
   std::string port_file;
   std::string logs;
-  std::string log;
+  LogTerms log;
   std::string kernel_isa;
   bool insecure = false;
 };
@@ -89,7 +90,7 @@ absl::StatusOr<std::unique_ptr<ServingController>> StartController(const MpiProc
       {.listen = {.address = place.address, .credentials = {.secret = secret}},
        .host = place.host,
        .state_dir = flags.state_dir,
-       .log_file = flags.log});
+       .log = flags.log});
 }
 
 absl::Status ServeHead(const MpiProcess& mpi, const HeadFlags& flags, const sigset_t& signals) {
@@ -104,6 +105,8 @@ absl::Status ServeHead(const MpiProcess& mpi, const HeadFlags& flags, const sigs
     launch.set_wafers(flags.wafers);
     launch.set_logs(flags.logs);
     launch.set_kernel_isa(flags.kernel_isa);
+    launch.set_log_level(flags.log.level);
+    launch.set_log_format(flags.log.format);
   }
   mpi.Share(launch);
   RETURN_IF_ERROR(controller.status());
@@ -152,7 +155,9 @@ int ServeRank(const MpiProcess& mpi, const MpiLaunch& launch) {
                  .controller = launch.controller(),
                  .host = place->host,
                  .listen = {.address = place->address, .credentials = {.secret = *secret}},
-                 .log = has_folder ? absl::StrCat(launch.logs(), "/", id, ".log") : "",
+                 .log = {.file = has_folder ? absl::StrCat(launch.logs(), "/", id, ".log") : "",
+                         .level = launch.log_level(),
+                         .format = launch.log_format()},
                  .fabric =
                      [](boost::asio::io_context& io) {
                        return MakeMpiFabric(io, [] {
@@ -189,12 +194,13 @@ int Main(int argc, char** argv) {
   AddPath(*head, "--secret-file", flags.secret_file, "The cluster's secret")->required();
   AddPath(*head, "--port-file", flags.port_file, "Gets host:port")->required();
   AddPath(*head, "--logs", flags.logs, "Folder for the nodes' logs")->required();
-  AddPath(*head, "--log", flags.log, "The controller's log file");
+  AddLogFlags(*head, flags.log);
   AddName(*head, "--kernel-isa", flags.kernel_isa, "Of the wafer nodes");
   head->add_flag("--insecure", flags.insecure, "Ranks may be on several hosts");
   app.add_subcommand("node", "Any other rank");
+  FlagSources sources;  // for the logs: all else rank 0 is told, and tells
   try {
-    app.parse(argc, argv);
+    sources.Parse(app, argc, argv);
   } catch (const CLI::ParseError& error) {
     return ReportParseError("waferstream-mpi", app, error);
   }

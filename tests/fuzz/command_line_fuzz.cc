@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/flag_sources.h"
 #include "base/status.h"
 #include "client/command_line.h"
 

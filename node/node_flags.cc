@@ -1,0 +1,20 @@
+#include "node/node_flags.h"
+
+#include "base/flags.h"
+
+namespace waferstream {
+
+void AddNodeFlags(CLI::App& app, NodeRole& role, NodeFlags& flags) {
+  AddName(app, "--id", flags.id, "name of this node, unique in the cluster")->required();
+  AddAddress(app, "--controller", flags.controller, "of the controller")->required();
+  AddListenFlags(app, flags.listen);
+  AddWhole(app, "--fabric-port", flags.fabric_port, "0: any free port [0]");
+  AddWhole(app, "--advertise-fabric-port", flags.advertise_fabric_port,
+           "where others reach the fabric port, if a proxy, NAT or a NodePort stands before it; 0: "
+           "the port itself [0]");
+  AddWhole(app, "--control-port", flags.control_port, "0: any free port [0]");
+  AddLogFlags(app, flags.log);
+  role.AddFlags(app);
+}
+
+}  // namespace waferstream

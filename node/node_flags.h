@@ -1,0 +1,26 @@
+// The flags of a node's process.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/log.h"
+#include "node/role.h"
+#include "rpc/listen_flags.h"
+
+namespace waferstream {
+
+struct NodeFlags {
+  std::string id;
+  std::string controller;  // its host:port
+  ListenFlags listen;
+  uint16_t fabric_port = 0;            // 0: any free one
+  uint16_t advertise_fabric_port = 0;  // 0: the port itself
+  uint16_t control_port = 0;           // 0: any free one
+  LogTerms log;
+};
+
+// Those of the role included.
+void AddNodeFlags(CLI::App& app, NodeRole& role, NodeFlags& flags);
+
+}  // namespace waferstream
