@@ -56,7 +56,7 @@ std::string Suggestion(const std::string& section, const std::string& name) {
   for (const JobKey& key : JobKeys()) {  // the right name in the wrong place
     const std::vector<std::string> names = absl::StrSplit(key.path, '.');
     if (names.back() == name) return std::string(key.path);
-    const std::string section_of_key = absl::StrJoin(names.begin(), names.end() - 1, ".");
+    std::string section_of_key = absl::StrJoin(names.begin(), names.end() - 1, ".");
     const bool plain = KeyMeantBy(section_of_key) == key.path;
     if (plain && *(names.end() - 2) == name) return section_of_key;
   }

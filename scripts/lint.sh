@@ -21,7 +21,8 @@ case "${1:-}" in
           -DSPDLOG_SHARED_LIB -DSPDLOG_FMT_EXTERNAL' tidy \
         2> >(grep -vE '^[0-9]+ warnings? (generated|treated as errors?)\.?$' >&2)
     }
-    git ls-files '*.cc' | xargs grep -L co_await | tidy ''
+    # isa.cc asks for CPU features that clang 14 has no names for.
+    git ls-files '*.cc' ':!wafer_node/kernels/isa.cc' | xargs grep -L co_await | tidy ''
     # clang 14's analyzer does not follow coroutines: it sees uninitialised frames inside Asio.
     git ls-files '*.cc' | xargs grep -l co_await | tidy '-clang-analyzer-*'
     ;;

@@ -149,7 +149,7 @@ JobSpec ChaosJob(int variant) {
   training->set_steps(3 + static_cast<uint64_t>(variant) % 4);
   training->set_micro_batch(1 + static_cast<uint32_t>(variant) / 12);
   training->set_global_batch(training->micro_batch() * kMicroBatches[variant % 6]);
-  job.mutable_data()->set_validation_sequences(8 * training->global_batch());
+  job.mutable_data()->set_validation_sequences(uint64_t{8} * training->global_batch());
   training->set_precision(variant % 5 < 3 ? F32 : BF16);
   training->set_seed(static_cast<uint64_t>(variant) + 1);
   training->set_clip(variant % 3 == 0 ? 0.0 : 1.0);

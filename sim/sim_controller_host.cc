@@ -126,10 +126,11 @@ void SimControllerHost::Submit(const std::string& request_id, const JobSpec& job
   SubmitRequest request;
   request.set_request_id(request_id);
   *request.mutable_job() = job;
-  life_->host->Submit(request, [this, done = std::move(done)](absl::StatusOr<JobStatus> answer) {
-    world_.Note("user", "submits: ", answer.status().ToString());
-    done(answer);
-  });
+  life_->host->Submit(request,
+                      [this, done = std::move(done)](const absl::StatusOr<JobStatus>& answer) {
+                        world_.Note("user", "submits: ", answer.status().ToString());
+                        done(answer);
+                      });
 }
 
 void SimControllerHost::Resume(const ResumeRequest& request) {

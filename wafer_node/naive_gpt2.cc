@@ -49,7 +49,8 @@ class Naive {
 
   // x W^T + b.
   Matrix Times(const Matrix& x, const Matrix& w, const Matrix& b) const {
-    const size_t in = x.size() / tokens_, out = b.size();
+    // A sequence has tokens.
+    const size_t in = x.size() / tokens_, out = b.size();  // NOLINT(clang-analyzer-core.DivideZero)
     Matrix y(tokens_ * out);
     for (size_t t = 0; t < tokens_; ++t) {
       for (size_t j = 0; j < out; ++j) {
