@@ -60,7 +60,9 @@ class TokenFeeder {
   // The last `context` tokens so far.
   void PlaceHistory(Wave& wave);
   // Of one micro-batch.
-  size_t tokens() const { return size_t{plan_.job.training().micro_batch()} * plan_.job.model().context(); }
+  size_t tokens() const {
+    return size_t{plan_.job.training().micro_batch()} * plan_.job.model().context();
+  }
 
   const Plan& plan_;
   const std::unique_ptr<TokenSource> source_;
