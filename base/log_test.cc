@@ -48,7 +48,8 @@ TEST_F(LogTest, TextIsALineOfText) {
   (*log)->info("hello");
   (*log)->debug("not logged");
   ASSERT_EQ(Lines().size(), 1u) << "written while the log is open";
-  EXPECT_THAT(Lines()[0], MatchesRegex("\\[....-..-.. ..:..:..\\....\\] \\[w0\\] \\[info\\] hello"));
+  EXPECT_THAT(Lines()[0],
+              MatchesRegex("\\[....-..-.. ..:..:..\\....\\] \\[w0\\] \\[info\\] hello"));
 }
 
 TEST_F(LogTest, JsonIsAnObjectALine) {
@@ -66,10 +67,19 @@ TEST_F(LogTest, JsonIsAnObjectALine) {
 TEST_F(LogTest, AnyBytesAreValidJson) {
   std::string bytes;
   for (int byte = 0; byte < 256; ++byte) bytes.push_back(static_cast<char>(byte));
-  const std::vector<std::string> texts = {
-      "",        "\"\\\n\r\t\x1b\x7f", "Gr\xc3\xbc\xc3\x9f" "e", "{\"level\":\"x\"}\n{",
-      bytes,     "\xc3",               "\xed\xa0\x80",           std::string(3, '\0'),
-      "{} {:d}", "\xf0\x9f\x8c\x8d",   "\xff\xfe",               std::string(1 << 20, '"')};
+  const std::vector<std::string> texts = {"",
+                                          "\"\\\n\r\t\x1b\x7f",
+                                          "Gr\xc3\xbc\xc3\x9f"
+                                          "e",
+                                          "{\"level\":\"x\"}\n{",
+                                          bytes,
+                                          "\xc3",
+                                          "\xed\xa0\x80",
+                                          std::string(3, '\0'),
+                                          "{} {:d}",
+                                          "\xf0\x9f\x8c\x8d",
+                                          "\xff\xfe",
+                                          std::string(1 << 20, '"')};
   const std::vector<nlohmann::json> read = LoggedAsJson(texts);
   ASSERT_EQ(read.size(), texts.size()) << "one line each";
   for (const size_t i : {0, 1, 2, 3, 7, 8, 9, 11}) EXPECT_EQ(read[i]["message"], texts[i]) << i;
