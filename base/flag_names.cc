@@ -30,6 +30,7 @@ constexpr absl::string_view kNames[] = {
     "log-format",
     "log-level",
     "memoryx",
+    "metrics-port",
     "output",
     "patience",
     "port",

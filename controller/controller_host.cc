@@ -17,6 +17,12 @@ namespace {
 // A lost node that was only slow is back within one lease; a controller's nodes try every 0.2 s.
 constexpr double kPatienceLeases = 3;
 
+uint64_t CommitsAmong(const std::vector<StoreRecord>& records) {
+  return std::count_if(records.begin(), records.end(), [](const StoreRecord& record) {
+    return std::holds_alternative<CommitRecord>(record);
+  });
+}
+
 }  // namespace
 
 ControllerHost::ControllerHost(ControllerWorld world, Options options)
@@ -153,6 +159,7 @@ void ControllerHost::EndWrite(const absl::Status& stored) {
   if (!stored.ok()) world_.log(std::string(stored.message()));
   const Transaction transaction = std::move(backlog_.front());
   backlog_.pop_front();
+  if (stored.ok()) commits_ += CommitsAmong(transaction.records);
   if (!backlog_.empty()) BeginWrite();
   for (const uint64_t token : transaction.tokens) {
     Event([token, stored](ControllerCore& core, ControllerTurn& next) {

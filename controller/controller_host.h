@@ -91,6 +91,8 @@ class ControllerHost final : public ControllerCalls {
 
   // On the loop: as of now.
   NodeList Nodes() const;
+  // On the loop: commits made durable since this process began.
+  uint64_t commits() const { return commits_; }
 
   // Cancels the calls to nodes, and asks for nothing more; whoever asks is still answered. Jobs
   // stay as they are on record. `written`: the records already asked for are.
@@ -143,7 +145,8 @@ class ControllerHost final : public ControllerCalls {
   bool stopping_ = false;
   std::function<void()> all_written_;  // once stopping
   uint64_t timers_ = 0;                // only the last one counts
-  std::deque<Transaction> backlog_;    // the first one is being written
+  uint64_t commits_ = 0;
+  std::deque<Transaction> backlog_;  // the first one is being written
   TaskLane disk_;
   TaskLane admission_;
 };

@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "base/unique_id.h"
 #include "checkpoint/posix_disk.h"
+#include "controller/controller_metrics.h"
 
 namespace waferstream {
 namespace {
@@ -85,6 +86,11 @@ LocalController::LocalController(Options options, int lock, std::unique_ptr<JobS
 LocalController::~LocalController() {
   Stop();
   close(lock_);
+}
+
+MetricFamilies LocalController::Metrics() {
+  return loop_.Call(
+      [this] { return ControllerMetrics(host_->board(), host_->Nodes(), host_->commits()); });
 }
 
 void LocalController::BeginStop() {

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "base/asio_loop.h"
 #include "base/credentials.h"
+#include "base/metrics.h"
 #include "controller/controller_host.h"
 #include "controller/job_store.h"
 #include "controller/node_client.h"
@@ -35,6 +36,8 @@ class LocalController {
   const Options& options() const { return options_; }
   ControllerHost& host() { return *host_; }
   NodeClient& nodes() { return nodes_; }
+  // Blocks until the loop has answered. Before Stop.
+  MetricFamilies Metrics();
 
   // Cancels the calls to nodes; whoever asks is still answered. Before the server's end, which
   // waits for every answer.

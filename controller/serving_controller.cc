@@ -14,6 +14,7 @@
 #include "base/user_input.h"
 #include "controller/controller_service.h"
 #include "controller/local_controller.h"
+#include "rpc/metrics_server.h"
 #include "rpc/server.h"
 
 namespace waferstream {
@@ -54,11 +55,24 @@ class Serving final : public ServingController {
     return absl::OkStatus();
   }
 
+  absl::Status ServeMetrics(const ListenTerms& listen) {
+    if (!listen.metrics_port) return absl::OkStatus();
+    ASSIGN_OR_RETURN(metrics_,
+                     MetricsServer::Start({.listen = listen.address,
+                                           .port = *listen.metrics_port,
+                                           .process = "controller",
+                                           .tls = listen.credentials.tls,
+                                           .collect = [this] { return controller_->Metrics(); }}));
+    log_->info("metrics port {} on {}", metrics_->port(), listen.address);
+    return absl::OkStatus();
+  }
+
   const std::string& address() const override { return address_; }
 
   void Stop() override {
     if (running_.server == nullptr) return;
     log_->info("stopping");
+    metrics_ = nullptr;  // while the loop answers
     controller_->BeginStop();
     running_.server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     controller_->Stop();
@@ -70,6 +84,7 @@ class Serving final : public ServingController {
   const std::unique_ptr<LocalController> controller_;
   ControllerService service_;
   RunningServer running_;
+  std::unique_ptr<MetricsServer> metrics_;  // null: nobody wants them
   std::string address_;
 };
 
@@ -82,6 +97,7 @@ absl::StatusOr<std::unique_ptr<ServingController>> ServingController::Start(
   ASSIGN_OR_RETURN(std::unique_ptr<LocalController> controller, OpenController(terms, log));
   auto serving = std::make_unique<Serving>(terms, log, std::move(controller));
   RETURN_IF_ERROR(serving->Listen(terms));
+  RETURN_IF_ERROR(serving->ServeMetrics(terms.listen));
   return serving;
 }
 

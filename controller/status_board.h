@@ -30,6 +30,8 @@ class StatusBoard {
   const JobStatus* Find(const std::string& job_id) const;
   // The id of the one job that `name` may mean (job_id.h). NOT_FOUND, INVALID_ARGUMENT: several.
   absl::StatusOr<std::string> Resolve(const std::string& name) const;
+  // All, by job id, the oldest first.
+  const std::map<std::string, JobStatus, OlderJobFirst>& statuses() const { return statuses_; }
   // Newest first; without traffic.
   JobList List() const;
 

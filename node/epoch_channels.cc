@@ -42,7 +42,7 @@ class EpochChannels::End final : public ChannelHandler {
     return all_.events_.BufferFor(channel_.id, header);
   }
   absl::Status OnFrame(const FrameHeader& header) override {
-    bytes_in_ += header.length;
+    Count(header, in_);
     return all_.events_.OnFrame(channel_.id, header);
   }
   void OnCredit(const Credit& credit) override {
@@ -56,8 +56,10 @@ class EpochChannels::End final : public ChannelHandler {
   int channel() const { return channel_.id; }
   bool up() const { return up_; }
   bool open() const { return fabric != nullptr; }
-  uint64_t bytes_in() const { return bytes_in_; }
-  uint64_t bytes_out() const { return bytes_out_; }
+  FabricTraffic traffic() const {
+    if (up_) return {.tiles_in = {}, .tiles_out = out_, .gradients_in = in_, .gradients_out = {}};
+    return {.tiles_in = in_, .tiles_out = {}, .gradients_in = {}, .gradients_out = out_};
+  }
   const Member& peer() const {
     return MemberOf(up_ ? channel_.down : channel_.up, all_.request_.roster());
   }
@@ -69,7 +71,7 @@ class EpochChannels::End final : public ChannelHandler {
 
   void Send(const SendAction& send) {
     if (!fabric) return;
-    bytes_out_ += send.header.length;
+    Count(send.header, out_);
     fabric->Send(send.header, send.payload, send.token);
   }
   void Grant(const Credit& credit) {
@@ -80,11 +82,15 @@ class EpochChannels::End final : public ChannelHandler {
   std::shared_ptr<PendingDial> dial;   // null: not being dialled
 
  private:
+  static void Count(const FrameHeader& header, FabricCount& count) {
+    ++count.frames;
+    count.bytes += header.length;
+  }
+
   EpochChannels& all_;
   const Channel& channel_;
   const bool up_;
-  uint64_t bytes_in_ = 0;  // payload
-  uint64_t bytes_out_ = 0;
+  FabricCount in_, out_;
 };
 
 EpochChannels::EpochChannels(Fabric& fabric, const PrepareRequest& request, const Plan& plan,
@@ -257,14 +263,26 @@ void EpochChannels::OnEndClosed(End& end, const absl::Status& why) {
   }
 }
 
-std::string EpochChannels::Traffic() const {
-  uint64_t bytes[4] = {0, 0, 0, 0};
-  for (const auto& end : ends_) {
-    bytes[end->up() ? 2 : 0] += end->bytes_in();
-    bytes[end->up() ? 1 : 3] += end->bytes_out();
+FabricTraffic EpochChannels::Traffic() const {
+  FabricTraffic traffic;
+  for (const auto& end : ends_) traffic += end->traffic();
+  return traffic;
+}
+
+FabricTraffic& FabricTraffic::operator+=(const FabricTraffic& other) {
+  for (FabricCount FabricTraffic::*count :
+       {&FabricTraffic::tiles_in, &FabricTraffic::tiles_out, &FabricTraffic::gradients_in,
+        &FabricTraffic::gradients_out}) {
+    (this->*count).frames += (other.*count).frames;
+    (this->*count).bytes += (other.*count).bytes;
   }
-  return absl::StrFormat("tile bytes in %d out %d, gradient bytes in %d out %d", bytes[0], bytes[1],
-                         bytes[2], bytes[3]);
+  return *this;
+}
+
+std::string Describe(const FabricTraffic& traffic) {
+  return absl::StrFormat("tile bytes in %d out %d, gradient bytes in %d out %d",
+                         traffic.tiles_in.bytes, traffic.tiles_out.bytes,
+                         traffic.gradients_in.bytes, traffic.gradients_out.bytes);
 }
 
 }  // namespace waferstream

@@ -33,6 +33,18 @@ class ChannelEvents {
   virtual void OnBroken(ChannelId channel, const std::string& peer, const absl::Status& why) = 0;
 };
 
+// Of frames of one kind, in one direction.
+struct FabricCount {
+  uint64_t frames = 0;
+  uint64_t bytes = 0;  // payload
+};
+struct FabricTraffic {
+  FabricCount tiles_in, tiles_out, gradients_in, gradients_out;
+  FabricTraffic& operator+=(const FabricTraffic& other);
+};
+// One line: payload bytes by direction.
+std::string Describe(const FabricTraffic& traffic);
+
 // Role: opens an epoch's channels (dials those whose down end is this process, admits those whose
 // up end is), says which end an action or event belongs to, counts payload bytes. Lifecycle:
 // Connect, until all_open; Receive; Close. A process may hold both ends of a channel: it then dials
@@ -66,8 +78,7 @@ class EpochChannels {
   // inside this call. Waiting Connects end with CANCELLED. Called once.
   void Close(std::function<void()> closed);
 
-  // One line: payload bytes by direction.
-  std::string Traffic() const;
+  FabricTraffic Traffic() const;
 
  private:
   class End;

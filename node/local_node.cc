@@ -75,6 +75,10 @@ std::optional<EpochRef> LocalNode::holds() {
   return loop_.Call([this] { return shell_->holds(); });
 }
 
+NodeFacts LocalNode::facts() {
+  return loop_.Call([this] { return shell_->facts(); });
+}
+
 void LocalNode::Shutdown() {
   absl::Notification done;
   loop_.Post([&] { shell_->Shutdown([&] { done.Notify(); }); });

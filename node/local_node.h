@@ -49,6 +49,7 @@ class LocalNode {
   absl::StatusOr<SealReply> Seal(const SealRequest& request);
   absl::Status Release(const EpochRef& ref) { return Ask(ReleaseCall{ref}).status(); }
   std::optional<EpochRef> holds();
+  NodeFacts facts();
 
   // Releases what is prepared, and prepares nothing more.
   void Shutdown();

@@ -151,7 +151,11 @@ void NodeShell::Adopt(Epoch::Setup setup) {
   prepared_reply_ = setup.reply;
   newest_ = RefOf(setup.request);
   held_ = newest_;
-  current_ = Epoch::Create(world_, std::move(setup), report_);
+  counters_.OnPrepared(prepared_reply_);
+  current_ = Epoch::Create(world_, std::move(setup), [this](NodeReport report) {
+    counters_.OnReport(report);
+    report_(std::move(report));
+  });
   world_.log(LogLevel::kInfo, absl::StrCat(Name(newest_), ": prepared, ",
                                            prepared_reply_.resident_bytes(), " bytes resident"));
 }
@@ -204,13 +208,18 @@ void NodeShell::Shutdown(Next done) {
   });
 }
 
+NodeFacts NodeShell::facts() const {
+  return counters_.Facts(current_ == nullptr ? FabricTraffic() : current_->channels().Traffic());
+}
+
 void NodeShell::StopCurrent(Next then) {
   if (current_ == nullptr) return then();
   current_->Stop([this, then = std::move(then)] {
     // Not from inside a call of one of its channels.
     world_.loop.Post([this, then] {
-      world_.log(LogLevel::kInfo,
-                 absl::StrCat(Name(newest_), ": released; ", current_->channels().Traffic()));
+      world_.log(LogLevel::kInfo, absl::StrCat(Name(newest_), ": released; ",
+                                               Describe(current_->channels().Traffic())));
+      counters_.OnReleased(current_->channels().Traffic());
       current_ = nullptr;
       prepared_.clear();
       then();

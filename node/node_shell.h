@@ -14,6 +14,7 @@
 #include "base/line_limit.h"
 #include "node/control.h"
 #include "node/epoch.h"
+#include "node/node_counters.h"
 #include "node/role.h"
 #include "node/world.h"
 #include "proto/node.pb.h"
@@ -47,6 +48,7 @@ class NodeShell final : public AcceptHandler {
 
   // HeartbeatRequest.holds; nullopt: nothing is held.
   const std::optional<EpochRef>& holds() const { return held_; }
+  NodeFacts facts() const;
   // Nothing is prepared, and nothing is about to be.
   bool idle() const { return current_ == nullptr && controls_.empty(); }
 
@@ -100,6 +102,7 @@ class NodeShell final : public AcceptHandler {
   PrepareReply prepared_reply_;
   EpochRef newest_;               // prepared last, released or not
   std::optional<EpochRef> held_;  // newest_, until it is released
+  NodeCounters counters_;
 
   std::unique_ptr<FabricListener> listener_;
   LineLimit refusals_;

@@ -90,6 +90,7 @@ TEST_F(RunNodeTest, RegistersServesAndStopsOnSigterm) {
   EXPECT_EQ(me.node_id(), "w0");
   EXPECT_EQ(me.role(), WAFER);
   EXPECT_NE(me.incarnation(), 0u);
+  EXPECT_THAT(ListeningAddresses(pid), SizeIs(2)) << "control and fabric; nobody asked for metrics";
 
   auto stub = Node::NewStub(OpenChannel(
       JoinHostPort(me.host(), static_cast<int>(me.control_port())), kControllerToNode, {}));
@@ -137,7 +138,7 @@ TEST_F(RunNodeTest, ARefusedProtocolVersionIsOneLineAndExitCode1) {
 
 TEST_F(RunNodeTest, APortInUseIsOneLineWithThePort) {
   const std::string port = absl::StrCat(controller_.port());
-  for (const char* flag : {"--control-port", "--fabric-port"}) {
+  for (const char* flag : {"--control-port", "--fabric-port", "--metrics-port"}) {
     const pid_t pid = SpawnNode({flag, port, "--log", log_});
     EXPECT_EQ(Wait(pid), 1);
     EXPECT_THAT(Slurp(err_), HasSubstr(absl::StrCat("port ", port, ": ")));
@@ -150,7 +151,7 @@ TEST_F(RunNodeTest, EveryPortIsOnTheAddressOfHostAlone) {
       absl::MutexLock lock(&controller_.mutex);
       controller_.registered.clear();
     }
-    const pid_t pid = SpawnNode({"--log", log_, "--host", host});
+    const pid_t pid = SpawnNode({"--log", log_, "--host", host, "--metrics-port", "0"});
     const RegisterRequest me = WaitForRegistration();
     EXPECT_EQ(me.host(), host);
     auto stub = Node::NewStub(OpenChannel(
@@ -159,7 +160,7 @@ TEST_F(RunNodeTest, EveryPortIsOnTheAddressOfHostAlone) {
     ReadLogReply reply;
     EXPECT_TRUE(stub->ReadLog(&context, ReadLogRequest(), &reply).ok()) << host;
     const std::vector<std::string> addresses = ListeningAddresses(pid);
-    EXPECT_THAT(addresses, SizeIs(2)) << "control and fabric";
+    EXPECT_THAT(addresses, SizeIs(3)) << "control, fabric and metrics";
     for (const std::string& address : addresses) EXPECT_TRUE(IsLoopbackHex(address)) << address;
     kill(pid, SIGTERM);
     EXPECT_EQ(Wait(pid), 0);
@@ -203,6 +204,7 @@ TEST_F(RunNodeTest, WrongFlagsAreExitCode2) {
        std::vector<std::vector<std::string>>{{"--fabric-port", "0x10"},
                                              {"--control-port", "65536"},
                                              {"--log-level", "loud"},
+                                             {"--metrics-port", "65536"},
                                              {"--log-format", "xml"},
                                              {"--log", ""},
                                              {"--id", "a/b"},

@@ -11,12 +11,16 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/time/clock.h"
 #include "base/own_process.h"
+#include "base/status.h"
 #include "base/version.h"
 #include "node/controller_link.h"
 #include "node/grpc_controller_calls.h"
+#include "node/node_metrics.h"
 #include "node/node_service.h"
+#include "rpc/metrics_server.h"
 
 namespace waferstream {
 namespace {
@@ -101,6 +105,8 @@ class RunningNode {
                                            .credentials = terms_.listen.credentials},
                                           node_);
     if (!server.ok()) return Fail(terms_, server.status(), kRefused);
+    const auto metrics = ServeMetrics();
+    if (!metrics.ok()) return Fail(terms_, metrics.status(), kRefused);
     const uint16_t control_port = (*server)->port();
     spdlog::info("node {} ({}): control port {}, fabric port {} on {}, controller {}", terms_.id,
                  Role_Name(role_.kind()), control_port, node_.fabric_port(), terms_.listen.address,
@@ -117,6 +123,21 @@ class RunningNode {
   }
 
  private:
+  // Null: nobody wants them.
+  absl::StatusOr<std::unique_ptr<MetricsServer>> ServeMetrics() {
+    if (!terms_.listen.metrics_port) return nullptr;
+    const Role role = role_.kind();
+    ASSIGN_OR_RETURN(auto metrics,
+                     MetricsServer::Start(
+                         {.listen = terms_.listen.address,
+                          .port = *terms_.listen.metrics_port,
+                          .process = absl::AsciiStrToLower(Role_Name(role)),
+                          .tls = terms_.listen.credentials.tls,
+                          .collect = [this, role] { return NodeMetrics(role, node_.facts()); }}));
+    spdlog::info("metrics port {} on {}", metrics->port(), terms_.listen.address);
+    return metrics;
+  }
+
   void OnLost(const absl::Status& why) {
     exit_code_ = Fail(terms_, why, absl::IsUnavailable(why) ? kUnreachable : kRefused);
     pthread_kill(main_thread_, kWakeSignal);

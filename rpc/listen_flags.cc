@@ -18,6 +18,8 @@ void AddListenFlags(CLI::App& app, ListenFlags& flags) {
           "The cluster's secret; who does not know it is refused [everybody is let in]");
   AddTlsFlags(app, flags.tls);
   AddSwitch(app, "--insecure", flags.insecure, "In the clear, from other hosts too");
+  AddWhole(app, "--metrics-port", flags.metrics_port,
+           "Answer a Prometheus on this port, /metrics, whoever asks; 0: any free one [none]");
 }
 
 absl::StatusOr<std::string> ListenAddress(const ListenFlags& flags) {
@@ -55,7 +57,9 @@ absl::StatusOr<Credentials> ReadCredentials(const ListenFlags& flags, const std:
 absl::StatusOr<ListenTerms> CheckListenFlags(const ListenFlags& flags, const std::string& role) {
   ASSIGN_OR_RETURN(std::string address, ListenAddress(flags));
   ASSIGN_OR_RETURN(Credentials credentials, ReadCredentials(flags, address, role));
-  return ListenTerms{.address = std::move(address), .credentials = std::move(credentials)};
+  return ListenTerms{.address = std::move(address),
+                     .credentials = std::move(credentials),
+                     .metrics_port = flags.metrics_port};
 }
 
 }  // namespace waferstream

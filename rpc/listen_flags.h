@@ -1,6 +1,8 @@
 // The flags by which a process that listens says where, the same for the controller and every node.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -19,9 +21,10 @@ struct ListenFlags {
   std::string secret_file = "";    // of the cluster; empty: everybody is let in
   TlsFiles tls = {};               // all three or none
   bool insecure = false;           // in the clear, from other hosts too
+  std::optional<uint16_t> metrics_port = std::nullopt;  // 0: any free one; empty: none
 };
 
-// --host, --listen, --secret-file, --tls-cert, --tls-key, --tls-ca, --insecure.
+// --host, --listen, --secret-file, --tls-cert, --tls-key, --tls-ca, --insecure, --metrics-port.
 void AddListenFlags(CLI::App& app, ListenFlags& flags);
 
 // The one address of this host, a literal, on which all ports of the process are opened. It is a
@@ -38,6 +41,7 @@ absl::StatusOr<Credentials> ReadCredentials(const ListenFlags& flags, const std:
 struct ListenTerms {
   std::string address;
   Credentials credentials;
+  std::optional<uint16_t> metrics_port = std::nullopt;
 };
 absl::StatusOr<ListenTerms> CheckListenFlags(const ListenFlags& flags, const std::string& role);
 
