@@ -71,7 +71,7 @@ TEST_F(MetricsTest, PromtoolHasNothingToSay) {
   for (const char* process : {"controller", "memoryx-0", "swarmx-0", "wafer-0", "wafer-1"}) {
     const std::string metrics = ScrapeOf(process);
     const auto said = PromtoolSays(metrics);
-    if (!said) GTEST_SKIP() << "promtool (Debian package prometheus) is not installed";
+    if (!said) GTEST_SKIP() << "promtool is not on the path (scripts/get_promtool.sh)";
     EXPECT_EQ(*said, "") << process << ": " << metrics;
     EXPECT_NE(metrics, "");
   }

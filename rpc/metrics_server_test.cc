@@ -41,7 +41,7 @@ TEST(MetricsServerTest, PromtoolHasNothingToSay) {
   const auto server = Serve("127.0.0.1");
   ASSERT_TRUE(server.ok()) << server.status();
   const auto said = PromtoolSays(Scrape("127.0.0.1", (*server)->port()));
-  if (!said) GTEST_SKIP() << "promtool (Debian package prometheus) is not installed";
+  if (!said) GTEST_SKIP() << "promtool is not on the path (scripts/get_promtool.sh)";
   EXPECT_EQ(*said, "");
 }
 
