@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -23,6 +24,7 @@ namespace {
 // allowed.
 struct Launch {
   std::vector<char*> argv;
+  std::vector<char*> variables;
   int log_fd;
   int null_fd;
   int error_fd;  // closes when exec succeeds, carries errno when it does not
@@ -63,7 +65,7 @@ void ResetSignals(bool stays) {
   dup2(launch.log_fd, STDERR_FILENO);
   close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   if (launch.inherited_fd >= 0) fcntl(launch.inherited_fd, F_SETFD, 0);
-  execv(launch.argv[0], launch.argv.data());
+  execve(launch.argv[0], launch.argv.data(), launch.variables.data());
   FailInChild(launch);
 }
 
@@ -78,6 +80,20 @@ absl::Status AwaitExec(int error_fd, const std::string& binary) {
   return ErrnoStatus(got < 0 ? errno : error, absl::StrCat(binary, ": cannot be executed"));
 }
 
+// This process's variables, as exec wants them.
+std::vector<char*> Inherited(const std::vector<std::string>& without) {
+  std::vector<char*> variables;
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
+    const absl::string_view text = *variable;
+    const absl::string_view name = text.substr(0, text.find('='));
+    if (std::find(without.begin(), without.end(), name) == without.end()) {
+      variables.push_back(*variable);
+    }
+  }
+  variables.push_back(nullptr);
+  return variables;
+}
+
 }  // namespace
 
 absl::StatusOr<ChildProcess> ChildProcess::Start(const ProcessSpec& spec) {
@@ -89,8 +105,14 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const ProcessSpec& spec) {
   const Fd error_read(pipe_fds[0]);
   Fd error_write(pipe_fds[1]);
 
-  Launch launch = {{},         log.get(), null.get(), error_write.get(), spec.inherited_fd,
-                   spec.stays, getpid()};
+  Launch launch = {.argv = {},
+                   .variables = Inherited(spec.without),
+                   .log_fd = log.get(),
+                   .null_fd = null.get(),
+                   .error_fd = error_write.get(),
+                   .inherited_fd = spec.inherited_fd,
+                   .stays = spec.stays,
+                   .parent = getpid()};
   for (const std::string& arg : spec.argv) launch.argv.push_back(const_cast<char*>(arg.c_str()));
   launch.argv.push_back(nullptr);
   const pid_t pid = fork();

@@ -15,11 +15,12 @@
 namespace waferstream {
 
 struct ProcessSpec {
-  std::string name;               // for messages, e.g. "wafer-0"
-  std::vector<std::string> argv;  // argv[0]: path of the binary
-  std::string log;                // stdout and stderr are appended to this file
-  bool stays = false;             // outlives its parent, in a session of its own
-  int inherited_fd = -1;          // the one descriptor beside 0, 1, 2 that it gets, if any
+  std::string name;                       // for messages, e.g. "wafer-0"
+  std::vector<std::string> argv;          // argv[0]: path of the binary
+  std::string log;                        // stdout and stderr are appended to this file
+  std::vector<std::string> without = {};  // variables of ours that it does not get
+  bool stays = false;                     // outlives its parent, in a session of its own
+  int inherited_fd = -1;                  // the one descriptor beside 0, 1, 2 that it gets, if any
 };
 
 // One child. From Start() on it is either running or reaped; the destructor kills what still runs.

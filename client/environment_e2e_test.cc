@@ -187,6 +187,9 @@ TEST_F(EnvironmentTest, FlagsComeFromVariablesAndAFile) {
     setenv("WAFERSTREAM_LISTEN", "0.0.0.0", 1);
     setenv("WAFERSTREAM_FABRIC_PORT", "1", 1);
     setenv("WAFERSTREAM_ADVERTISE_PORT", "1", 1);
+    setenv("WAFERSTREAM_TLS_CERT", "me.crt", 1);
+    setenv("WAFERSTREAM_TLS_KEY", "me.key", 1);
+    setenv("WAFERSTREAM_TLS_CA", "ca.crt", 1);
     setenv("WAFERSTREAM_QUIET", "true", 1);
   });
   EXPECT_EQ(call->json()["wafers"], 1);

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/errno_status.h"
+#include "base/flag_names.h"
 #include "base/own_process.h"
 #include "base/status.h"
 #include "client/cluster_folder.h"
@@ -24,6 +25,10 @@ namespace {
 
 constexpr const char* kHost = "127.0.0.1";
 constexpr const char* kController = "controller";
+// What an environment says of a process that other hosts reach, or of waferctl as their user.
+constexpr const char* kNotForThese[] = {"listen",   "advertise-port", "advertise-fabric-port",
+                                        "tls-cert", "tls-key",        "tls-ca",
+                                        "insecure"};
 // Starting a process and registering takes milliseconds; a machine under heavy load, seconds.
 constexpr absl::Duration kStartLimit = absl::Seconds(60);
 // Every role promises to end within 5 s of SIGTERM.
@@ -97,23 +102,22 @@ ProcessSpec LocalCluster::Spec(const std::string& name, std::vector<std::string>
   spec.name = name;
   spec.log = absl::StrCat(options_.dir, "/logs/", name, ".log");
   spec.argv = std::move(argv);
-  // What the environment says of a process that others reach is not meant for these.
-  spec.argv.insert(spec.argv.end(), {"--host", kHost, "--listen", kHost, "--secret-file",
-                                     SecretFileIn(options_.dir), "--log", spec.log});
+  spec.argv.insert(spec.argv.end(), {"--host", kHost, "--secret-file", SecretFileIn(options_.dir),
+                                     "--log", spec.log});
   spec.stays = options_.stays;
+  for (const char* flag : kNotForThese) spec.without.push_back(VariableOf(flag));
   spec.inherited_fd = options_.inherited_fd;
   return spec;
 }
 
 ProcessSpec LocalCluster::ControllerSpec(const std::string& binary, const std::string& port) const {
-  return Spec(kController, {binary, "--port", port, "--advertise-port", "0", "--port-file",
-                            PortFile(), "--state", options_.dir + "/state"});
+  return Spec(kController, {binary, "--port", port, "--port-file", PortFile(), "--state",
+                            options_.dir + "/state"});
 }
 
 ProcessSpec LocalCluster::NodeSpec(const std::string& binary, const std::string& id) const {
-  std::vector<std::string> argv = {binary,   "--id",           id,  "--controller",
-                                   address_, "--fabric-port",  "0", "--advertise-fabric-port",
-                                   "0",      "--control-port", "0"};
+  std::vector<std::string> argv = {
+      binary, "--id", id, "--controller", address_, "--fabric-port", "0", "--control-port", "0"};
   if (RoleOf(id) == "wafer" && !options_.kernel_isa.empty()) {
     argv.insert(argv.end(), {"--kernel-isa", options_.kernel_isa});
   }
