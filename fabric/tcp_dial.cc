@@ -84,9 +84,13 @@ class TcpDial final : public PendingDial, public std::enable_shared_from_this<Tc
 
 asio::awaitable<void> TcpDial::TryUntilDeadline() {
   DialPauses pauses;
+  absl::Status before = absl::OkStatus();  // the attempt before
   while (true) {
     const auto pause = absl::ToChronoMilliseconds(pauses.Next());
     absl::Status status = co_await Attempt();
+    // The end of the time cuts an attempt short, which says less than the one before.
+    if (absl::IsDeadlineExceeded(status) && !before.ok()) status = before;
+    before = status;
     if (cancelled_) status = absl::CancelledError("dial cancelled");
     if (status.ok() || cancelled_ || absl::IsFailedPrecondition(status)) co_return Finish(status);
     if (Clock::now() + pause > deadline_) {
@@ -108,7 +112,11 @@ asio::awaitable<absl::Status> TcpDial::Attempt() {
   stream_ = TcpStream(tcp::socket(resolver_.get_executor()));
   SocketDeadline deadline(stream_.socket(), std::min(deadline_, Clock::now() + kAttempt));
   absl::Status status = co_await ConnectAndGreet(found);
-  if (deadline.expired()) status = absl::UnavailableError("the peer did not answer");
+  if (deadline.expired() && Clock::now() >= deadline_) {
+    status = absl::DeadlineExceededError("the peer did not answer");
+  } else if (deadline.expired()) {
+    status = absl::UnavailableError("the peer did not answer");
+  }
   co_return status;
 }
 

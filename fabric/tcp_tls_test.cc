@@ -30,7 +30,7 @@ class TcpTlsTest : public TcpTest {
   // Why a dial did not succeed; the listener's line is in refused_.
   std::string Refusal(const Hello& hello, const std::string& host = "127.0.0.1") {
     dialled_.reset();
-    auto dial = StartDial(listener_->port(), hello, absl::Milliseconds(200), host);
+    auto dial = StartDial(listener_->port(), hello, absl::Seconds(1), host);
     EXPECT_TRUE(RunUntil(io_, [&] { return dialled_.has_value(); }));
     EXPECT_EQ(up_.channel, nullptr);
     return std::string(dialled_.value_or(absl::OkStatus()).message());
