@@ -3,7 +3,6 @@
 
 #include <string>
 
-#include "base/host_port.h"
 #include "proto/launch.pb.h"
 
 namespace waferstream {
@@ -13,7 +12,7 @@ namespace waferstream {
 class MpiProcess {
  public:
   MpiProcess();
-  // Ends MPI in order, which waits for all ranks to do so; unless Abort was called.
+  // Ends MPI in order, which waits for all ranks to do so.
   ~MpiProcess();
   MpiProcess(const MpiProcess&) = delete;
   MpiProcess& operator=(const MpiProcess&) = delete;
