@@ -100,6 +100,17 @@ TEST_F(MpiE2eTest, ARankThatDiesEndsTheLaunchAndTheNextOneGoesOn) {
   ExpectSameResult(RunLocally(), second->json());
 }
 
+TEST_F(MpiE2eTest, ARankThatHangsIsNamedAndEndsTheLaunch) {
+  harness_.WriteJob(1000000);
+  auto launch = harness_.Start(MpiRun(5));
+  ASSERT_TRUE(WaitFor([&] { return HasCheckpoint("step-000010"); }));
+  const std::vector<pid_t> ranks = launch->Children();
+  kill(ranks.back(), SIGSTOP);
+  EXPECT_NE(launch->Wait(), 0);
+  EXPECT_THAT(launch->err(), HasSubstr("has not answered for 30s"));
+  ExpectGone(ranks);
+}
+
 TEST_F(MpiE2eTest, ALaunchThatIsToldToStopGoesOnNextTime) {
   harness_.WriteJob(200);
   auto first = harness_.Start(MpiRun(5));
