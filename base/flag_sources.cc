@@ -127,7 +127,7 @@ absl::Status FlagSources::ReadConfig(const std::vector<std::string>& arguments) 
   unsetenv(variable.c_str());
   const absl::string_view source = given ? kConfig : variable;
   RETURN_IF_ERROR(CheckPath(source, path));
-  const absl::Status read = ReadFile(path);
+  absl::Status read = ReadFile(path);
   if (absl::IsInvalidArgument(read)) return read;  // of what is in it
   return read.ok() ? read : Refuse(source, read.message());
 }

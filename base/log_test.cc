@@ -69,8 +69,7 @@ TEST_F(LogTest, AnyBytesAreValidJson) {
   for (int byte = 0; byte < 256; ++byte) bytes.push_back(static_cast<char>(byte));
   const std::vector<std::string> texts = {"",
                                           "\"\\\n\r\t\x1b\x7f",
-                                          "Gr\xc3\xbc\xc3\x9f"
-                                          "e",
+                                          "Gr\xc3\xbc\xc3\x9f!",
                                           "{\"level\":\"x\"}\n{",
                                           bytes,
                                           "\xc3",

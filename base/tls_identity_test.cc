@@ -42,7 +42,7 @@ TEST(CertificateTest, SaysWhatItWasIssuedFor) {
 
 TEST(CertificateTest, TermsThatAreNoneAreRefused) {
   const CertificatePem authority = *MakeAuthority("test", absl::Hours(1));
-  const auto why = [&](CertificateTerms terms) {
+  const auto why = [&](const CertificateTerms& terms) {
     return std::string(Issue(authority, terms).status().message());
   };
   EXPECT_THAT(why({.name = "w", .role = "waver", .hosts = {}, .valid = absl::Hours(1)}),

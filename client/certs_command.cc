@@ -51,7 +51,7 @@ absl::Status WriteNew(const std::string& path, const std::string& text, mode_t m
 absl::Status WritePair(const std::string& dir, const std::string& name, const CertificatePem& pem) {
   const std::string path = absl::StrCat(dir, "/", name);
   RETURN_IF_ERROR(WriteNew(path + ".key", pem.key, 0600));
-  const absl::Status written = WriteNew(path + ".crt", pem.certificate, 0644);
+  absl::Status written = WriteNew(path + ".crt", pem.certificate, 0644);
   if (!written.ok()) unlink((path + ".key").c_str());
   return written;
 }

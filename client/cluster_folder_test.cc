@@ -11,7 +11,7 @@ namespace {
 std::string LastWordsOf(const std::string& text) {
   const std::string path = testing::TempDir() + "/log";
   std::ofstream(path) << text;
-  const std::string words = LastWords(path);
+  std::string words = LastWords(path);
   std::remove(path.c_str());
   return words;
 }

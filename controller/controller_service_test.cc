@@ -125,7 +125,7 @@ class ControllerServiceTest : public ::testing::Test {
     request.set_incarnation(1);
     grpc::ClientContext context;
     RegisterReply reply;
-    const absl::Status status = ToAbsl(stub_->Register(&context, request, &reply));
+    absl::Status status = ToAbsl(stub_->Register(&context, request, &reply));
     EXPECT_EQ(reply.lease_ms(), status.ok() ? 600000u : 0u);
     return status;
   }

@@ -43,7 +43,7 @@ Plan SmallPlan() {
 }
 
 template <typename Report>
-Report Losses(uint64_t step, std::vector<std::pair<uint32_t, double>> sums) {
+Report Losses(uint64_t step, const std::vector<std::pair<uint32_t, double>>& sums) {
   Report report;
   report.set_step(step);
   for (auto [micro_batch, sum] : sums) {

@@ -49,7 +49,8 @@ TEST(Sram, ActivationsAreWhatTheFormulasSay) {
     JobSpec job = TestJob();
     job.mutable_training()->set_precision(precision);
     job.mutable_training()->set_micro_batch(2);
-    const size_t N = 2 * 16, D = 32, F = 128, H = 4, L = 2, R = 4, c = precision == F32 ? 4 : 2;
+    const size_t N = size_t{2} * 16, D = 32, F = 128, H = 4, L = 2, R = 4,
+                 c = precision == F32 ? 4 : 2;
     const auto per_batch = [&](Recompute recompute) {
       job.mutable_training()->set_recompute(recompute);
       const Plan plan = MustCompile(job);
@@ -80,8 +81,8 @@ TEST(Sram, AGenerationKeepsTwoResidualsAndNothingForBackward) {
   job.mutable_generate()->add_prompt(1);
   job.mutable_generate()->set_tokens(2);
   const Plan plan = MustCompile(job);
-  EXPECT_EQ(BytesOfRegion(plan, SramBuffer::kResidual), 2 * 16 * 32 * sizeof(float));
-  EXPECT_EQ(BytesOfRegion(plan, SramBuffer::kUp), 16 * 128 * sizeof(float));
+  EXPECT_EQ(BytesOfRegion(plan, SramBuffer::kResidual), size_t{2} * 16 * 32 * sizeof(float));
+  EXPECT_EQ(BytesOfRegion(plan, SramBuffer::kUp), size_t{16} * 128 * sizeof(float));
   for (SramBuffer buffer : {SramBuffer::kDelta, SramBuffer::kInputDelta, SramBuffer::kQkvDelta,
                             SramBuffer::kStagingLarge}) {
     EXPECT_EQ(plan.sram.Find(buffer), nullptr);

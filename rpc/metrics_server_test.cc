@@ -13,7 +13,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
-using ::testing::StartsWith;
 
 absl::StatusOr<std::unique_ptr<MetricsServer>> Serve(const std::string& listen, uint16_t port = 0) {
   return MetricsServer::Start(

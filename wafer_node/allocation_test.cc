@@ -107,7 +107,7 @@ std::map<std::string, Allocated> AllocatedBy(const Shape& shape) {
   JobSpec job = TestJob();
   job.mutable_training()->set_precision(shape.precision);
   job.mutable_training()->set_steps(shape.steps);
-  job.mutable_training()->set_tile_elements(32 * shape.hidden);
+  job.mutable_training()->set_tile_elements(uint64_t{32} * static_cast<uint64_t>(shape.hidden));
   job.mutable_model()->set_hidden(shape.hidden);
   job.mutable_model()->set_ffn(4 * shape.hidden);
   const auto plan = Compile(job, {.wafers = 1, .memoryx = 1, .swarmx = 1});

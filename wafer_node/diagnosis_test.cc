@@ -48,7 +48,7 @@ class DiagnosisTest : public testing::TestWithParam<Recompute> {
 
   // What the second wafer (micro-batches 4 to 7) finds.
   std::optional<NonFinite> Find(bool diagnose = true,
-                                std::optional<FaultSpec> flip = std::nullopt) {
+                                const std::optional<FaultSpec>& flip = std::nullopt) {
     FakeParent parent(plan_, weights_, {.wafer = 1, .diagnose = diagnose, .flip = flip});
     parent.Run();
     const WaferStep& step = parent.reports().at(0).wafer_step();
@@ -103,7 +103,7 @@ TEST_P(DiagnosisTest, NamesWeightsThatArriveBad) {
 TEST_P(DiagnosisTest, NamesTheProductThatOverflows) {
   // Finite weights whose product with the norm's output is not; in row 40 of the second tile.
   std::vector<float>& values = Values("h.0.mlp.c_fc.weight");
-  std::fill_n(values.begin() + 40 * 32, 32, 0.9f * std::numeric_limits<float>::max());
+  std::fill_n(values.begin() + ptrdiff_t{40} * 32, 32, 0.9f * std::numeric_limits<float>::max());
   const auto found = Find();
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->where(), "forward, " + Tile("h.0.mlp.c_fc.weight", 40));

@@ -86,8 +86,8 @@ std::string WireBytes(std::string_view input) {
   return wire;
 }
 
-asio::awaitable<void> SkipHello(asio::ip::tcp::socket& socket, bool& arrived) {
-  arrived = (co_await ReadHello(socket)).ok();
+asio::awaitable<void> SkipHello(TcpStream& stream, bool& arrived) {
+  arrived = (co_await ReadHello(stream)).ok();
 }
 
 void Receive(const std::string& wire) {
@@ -98,13 +98,13 @@ void Receive(const std::string& wire) {
   shutdown(ends[1], SHUT_WR);
   asio::io_context io;
   // To Asio a stream socket is a stream socket.
-  asio::ip::tcp::socket socket(io, asio::ip::tcp::v4(), ends[0]);
+  TcpStream stream(asio::ip::tcp::socket(io, asio::ip::tcp::v4(), ends[0]));
   bool arrived = false;
-  asio::co_spawn(io, SkipHello(socket, arrived), asio::detached);
+  asio::co_spawn(io, SkipHello(stream, arrived), asio::detached);
   io.run();
   if (arrived) {
     io.restart();
-    const auto channel = TcpChannel::Create(std::move(socket), kTerms, kAliveEvery);
+    const auto channel = TcpChannel::Create(std::move(stream), kTerms, kAliveEvery);
     Peerless handler(*channel);
     channel->Open(handler);
     io.run();  // ends: the peer has closed

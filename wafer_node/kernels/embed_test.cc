@@ -46,8 +46,8 @@ TEST(EmbedTest, TilesTogetherGiveTokensPlusPositions) {
 // A table longer than the context: its tail is neither read for, nor written by, any token.
 TEST(EmbedTest, PositionsBeyondTheContextStayAlone) {
   const EmbeddingTile tile{kContext - 1, 3, 4};
-  Typed table = reference::Random(Dtype::kF32, 3 * 4, 1);
-  std::vector<float> residual(kTokens * 4), gradient(3 * 4);
+  Typed table = reference::Random(Dtype::kF32, size_t{3} * 4, 1);
+  std::vector<float> residual(kTokens * 4), gradient(size_t{3} * 4);
   EmbedPositions(tile, Dtype::kF32, table.data(), kSequences, kContext, residual.data());
   for (int64_t t = 0; t < kTokens; ++t) {
     const bool last = t % kContext == kContext - 1;
