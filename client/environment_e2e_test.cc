@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -198,6 +199,8 @@ TEST_F(EnvironmentTest, FlagsComeFromVariablesAndAFile) {
 }
 
 TEST_F(EnvironmentTest, EveryProcessLogsAsItIsAsked) {
+  // A warning as well: processes that end together may miss one another.
+  const std::set<std::string> kLevels = {"info", "warning"};
   harness_.Run({"run", "-f", "job.yaml", "--run-dir", "run"}, 0,
                [] { setenv("WAFERSTREAM_LOG_FORMAT", "json", 1); });
   for (const char* process : {"controller", "memoryx-0", "swarmx-0", "wafer-0", "wafer-1"}) {
@@ -207,7 +210,7 @@ TEST_F(EnvironmentTest, EveryProcessLogsAsItIsAsked) {
       const json logged = json::parse(line, nullptr, false);
       ASSERT_TRUE(logged.is_object()) << line;
       EXPECT_EQ(logged["process"], process);
-      EXPECT_TRUE(logged["level"].is_string()) << line;
+      EXPECT_TRUE(kLevels.contains(logged["level"])) << line;
     }
     EXPECT_GT(lines, 1) << process;
   }

@@ -132,16 +132,17 @@ TEST_F(ControllerLinkTest, ReportsArriveInOrderEachUntilItIsTaken) {
   controller_.answer_reports = {grpc::Status::OK,
                                 {grpc::UNAVAILABLE, "restarting"},
                                 {grpc::NOT_FOUND, "register again"},
+                                {grpc::CANCELLED, "stopping"},
                                 grpc::Status::OK,
                                 {grpc::INVALID_ARGUMENT, "nonsense"}};
   controller_.Serve();
   auto link = Link();
   link->Start(Me());
   for (uint64_t i = 0; i < 4; ++i) link->Report(SomeReport(i));
-  ASSERT_TRUE(controller_.WaitFor([&] { return controller_.attempts.size() == 6; }));
+  ASSERT_TRUE(controller_.WaitFor([&] { return controller_.attempts.size() == 7; }));
   std::vector<uint64_t> sequences;
   for (const NodeReport& report : controller_.attempts) sequences.push_back(report.sequence());
-  EXPECT_THAT(sequences, ::testing::ElementsAre(0, 1, 1, 1, 2, 3));
+  EXPECT_THAT(sequences, ::testing::ElementsAre(0, 1, 1, 1, 1, 2, 3));
   EXPECT_EQ(controller_.attempts[0].node_id(), "w0");
 }
 

@@ -13,6 +13,11 @@ using Methods = Controller::StubInterface::async_interface;
 // hangs does not use it up.
 constexpr CallTerms kTerms = {.timeout = absl::Seconds(3)};
 
+// A controller that stops cancels what it has not answered: that is silence, and no refusal.
+absl::Status AnswerOf(const absl::Status& status) {
+  return absl::IsCancelled(status) ? absl::UnavailableError("the call was cancelled") : status;
+}
+
 }  // namespace
 
 GrpcControllerCalls::GrpcControllerCalls(Loop& loop, const std::string& address,
@@ -25,9 +30,8 @@ void GrpcControllerCalls::Register(const RegisterRequest& request,
   calls_.Make<Controller::Stub, Methods, RegisterRequest, RegisterReply>(
       stub_, &Methods::Register, request, kTerms,
       [&loop = loop_, done = std::move(done)](const absl::Status& status, RegisterReply& reply) {
-        loop.Post([done, answer = status.ok() ? absl::StatusOr<RegisterReply>(reply) : status] {
-          done(answer);
-        });
+        loop.Post([done, answer = status.ok() ? absl::StatusOr<RegisterReply>(reply)
+                                              : AnswerOf(status)] { done(answer); });
       });
 }
 
@@ -36,7 +40,7 @@ void GrpcControllerCalls::Heartbeat(const HeartbeatRequest& request,
   calls_.Make<Controller::Stub, Methods, HeartbeatRequest, Empty>(
       stub_, &Methods::Heartbeat, request, kTerms,
       [&loop = loop_, done = std::move(done)](const absl::Status& status, Empty&) {
-        loop.Post([done, status] { done(status); });
+        loop.Post([done, answer = AnswerOf(status)] { done(answer); });
       });
 }
 
@@ -44,7 +48,7 @@ void GrpcControllerCalls::Report(const NodeReport& report, std::function<void(ab
   calls_.Make<Controller::Stub, Methods, NodeReport, Empty>(
       stub_, &Methods::Report, report, kTerms,
       [&loop = loop_, done = std::move(done)](const absl::Status& status, Empty&) {
-        loop.Post([done, status] { done(status); });
+        loop.Post([done, answer = AnswerOf(status)] { done(answer); });
       });
 }
 

@@ -133,8 +133,7 @@ TEST(WaferAllocation, AnEventAllocatesLittle) {
       EXPECT_LE(allocated.at("OnSent").each(), 4);
       EXPECT_LE(allocated.at("OnFrame").each(), 5);
       EXPECT_LE(allocated.at("OnComputeDone").each(), 6);
-      // The function objects that share out an op among threads; a product by panels has two.
-      EXPECT_LE(allocated.at("work").each(), 3);
+      EXPECT_LE(allocated.at("work").each(), 2);
     }
   }
 }

@@ -1,5 +1,7 @@
 #include "wafer_node/right_operand.h"
 
+#include <functional>
+
 #include "plan/kernel_workspace.h"
 
 namespace waferstream {
@@ -18,10 +20,12 @@ MatrixIn RightOperand(const OpContext& c, TileUse use) {
   if (!PacksRight(c.dtype())) return b;
   const int64_t n = forward ? c.tile().rows : Cols(c), k = forward ? Cols(c) : c.tile().rows;
   const std::span<std::byte> packed = c.at.Part(SramBuffer::kPackedTile, forward ? 0 : 1);
-  c.parallel.For(static_cast<int>(SpanCount(n, kPackColumns)), [&](int i, int) {
+  const auto pack = [&](int i, int) {
     const RowSpan columns = SpanAt(n, kPackColumns, i);
     PackRight(b, k, columns.first, columns.count, packed);
-  });
+  };
+  // By reference: a function object with so many captures would be allocated.
+  c.parallel.For(static_cast<int>(SpanCount(n, kPackColumns)), std::ref(pack));
   b.packed = packed.data();
   return b;
 }
