@@ -33,7 +33,7 @@ constexpr absl::Duration kStopGrace = absl::Seconds(10);
 // A rank that hangs for so long will not come back, and nobody can take its place.
 constexpr absl::Duration kRankPatience = absl::Seconds(30);
 constexpr absl::Duration kLookEvery = absl::Seconds(1);
-// Once mpirun has said SIGTERM, it waits a second.
+// Within the second that mpirun leaves for a last word (EndWarning).
 constexpr absl::Duration kLookWithin = absl::Milliseconds(300);
 // The one job of a run folder, however often its launch is submitted.
 constexpr const char* kRequestId = "mpi-run";
