@@ -24,6 +24,7 @@ namespace {
 constexpr absl::string_view kUriScheme = "waferstream:";
 
 using KeyPtr = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+using CrlPtr = std::unique_ptr<X509_CRL, decltype(&X509_CRL_free)>;
 using BioPtr = std::unique_ptr<BIO, decltype(&BIO_free)>;
 
 // OpenSSL fails here for want of memory or of random numbers alone.
@@ -129,6 +130,71 @@ class Draft {
   bool ok_ = true;
 };
 
+struct Issuer {
+  CertificatePtr certificate;
+  KeyPtr key;
+};
+
+absl::StatusOr<Issuer> ParseIssuer(const CertificatePem& authority) {
+  ASSIGN_OR_RETURN(CertificatePtr certificate,
+                   ParseCertificate("the authority", authority.certificate));
+  ASSIGN_OR_RETURN(KeyPtr key, ParseKey(authority.key));
+  if (X509_check_private_key(certificate.get(), key.get()) != 1) {
+    return absl::InvalidArgumentError("the authority's key is not that of its certificate");
+  }
+  return Issuer{std::move(certificate), std::move(key)};
+}
+
+// Empty text: a new one.
+absl::StatusOr<CrlPtr> ParseList(const Issuer& issuer, const std::string& list) {
+  if (list.empty()) return CrlPtr(X509_CRL_new(), X509_CRL_free);
+  CrlPtr crl(PEM_read_bio_X509_CRL(Reading(list).get(), nullptr, nullptr, nullptr), X509_CRL_free);
+  if (crl == nullptr) {
+    return absl::InvalidArgumentError("the list is no list of revoked certificates in PEM");
+  }
+  if (X509_CRL_verify(crl.get(), issuer.key.get()) == 1) return crl;
+  return absl::InvalidArgumentError("the list is not of this authority");
+}
+
+// Again: nothing.
+bool AddRevoked(X509_CRL* crl, const X509& certificate) {
+  X509_REVOKED* there = nullptr;
+  auto* const serial = const_cast<ASN1_INTEGER*>(X509_get0_serialNumber(&certificate));
+  if (X509_CRL_get0_by_serial(crl, &there, serial) != 0) return true;
+  ASN1_TIME* const now = ASN1_TIME_set(nullptr, absl::ToTimeT(absl::Now()));
+  X509_REVOKED* const entry = X509_REVOKED_new();
+  bool ok = now != nullptr && X509_REVOKED_set_serialNumber(entry, serial) == 1 &&
+            X509_REVOKED_set_revocationDate(entry, now) == 1;
+  ok = ok && X509_CRL_add0_revoked(crl, entry) == 1;
+  if (!ok) X509_REVOKED_free(entry);
+  ASN1_TIME_free(now);
+  return ok;
+}
+
+// Its number only ever grows: it is the time.
+bool NumberList(X509_CRL* crl, absl::Time now) {
+  ASN1_INTEGER* const number = ASN1_INTEGER_new();
+  const bool ok = ASN1_INTEGER_set_int64(number, absl::ToUnixMicros(now)) == 1 &&
+                  X509_CRL_add1_ext_i2d(crl, NID_crl_number, number, 0, X509V3_ADD_REPLACE) == 1;
+  ASN1_INTEGER_free(number);
+  return ok;
+}
+
+bool SignList(X509_CRL* crl, const Issuer& issuer, absl::Duration valid) {
+  const absl::Time now = absl::Now();
+  ASN1_TIME* const begin = ASN1_TIME_set(nullptr, absl::ToTimeT(now - absl::Hours(1)));
+  ASN1_TIME* const end = ASN1_TIME_set(nullptr, absl::ToTimeT(now + valid));
+  const bool ok =
+      begin != nullptr && end != nullptr && X509_CRL_set_version(crl, X509_CRL_VERSION_2) == 1 &&
+      X509_CRL_set_issuer_name(crl, X509_get_subject_name(issuer.certificate.get())) == 1 &&
+      X509_CRL_set1_lastUpdate(crl, begin) == 1 && X509_CRL_set1_nextUpdate(crl, end) == 1 &&
+      NumberList(crl, now) && X509_CRL_sort(crl) == 1 &&
+      X509_CRL_sign(crl, issuer.key.get(), EVP_sha256()) > 0;
+  ASN1_TIME_free(begin);
+  ASN1_TIME_free(end);
+  return ok;
+}
+
 }  // namespace
 
 std::string UriOfRole(const std::string& role) { return absl::StrCat(kUriScheme, role); }
@@ -148,6 +214,21 @@ absl::StatusOr<CertificatePtr> ParseCertificate(const std::string& where, const 
                              X509_free);
   if (certificate != nullptr) return certificate;
   return absl::InvalidArgumentError(absl::StrCat(where, ": is not a certificate in PEM"));
+}
+
+absl::StatusOr<CertificateChain> ParseChain(const std::string& where, const std::string& pem) {
+  const BioPtr text = Reading(pem);
+  CertificateChain chain = {
+      CertificatePtr(PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr), X509_free),
+      {sk_X509_new_null(), [](STACK_OF(X509) * all) { sk_X509_pop_free(all, X509_free); }}};
+  if (chain.first == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat(where, ": is not a certificate in PEM"));
+  }
+  while (X509* next = PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr)) {
+    sk_X509_push(chain.between.get(), next);
+  }
+  ERR_clear_error();  // the end of the text is none
+  return chain;
 }
 
 std::vector<std::string> UrisOf(const X509& certificate) {
@@ -184,22 +265,35 @@ absl::StatusOr<CertificatePem> MakeAuthority(const std::string& name, absl::Dura
 absl::StatusOr<CertificatePem> Issue(const CertificatePem& authority,
                                      const CertificateTerms& terms) {
   ASSIGN_OR_RETURN(const std::string names, NamesOf(terms));
-  ASSIGN_OR_RETURN(const CertificatePtr issuer,
-                   ParseCertificate("the authority", authority.certificate));
-  ASSIGN_OR_RETURN(const KeyPtr issuer_key, ParseKey(authority.key));
-  if (X509_check_private_key(issuer.get(), issuer_key.get()) != 1) {
-    return absl::InvalidArgumentError("the authority's key is not that of its certificate");
-  }
+  ASSIGN_OR_RETURN(const Issuer issuer, ParseIssuer(authority));
   const KeyPtr key(EVP_EC_gen("P-256"), EVP_PKEY_free);
   if (key == nullptr) return Failed("making a key");
+  X509* const by = issuer.certificate.get();
   Draft draft(key.get(), terms.name, terms.valid);
-  draft.Extend(issuer.get(), NID_basic_constraints, "critical,CA:FALSE");
-  draft.Extend(issuer.get(), NID_key_usage, "critical,digitalSignature");
-  draft.Extend(issuer.get(), NID_ext_key_usage, "serverAuth,clientAuth");
-  draft.Extend(issuer.get(), NID_subject_alt_name, names);
-  draft.Extend(issuer.get(), NID_authority_key_identifier, "keyid:always");
-  draft.Sign(issuer.get(), issuer_key.get());
+  draft.Extend(by, NID_basic_constraints, "critical,CA:FALSE");
+  draft.Extend(by, NID_key_usage, "critical,digitalSignature");
+  draft.Extend(by, NID_ext_key_usage, "serverAuth,clientAuth");
+  draft.Extend(by, NID_subject_alt_name, names);
+  draft.Extend(by, NID_authority_key_identifier, "keyid:always");
+  draft.Sign(by, issuer.key.get());
   return draft.ok() ? ToPem(draft.get(), key.get()) : Failed("making a certificate");
+}
+
+absl::StatusOr<std::string> Revoke(const CertificatePem& authority, const std::string& list,
+                                   const std::string& certificate, absl::Duration valid) {
+  ASSIGN_OR_RETURN(const Issuer issuer, ParseIssuer(authority));
+  ASSIGN_OR_RETURN(const CrlPtr crl, ParseList(issuer, list));
+  if (!certificate.empty()) {
+    ASSIGN_OR_RETURN(const CertificatePtr revoked, ParseCertificate("revoked", certificate));
+    if (X509_verify(revoked.get(), issuer.key.get()) != 1) {
+      return absl::InvalidArgumentError("the certificate is not of this authority");
+    }
+    if (!AddRevoked(crl.get(), *revoked)) return Failed("revoking");
+  }
+  if (!SignList(crl.get(), issuer, valid)) return Failed("signing the list");
+  const BioPtr text(BIO_new(BIO_s_mem()), BIO_free);
+  if (PEM_write_bio_X509_CRL(text.get(), crl.get()) != 1) return Failed("writing PEM");
+  return Written(text.get());
 }
 
 }  // namespace waferstream

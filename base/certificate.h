@@ -26,6 +26,14 @@ using CertificatePtr = std::unique_ptr<X509, decltype(&X509_free)>;
 // The first certificate of a PEM text. INVALID_ARGUMENT, naming `where`.
 absl::StatusOr<CertificatePtr> ParseCertificate(const std::string& where, const std::string& pem);
 
+// A certificate and those that come with it.
+struct CertificateChain {
+  using Stack = std::unique_ptr<STACK_OF(X509), void (*)(STACK_OF(X509)*)>;
+  CertificatePtr first;
+  Stack between;
+};
+absl::StatusOr<CertificateChain> ParseChain(const std::string& where, const std::string& pem);
+
 std::vector<std::string> UrisOf(const X509& certificate);
 absl::Time NotBefore(const X509& certificate);
 absl::Time NotAfter(const X509& certificate);
@@ -49,5 +57,11 @@ struct CertificateTerms {
 // authority's certificate and key are not a pair.
 absl::StatusOr<CertificatePem> Issue(const CertificatePem& authority,
                                      const CertificateTerms& terms);
+
+// The authority's list (a CRL in PEM) of certificates that are not to be believed any more: those
+// of `list`, an earlier one or empty, and `certificate`, if it is not empty. It holds for `valid`
+// from now on. INVALID_ARGUMENT: one of them is not the authority's, or the authority is no pair.
+absl::StatusOr<std::string> Revoke(const CertificatePem& authority, const std::string& list,
+                                   const std::string& certificate, absl::Duration valid);
 
 }  // namespace waferstream

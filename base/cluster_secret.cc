@@ -1,24 +1,17 @@
 #include "base/cluster_secret.h"
 
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdint>
 #include <memory>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "base/errno_status.h"
-#include "base/fd.h"
-#include "base/regular_file.h"
+#include "base/private_file.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -33,17 +26,6 @@ std::string RandomBytes(size_t count) {
 }
 
 std::string Hex(const std::string& bytes) { return absl::BytesToHexString(bytes); }
-
-// Like ssh with its keys. Root is nobody to hide from.
-absl::Status CheckOwnership(const std::string& path, const struct stat& file) {
-  if (file.st_uid != geteuid() && file.st_uid != 0) {
-    return absl::PermissionDeniedError(
-        absl::StrCat(path, ": belongs to another user (", file.st_uid, "), who knows it"));
-  }
-  if ((file.st_mode & 077) == 0) return absl::OkStatus();
-  return absl::PermissionDeniedError(absl::StrFormat(
-      "%s: others can read or change it (mode %04o); `chmod 600` it", path, file.st_mode & 07777));
-}
 
 absl::StatusOr<std::array<std::byte, ClusterSecret::kBytes>> ParseKey(const std::string& where,
                                                                       std::string text) {
@@ -63,27 +45,15 @@ absl::StatusOr<std::array<std::byte, ClusterSecret::kBytes>> ParseKey(const std:
 }  // namespace
 
 absl::Status ClusterSecret::MakeFile(const std::string& path) {
-  const Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!file.valid()) return ErrnoStatus(errno, path);
-  // Whatever the umask of whoever started us.
-  if (fchmod(file.get(), 0600) != 0) return ErrnoStatus(errno, path);
-  const std::string text = Hex(RandomBytes(kBytes)) + "\n";
-  const ssize_t written = write(file.get(), text.data(), text.size());
-  if (written == static_cast<ssize_t>(text.size())) return absl::OkStatus();
-  return ErrnoStatus(written < 0 ? errno : ENOSPC, path);
+  return MakeNewFile(path, Hex(RandomBytes(kBytes)) + "\n", kPrivate);
 }
 
 absl::StatusOr<std::shared_ptr<const ClusterSecret>> ClusterSecret::ReadFile(
     const std::string& path) {
-  ASSIGN_OR_RETURN(const Fd file, OpenRegularFile(path));
-  struct stat about;
-  if (fstat(file.get(), &about) != 0) return ErrnoStatus(errno, path);
-  RETURN_IF_ERROR(CheckOwnership(path, about));
-  std::string text(2 * kBytes + 2, '\0');  // room for a byte too many, to notice it
-  const ssize_t got = read(file.get(), text.data(), text.size());
-  if (got < 0) return ErrnoStatus(errno, path);
-  text.resize(static_cast<size_t>(got));
-  return Parse(path, text);
+  absl::StatusOr<std::string> text = ReadPrivateFile(path, 2 * kBytes + 1);
+  if (absl::IsResourceExhausted(text.status())) text = "";  // too long is no secret either
+  RETURN_IF_ERROR(text.status());
+  return Parse(path, *text);
 }
 
 absl::StatusOr<std::shared_ptr<const ClusterSecret>> ClusterSecret::Parse(const std::string& where,

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "base/cluster_secret.h"
 #include "base/tls_identity.h"
+#include "base/users.h"
 
 namespace waferstream {
 
@@ -14,6 +16,10 @@ struct Credentials {
   std::shared_ptr<const ClusterSecret> secret = nullptr;
   // By certificate. Null: connections are in the clear.
   std::shared_ptr<const TlsIdentity> tls = nullptr;
+  // Of a process that serves people: who they are. Null: it does not tell them apart.
+  std::shared_ptr<Users> users = nullptr;
+  // Of a person that calls. Empty: none.
+  std::string token = {};
 };
 
 }  // namespace waferstream

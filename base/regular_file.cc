@@ -53,6 +53,10 @@ absl::StatusOr<Fd> OpenRegularFile(const std::string& path) {
 
 absl::StatusOr<std::string> ReadRegularFile(const std::string& path, size_t bytes_max) {
   ASSIGN_OR_RETURN(const Fd file, OpenRegularFile(path));
+  return ReadAll(file, path, bytes_max);
+}
+
+absl::StatusOr<std::string> ReadAll(const Fd& file, const std::string& path, size_t bytes_max) {
   std::string text;
   char buffer[16384];
   for (;;) {

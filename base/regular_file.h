@@ -18,6 +18,8 @@ absl::StatusOr<Fd> OpenRegularFile(const std::string& path);
 // All of a file that should be small, whatever size it claims to have. RESOURCE_EXHAUSTED: it holds
 // more than `bytes_max`; else as OpenRegularFile.
 absl::StatusOr<std::string> ReadRegularFile(const std::string& path, size_t bytes_max);
+// The same of one that is open, at its beginning.
+absl::StatusOr<std::string> ReadAll(const Fd& file, const std::string& path, size_t bytes_max);
 
 // Whether a library may open the file to append to it, which it does without regard to what is
 // there: a FIFO that nobody reads would stop it for good. One line, "<path>: <why>".

@@ -57,18 +57,51 @@ absl::StatusOr<std::string> CheckCertificate(const std::string& path) {
       absl::StrCat(path, ": has no role (a URI like ", UriOfRole("wafer"), " among its names)"));
 }
 
-absl::Status CheckIssued(SSL_CTX* context, const TlsFiles& files) {
+// X509_V_OK, or why a certificate is not believed.
+int VerifyBy(SSL_CTX* context, X509* certificate, STACK_OF(X509) * between) {
   X509_STORE_CTX* check = X509_STORE_CTX_new();
+  const bool ready =
+      X509_STORE_CTX_init(check, SSL_CTX_get_cert_store(context), certificate, between) == 1;
+  const bool good = ready && X509_verify_cert(check) == 1;
+  const int error = ready ? X509_STORE_CTX_get_error(check) : X509_V_ERR_OUT_OF_MEM;
+  X509_STORE_CTX_free(check);
+  return good ? X509_V_OK : error;
+}
+
+bool IsOfTheList(int error) {
+  return error == X509_V_ERR_UNABLE_TO_GET_CRL || error == X509_V_ERR_CRL_SIGNATURE_FAILURE ||
+         error == X509_V_ERR_CRL_NOT_YET_VALID || error == X509_V_ERR_CRL_HAS_EXPIRED;
+}
+
+absl::Status CheckIssued(SSL_CTX* context, const TlsFiles& files) {
   STACK_OF(X509)* between = nullptr;
   SSL_CTX_get0_chain_certs(context, &between);
-  const bool issued = X509_STORE_CTX_init(check, SSL_CTX_get_cert_store(context),
-                                          SSL_CTX_get0_certificate(context), between) == 1 &&
-                      X509_verify_cert(check) == 1;
-  const std::string why = X509_verify_cert_error_string(X509_STORE_CTX_get_error(check));
-  X509_STORE_CTX_free(check);
-  if (issued) return absl::OkStatus();
+  const int error = VerifyBy(context, SSL_CTX_get0_certificate(context), between);
+  if (error == X509_V_OK) return absl::OkStatus();
+  const char* why = X509_verify_cert_error_string(error);
+  if (error == X509_V_ERR_CERT_REVOKED) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(files.certificate, ": is revoked, by ", files.revoked));
+  }
+  if (IsOfTheList(error)) {
+    return absl::InvalidArgumentError(absl::StrCat(files.revoked, ": ", why));
+  }
   return absl::InvalidArgumentError(
       absl::StrCat(files.certificate, ": is not of the authority in ", files.authority, ": ", why));
+}
+
+// From now on a certificate must also not be on the authority's list.
+absl::Status LoadRevoked(SSL_CTX* context, const std::string& path) {
+  if (path.empty()) return absl::OkStatus();
+  RETURN_IF_ERROR(ReadRegularFile(path, kPemBytesMax).status());
+  X509_STORE* const store = SSL_CTX_get_cert_store(context);
+  X509_LOOKUP* const files = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+  if (files == nullptr || X509_load_crl_file(files, path.c_str(), X509_FILETYPE_PEM) < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": has no list of revoked certificates in PEM"));
+  }
+  X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::shared_ptr<SSL_CTX>> MakeContext(const TlsFiles& files) {
@@ -84,6 +117,7 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> MakeContext(const TlsFiles& files) {
     return absl::InvalidArgumentError(
         absl::StrCat(files.authority, ": has no certificates in PEM"));
   }
+  RETURN_IF_ERROR(LoadRevoked(context.get(), files.revoked));
   if (SSL_CTX_use_certificate_chain_file(context.get(), files.certificate.c_str()) != 1) {
     return absl::InvalidArgumentError(
         absl::StrCat(files.certificate, ": is not a certificate in PEM"));
@@ -112,7 +146,8 @@ absl::StatusOr<Identity> Check(const TlsFiles& files) {
 TlsIdentity::Stamps TlsIdentity::StampsOf(const TlsFiles& files) {
   Stamps stamps = {};
   size_t i = 0;
-  for (const std::string* path : {&files.certificate, &files.key, &files.authority}) {
+  for (const std::string* path :
+       {&files.certificate, &files.key, &files.authority, &files.revoked}) {
     struct stat about = {};
     if (stat(path->c_str(), &about) == 0) {
       stamps[i] = about.st_mtim.tv_sec * 1'000'000'000 + about.st_mtim.tv_nsec;
@@ -142,6 +177,14 @@ std::shared_ptr<SSL_CTX> TlsIdentity::Context() const {
     }
   }
   return context_;
+}
+
+absl::Status TlsIdentity::Verify(const std::string& chain) const {
+  ASSIGN_OR_RETURN(const CertificateChain peer, ParseChain("the peer's certificate", chain));
+  const int error = VerifyBy(Context().get(), peer.first.get(), peer.between.get());
+  if (error == X509_V_OK) return absl::OkStatus();
+  return absl::UnauthenticatedError(
+      absl::StrCat("denied: the peer's certificate: ", X509_verify_cert_error_string(error)));
 }
 
 std::string PeerRole(const SSL& connection) {

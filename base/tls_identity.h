@@ -19,7 +19,8 @@ namespace waferstream {
 struct TlsFiles {
   std::string certificate;  // with those between it and the authority, if any
   std::string key;
-  std::string authority;  // whose certificates are believed
+  std::string authority;     // whose certificates are believed
+  std::string revoked = {};  // the authority's list of those that are not any more; empty: none
 };
 
 // Role: the files, checked, and what OpenSSL makes of them: TLS 1.3 and nothing below, and both
@@ -29,7 +30,8 @@ class TlsIdentity {
  public:
   // One line, that names the file: it is not there or not such a file, the key can be read by
   // others or is not the certificate's, the certificate is not the authority's, has no role (see
-  // base/certificate.h), is not valid yet or any more.
+  // base/certificate.h), is not valid yet or any more, or is revoked; or the list of those that are
+  // is another authority's, or is too old.
   static absl::StatusOr<std::shared_ptr<const TlsIdentity>> Load(const TlsFiles& files);
 
   const TlsFiles& files() const { return files_; }
@@ -37,10 +39,13 @@ class TlsIdentity {
   const std::string& role() const { return role_; }
   // For a connection that begins now.
   std::shared_ptr<SSL_CTX> Context() const;
+  // Whether a peer's certificate, with those between it and the authority, in PEM, is believed now,
+  // for whoever makes connections without Context. UNAUTHENTICATED, with OpenSSL's reason.
+  absl::Status Verify(const std::string& chain) const;
 
  private:
   // When the files changed last.
-  using Stamps = std::array<int64_t, 6>;
+  using Stamps = std::array<int64_t, 8>;
 
   TlsIdentity(TlsFiles files, std::string role, std::shared_ptr<SSL_CTX> context, Stamps stamps)
       : files_(std::move(files)),

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "base/certificate.h"
+#include "base/regular_file.h"
 #include "base/tls_test_files.h"
 
 namespace waferstream {
@@ -90,6 +91,56 @@ TEST(TlsIdentityTest, EveryFileIsCheckedAndNamed) {
   EXPECT_THAT(Refusal(made.Issue("wafer", -absl::Minutes(1))), HasSubstr("expired on 20"));
   ASSERT_EQ(chmod(good.key.c_str(), 0644), 0);
   EXPECT_THAT(Refusal(good), HasSubstr(good.key + ": everybody can read or change it (mode 0644)"));
+}
+
+TEST(TlsIdentityTest, WhoIsOnTheListIsNotBelieved) {
+  const TlsTestFiles made("revoked");
+  TlsFiles mine = made.Issue("wafer");
+  const TlsFiles stolen = made.Issue("memoryx"), good = made.Issue("swarmx");
+  const auto pem = [](const TlsFiles& files) {
+    return *ReadRegularFile(files.certificate, 1 << 20);
+  };
+  mine.revoked = made.Revoke({});
+  const auto identity = *TlsIdentity::Load(mine);
+  EXPECT_EQ(identity->Verify(pem(stolen)), absl::OkStatus());
+  made.Revoke({stolen.certificate});
+  made.Revoke({stolen.certificate});  // again: it is there once
+  EXPECT_THAT(std::string(identity->Verify(pem(stolen)).message()),
+              HasSubstr("denied: the peer's certificate: certificate revoked"));
+  EXPECT_EQ(identity->Verify(pem(good)), absl::OkStatus());
+  EXPECT_FALSE(identity->Verify(pem(TlsTestFiles("strange").Issue("swarmx"))).ok());
+  EXPECT_FALSE(identity->Verify("no PEM").ok());
+}
+
+TEST(TlsIdentityTest, AListIsTheAuthoritysAndOfToday) {
+  const TlsTestFiles made("lists"), other("others");
+  TlsFiles files = made.Issue("wafer");
+  files.revoked = made.dir() + "/nothing";
+  EXPECT_THAT(Refusal(files), HasSubstr(files.revoked));
+  files.revoked = files.certificate;
+  EXPECT_THAT(Refusal(files), HasSubstr(files.revoked + ": has no list of revoked"));
+  files.revoked = other.Revoke({});
+  EXPECT_THAT(Refusal(files), HasSubstr(files.revoked + ": "));
+  files.revoked = made.Revoke({}, -absl::Minutes(1));
+  EXPECT_THAT(Refusal(files), HasSubstr(files.revoked + ": CRL has expired"));
+  files.revoked = made.Revoke({files.certificate});
+  EXPECT_THAT(Refusal(files), HasSubstr(files.certificate + ": is revoked, by " + files.revoked));
+}
+
+TEST(CertificateTest, OnlyTheAuthoritysOwnAreRevoked) {
+  const CertificatePem authority = *MakeAuthority("test", absl::Hours(1));
+  const CertificatePem other = *MakeAuthority("other", absl::Hours(1));
+  const CertificatePem theirs =
+      *Issue(other, {.name = "w", .role = "wafer", .hosts = {}, .valid = absl::Hours(1)});
+  const std::string list = *Revoke(authority, "", "", absl::Hours(1));
+  const auto why = [&](const std::string& before, const std::string& certificate) {
+    return std::string(Revoke(authority, before, certificate, absl::Hours(1)).status().message());
+  };
+  EXPECT_THAT(why(list, theirs.certificate), HasSubstr("is not of this authority"));
+  EXPECT_THAT(why(list, "no PEM"), HasSubstr("is not a certificate"));
+  EXPECT_THAT(why("no PEM", ""), HasSubstr("is no list of revoked"));
+  EXPECT_THAT(why(*Revoke(other, "", "", absl::Hours(1)), ""),
+              HasSubstr("list is not of this authority"));
 }
 
 TEST(TlsIdentityTest, FilesThatAreReplacedAreReadAnew) {

@@ -7,9 +7,11 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/certificate.h"
+#include "base/regular_file.h"
 #include "base/tls_identity.h"
 
 namespace waferstream {
@@ -41,6 +43,18 @@ class TlsTestFiles {
             .authority = dir_ + "/authority.crt"};
   }
 
+  // The authority's list, with these on it beside those of before; its path.
+  std::string Revoke(const std::vector<std::string>& certificates,
+                     absl::Duration valid = absl::Hours(1)) const {
+    std::string list = *waferstream::Revoke(authority_, revoked_, "", valid);
+    for (const std::string& certificate : certificates) {
+      list = *waferstream::Revoke(authority_, list, *ReadRegularFile(certificate, 1 << 20), valid);
+    }
+    revoked_ = list;
+    Write("authority.crl", list);
+    return dir_ + "/authority.crl";
+  }
+
   // As who renews certificates does it: each file in one rename.
   static void Replace(const TlsFiles& by, const TlsFiles& files) {
     std::filesystem::rename(by.certificate, files.certificate);
@@ -57,6 +71,7 @@ class TlsTestFiles {
   const std::string dir_;
   const CertificatePem authority_;
   mutable int issued_ = 0;
+  mutable std::string revoked_;  // the last list
 };
 
 }  // namespace waferstream

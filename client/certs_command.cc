@@ -1,5 +1,4 @@
 // `waferctl certs`: a private authority for development, and certificates of it.
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,8 +13,8 @@
 #include "absl/time/time.h"
 #include "base/certificate.h"
 #include "base/errno_status.h"
-#include "base/fd.h"
 #include "base/flags.h"
+#include "base/private_file.h"
 #include "base/regular_file.h"
 #include "base/status.h"
 #include "client/command.h"
@@ -38,43 +37,68 @@ struct CertsFlags {
 absl::Duration Days(int days) { return days * absl::Hours(24); }
 
 // What is there already stays: whoever holds a certificate of an authority needs that authority.
-absl::Status WriteNew(const std::string& path, const std::string& text, mode_t mode) {
-  const Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-  if (!file.valid()) return ErrnoStatus(errno, path);
-  if (fchmod(file.get(), mode) != 0) return ErrnoStatus(errno, path);  // whatever the umask
-  const ssize_t written = write(file.get(), text.data(), text.size());
-  if (written == static_cast<ssize_t>(text.size())) return absl::OkStatus();
-  return ErrnoStatus(written < 0 ? errno : ENOSPC, path);
-}
-
 // The key first: a certificate without its key is of no use to anybody.
 absl::Status WritePair(const std::string& dir, const std::string& name, const CertificatePem& pem) {
   const std::string path = absl::StrCat(dir, "/", name);
-  RETURN_IF_ERROR(WriteNew(path + ".key", pem.key, 0600));
-  absl::Status written = WriteNew(path + ".crt", pem.certificate, 0644);
+  RETURN_IF_ERROR(MakeNewFile(path + ".key", pem.key, kPrivate));
+  absl::Status written = MakeNewFile(path + ".crt", pem.certificate, 0644);
   if (!written.ok()) unlink((path + ".key").c_str());
   return written;
+}
+
+constexpr const char* kRevoked = "/ca.crl";
+
+absl::StatusOr<CertificatePem> ReadAuthority(const std::string& dir) {
+  const std::string path = absl::StrCat(dir, "/", kAuthority);
+  CertificatePem pem;
+  ASSIGN_OR_RETURN(pem.certificate, ReadRegularFile(path + ".crt", kPemBytesMax));
+  ASSIGN_OR_RETURN(pem.key, ReadRegularFile(path + ".key", kPemBytesMax));
+  return pem;
+}
+
+// Whoever reads the list meanwhile finds the old one or the new one.
+absl::Status WriteList(const std::string& dir, const std::string& list) {
+  const std::string path = dir + kRevoked;
+  RETURN_IF_ERROR(MakeNewFile(path + ".new", list, 0644));
+  if (rename((path + ".new").c_str(), path.c_str()) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, path);
 }
 
 Outcome Init(const CertsFlags& flags) {
   ASSIGN_OR_RETURN(const CertificatePem authority, MakeAuthority(flags.name, Days(flags.days)));
   if (mkdir(flags.dir.c_str(), 0700) != 0 && errno != EEXIST) return ErrnoStatus(errno, flags.dir);
+  ASSIGN_OR_RETURN(const std::string nothing, Revoke(authority, "", "", Days(flags.days)));
   RETURN_IF_ERROR(WritePair(flags.dir, kAuthority, authority));
+  RETURN_IF_ERROR(WriteList(flags.dir, nothing));
   std::printf("%s/%s.crt\n", flags.dir.c_str(), kAuthority);
   return ExitCode::kOk;
 }
 
 Outcome Issue(const CertsFlags& flags) {
-  const std::string authority = absl::StrCat(flags.dir, "/", kAuthority);
-  CertificatePem pem;
-  ASSIGN_OR_RETURN(pem.certificate, ReadRegularFile(authority + ".crt", kPemBytesMax));
-  ASSIGN_OR_RETURN(pem.key, ReadRegularFile(authority + ".key", kPemBytesMax));
+  ASSIGN_OR_RETURN(const CertificatePem pem, ReadAuthority(flags.dir));
   ASSIGN_OR_RETURN(const CertificatePem issued, Issue(pem, {.name = flags.name,
                                                             .role = flags.role,
                                                             .hosts = flags.hosts,
                                                             .valid = Days(flags.days)}));
   RETURN_IF_ERROR(WritePair(flags.dir, flags.name, issued));
   std::printf("%s/%s.crt\n", flags.dir.c_str(), flags.name.c_str());
+  return ExitCode::kOk;
+}
+
+Outcome Revoke(const CertsFlags& flags) {
+  ASSIGN_OR_RETURN(const CertificatePem authority, ReadAuthority(flags.dir));
+  absl::StatusOr<std::string> list = ReadRegularFile(flags.dir + kRevoked, kPemBytesMax);
+  if (absl::IsNotFound(list.status())) list = "";  // the first one
+  RETURN_IF_ERROR(list.status());
+  const std::string path = absl::StrCat(flags.dir, "/", flags.name, ".crt");
+  ASSIGN_OR_RETURN(const std::string certificate, ReadRegularFile(path, kPemBytesMax));
+  const auto revoked = Revoke(authority, *list, certificate, Days(flags.days));
+  if (!revoked.ok()) {
+    return absl::Status(revoked.status().code(),
+                        absl::StrCat(path, ": ", revoked.status().message()));
+  }
+  RETURN_IF_ERROR(WriteList(flags.dir, *revoked));
+  std::printf("%s%s\n", flags.dir.c_str(), kRevoked);
   return ExitCode::kOk;
 }
 
@@ -119,6 +143,15 @@ void AddIssue(CLI::App& certs, Outcome& outcome) {
   command->callback([flags, &outcome] { outcome = Issue(*flags); });
 }
 
+void AddRevoke(CLI::App& certs, Outcome& outcome) {
+  auto flags = std::make_shared<CertsFlags>();
+  CLI::App* command =
+      certs.add_subcommand("revoke", "Put DIR/NAME.crt on the list of the revoked, DIR/ca.crl");
+  AddCommonFlags(*command, *flags, 365);
+  AddName(*command, "--name", flags->name, "Of the certificate")->required()->configurable(false);
+  command->callback([flags, &outcome] { outcome = Revoke(*flags); });
+}
+
 }  // namespace
 
 void AddCertsCommand(CLI::App& app, Outcome& outcome) {
@@ -126,6 +159,7 @@ void AddCertsCommand(CLI::App& app, Outcome& outcome) {
   certs->require_subcommand(1);
   AddInit(*certs, outcome);
   AddIssue(*certs, outcome);
+  AddRevoke(*certs, outcome);
 }
 
 }  // namespace waferstream

@@ -16,7 +16,8 @@ using Outcome = absl::StatusOr<ExitCode>;
 
 void AddRunCommand(CLI::App& app, Outcome& outcome);
 void AddMpiRunCommand(CLI::App& app, Outcome& outcome);
-void AddCertsCommand(CLI::App& app, Outcome& outcome);  // init, issue
+void AddCertsCommand(CLI::App& app, Outcome& outcome);  // init, issue, revoke
+void AddUsersCommand(CLI::App& app, Outcome& outcome);  // add, renew, remove, list
 void AddUpCommand(CLI::App& app, Outcome& outcome);
 void AddDownCommand(CLI::App& app, Outcome& outcome);
 void AddSubmitCommand(CLI::App& app, Outcome& outcome);

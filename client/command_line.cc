@@ -15,6 +15,7 @@ void AddCommands(CLI::App& app, Outcome& outcome) {
   AddGenerateCommand(app, outcome);
   AddCheckpointCommand(app, outcome);
   AddCertsCommand(app, outcome);
+  AddUsersCommand(app, outcome);
   AddPlanCommand(app, outcome);
   AddNodesCommand(app, outcome);
   AddVersionCommand(app, outcome);

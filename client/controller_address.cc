@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
+#include "base/host_port.h"
 #include "base/status.h"
 #include "base/user_input.h"
 #include "client/cluster_file.h"
@@ -48,12 +49,30 @@ absl::StatusOr<Credentials> FindSecret(const ControllerFlags& flags, const std::
   return own;
 }
 
+absl::StatusOr<std::string> FindToken(const ControllerFlags& flags, const std::string& address,
+                                      bool encrypted) {
+  if (flags.token_file.empty()) return "";
+  absl::StatusOr<std::string> token = ReadTokenFile(flags.token_file);
+  if (!token.ok()) {
+    return absl::Status(token.status().code(),
+                        absl::StrCat("--token-file: ", token.status().message()));
+  }
+  if (encrypted) return token;
+  ASSIGN_OR_RETURN(const HostPort at, SplitHostPort(address));
+  const absl::StatusOr<std::string> literal = ResolveHost(at.host);
+  if (literal.ok() && IsLoopback(*literal)) return token;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--token-file: the token would be sent in the clear to ", at.host,
+                   "; give --tls-cert, --tls-key and --tls-ca"));
+}
+
 }  // namespace
 
 absl::StatusOr<ControllerAccess> ResolveController(const ControllerFlags& flags) {
   ASSIGN_OR_RETURN(const std::string address, FindAddress(flags.address));
   ASSIGN_OR_RETURN(Credentials credentials, FindSecret(flags, address));
   ASSIGN_OR_RETURN(credentials.tls, ReadTls(flags.tls, "user"));
+  ASSIGN_OR_RETURN(credentials.token, FindToken(flags, address, credentials.tls != nullptr));
   return ControllerAccess{.address = address, .credentials = credentials};
 }
 

@@ -11,7 +11,8 @@ namespace waferstream {
 struct ControllerFlags {
   std::string address = {};      // --controller; empty: not given
   std::string secret_file = {};  // --secret-file; empty: not given
-  TlsFiles tls = {};             // --tls-cert, --tls-key, --tls-ca
+  TlsFiles tls = {};             // --tls-cert, --tls-key, --tls-ca, --tls-crl
+  std::string token_file = {};   // --token-file; empty: not given
 };
 
 struct ControllerAccess {
@@ -21,9 +22,10 @@ struct ControllerAccess {
 
 // The first of: the flag, the cluster that `waferctl up` left running; and its secret: in the
 // flag's file, or in the folder of the cluster of this user that has this controller
-// (FindClusterOf); else none; and the user's certificate. INVALID_ARGUMENT: not host:port, no
-// secret in the file, or no certificate. UNAVAILABLE: nothing says which controller.
-// PERMISSION_DENIED, NOT_FOUND: of the file.
+// (FindClusterOf); else none; and the user's certificate and token. INVALID_ARGUMENT: not
+// host:port, no secret, certificate or token in the file, or a token that would be sent in the
+// clear to another host. UNAVAILABLE: nothing says which controller. PERMISSION_DENIED, NOT_FOUND:
+// of the file.
 absl::StatusOr<ControllerAccess> ResolveController(const ControllerFlags& flags);
 
 }  // namespace waferstream

@@ -10,6 +10,7 @@
 #include "base/unique_id.h"
 #include "proto/controller.grpc.pb.h"
 #include "rpc/channel.h"
+#include "rpc/doorkeeper.h"
 
 namespace waferstream {
 namespace {
@@ -23,8 +24,9 @@ constexpr absl::Duration kWatchLimit = absl::Seconds(30);
 constexpr int kRefusedMax = 6;
 constexpr absl::Duration kAfterRefusal = absl::Milliseconds(20);
 
-void SetDeadline(grpc::ClientContext& context, absl::Duration limit) {
+void SetUp(grpc::ClientContext& context, absl::Duration limit, const std::string& token) {
   context.set_deadline(absl::ToChronoTime(absl::Now() + limit));
+  if (!token.empty()) context.AddMetadata(kTokenKey, absl::StrCat("Bearer ", token));
 }
 
 // UNAVAILABLE and DEADLINE_EXCEEDED are also what gRPC says itself when nobody answers; only a peer
@@ -67,9 +69,10 @@ JobRef RefTo(const std::string& job_id) {
 
 class GrpcWatchCall : public ControllerClient::WatchCall {
  public:
-  GrpcWatchCall(Controller::Stub& stub, const std::string& job_id, std::string address)
+  GrpcWatchCall(Controller::Stub& stub, const std::string& job_id, std::string address,
+                const std::string& token)
       : address_(std::move(address)) {
-    SetDeadline(context_, kWatchLimit);
+    SetUp(context_, kWatchLimit, token);
     reader_ = stub.Watch(&context_, RefTo(job_id));
   }
 
@@ -92,10 +95,11 @@ bool MayComeBack(const absl::Status& status) {
 std::string NewRequestId() { return absl::StrCat(Base32(RandomBits()), Base32(RandomBits())); }
 
 struct ControllerClient::Impl {
-  explicit Impl(std::shared_ptr<grpc::Channel> to)
-      : channel(std::move(to)), stub(Controller::NewStub(channel)) {}
+  Impl(std::shared_ptr<grpc::Channel> to, std::string shown)
+      : channel(std::move(to)), token(std::move(shown)), stub(Controller::NewStub(channel)) {}
 
   const std::shared_ptr<grpc::Channel> channel;
+  const std::string token;
   const std::unique_ptr<Controller::Stub> stub;
 
   template <typename Request, typename Reply>
@@ -107,7 +111,7 @@ struct ControllerClient::Impl {
     absl::Duration pause = kAfterRefusal;
     for (int refused = 0;; pause *= 2) {
       grpc::ClientContext context;
-      SetDeadline(context, deadline - absl::Now());
+      SetUp(context, deadline - absl::Now(), token);
       Reply reply;
       const grpc::Status status = (stub.get()->*method)(&context, request, &reply);
       if (status.ok()) return reply;
@@ -120,7 +124,8 @@ struct ControllerClient::Impl {
 
 ControllerClient::ControllerClient(std::string address, const Credentials& credentials)
     : address_(std::move(address)),
-      impl_(std::make_unique<Impl>(OpenChannel(address_, kUserToController, credentials))) {}
+      impl_(std::make_unique<Impl>(OpenChannel(address_, kUserToController, credentials),
+                                   credentials.token)) {}
 
 ControllerClient::~ControllerClient() = default;
 
@@ -176,7 +181,7 @@ absl::StatusOr<VersionReply> ControllerClient::Version() {
 }
 
 std::unique_ptr<ControllerClient::WatchCall> ControllerClient::Watch(const std::string& job_id) {
-  return std::make_unique<GrpcWatchCall>(*impl_->stub, job_id, address_);
+  return std::make_unique<GrpcWatchCall>(*impl_->stub, job_id, address_, impl_->token);
 }
 
 }  // namespace waferstream

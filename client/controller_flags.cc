@@ -10,6 +10,8 @@ void AddControllerFlags(CLI::App& command, ControllerFlags& flags) {
              "Controller [$WAFERSTREAM_CONTROLLER, or the cluster of `waferctl up`]");
   AddSecretFlag(command, flags);
   AddTlsFlags(command, flags.tls);
+  AddPath(command, "--token-file", flags.token_file,
+          "Who its user is to a controller that asks for tokens [$WAFERSTREAM_TOKEN_FILE]");
 }
 
 void AddSecretFlag(CLI::App& command, ControllerFlags& flags) {

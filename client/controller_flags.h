@@ -9,7 +9,7 @@ class App;
 
 namespace waferstream {
 
-// --controller, --secret-file, --tls-cert, --tls-key, --tls-ca.
+// --controller, --secret-file, --tls-cert, --tls-key, --tls-ca, --tls-crl, --token-file.
 void AddControllerFlags(CLI::App& command, ControllerFlags& flags);
 // --secret-file alone.
 void AddSecretFlag(CLI::App& command, ControllerFlags& flags);

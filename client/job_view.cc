@@ -1,5 +1,6 @@
 #include "client/job_view.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -38,6 +39,7 @@ Json HeadJson(const JobStatus& job) {
   const JobFacts facts = FactsOf(job);
   return Json{{"job", job.job_id()},
               {"name", job.name()},
+              {"user", job.user()},
               {"state", JobState_Name(job.state())},
               {"reason", job.reason()},
               {"step", job.step()},
@@ -106,6 +108,7 @@ std::string JobTable(const JobStatus& job) {
   };
   const JobFacts facts = FactsOf(job);
   const bool measured = facts.step_seconds.has_value();
+  add(!job.user().empty(), "user", job.user());
   add(!job.reason().empty(), "reason", job.reason());
   add(true, "step", StepText(job));
   add(job.wafers() > 0, "wafers", absl::StrCat(job.wafers()));
@@ -138,19 +141,31 @@ Json JobListJson(const JobList& jobs) {
 }
 
 std::string JobListTable(const JobList& jobs) {
-  Table table({{"JOB"},
-               {"NAME"},
-               {"STATE"},
-               {"STEP", Align::kRight},
-               {"LOSS", Align::kRight},
-               {"VAL", Align::kRight},
-               {"SUBMITTED"},
-               {"REASON"}});
+  // Where nobody is told apart there is no column of users.
+  const bool users = std::any_of(jobs.jobs().begin(), jobs.jobs().end(),
+                                 [](const JobStatus& job) { return !job.user().empty(); });
+  std::vector<Column> columns = {{"JOB"},
+                                 {"NAME"},
+                                 {"STATE"},
+                                 {"STEP", Align::kRight},
+                                 {"LOSS", Align::kRight},
+                                 {"VAL", Align::kRight},
+                                 {"SUBMITTED"},
+                                 {"REASON"}};
+  if (users) columns.insert(columns.begin() + 1, {"USER"});
+  Table table(std::move(columns));
   for (const JobStatus& job : jobs.jobs()) {
     const JobFacts facts = FactsOf(job);
-    table.Add({job.job_id(), job.name(), JobState_Name(job.state()), StepText(job),
-               LossText(facts.loss), LossText(facts.val_loss), HumanTime(job.submitted_unix_s()),
-               job.reason()});
+    std::vector<std::string> row = {job.job_id(),
+                                    job.name(),
+                                    JobState_Name(job.state()),
+                                    StepText(job),
+                                    LossText(facts.loss),
+                                    LossText(facts.val_loss),
+                                    HumanTime(job.submitted_unix_s()),
+                                    job.reason()};
+    if (users) row.insert(row.begin() + 1, job.user());
+    table.Add(std::move(row));
   }
   return table.Render();
 }

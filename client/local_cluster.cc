@@ -28,6 +28,7 @@ constexpr const char* kController = "controller";
 // What an environment says of a process that other hosts reach, or of waferctl as their user.
 constexpr const char* kNotForThese[] = {"listen",   "advertise-port", "advertise-fabric-port",
                                         "tls-cert", "tls-key",        "tls-ca",
+                                        "tls-crl",  "users",          "roots",
                                         "insecure"};
 // Starting a process and registering takes milliseconds; a machine under heavy load, seconds.
 constexpr absl::Duration kStartLimit = absl::Seconds(60);

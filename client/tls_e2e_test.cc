@@ -1,17 +1,11 @@
 // A cluster whose processes know one another by certificate, and a user's: real processes.
 #include <gmock/gmock.h>
-#include <signal.h>
 
 #include <filesystem>
-#include <fstream>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "client/ctl_harness.h"
-#include "client/test_wait.h"
-#include "gtest/gtest.h"
+#include "client/tls_cluster.h"
 
 namespace waferstream {
 namespace {
@@ -19,72 +13,13 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-class TlsE2eTest : public ::testing::Test {
- protected:
-  TlsE2eTest()
-      : harness_(::testing::UnitTest::GetInstance()->current_test_info()->name()),
-        waferctl_(harness_.program()) {
-    harness_.Run({"certs", "init", "--dir", Certs()});
-    for (const char* role : {"controller", "memoryx", "swarmx", "wafer", "user"}) {
-      harness_.Run({"certs", "issue", "--dir", Certs(), "--role", role, "--name", role, "--host",
-                    "127.0.0.1"});
-    }
-  }
-  ~TlsE2eTest() override {
-    for (const auto& process : processes_) {
-      process->Signal(SIGTERM);
-      process->Wait();
-    }
-  }
-
-  std::string Certs() const { return (harness_.dir() / "certs").string(); }
-  std::vector<std::string> By(const std::string& name, std::vector<std::string> command) const {
-    for (const auto& [flag, file] :
-         {std::pair<std::string, std::string>{"--tls-cert", name + ".crt"},
-          {"--tls-key", name + ".key"},
-          {"--tls-ca", "ca.crt"}}) {
-      command.push_back(flag);
-      command.push_back(Certs() + "/" + file);
-    }
-    return command;
-  }
-  // A process of the cluster; `program` is its folder's and binary's name.
-  CtlCall& Start(const std::string& program, const std::vector<std::string>& flags) {
-    harness_.SetProgram(waferctl_.parent_path().parent_path() / program / program);
-    processes_.push_back(harness_.Start(flags));
-    harness_.SetProgram(waferctl_);
-    return *processes_.back();
-  }
-  void StartController() {
-    const fs::path port_file = harness_.dir() / "port";
-    Start("controller", By("controller", {"--state", (harness_.dir() / "state").string(),
-                                          "--port-file", port_file.string()}));
-    ASSERT_TRUE(WaitFor([&] { return fs::exists(port_file); }));
-    std::ifstream(port_file) >> address_;
-  }
-  CtlCall& StartNode(const std::string& program, const std::string& id, const std::string& by) {
-    return Start(program, By(by, {"--id", id, "--controller", address_, "--log",
-                                  (harness_.dir() / (id + ".log")).string()}));
-  }
-  std::vector<std::string> AsUser(std::vector<std::string> command) const {
-    command.insert(command.end(), {"--controller", address_});
-    return By("user", std::move(command));
-  }
-
-  CtlHarness harness_;
-  const fs::path waferctl_;
-  std::vector<std::unique_ptr<CtlCall>> processes_;
-  std::string address_;
-};
+using TlsE2eTest = TlsCluster;
 
 TEST_F(TlsE2eTest, ACompleteClusterTrainsUnderTls) {
   harness_.WriteJob(4);
   const auto clear = harness_.Run({"run", "-f", "job.yaml", "-o", "json"})->json();
   StartController();
-  StartNode("memoryx", "m0", "memoryx");
-  StartNode("swarmx", "s0", "swarmx");
-  StartNode("wafer_node", "w0", "wafer");
-  StartNode("wafer_node", "w1", "wafer");
+  StartNodes();
   const auto job =
       harness_.Run(AsUser({"submit", "-f", "job.yaml", "--wait", "-o", "json"}))->json();
   EXPECT_EQ(job["weights_hash"], clear["weights_hash"]);
@@ -104,6 +39,19 @@ TEST_F(TlsE2eTest, WithoutTheUsersCertificateNobodyIsServed) {
   harness_.Run({"list", "--controller", address_}, 4);
   EXPECT_NE(harness_.Start(By("wafer", {"list", "--controller", address_}))->Wait(), 0);
   harness_.Run(AsUser({"list"}));
+}
+
+TEST_F(TlsE2eTest, WhoIsRevokedIsNotServed) {
+  StartController({"--tls-crl", Certs() + "/ca.crl"});
+  harness_.Run(AsUser({"list"}));
+  EXPECT_EQ(harness_.Run({"certs", "revoke", "--dir", Certs(), "--name", "user"})->out(),
+            Certs() + "/ca.crl\n");
+  harness_.Run(AsUser({"list"}), 4);
+  // Nor does whoever asks for the list believe itself.
+  EXPECT_THAT(harness_.Run(AsUser({"list", "--tls-crl", Certs() + "/ca.crl"}), 2)->err(),
+              HasSubstr("user.crt: is revoked, by " + Certs() + "/ca.crl"));
+  harness_.Run({"certs", "issue", "--dir", Certs(), "--role", "user", "--name", "other"});
+  harness_.Run(By("other", {"list", "--controller", address_}));
 }
 
 TEST_F(TlsE2eTest, FilesAreCheckedBeforeAnythingStarts) {

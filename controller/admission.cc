@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/file_roots.h"
 #include "base/status.h"
 #include "checkpoint/go_on.h"
 #include "checkpoint/manifest.h"
@@ -32,6 +33,17 @@ FolderUser UserOf(const JobRecord& record) {
 }
 
 }  // namespace
+
+absl::Status CheckPaths(const JobSpec& job, const std::vector<std::string>& roots) {
+  for (const auto& [field, path] :
+       {std::pair<const char*, std::string>{"data.train", job.data().train()},
+        {"data.validation", job.data().validation()},
+        {"checkpoint.dir", job.checkpoint().dir()},
+        {"checkpoint.from", job.checkpoint().from()}}) {
+    RETURN_IF_ERROR(CheckBelow(field, path, roots));
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job) {
   AdmittedJob admitted;

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "checkpoint/disk.h"
@@ -19,6 +20,10 @@ namespace waferstream {
 // what its weights depend on (checkpoint/go_on.h).
 // INVALID_ARGUMENT, RESOURCE_EXHAUSTED: why not, one line (plan.h, go_on.h).
 absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job);
+
+// Whether the job's files are below one of `roots` (none: they may be anywhere), links resolved as
+// this host sees them. Reads folders; thread-safe. INVALID_ARGUMENT, naming the field.
+absl::Status CheckPaths(const JobSpec& job, const std::vector<std::string>& roots);
 
 // Takes the folder that the job names for its checkpoints, so that the user is told at once when it
 // is another job's. Null: it names none, or one that this process cannot use, which is for MemoryX

@@ -46,6 +46,7 @@ ControllerCore::ControllerCore(Options options, RestoredState restored, Controll
     : options_(std::move(options)),
       nodes_(options_.lease_s, Remembered(restored)),
       now_s_(turn.now.steady_s) {
+  queue_.SetQuotas(options_.quotas);
   for (RestoredJob& job : restored.jobs) Restore(std::move(job), turn);
   Schedule(turn);
 }
@@ -290,10 +291,8 @@ void ControllerCore::OnSubmit(const std::string& request_id, const JobIdentity& 
   for (const auto& [token, submit] : submits_) {
     if (submit.record.request_id == request_id) return;  // answered with that one
   }
-  if (queue_.full()) {
-    turn.submit_answers.push_back(
-        {request_id, absl::ResourceExhaustedError(
-                         absl::StrCat("the queue is full (", Scheduler::kCapacity, " jobs)"))});
+  if (const absl::Status room = CheckQueue(identity, job); !room.ok()) {
+    turn.submit_answers.push_back({request_id, room});
     return;
   }
   QueuedJob queued = MakeJob(request_id, identity, std::move(job), turn.now);
@@ -306,6 +305,24 @@ void ControllerCore::OnSubmit(const std::string& request_id, const JobIdentity& 
   submits_.emplace(next_token_++, std::move(queued));
 }
 
+absl::Status ControllerCore::CheckQueue(const JobIdentity& identity, const AdmittedJob& job) const {
+  if (queue_.full()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the queue is full (", Scheduler::kCapacity, " jobs)"));
+  }
+  const auto recorded = std::count_if(submits_.begin(), submits_.end(), [&](const auto& submit) {
+    return submit.second.record.status.user() == identity.user;
+  });
+  return queue_.MayAdd(identity.user, LeastWafers(job.submitted.cluster()),
+                       static_cast<int>(recorded));
+}
+
+JobIdentity ControllerCore::NewIdentity(absl::string_view tag, const std::string& user) {
+  JobIdentity identity = MakeJobIdentity(next_number_++, tag);
+  identity.user = user;
+  return identity;
+}
+
 QueuedJob ControllerCore::MakeJob(const std::string& request_id, const JobIdentity& identity,
                                   AdmittedJob job, const Now& now) {
   QueuedJob queued;
@@ -314,6 +331,7 @@ QueuedJob ControllerCore::MakeJob(const std::string& request_id, const JobIdenti
   *queued.record.memory.mutable_submitted() = std::move(job.submitted);
   JobStatus& status = queued.record.status;
   status.set_job_id(identity.job_id);
+  status.set_user(identity.user);
   status.mutable_ancestors()->Assign(job.ancestors.begin(), job.ancestors.end());
   JobSpec& spec = job.plan.job;
   if (spec.checkpoint().dir().empty()) {
@@ -420,6 +438,12 @@ absl::Status ControllerCore::OnResume(const ResumeRequest& request, ControllerTu
   return resumed;
 }
 
+void ControllerCore::OnQuotas(Quotas quotas, ControllerTurn& turn) {
+  Advance(turn);
+  queue_.SetQuotas(std::move(quotas));
+  Schedule(turn);
+}
+
 // -- epochs ---------------------------------------------------------------------------------------
 
 void ControllerCore::Schedule(ControllerTurn& turn) {
@@ -427,16 +451,17 @@ void ControllerCore::Schedule(ControllerTurn& turn) {
   for (const auto& [job_id, job] : jobs_) live.push_back(job_id);
   for (const std::string& job_id : live) TryEpoch(job_id, turn);
   std::string reason;
-  while (!queue_.empty()) {
-    const JobRecord& head = queue_.head().record;
-    auto job =
-        std::make_unique<JobLife>(head, std::vector<CommitRecord>(), options_.patience_s, turn.now);
-    const absl::StatusOr<Membership> members = ChooseMembers(job->Needs(now_s_), nodes_);
+  while (const QueuedJob* const head = queue_.Head(UsedWafers())) {
+    auto job = std::make_unique<JobLife>(head->record, std::vector<CommitRecord>(),
+                                         options_.patience_s, turn.now);
+    MemberNeeds needs = job->Needs(now_s_);
+    queue_.BoundNew(job->status().user(), UsedWafers(), needs);
+    const absl::StatusOr<Membership> members = ChooseMembers(needs, nodes_);
     if (absl::IsUnavailable(members.status())) {
       reason = std::string(members.status().message());
       break;
     }
-    queue_.Pop();
+    queue_.Remove(job->status().job_id());
     JobLife& started = *jobs_.emplace(job->status().job_id(), std::move(job)).first->second;
     if (members.ok()) {
       StartEpoch(started, *members, turn);
@@ -444,7 +469,9 @@ void ControllerCore::Schedule(ControllerTurn& turn) {
       Refuse(started, members.status(), turn);
     }
   }
-  for (JobStatus& status : queue_.Explain(reason)) turn.published.push_back(std::move(status));
+  for (JobStatus& status : queue_.Explain(UsedWafers(), reason)) {
+    turn.published.push_back(std::move(status));
+  }
 }
 
 void ControllerCore::TryEpoch(const std::string& job_id, ControllerTurn& turn) {
@@ -508,9 +535,19 @@ void ControllerCore::Reassign(const JobLife& job, const Membership& members, Con
              [&](const KnownNode& node) { return chosen.count(node.info.node_id()) == 0; });
 }
 
+// A job that is paused, or lost some, keeps what it had: it is to go on with it.
+WafersByUser ControllerCore::UsedWafers() const {
+  WafersByUser used;
+  for (const auto& [job_id, job] : jobs_) {
+    used[job->status().user()] += static_cast<int>(job->status().wafers());
+  }
+  return used;
+}
+
 MemberNeeds ControllerCore::NeedsOf(const JobLife& job) const {
   MemberNeeds needs = job.Needs(now_s_);
-  queue_.Bound(static_cast<int>(job.status().wafers()), needs);
+  const JobStatus& status = job.status();
+  queue_.Bound(status.user(), static_cast<int>(status.wafers()), UsedWafers(), needs);
   return needs;
 }
 

@@ -52,6 +52,7 @@ class ControllerCore {
     double lease_s = 1;
     // How long a job waits for nodes that hold its weights, before it goes back to a checkpoint.
     double patience_s = 3;
+    Quotas quotas = {};
   };
 
   // Queued jobs are queued again; live ones go on at their last commit when their nodes are back.
@@ -73,8 +74,8 @@ class ControllerCore {
   // was another job than `job`.
   absl::StatusOr<std::optional<std::string>> FindRequest(const std::string& request_id,
                                                          const JobSpec& job) const;
-  // Of the next job. `tag`: random, from the shell; never given before.
-  JobIdentity NewIdentity(absl::string_view tag) { return MakeJobIdentity(next_number_++, tag); }
+  // Of the next job, one of `user`. `tag`: random, from the shell; never given before.
+  JobIdentity NewIdentity(absl::string_view tag, const std::string& user);
   // Answered through turn.submit_answers, at once or when the job is durable.
   void OnSubmit(const std::string& request_id, const JobIdentity& identity, AdmittedJob job,
                 ControllerTurn& turn);
@@ -82,6 +83,8 @@ class ControllerCore {
   void OnCancel(const std::string& job_id, ControllerTurn& turn);
   // See JobLife::Resume. NOT_FOUND: no live job of this id.
   absl::Status OnResume(const ResumeRequest& request, ControllerTurn& turn);
+  // From now on. Nothing is taken from a job that runs.
+  void OnQuotas(Quotas quotas, ControllerTurn& turn);
 
   // -- the shell ---------------------------------------------------------------------------------
   void OnPersisted(uint64_t token, const absl::Status& stored, ControllerTurn& turn);
@@ -115,6 +118,7 @@ class ControllerCore {
   QueuedJob MakeJob(const std::string& request_id, const JobIdentity& identity, AdmittedJob job,
                     const Now& now);
   static Submission SubmissionOf(const JobRecord& record);
+  absl::Status CheckQueue(const JobIdentity& identity, const AdmittedJob& job) const;
   void OnSubmitPersisted(QueuedJob job, const absl::Status& stored, ControllerTurn& turn);
 
   // Starts epochs of live jobs, then queued jobs as long as the head of the queue finds its nodes,
@@ -127,6 +131,7 @@ class ControllerCore {
   void StartEpoch(JobLife& job, const Membership& members, ControllerTurn& turn);
   // Gives the job the nodes of its new epoch; those that it had beside them are released.
   void Reassign(const JobLife& job, const Membership& members, ControllerTurn& turn);
+  WafersByUser UsedWafers() const;
   // Of a job that has had an epoch.
   MemberNeeds NeedsOf(const JobLife& job) const;
   void ImproveMembership(JobLife& job, ControllerTurn& turn);

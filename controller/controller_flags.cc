@@ -1,5 +1,6 @@
 #include "controller/controller_flags.h"
 
+#include "base/file_roots.h"
 #include "base/flags.h"
 #include "base/version.h"
 
@@ -17,6 +18,9 @@ void AddControllerProgramFlags(CLI::App& app, ControllerProgramFlags& flags) {
   AddPath(app, "--port-file", flags.port_file, "Gets host:port once the controller is ready");
   AddWhole(app, "--lease-ms", flags.lease_ms, "A node silent for so long is lost [1000]",
            {.low = 100, .high = 3600000});
+  AddPath(app, "--users", flags.users_file,
+          "Who may do what, by token (waferctl users) [who is let in may do everything]");
+  AddRootsFlag(app, flags.roots);
   AddLogFlags(app, flags.log);
 }
 

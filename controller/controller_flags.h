@@ -15,6 +15,8 @@ struct ControllerProgramFlags {
   std::string state_dir;
   std::string port_file;  // empty: none
   int lease_ms = 1000;
+  std::string roots;       // base/file_roots.h
+  std::string users_file;  // empty: whoever is let in may do everything
   LogTerms log;
 };
 

@@ -40,7 +40,8 @@ absl::Status ControllerHost::Restore() {
   core_ = std::make_unique<ControllerCore>(
       ControllerCore::Options{.state_dir = options_.state_dir,
                               .lease_s = lease_s,
-                              .patience_s = kPatienceLeases * lease_s},
+                              .patience_s = kPatienceLeases * lease_s,
+                              .quotas = options_.quotas},
       std::move(restored), turn);
   Perform(std::move(turn));
   return absl::OkStatus();
@@ -234,8 +235,21 @@ absl::StatusOr<JobStatus> ControllerHost::StatusOf(const std::string& name) cons
   return *board_.Find(job_id);
 }
 
-void ControllerHost::Submit(SubmitRequest request, StatusCallback done) {
-  Post([this, request = std::move(request), done = std::move(done)]() mutable {
+absl::StatusOr<std::string> ControllerHost::ResolveFor(const Asker& asker,
+                                                       const std::string& name) const {
+  ASSIGN_OR_RETURN(std::string job_id, board_.Resolve(name));
+  RETURN_IF_ERROR(asker.MayChange(job_id, board_.Find(job_id)->user()));
+  return job_id;
+}
+
+void ControllerHost::SetQuotas(Quotas quotas) {
+  Event([quotas = std::move(quotas)](ControllerCore& core, ControllerTurn& turn) {
+    core.OnQuotas(quotas, turn);
+  });
+}
+
+void ControllerHost::Submit(const Asker& asker, SubmitRequest request, StatusCallback done) {
+  Post([this, user = asker.user, request = std::move(request), done = std::move(done)]() mutable {
     const std::string& request_id = request.request_id();
     if (request_id.empty()) return done(absl::InvalidArgumentError("request_id is empty"));
     const auto known = core_->FindRequest(request_id, request.job());
@@ -243,7 +257,7 @@ void ControllerHost::Submit(SubmitRequest request, StatusCallback done) {
     if (known->has_value()) return done(StatusOf(**known));
     const auto [pending, is_new] = submits_.try_emplace(request_id);
     if (!is_new) return JoinSubmit(pending->second, request, std::move(done));
-    pending->second.identity = core_->NewIdentity(Base32(world_.random_bits()));
+    pending->second.identity = core_->NewIdentity(Base32(world_.random_bits()), user);
     pending->second.job = request.job();
     pending->second.waiting.push_back(std::move(done));
     BeginAdmission(pending->second.identity, request);
@@ -267,6 +281,7 @@ void ControllerHost::BeginAdmission(const JobIdentity& identity, const SubmitReq
   auto admission = std::make_shared<Admission>();
   admission_.Run(
       [this, admission, identity, job = request.job()]() -> absl::Status {
+        RETURN_IF_ERROR(CheckPaths(job, options_.roots));
         ASSIGN_OR_RETURN(AdmittedJob admitted, Admit(world_.files, job));
         ASSIGN_OR_RETURN(admission->claim, ClaimFor(world_.files, identity.job_id, admitted));
         admission->job = std::move(admitted);
@@ -309,9 +324,9 @@ void ControllerHost::ReleaseClaim(const std::string& job_id) {
       [](const absl::Status&) {});
 }
 
-void ControllerHost::Cancel(std::string name, StatusCallback done) {
-  Post([this, name = std::move(name), done = std::move(done)] {
-    const absl::StatusOr<std::string> job_id = board_.Resolve(name);
+void ControllerHost::Cancel(const Asker& asker, std::string name, StatusCallback done) {
+  Post([this, asker, name = std::move(name), done = std::move(done)] {
+    const absl::StatusOr<std::string> job_id = ResolveFor(asker, name);
     if (!job_id.ok()) return done(job_id.status());
     ControllerTurn turn = NewTurn();
     core_->OnCancel(*job_id, turn);
@@ -321,9 +336,9 @@ void ControllerHost::Cancel(std::string name, StatusCallback done) {
   });
 }
 
-void ControllerHost::Resume(ResumeRequest request, StatusCallback done) {
-  Post([this, request = std::move(request), done = std::move(done)]() mutable {
-    const absl::StatusOr<std::string> job_id = board_.Resolve(request.job_id());
+void ControllerHost::Resume(const Asker& asker, ResumeRequest request, StatusCallback done) {
+  Post([this, asker, request = std::move(request), done = std::move(done)]() mutable {
+    const absl::StatusOr<std::string> job_id = ResolveFor(asker, request.job_id());
     if (!job_id.ok()) return done(job_id.status());
     request.set_job_id(*job_id);
     ControllerTurn turn = NewTurn();

@@ -20,6 +20,7 @@
 #include "base/loop.h"
 #include "checkpoint/disk.h"
 #include "checkpoint/ownership.h"
+#include "controller/asker.h"
 #include "controller/controller_core.h"
 #include "controller/job_store.h"
 #include "controller/node_call.h"
@@ -48,6 +49,8 @@ class ControllerHost final : public ControllerCalls {
   struct Options {
     std::string state_dir;
     int lease_ms = 1000;
+    Quotas quotas = {};
+    std::vector<std::string> roots = {};  // folders that files of jobs are in; none: anywhere
     int heartbeat_ms = 200;  // that nodes are told; those that miss two are still within the lease
     // A full disk may take somebody to notice; then jobs pause.
     absl::Duration store_patience = absl::Minutes(10);
@@ -80,14 +83,17 @@ class ControllerHost final : public ControllerCalls {
   void Heartbeat(const HeartbeatRequest& request, std::function<void(absl::Status)> done) override;
   void Report(const NodeReport& report, std::function<void(absl::Status)> done) override;
 
-  void Submit(SubmitRequest request, StatusCallback done);
-  void Cancel(std::string name, StatusCallback done);
-  void Resume(ResumeRequest request, StatusCallback done);
+  // PERMISSION_DENIED: the job is not one that `asker` may change.
+  void Submit(const Asker& asker, SubmitRequest request, StatusCallback done);
+  void Cancel(const Asker& asker, std::string name, StatusCallback done);
+  void Resume(const Asker& asker, ResumeRequest request, StatusCallback done);
   void Cordon(CordonRequest request, std::function<void(absl::StatusOr<NodeStatus>)> done);
   // With losses.
   void Get(std::string job_id, StatusCallback done);
   void Events(std::string job_id, std::function<void(absl::StatusOr<EventList>)> done);
   void AddressOf(std::string node_id, std::function<void(absl::StatusOr<std::string>)> done);
+
+  void SetQuotas(Quotas quotas);
 
   // On the loop: as of now.
   NodeList Nodes() const;
@@ -125,6 +131,8 @@ class ControllerHost final : public ControllerCalls {
   void ReleaseClaim(const std::string& job_id);
   void AnswerSubmit(const std::string& request_id, const absl::StatusOr<std::string>& job_id);
   absl::StatusOr<JobStatus> StatusOf(const std::string& name) const;
+  // The id of the job that `name` means, if `asker` may change it.
+  absl::StatusOr<std::string> ResolveFor(const Asker& asker, const std::string& name) const;
 
   // `written`, if there is one: once the turn's records are, and all before them.
   void Perform(ControllerTurn turn, Written written = nullptr);

@@ -4,7 +4,10 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
+#include <vector>
 
+#include "base/confine.h"
+#include "base/file_roots.h"
 #include "base/flag_sources.h"
 #include "base/flags.h"
 #include "base/own_process.h"
@@ -22,8 +25,11 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
-absl::Status Run(const ControllerProgramFlags& flags, const ListenTerms& terms) {
+absl::Status Run(const ControllerProgramFlags& flags, const ListenTerms& terms,
+                 const std::vector<std::string>& roots) {
   const sigset_t stop_signals = BlockStopSignals();
+  std::vector<std::string> writes;
+  if (!flags.port_file.empty()) writes.push_back(FolderOf(flags.port_file));
   ASSIGN_OR_RETURN(
       const std::unique_ptr<ServingController> controller,
       ServingController::Start({.listen = terms,
@@ -32,6 +38,9 @@ absl::Status Run(const ControllerProgramFlags& flags, const ListenTerms& terms) 
                                 .advertise_port = static_cast<uint16_t>(flags.advertise_port),
                                 .state_dir = flags.state_dir,
                                 .lease_ms = flags.lease_ms,
+                                .roots = roots,
+                                .writes = writes,
+                                .users_file = flags.users_file,
                                 .log = flags.log}));
   if (!flags.port_file.empty()) {
     RETURN_IF_ERROR(WritePortFile(flags.port_file, controller->address()));
@@ -63,7 +72,9 @@ int Main(int argc, char** argv) {
   }
   const absl::StatusOr<ListenTerms> terms = CheckListenFlags(flags.listen, "controller");
   if (!terms.ok()) return Fail(sources.Named(terms.status()), kUsage);
-  const absl::Status status = sources.Named(Run(flags, *terms));
+  const auto roots = ParseRoots(flags.roots);
+  if (!roots.ok()) return Fail(sources.Named(roots.status()), kUsage);
+  const absl::Status status = sources.Named(Run(flags, *terms, *roots));
   return status.ok() ? kStopped : Fail(status, kRefused);
 }
 

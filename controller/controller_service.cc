@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/cluster_secret.h"
 #include "base/version.h"
 #include "controller/watch_stream.h"
 #include "fabric/frame.h"
@@ -40,6 +41,17 @@ absl::Status CheckBuild(const RegisterRequest& request) {
                                                     kVersion));
 }
 
+std::string NameOf(const JobStatus& job) { return job.job_id(); }
+std::string NameOf(const NodeStatus& node) { return node.node_id(); }
+
+// What a Resume changes.
+std::string DetailOf(const ResumeRequest& request) {
+  std::string detail = absl::StrCat("request ", request.request_id());
+  if (request.lr() != 0) absl::StrAppend(&detail, ", lr ", request.lr());
+  if (request.skip_batch()) absl::StrAppend(&detail, ", skips the batch");
+  return detail;
+}
+
 // Ends at once. gRPC deletes nothing by itself.
 class RefusedStream final : public grpc::ServerWriteReactor<JobStatus> {
  public:
@@ -52,7 +64,10 @@ class RefusedStream final : public grpc::ServerWriteReactor<JobStatus> {
 ControllerService::ControllerService(LocalController& controller, Credentials credentials)
     : host_(controller.host()),
       nodes_(controller.nodes()),
-      door_(std::move(credentials), Controller::service_full_name(), controller.options().log) {}
+      log_(controller.options().log),
+      door_(std::move(credentials), Controller::service_full_name(), log_),
+      audit_(absl::StrCat(controller.options().state_dir, "/audit.jsonl")),
+      audit_lane_(controller.lanes(), {.threads = 1, .slow = true}) {}
 
 template <typename Work>
 grpc::ServerUnaryReactor* ControllerService::Admitted(grpc::CallbackServerContext* context,
@@ -65,6 +80,44 @@ grpc::ServerUnaryReactor* ControllerService::Admitted(grpc::CallbackServerContex
     reactor->Finish(admitted);
   }
   return reactor;
+}
+
+// A stranger's calls are in the log, not one by one (LineLimit): they could fill a disk.
+template <typename Reply, typename Work>
+grpc::ServerUnaryReactor* ControllerService::Audited(grpc::CallbackServerContext* context,
+                                                     Caller who, AuditEntry entry, Reply* reply,
+                                                     Work work) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  User user;
+  absl::Status status = ToAbsl(door_.Admit(*context, who, &user));
+  entry.call = Nonce();
+  entry.user = user.name;
+  entry.peer = context->peer();
+  if (status.ok()) {
+    status = audit_.Asked(entry);
+  } else if (!user.name.empty()) {
+    const absl::Status written = audit_.Refused(entry, status);
+    if (!written.ok()) log_(std::string(written.message()));
+  }
+  if (!status.ok()) {
+    reactor->Finish(ToGrpc(status));
+    return reactor;
+  }
+  const Asker asker = {.user = user.name, .is_admin = user.role == UserRole::kAdmin};
+  work(asker, [=, this](const absl::StatusOr<Reply>& value) {
+    const std::string target = value.ok() ? NameOf(*value) : "";
+    Record(entry, value.status(), target, [=] { Answer(reactor, reply)(value); });
+  });
+  return reactor;
+}
+
+void ControllerService::Record(const AuditEntry& entry, const absl::Status& outcome,
+                               const std::string& target, std::function<void()> then) {
+  audit_lane_.Run([=, this] { return audit_.Answered(entry, outcome, target); },
+                  [this, then = std::move(then)](const absl::Status& written) {
+                    if (!written.ok()) log_(std::string(written.message()));
+                    then();
+                  });
 }
 
 absl::Status ControllerService::KnowRole(const grpc::CallbackServerContext& context,
@@ -129,9 +182,14 @@ grpc::ServerUnaryReactor* ControllerService::Report(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* ControllerService::Submit(grpc::CallbackServerContext* context,
                                                     const SubmitRequest* request,
                                                     JobStatus* reply) {
-  return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
-    host_.Submit(*request, Answer(reactor, reply));
-  });
+  return Audited(context, Caller::kSubmitter,
+                 {.method = "Submit",
+                  .target = request->job().name(),
+                  .detail = absl::StrCat("request ", request->request_id())},
+                 reply,
+                 [=, this](const Asker& asker, const ControllerHost::StatusCallback& answer) {
+                   host_.Submit(asker, *request, answer);
+                 });
 }
 
 grpc::ServerUnaryReactor* ControllerService::Get(grpc::CallbackServerContext* context,
@@ -160,25 +218,33 @@ grpc::ServerWriteReactor<JobStatus>* ControllerService::Watch(grpc::CallbackServ
 
 grpc::ServerUnaryReactor* ControllerService::Cancel(grpc::CallbackServerContext* context,
                                                     const JobRef* request, JobStatus* reply) {
-  return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
-    host_.Cancel(request->job_id(), Answer(reactor, reply));
-  });
+  return Audited(context, Caller::kSubmitter, {.method = "Cancel", .target = request->job_id()},
+                 reply,
+                 [=, this](const Asker& asker, const ControllerHost::StatusCallback& answer) {
+                   host_.Cancel(asker, request->job_id(), answer);
+                 });
 }
 
 grpc::ServerUnaryReactor* ControllerService::Resume(grpc::CallbackServerContext* context,
                                                     const ResumeRequest* request,
                                                     JobStatus* reply) {
-  return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
-    host_.Resume(*request, Answer(reactor, reply));
-  });
+  return Audited(context, Caller::kSubmitter,
+                 {.method = "Resume", .target = request->job_id(), .detail = DetailOf(*request)},
+                 reply,
+                 [=, this](const Asker& asker, const ControllerHost::StatusCallback& answer) {
+                   host_.Resume(asker, *request, answer);
+                 });
 }
 
 grpc::ServerUnaryReactor* ControllerService::CordonNode(grpc::CallbackServerContext* context,
                                                         const CordonRequest* request,
                                                         NodeStatus* reply) {
-  return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
-    host_.Cordon(*request, Answer(reactor, reply));
-  });
+  return Audited(context, Caller::kAdmin,
+                 {.method = "CordonNode",
+                  .target = request->node_id(),
+                  .detail = CordonRequest::Action_Name(request->action())},
+                 reply,
+                 [=, this](const Asker&, const auto& answer) { host_.Cordon(*request, answer); });
 }
 
 grpc::ServerUnaryReactor* ControllerService::Events(grpc::CallbackServerContext* context,

@@ -3,12 +3,15 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <map>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "controller/audit_log.h"
 #include "controller/local_controller.h"
+#include "node/lanes.h"
 #include "proto/controller.grpc.pb.h"
 #include "rpc/doorkeeper.h"
 
@@ -17,7 +20,7 @@ namespace waferstream {
 // Callback service: no call holds a thread. The controller outlives the server.
 class ControllerService final : public Controller::CallbackService {
  public:
-  // `credentials`: with a secret, only who proves it is served.
+  // `credentials`: who is served, and who may do what (rpc/doorkeeper.h).
   ControllerService(LocalController& controller, Credentials credentials);
 
   Doorkeeper& door() { return door_; }
@@ -56,6 +59,14 @@ class ControllerService final : public Controller::CallbackService {
   // Does what every unary method does: nothing, for who is not let in.
   template <typename Work>
   grpc::ServerUnaryReactor* Admitted(grpc::CallbackServerContext* context, Caller who, Work work);
+  // The same of what changes something: `work` gets who asks, and what to give the reply to; both
+  // are in the audit log.
+  template <typename Reply, typename Work>
+  grpc::ServerUnaryReactor* Audited(grpc::CallbackServerContext* context, Caller who,
+                                    AuditEntry entry, Reply* reply, Work work);
+  // `then`, on the loop, once the log has the outcome.
+  void Record(const AuditEntry& entry, const absl::Status& outcome, const std::string& target,
+              std::function<void()> then);
 
   // Where there are certificates: a node is of the role that its certificate says, and speaks for
   // nodes of that role alone. PERMISSION_DENIED.
@@ -64,7 +75,10 @@ class ControllerService final : public Controller::CallbackService {
 
   ControllerHost& host_;
   NodeClient& nodes_;
+  const std::function<void(const std::string& line)> log_;
   Doorkeeper door_;
+  AuditLog audit_;
+  TaskLane audit_lane_;
   absl::Mutex mutex_;
   std::map<std::string, std::string> roles_ ABSL_GUARDED_BY(mutex_);  // by id, of who registered
 };

@@ -223,6 +223,16 @@ class ControllerServiceTest : public ::testing::Test {
   std::unique_ptr<Controller::Stub> stub_;
 };
 
+TEST_F(ControllerServiceTest, WithoutAnAuditLogNothingIsChanged) {
+  std::filesystem::create_directory(dir_ + "/state/audit.jsonl");
+  const auto refused = Submit(TestJob(), "r");
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("the audit log "));
+  std::filesystem::remove(dir_ + "/state/audit.jsonl");
+  EXPECT_TRUE(Submit(TestJob(), "r").ok());
+  EXPECT_THAT(Get("job-1")->user(), IsEmpty());
+}
+
 TEST_F(ControllerServiceTest, RunsAJobAndRemembersItAfterARestart) {
   RegisterAll();
   const auto submitted = Submit(TestJob(), "one");

@@ -125,13 +125,17 @@ void FakeCluster::Submit(const JobSpec& job, const std::string& request_id, Admi
   const auto known = core_->FindRequest(request_id, job);
   const bool is_new = known.ok() && !known->has_value();
   Do([&](ControllerTurn& turn) {
-    core_->OnSubmit(request_id, is_new ? core_->NewIdentity("t") : JobIdentity(),
+    core_->OnSubmit(request_id, is_new ? core_->NewIdentity("t", user) : JobIdentity(),
                     std::move(admitted), turn);
   });
 }
 
 void FakeCluster::Cancel(const std::string& job_id) {
   Do([&](ControllerTurn& turn) { core_->OnCancel(job_id, turn); });
+}
+
+void FakeCluster::SetQuotas(const Quotas& quotas) {
+  Do([&](ControllerTurn& turn) { core_->OnQuotas(quotas, turn); });
 }
 
 absl::Status FakeCluster::Resume(const ResumeRequest& request) {

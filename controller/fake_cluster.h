@@ -32,11 +32,12 @@ class FakeCluster {
   // The clock moves; nodes in `alive` (all: empty) are heard of first.
   void Pass(double seconds, const std::vector<std::string>& alive = {});
   // Hands the job in; Settle or StepOnce makes it durable. Returns its id when it has one already.
-  // `admitted`: what admission found out beside the plan.
+  // `admitted`: what admission found out beside the plan. It is a job of `user`.
   void Submit(const JobSpec& job, const std::string& request_id = "request",
               AdmittedJob admitted = {});
   void Cancel(const std::string& job_id);
   absl::Status Resume(const ResumeRequest& request);
+  void SetQuotas(const Quotas& quotas);
   absl::Status Cordon(const std::string& node_id, CordonRequest::Action action);
   // The disk refuses; the shell goes on trying.
   void StoreTrouble(const std::string& what);
@@ -73,6 +74,7 @@ class FakeCluster {
   std::deque<uint64_t> writes;  // tokens, not yet durable
   std::optional<double> NextTimer() const { return core_->NextTimer(); }
   std::map<std::string, JobStatus> statuses;
+  std::string user = "";                                       // who submits
   std::map<std::string, absl::StatusOr<std::string>> answers;  // of Submit, by request_id
   std::vector<std::string> history;  // "Prepare m0", "commit 0", in the order of asking
   std::vector<std::string> events;   // "job-1-t: running"

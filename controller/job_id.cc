@@ -21,7 +21,7 @@ uint64_t NumberOf(absl::string_view job_id) {
 }  // namespace
 
 JobIdentity MakeJobIdentity(uint64_t number, absl::string_view tag) {
-  return {number, absl::StrCat("job-", number, "-", tag)};
+  return {.number = number, .job_id = absl::StrCat("job-", number, "-", tag)};
 }
 
 bool MayMean(absl::string_view name, absl::string_view job_id) {

@@ -15,6 +15,7 @@ namespace waferstream {
 struct JobIdentity {
   uint64_t number = 0;  // counts the jobs of one state directory, from 1
   std::string job_id;
+  std::string user = {};  // whose it is; empty: nobody's in particular
 };
 
 // `tag`: the random part, in letters and digits.

@@ -81,6 +81,8 @@ LocalController::LocalController(Options options, int lock, std::unique_ptr<JobS
                           .log = options_.log},
           ControllerHost::Options{.state_dir = options_.state_dir,
                                   .lease_ms = options_.lease_ms,
+                                  .quotas = options_.quotas,
+                                  .roots = options_.roots,
                                   .heartbeat_ms = options_.lease_ms / kBeatsALease})) {}
 
 LocalController::~LocalController() {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -24,6 +25,8 @@ class LocalController {
   struct Options {
     std::string state_dir;
     int lease_ms = 1000;
+    Quotas quotas = {};
+    std::vector<std::string> roots = {};
     Credentials credentials = {};                      // for its calls to nodes
     std::function<void(const std::string& line)> log;  // from any thread
   };
@@ -36,6 +39,7 @@ class LocalController {
   const Options& options() const { return options_; }
   ControllerHost& host() { return *host_; }
   NodeClient& nodes() { return nodes_; }
+  Lanes& lanes() { return lanes_; }
   // Blocks until the loop has answered. Before Stop.
   MetricFamilies Metrics();
 

@@ -118,9 +118,8 @@ Bounds BoundsOf(Role role, const MemberNeeds& needs) {
   const int most = static_cast<int>(role == WAFER     ? cluster.wafers()
                                     : role == MEMORYX ? cluster.memoryx()
                                                       : cluster.swarmx());
-  const int least = role == WAFER && cluster.wafers_min() > 0
-                        ? static_cast<int>(cluster.wafers_min())
-                        : (needs.begun ? 1 : most);
+  const bool bounded = role == WAFER && cluster.wafers_min() > 0;
+  const int least = bounded ? LeastWafers(cluster) : (needs.begun ? 1 : most);
   if (role != WAFER || needs.wafers_most == 0) return {least, most};
   return {least, std::clamp(needs.wafers_most, least, most)};
 }
@@ -373,6 +372,10 @@ absl::StatusOr<Membership> ChooseMembers(const MemberNeeds& needs, const NodeTab
   MemberNeeds with_all = needs;
   with_all.excluded.clear();
   return Choose(with_all, nodes);
+}
+
+int LeastWafers(const ClusterSpec& cluster) {
+  return static_cast<int>(cluster.wafers_min() > 0 ? cluster.wafers_min() : cluster.wafers());
 }
 
 std::set<std::string> NodesOf(const Membership& members) {

@@ -55,6 +55,9 @@ struct MemberNeeds {
 // naming both: there are wafers enough, but none that computes with the job's kernel_isa.
 absl::StatusOr<Membership> ChooseMembers(const MemberNeeds& needs, const NodeTable& nodes);
 
+// That a new job needs; what has begun may go on with one, unless the job says otherwise.
+int LeastWafers(const ClusterSpec& cluster);
+
 std::set<std::string> NodesOf(const Membership& members);
 
 // Whether an epoch with `next` instead of `now` would be worth its price: it has nodes that `now`

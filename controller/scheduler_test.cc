@@ -21,24 +21,88 @@ TEST(Scheduler, EveryoneKnowsWhyItWaits) {
   Scheduler scheduler;
   scheduler.Add(Queued("a"));
   scheduler.Add(Queued("b"));
-  const std::vector<JobStatus> changed = scheduler.Explain("waiting for 1 more wafer node");
+  const std::vector<JobStatus> changed = scheduler.Explain({}, "waiting for 1 more wafer node");
   ASSERT_EQ(changed.size(), 2u);
   EXPECT_EQ(changed[0].reason(), "waiting for 1 more wafer node");
   EXPECT_EQ(changed[1].reason(), "waiting behind a in the queue");
-  EXPECT_TRUE(scheduler.Explain("waiting for 1 more wafer node").empty());  // no news
+  EXPECT_TRUE(scheduler.Explain({}, "waiting for 1 more wafer node").empty());  // no news
   EXPECT_TRUE(scheduler.Remove("a").has_value());
   EXPECT_FALSE(scheduler.Remove("a").has_value());
-  EXPECT_EQ(scheduler.head().record.status.job_id(), "b");
+  EXPECT_EQ(scheduler.Head({})->record.status.job_id(), "b");
 }
 
 TEST(Scheduler, NobodyGrowsWhileSomebodyWaits) {
   Scheduler scheduler;
   MemberNeeds needs;
-  scheduler.Bound(2, needs);
+  scheduler.Bound("", 2, {}, needs);
   EXPECT_EQ(needs.wafers_most, 0);
   scheduler.Add(Queued("a"));
-  scheduler.Bound(2, needs);
+  scheduler.Bound("", 2, {}, needs);
   EXPECT_EQ(needs.wafers_most, 2);
+}
+
+QueuedJob JobOf(const std::string& user, const std::string& id, uint32_t wafers,
+                uint32_t wafers_min = 0) {
+  QueuedJob job = Queued(id);
+  job.record.status.set_user(user);
+  ClusterSpec& cluster = *job.record.status.mutable_job()->mutable_cluster();
+  cluster.set_wafers(wafers);
+  cluster.set_wafers_min(wafers_min);
+  return job;
+}
+
+TEST(Scheduler, WhoseQuotaIsUsedUpWaitsBesideTheQueue) {
+  Scheduler scheduler;
+  scheduler.SetQuotas({{"ada", {.wafers = 4}}});
+  scheduler.Add(JobOf("ada", "a", 2));
+  scheduler.Add(JobOf("bob", "b", 8));
+  EXPECT_EQ(scheduler.Head({{"ada", 2}, {"bob", 100}})->record.status.job_id(), "a");
+  const WafersByUser used = {{"ada", 3}};
+  EXPECT_EQ(scheduler.Head(used)->record.status.job_id(), "b");
+  const std::vector<JobStatus> changed = scheduler.Explain(used, "waiting for wafers");
+  ASSERT_EQ(changed.size(), 2u);
+  EXPECT_EQ(changed[0].reason(), "waiting for the quota of ada: 3 of 4 wafers taken");
+  EXPECT_EQ(changed[1].reason(), "waiting for wafers");
+  scheduler.Remove("b");
+  EXPECT_EQ(scheduler.Head(used), nullptr);
+  scheduler.SetQuotas({});
+  EXPECT_EQ(scheduler.Head(used)->record.status.job_id(), "a");
+}
+
+TEST(Scheduler, AnElasticJobStartsWithWhatTheQuotaLeaves) {
+  Scheduler scheduler;
+  scheduler.SetQuotas({{"ada", {.wafers = 4}}});
+  scheduler.Add(JobOf("ada", "a", 8, 2));
+  EXPECT_EQ(scheduler.Head({{"ada", 3}}), nullptr);
+  ASSERT_NE(scheduler.Head({{"ada", 2}}), nullptr);
+  MemberNeeds needs;
+  scheduler.BoundNew("ada", {{"ada", 2}}, needs);
+  EXPECT_EQ(needs.wafers_most, 2);
+}
+
+TEST(Scheduler, NobodyGrowsBeyondTheQuotaNorIsAnythingTakenAway) {
+  Scheduler scheduler;
+  scheduler.SetQuotas({{"ada", {.wafers = 4}}});
+  const auto most = [&](const std::string& user, const WafersByUser& used) {
+    MemberNeeds needs;
+    scheduler.Bound(user, 2, used, needs);
+    return needs.wafers_most;
+  };
+  EXPECT_EQ(most("ada", {{"ada", 3}}), 3);
+  EXPECT_EQ(most("ada", {{"ada", 4}}), 2);
+  EXPECT_EQ(most("ada", {{"ada", 9}}), 2);
+  EXPECT_EQ(most("bob", {{"ada", 9}, {"bob", 2}}), 0) << "no bound";
+}
+
+TEST(Scheduler, AQueueTakesAsManyOfAUserAsMayWait) {
+  Scheduler scheduler;
+  scheduler.SetQuotas({{"ada", {.wafers = 4, .queued = 2}}});
+  EXPECT_EQ(scheduler.MayAdd("ada", 5, 0).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(scheduler.MayAdd("ada", 4, 1), absl::OkStatus());
+  scheduler.Add(JobOf("ada", "a", 2));
+  EXPECT_EQ(scheduler.MayAdd("ada", 4, 0), absl::OkStatus());
+  EXPECT_EQ(scheduler.MayAdd("ada", 4, 1).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(scheduler.MayAdd("bob", 400, 1), absl::OkStatus());
 }
 
 // -- with the core -------------------------------------------------------------------------------
@@ -105,6 +169,39 @@ TEST_F(Starvation, WhoGoesOutOfTheQueueLetsTheOthersGrow) {
   cluster_.Cancel(kGang);
   ToStep(cluster_, kElastic, 5);
   EXPECT_EQ(cluster_.Job(kElastic).wafers(), 2u);
+}
+
+// Both of Ada's jobs fit the cluster, and one of them her quota.
+TEST(Quotas, TheSecondJobOfAUserWaitsForTheFirst) {
+  FakeCluster cluster;
+  for (const char* id : {"m0", "m1", "m2"}) ASSERT_TRUE(cluster.AddNode(id, MEMORYX).ok());
+  for (const char* id : {"s0", "s1", "s2"}) ASSERT_TRUE(cluster.AddNode(id, SWARMX).ok());
+  for (const char* id : {"w0", "w1", "w2"}) ASSERT_TRUE(cluster.AddNode(id, WAFER).ok());
+  cluster.SetQuotas({{"ada", {.wafers = 1, .queued = 1}}});
+  cluster.user = "ada";
+  cluster.Submit(Job("first", 1, 0, 3), "first");
+  cluster.SettleCalls();
+  cluster.Submit(Job("second", 1, 0, 3), "second");
+  cluster.SettleCalls();
+  EXPECT_EQ(cluster.Job("job-1-t").user(), "ada");
+  EXPECT_EQ(cluster.Job("job-1-t").state(), RUNNING);
+  EXPECT_EQ(cluster.Job("job-2-t").state(), QUEUED);
+  EXPECT_EQ(cluster.Job("job-2-t").reason(), "waiting for the quota of ada: 1 of 1 wafers taken");
+  cluster.Submit(Job("third", 1, 0, 3), "third");
+  EXPECT_EQ(cluster.answers.at("third").status().code(), absl::StatusCode::kResourceExhausted);
+  cluster.Submit(Job("large", 2, 0, 3), "large");
+  EXPECT_EQ(cluster.answers.at("large").status().code(), absl::StatusCode::kInvalidArgument);
+  cluster.user = "bob";
+  cluster.Submit(Job("other", 1, 0, 3), "other");
+  cluster.SettleCalls();
+  EXPECT_EQ(cluster.Job("job-5-t").state(), RUNNING) << "it does not wait for Ada's quota";
+  cluster.SetQuotas({{"ada", {.wafers = 2}}});
+  cluster.SettleCalls();
+  EXPECT_EQ(cluster.Job("job-2-t").state(), RUNNING) << "more, from now on";
+  cluster.Settle();
+  for (const char* job : {"job-1-t", "job-2-t", "job-5-t"}) {
+    EXPECT_EQ(cluster.Job(job).state(), DONE);
+  }
 }
 
 // Two jobs run beside each other; then each loses what the other one still holds.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/confine.h"
 #include "base/host_port.h"
 #include "base/own_process.h"
 #include "base/status.h"
@@ -22,13 +23,53 @@ namespace {
 
 using Log = std::shared_ptr<spdlog::logger>;
 
+Quotas QuotasOf(const std::vector<User>& users) {
+  Quotas quotas;
+  for (const User& user : users) {
+    quotas[user.name] = {.wafers = user.wafers, .queued = user.queued};
+  }
+  return quotas;
+}
+
+absl::Status Confine(const ControllerTerms& terms, const Log& log) {
+  ConfineTerms beside = {.writable = terms.writes, .readable = FoldersOf(terms.listen.credentials)};
+  // It must be there by now; what is wrong with it is said when it is locked.
+  std::error_code ignored;
+  std::filesystem::create_directories(terms.state_dir, ignored);
+  beside.writable.push_back(terms.state_dir);
+  if (!terms.users_file.empty()) beside.readable.push_back(FolderOf(terms.users_file));
+  return ConfineToRoots(terms.roots, beside,
+                        [&](const std::string& line) { log->info("{}", line); });
+}
+
+absl::StatusOr<std::shared_ptr<Users>> LoadUsers(const ControllerTerms& terms, const Log& log) {
+  if (terms.users_file.empty()) return nullptr;
+  if (terms.listen.credentials.tls == nullptr && !IsLoopback(terms.listen.address)) {
+    return absl::InvalidArgumentError(absl::StrCat("--users: tokens would be sent in the clear to ",
+                                                   terms.listen.address,
+                                                   "; give --tls-cert, --tls-key and --tls-ca"));
+  }
+  auto users =
+      Users::Load(terms.users_file, [log](const std::string& line) { log->warn("{}", line); });
+  if (users.ok()) return users;
+  return absl::Status(users.status().code(), absl::StrCat("--users: ", users.status().message()));
+}
+
 absl::StatusOr<std::unique_ptr<LocalController>> OpenController(const ControllerTerms& terms,
                                                                 const Log& log) {
   LocalController::Options options;
   ASSIGN_OR_RETURN(options.state_dir, AbsolutePath("--state", terms.state_dir));
   RETURN_IF_ERROR(CheckText("--state", options.state_dir));
   options.lease_ms = terms.lease_ms;
+  options.roots = terms.roots;
+  // Jobs that name no folder have theirs there, and others go on from them.
+  std::error_code ignored;
+  const std::string state = std::filesystem::weakly_canonical(options.state_dir, ignored);
+  if (!options.roots.empty()) options.roots.push_back(state);
   options.credentials = terms.listen.credentials;
+  if (options.credentials.users != nullptr) {
+    options.quotas = QuotasOf(options.credentials.users->All());
+  }
   options.log = [log](const std::string& line) { log->info(line); };
   return LocalController::Open(std::move(options));
 }
@@ -38,7 +79,14 @@ class Serving final : public ServingController {
   Serving(const ControllerTerms& terms, Log log, std::unique_ptr<LocalController> controller)
       : log_(std::move(log)),
         controller_(std::move(controller)),
-        service_(*controller_, terms.listen.credentials) {}
+        users_(terms.listen.credentials.users),
+        service_(*controller_, terms.listen.credentials) {
+    if (users_ == nullptr) return;
+    users_->OnChange([this](const std::vector<User>& users) {
+      log_->info("the users' file has changed: {} users", users.size());
+      controller_->host().SetQuotas(QuotasOf(users));
+    });
+  }
   ~Serving() override { Stop(); }
 
   absl::Status Listen(const ControllerTerms& terms) {
@@ -75,6 +123,7 @@ class Serving final : public ServingController {
     metrics_ = nullptr;  // while the loop answers
     controller_->BeginStop();
     running_.server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+    if (users_ != nullptr) users_->OnChange(nullptr);  // nobody calls any more
     controller_->Stop();
     running_.server = nullptr;
   }
@@ -82,6 +131,7 @@ class Serving final : public ServingController {
  private:
   const Log log_;
   const std::unique_ptr<LocalController> controller_;
+  const std::shared_ptr<Users> users_;  // null: there are none
   ControllerService service_;
   RunningServer running_;
   std::unique_ptr<MetricsServer> metrics_;  // null: nobody wants them
@@ -90,10 +140,11 @@ class Serving final : public ServingController {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ServingController>> ServingController::Start(
-    const ControllerTerms& terms) {
+absl::StatusOr<std::unique_ptr<ServingController>> ServingController::Start(ControllerTerms terms) {
   RETURN_IF_ERROR(CheckDescriptors("this controller", kOwnDescriptors));
   ASSIGN_OR_RETURN(const Log log, OpenLog("controller", terms.log));
+  RETURN_IF_ERROR(Confine(terms, log));
+  ASSIGN_OR_RETURN(terms.listen.credentials.users, LoadUsers(terms, log));
   ASSIGN_OR_RETURN(std::unique_ptr<LocalController> controller, OpenController(terms, log));
   auto serving = std::make_unique<Serving>(terms, log, std::move(controller));
   RETURN_IF_ERROR(serving->Listen(terms));

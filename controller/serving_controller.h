@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -19,6 +20,9 @@ struct ControllerTerms {
   uint16_t advertise_port = 0;  // 0: the port itself
   std::string state_dir;
   int lease_ms = 1000;
+  std::vector<std::string> roots = {};   // folders that files of jobs are in; none: anywhere
+  std::vector<std::string> writes = {};  // files and folders that this process writes beside them
+  std::string users_file = {};           // base/users.h; empty: whoever is let in may do everything
   LogTerms log = {};
 };
 
@@ -27,7 +31,7 @@ class ServingController {
  public:
   // One line: the log, the state directory or the port cannot be had, or another controller uses
   // them.
-  static absl::StatusOr<std::unique_ptr<ServingController>> Start(const ControllerTerms& terms);
+  static absl::StatusOr<std::unique_ptr<ServingController>> Start(ControllerTerms terms);
   virtual ~ServingController() = default;
 
   // host:port, where others reach it.

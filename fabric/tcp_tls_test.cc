@@ -77,6 +77,21 @@ TEST_F(TcpTlsTest, WithoutACertificateNobodyIsHeard) {
   EXPECT_THAT(refused_[0], HasSubstr("denied: TLS"));
 }
 
+TEST_F(TcpTlsTest, WhoIsRevokedIsRefused) {
+  TlsFiles mine = made_.Issue("memoryx");
+  const TlsFiles stolen = made_.Issue("swarmx");
+  mine.revoked = made_.Revoke({});
+  Listen({.credentials = Of(mine)});
+  made_.Revoke({stolen.certificate});  // while it listens
+  credentials_ = Of(stolen);
+  peer_role_ = "memoryx";
+  Refusal(HelloOf("swarmx"));
+  ASSERT_FALSE(refused_.empty());
+  EXPECT_THAT(refused_[0], HasSubstr("certificate revoked"));
+  credentials_ = Of(made_.Issue("swarmx"));
+  Exchange();
+}
+
 TEST_F(TcpTlsTest, AnotherAuthoritysCertificateIsRefused) {
   const TlsTestFiles others("others");
   ListenAs("memoryx");

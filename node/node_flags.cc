@@ -1,5 +1,6 @@
 #include "node/node_flags.h"
 
+#include "base/file_roots.h"
 #include "base/flags.h"
 
 namespace waferstream {
@@ -13,6 +14,7 @@ void AddNodeFlags(CLI::App& app, NodeRole& role, NodeFlags& flags) {
            "where others reach the fabric port, if a proxy, NAT or a NodePort stands before it; 0: "
            "the port itself [0]");
   AddWhole(app, "--control-port", flags.control_port, "0: any free port [0]");
+  AddRootsFlag(app, flags.roots);
   AddLogFlags(app, flags.log);
   role.AddFlags(app);
 }

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <string>
 
+#include "base/file_roots.h"
 #include "base/flag_sources.h"
 #include "base/flags.h"
 #include "base/own_process.h"
@@ -36,12 +37,15 @@ int RunNode(int argc, char** argv, NodeRole& role) {
   }
   const absl::StatusOr<ListenTerms> terms = CheckListenFlags(flags.listen, RoleWord(role.kind()));
   if (!terms.ok()) return FailUsage(flags, sources.Named(terms.status()));
+  const auto roots = ParseRoots(flags.roots);
+  if (!roots.ok()) return FailUsage(flags, sources.Named(roots.status()));
   return ServeNode({.id = flags.id,
                     .controller = flags.controller,
                     .host = flags.listen.host,
                     .listen = *terms,
                     .control_port = flags.control_port,
                     .advertise_fabric_port = flags.advertise_fabric_port,
+                    .roots = *roots,
                     .log = flags.log,
                     .fabric = OverTcp({.listen = terms->address,
                                        .port = flags.fabric_port,

@@ -13,6 +13,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/time/clock.h"
+#include "base/confine.h"
 #include "base/own_process.h"
 #include "base/status.h"
 #include "base/version.h"
@@ -53,6 +54,14 @@ sigset_t BlockStopSignals() {
 void BoundTheRest() {
   signal(SIGALRM, [](int) { _exit(kRefused); });
   alarm(kStopSecondsMax);
+}
+
+// Its log it has open, and reads when somebody asks for it.
+absl::Status Confine(const NodeTerms& terms) {
+  ConfineTerms beside = {.writable = {}, .readable = FoldersOf(terms.listen.credentials)};
+  if (!terms.log.file.empty()) beside.readable.push_back(terms.log.file);
+  return ConfineToRoots(terms.roots, beside,
+                        [](const std::string& line) { spdlog::info("{}", line); });
 }
 
 RegisterRequest Registration(const NodeTerms& terms, const NodeRole& role, uint16_t control_port,
@@ -162,6 +171,8 @@ int ServeNode(const NodeTerms& terms, NodeRole& role) {
     return kRefused;
   }
   spdlog::set_default_logger(*log);
+  const absl::Status confined = Confine(terms);
+  if (!confined.ok()) return Fail(terms, confined, kRefused);
   return RunningNode(terms, role, BlockStopSignals()).Run();
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/log.h"
 #include "node/local_node.h"
@@ -16,8 +17,9 @@ struct NodeTerms {
   std::string controller;  // its host:port
   std::string host;        // where others reach this node
   ListenTerms listen;
-  uint16_t control_port = 0;           // 0: any free one
-  uint16_t advertise_fabric_port = 0;  // 0: the port that the fabric listens on
+  uint16_t control_port = 0;            // 0: any free one
+  uint16_t advertise_fabric_port = 0;   // 0: the port that the fabric listens on
+  std::vector<std::string> roots = {};  // folders that files of jobs are in; none: anywhere
   LogTerms log = {};
   FabricMaker fabric;
 };

@@ -71,9 +71,8 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
     interceptors.push_back(MakeProver(credentials.secret, address, at.port));
   }
   const std::shared_ptr<grpc::ChannelCredentials> security =
-      credentials.tls == nullptr
-          ? grpc::InsecureChannelCredentials()
-          : TlsForCaller(*credentials.tls, at.host, RolesOf(patience.callee));
+      credentials.tls == nullptr ? grpc::InsecureChannelCredentials()
+                                 : TlsForCaller(credentials.tls, at.host, RolesOf(patience.callee));
   return grpc::experimental::CreateCustomChannelWithInterceptors(
       TargetOf(address), security, ArgumentsFor(patience), std::move(interceptors));
 }

@@ -18,13 +18,17 @@ class Status;
 
 namespace waferstream {
 
-// Whom a method is for, where there are certificates.
-enum class Caller { kController, kNode, kUser };
+// Whom a method is for. Of people: who may look, who may submit, who may do everything.
+enum class Caller { kController, kNode, kUser, kSubmitter, kAdmin };
+
+// Metadata of a call of a person: "Bearer <token>".
+inline constexpr char kTokenKey[] = "authorization";
 
 // Role: lets in who proves that it knows the cluster's secret, and proves the same in the answer.
 // Every method of a service asks it first; one that does not is found by the service's tests, which
-// call them all. Where there are certificates, a method is for those of its role alone. Without
-// either everybody is let in. Thread-safe. Outlives its service.
+// call them all. Where there are certificates, a method is for those of its role alone; where there
+// are users, a person shows a token, and may do what its role says. Without any of these everybody
+// is let in. Thread-safe. Outlives its service.
 class Doorkeeper {
  public:
   using Log = std::function<void(const std::string& line)>;
@@ -37,7 +41,9 @@ class Doorkeeper {
   void Open(uint16_t port);
 
   // At the head of every method, which is for `who`. Not OK: return it, and do nothing else.
-  grpc::Status Admit(grpc::ServerContextBase& context, Caller who);
+  // `user`, if not null, becomes the person who calls, as far as that is known; where there are no
+  // users, nobody, who may do everything.
+  grpc::Status Admit(grpc::ServerContextBase& context, Caller who, User* user = nullptr);
 
   // There are certificates.
   bool knows_roles() const { return credentials_.tls != nullptr; }
@@ -47,6 +53,7 @@ class Doorkeeper {
 
  private:
   absl::Status CheckCaller(const grpc::ServerContextBase& context, Caller who) const;
+  absl::Status CheckUser(const grpc::ServerContextBase& context, Caller who, User& user) const;
   absl::Status Check(const std::string& proof);
 
   const Credentials credentials_;

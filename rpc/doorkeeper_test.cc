@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -31,7 +33,7 @@ Credentials SecretOf(int seed) {
   return {.secret = std::make_shared<const ClusterSecret>(key)};
 }
 
-// Two methods, a stream among them, behind a door.
+// Two methods, a stream among them, behind a door; a third one is for admins.
 class GuardedService final : public Controller::Service {
  public:
   explicit GuardedService(Credentials credentials)
@@ -59,6 +61,14 @@ class GuardedService final : public Controller::Service {
     status.set_state(DONE);
     writer->Write(status);
     return grpc::Status::OK;
+  }
+
+  grpc::Status CordonNode(grpc::ServerContext* context, const CordonRequest*,
+                          NodeStatus* reply) override {
+    User user;
+    const grpc::Status admitted = door.Admit(*context, Caller::kAdmin, &user);
+    reply->set_node_id(user.name);
+    return admitted;
   }
 
   Doorkeeper door;
@@ -104,6 +114,80 @@ class DoorkeeperTest : public ::testing::Test {
   std::unique_ptr<GuardedService> service_;
   RunningServer running_;
 };
+
+class UsersTest : public DoorkeeperTest {
+ protected:
+  UsersTest() { WriteUsers({"ada", "root"}); }
+
+  // Ada looks, root does everything; each one's token is the name.
+  void WriteUsers(const std::vector<std::string>& names) {
+    std::vector<User> users;
+    for (const std::string& name : names) {
+      users.push_back({.name = name,
+                       .role = name == "root" ? UserRole::kAdmin : UserRole::kViewer,
+                       .token_hash = HashOfToken(name)});
+    }
+    std::ofstream(path_ + ".new") << FormatUsers(users);
+    std::filesystem::rename(path_ + ".new", path_);
+  }
+  void ServeUsers() {
+    auto users = Users::Load(path_, [](const std::string&) {});
+    ASSERT_TRUE(users.ok()) << users.status();
+    Serve({.users = *users});
+  }
+  // Of a method for whoever is let in, or for admins alone.
+  absl::Status CallAs(const std::string& authorization, bool admin) {
+    grpc::ClientContext context;
+    if (!authorization.empty()) context.AddMetadata(kTokenKey, authorization);
+    const auto stub = Stub({});
+    VersionReply version;
+    if (!admin) return ToAbsl(stub->Version(&context, Empty(), &version));
+    NodeStatus node;
+    const absl::Status status = ToAbsl(stub->CordonNode(&context, CordonRequest(), &node));
+    EXPECT_EQ(node.node_id(), status.ok() ? "root" : "");
+    return status;
+  }
+
+  const std::string path_ = ::testing::TempDir() + "/door-users.json";
+};
+
+TEST_F(UsersTest, ATokenSaysWhoItIsAndTheRoleWhatTheyMayDo) {
+  ServeUsers();
+  EXPECT_EQ(CallAs("Bearer ada", false), absl::OkStatus());
+  EXPECT_EQ(CallAs("Bearer root", false), absl::OkStatus());
+  EXPECT_EQ(CallAs("Bearer root", true), absl::OkStatus());
+  const absl::Status viewer = CallAs("Bearer ada", true);
+  EXPECT_EQ(viewer.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(viewer.message(), "denied: ada has the role viewer, and this takes admin");
+}
+
+TEST_F(UsersTest, WithoutATokenOfSomebodyNobodyIsLetIn) {
+  ServeUsers();
+  for (const std::string& shown : std::vector<std::string>{
+           "", "ada", "Bearer ", "Bearer", "bearer ada", "Bearer ada ", "Bearer Ada", "Basic ada",
+           "Bearer " + HashOfToken("ada"), "Bearer " + std::string(8000, 'a')}) {
+    const absl::Status status = CallAs(shown, false);
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnauthenticated) << shown;
+    EXPECT_EQ(std::string(status.message()).find("ada"), std::string::npos) << status;
+  }
+  for (const std::string& line : service_->log) EXPECT_EQ(line.find("Bearer a"), std::string::npos);
+}
+
+TEST_F(UsersTest, WhoIsTakenOutOfTheFileIsNobody) {
+  ServeUsers();
+  EXPECT_EQ(CallAs("Bearer ada", false), absl::OkStatus());
+  WriteUsers({"root"});
+  EXPECT_EQ(CallAs("Bearer ada", false).code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(CallAs("Bearer root", false), absl::OkStatus());
+}
+
+TEST_F(UsersTest, WithoutUsersEverybodyMayDoEverything) {
+  Serve({});
+  grpc::ClientContext context;
+  NodeStatus node;
+  EXPECT_TRUE(Stub({})->CordonNode(&context, CordonRequest(), &node).ok());
+  EXPECT_EQ(node.node_id(), "");
+}
 
 TEST_F(DoorkeeperTest, WhoKnowsTheSecretIsServed) {
   Serve(SecretOf(1));

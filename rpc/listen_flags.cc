@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/confine.h"
 #include "base/flags.h"
 #include "base/host_port.h"
 #include "base/status.h"
@@ -52,6 +53,17 @@ absl::StatusOr<Credentials> ReadCredentials(const ListenFlags& flags, const std:
       "--listen: at ", listen,
       " other hosts reach this process, and who is on the way reads and changes what is "
       "said; give it --tls-cert, --tls-key and --tls-ca, or say --insecure"));
+}
+
+std::vector<std::string> FoldersOf(const Credentials& credentials) {
+  std::vector<std::string> folders;
+  if (credentials.tls == nullptr) return folders;
+  const TlsFiles& files = credentials.tls->files();
+  for (const std::string* file :
+       {&files.certificate, &files.key, &files.authority, &files.revoked}) {
+    if (!file->empty()) folders.push_back(FolderOf(*file));
+  }
+  return folders;
 }
 
 absl::StatusOr<ListenTerms> CheckListenFlags(const ListenFlags& flags, const std::string& role) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/credentials.h"
@@ -43,6 +44,8 @@ struct ListenTerms {
   Credentials credentials;
   std::optional<uint16_t> metrics_port = std::nullopt;
 };
+// The folders of the files that are read again when they change.
+std::vector<std::string> FoldersOf(const Credentials& credentials);
 absl::StatusOr<ListenTerms> CheckListenFlags(const ListenFlags& flags, const std::string& role);
 
 }  // namespace waferstream

@@ -15,6 +15,13 @@ namespace {
 
 // A job's losses are the largest message: a million steps have 8 MB.
 constexpr int kMessageBytesMax = 64 << 20;
+// Of one connection at a time: as many Watch calls as there may be (256), and others beside them.
+constexpr int kStreamsMax = 512;
+// Whoever connects and then says nothing, or a byte a minute, does not stay.
+constexpr int kHandshakeMsMax = 5'000;
+constexpr int kIdleMsMax = 600'000;
+// A gRPC call's metadata: a proof and a token are below 1 KiB.
+constexpr int kMetadataBytesMax = 16 << 10;
 
 void Configure(grpc::ServerBuilder& builder) {
   // With it, gRPC's default, two processes given the same port would share it without a word, each
@@ -25,6 +32,10 @@ void Configure(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
   builder.SetMaxReceiveMessageSize(kMessageBytesMax);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsMax);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMsMax);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMsMax);
 }
 
 }  // namespace
@@ -37,7 +48,7 @@ absl::StatusOr<RunningServer> StartServer(grpc::Service& service, const ServerOp
   int bound = 0;
   builder.AddListeningPort(
       address,
-      options.tls == nullptr ? grpc::InsecureServerCredentials() : TlsForServer(*options.tls),
+      options.tls == nullptr ? grpc::InsecureServerCredentials() : TlsForServer(options.tls),
       &bound);
   builder.RegisterService(&service);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "base/certificate.h"
 
 namespace waferstream {
@@ -34,21 +35,46 @@ std::vector<std::string> Strings(const std::vector<grpc::string_ref>& refs) {
   return strings;
 }
 
-// After the handshake, in which the certificate was found to be the authority's.
-class CalleeVerifier final : public tls::ExternalCertificateVerifier {
+// The peer's own certificate first. A server's "full chain" is without it, a caller's has it twice.
+std::string ChainOf(const tls::TlsCustomVerificationCheckRequest& request) {
+  const grpc::string_ref own = request.peer_cert(), all = request.peer_cert_full_chain();
+  return absl::StrCat(absl::string_view(own.data(), own.size()), "\n",
+                      absl::string_view(all.data(), all.size()));
+}
+
+// After the handshake, in which the certificate was found to be the authority's. gRPC's own check
+// knows of no revocations.
+class PeerVerifier : public tls::ExternalCertificateVerifier {
  public:
-  CalleeVerifier(std::string host, std::vector<std::string> roles)
-      : host_(std::move(host)), roles_(std::move(roles)) {}
+  explicit PeerVerifier(std::shared_ptr<const TlsIdentity> identity)
+      : identity_(std::move(identity)) {}
 
   bool Verify(tls::TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)>,
               grpc::Status* status) override {
-    *status = Judge(*request);
+    const absl::Status believed = identity_->Verify(ChainOf(*request));
+    *status = believed.ok() ? Judge(*request)
+                            : grpc::Status(grpc::StatusCode::UNAUTHENTICATED,
+                                           std::string(believed.message()));
     return true;  // at once
   }
   void Cancel(tls::TlsCustomVerificationCheckRequest*) override {}
 
  private:
-  grpc::Status Judge(const tls::TlsCustomVerificationCheckRequest& request) const {
+  virtual grpc::Status Judge(const tls::TlsCustomVerificationCheckRequest&) const {
+    return grpc::Status::OK;
+  }
+
+  const std::shared_ptr<const TlsIdentity> identity_;
+};
+
+class CalleeVerifier final : public PeerVerifier {
+ public:
+  CalleeVerifier(std::shared_ptr<const TlsIdentity> identity, std::string host,
+                 std::vector<std::string> roles)
+      : PeerVerifier(std::move(identity)), host_(std::move(host)), roles_(std::move(roles)) {}
+
+ private:
+  grpc::Status Judge(const tls::TlsCustomVerificationCheckRequest& request) const override {
     const std::string role = RoleOfUris(Strings(request.uri_names()));
     if (std::find(roles_.begin(), roles_.end(), role) == roles_.end()) {
       return {grpc::StatusCode::UNAUTHENTICATED,
@@ -69,24 +95,26 @@ class CalleeVerifier final : public tls::ExternalCertificateVerifier {
 
 }  // namespace
 
-std::shared_ptr<grpc::ChannelCredentials> TlsForCaller(const TlsIdentity& identity,
+std::shared_ptr<grpc::ChannelCredentials> TlsForCaller(std::shared_ptr<const TlsIdentity> identity,
                                                        const std::string& host,
                                                        std::vector<std::string> roles) {
   tls::TlsChannelCredentialsOptions options;
-  options.set_certificate_provider(Watch(identity.files()));
+  options.set_certificate_provider(Watch(identity->files()));
   options.watch_root_certs();
   options.watch_identity_key_cert_pairs();
-  options.set_certificate_verifier(
-      tls::ExternalCertificateVerifier::Create<CalleeVerifier>(host, std::move(roles)));
+  options.set_certificate_verifier(tls::ExternalCertificateVerifier::Create<CalleeVerifier>(
+      std::move(identity), host, std::move(roles)));
   options.set_check_call_host(false);  // the verifier does
   return tls::TlsCredentials(options);
 }
 
-std::shared_ptr<grpc::ServerCredentials> TlsForServer(const TlsIdentity& identity) {
-  tls::TlsServerCredentialsOptions options(Watch(identity.files()));
+std::shared_ptr<grpc::ServerCredentials> TlsForServer(std::shared_ptr<const TlsIdentity> identity) {
+  tls::TlsServerCredentialsOptions options(Watch(identity->files()));
   options.watch_root_certs();
   options.watch_identity_key_cert_pairs();
   options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  options.set_certificate_verifier(
+      tls::ExternalCertificateVerifier::Create<PeerVerifier>(std::move(identity)));
   return tls::TlsServerCredentials(options);
 }
 

@@ -18,12 +18,12 @@ namespace waferstream {
 
 // A caller that believes only an authority's certificate for `host` whose role is among `roles`.
 // Files that are replaced are taken up within seconds.
-std::shared_ptr<grpc::ChannelCredentials> TlsForCaller(const TlsIdentity& identity,
+std::shared_ptr<grpc::ChannelCredentials> TlsForCaller(std::shared_ptr<const TlsIdentity> identity,
                                                        const std::string& host,
                                                        std::vector<std::string> roles);
 
 // Callers show a certificate of the authority, or are not heard.
-std::shared_ptr<grpc::ServerCredentials> TlsForServer(const TlsIdentity& identity);
+std::shared_ptr<grpc::ServerCredentials> TlsForServer(std::shared_ptr<const TlsIdentity> identity);
 
 // Of the caller, by its certificate; empty: it has no role, or there is no TLS.
 std::string CallerRole(const grpc::ServerContextBase& context);

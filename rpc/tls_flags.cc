@@ -13,6 +13,8 @@ void AddTlsFlags(CLI::App& app, TlsFiles& files) {
           "This process's certificate, PEM [connections are in the clear]");
   AddPath(app, "--tls-key", files.key, "Its private key, PEM");
   AddPath(app, "--tls-ca", files.authority, "The authority whose certificates are believed, PEM");
+  AddPath(app, "--tls-crl", files.revoked,
+          "The authority's list of certificates that it has revoked, PEM [none are]");
 }
 
 absl::StatusOr<std::shared_ptr<const TlsIdentity>> ReadTls(const TlsFiles& files,
@@ -23,6 +25,7 @@ absl::StatusOr<std::shared_ptr<const TlsIdentity>> ReadTls(const TlsFiles& files
   const char* given = nullptr;
   const char* missing = nullptr;
   for (const auto& [flag, path] : kFlags) (path->empty() ? missing : given) = flag;
+  if (given == nullptr && !files.revoked.empty()) given = "--tls-crl";
   if (given == nullptr) return nullptr;
   if (missing != nullptr) {
     return absl::InvalidArgumentError(absl::StrCat(missing, ": is missing beside ", given));

@@ -13,7 +13,7 @@ class App;
 
 namespace waferstream {
 
-// --tls-cert, --tls-key, --tls-ca.
+// --tls-cert, --tls-key, --tls-ca, --tls-crl.
 void AddTlsFlags(CLI::App& app, TlsFiles& files);
 
 // Null: none is given. One line that names the flag: one is missing, a file is no good

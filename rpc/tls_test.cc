@@ -4,13 +4,18 @@
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/fd.h"
 #include "base/tls_test_files.h"
 #include "proto/controller.grpc.pb.h"
 #include "rpc/channel.h"
@@ -118,6 +123,58 @@ TEST_F(TlsTest, ACallerBelievesTheRightRoleAndHostAlone) {
   EXPECT_EQ(AskVersion(user).code(), absl::StatusCode::kUnavailable) << "another host's";
   Serve(made_.Issue("controller"));
   EXPECT_EQ(AskVersion(user, "localhost"), absl::OkStatus());
+}
+
+TEST_F(TlsTest, NobodyBelievesWhoIsRevoked) {
+  TlsFiles server = made_.Issue("controller");
+  server.revoked = made_.Revoke({});
+  Serve(server);
+  const TlsFiles stolen = made_.Issue("user");
+  EXPECT_EQ(AskVersion(Of(stolen)), absl::OkStatus());
+  made_.Revoke({stolen.certificate});
+  EXPECT_FALSE(AskVersion(Of(stolen)).ok());
+  // Nor does a caller believe such a server.
+  TlsFiles wary = made_.Issue("user");
+  EXPECT_EQ(AskVersion(Of(wary)), absl::OkStatus());
+  wary.revoked = made_.Revoke({server.certificate});
+  EXPECT_FALSE(AskVersion(Of(wary)).ok());
+}
+
+// The port of a server that bounds what a connection costs.
+class SilentPeer {
+ public:
+  explicit SilentPeer(uint16_t port) : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in to = {};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected_ = connect(socket_.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0;
+  }
+  bool connected() const { return connected_; }
+  void Say(const std::string& bytes) {
+    std::ignore = write(socket_.get(), bytes.data(), bytes.size());
+  }
+  // Waits until the server hangs up.
+  bool IsHungUp() {
+    char byte;
+    while (recv(socket_.get(), &byte, 1, 0) > 0) {
+    }
+    return true;
+  }
+
+ private:
+  const Fd socket_;
+  bool connected_ = false;
+};
+
+TEST_F(TlsTest, WhoSaysNothingOrLittleIsHungUpOn) {
+  Serve(made_.Issue("controller"));
+  SilentPeer silent(running_.port), slow(running_.port);
+  ASSERT_TRUE(silent.connected());
+  ASSERT_TRUE(slow.connected());
+  slow.Say("\x16");  // the first byte of a handshake
+  EXPECT_TRUE(silent.IsHungUp());
+  EXPECT_TRUE(slow.IsHungUp());
 }
 
 TEST(IsForTest, NamesAreComparedAsCertificatesDo) {

@@ -126,7 +126,7 @@ void SimControllerHost::Submit(const std::string& request_id, const JobSpec& job
   SubmitRequest request;
   request.set_request_id(request_id);
   *request.mutable_job() = job;
-  life_->host->Submit(request,
+  life_->host->Submit({}, request,
                       [this, done = std::move(done)](const absl::StatusOr<JobStatus>& answer) {
                         world_.Note("user", "submits: ", answer.status().ToString());
                         done(answer);
@@ -134,13 +134,13 @@ void SimControllerHost::Submit(const std::string& request_id, const JobSpec& job
 }
 
 void SimControllerHost::Resume(const ResumeRequest& request) {
-  life_->host->Resume(request, [this](const absl::StatusOr<JobStatus>& answer) {
+  life_->host->Resume({}, request, [this](const absl::StatusOr<JobStatus>& answer) {
     world_.Note("user", "resumes: ", answer.status().ToString());
   });
 }
 
 void SimControllerHost::Cancel(const std::string& job_id) {
-  life_->host->Cancel(job_id, [this](const absl::StatusOr<JobStatus>& answer) {
+  life_->host->Cancel({}, job_id, [this](const absl::StatusOr<JobStatus>& answer) {
     world_.Note("user", "cancels: ", answer.status().ToString());
   });
 }
