@@ -1,13 +1,16 @@
 #include "plan/plan_report.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "plan/links.h"
 #include "plan/plan_costs.h"
 #include "plan/verify.h"
+#include "proto/role_word.h"
 
 namespace waferstream {
 namespace {
@@ -66,6 +69,22 @@ ordered_json TrafficAsJson(const StepTraffic& t) {
           {"gradient_stream_bytes", t.gradient_stream},
           {"gradients_from_a_wafer_bytes_max", t.gradients_from_wafer},
           {"gradients_to_memoryx_bytes", t.gradients_to_memoryx}};
+}
+
+double LinkSeconds(const LinkTraffic& link, double link_mbit) {
+  return 8e-6 * BusierDirection(link) / link_mbit;
+}
+
+ordered_json LinksAsJson(const std::vector<LinkTraffic>& links) {
+  ordered_json processes = ordered_json::array();
+  for (const LinkTraffic& link : links) {
+    processes.push_back({{"role", RoleWord(link.role)},
+                         {"process", link.process},
+                         {"sent_bytes", link.sent},
+                         {"received_bytes", link.received},
+                         {"inside_bytes", link.inside}});
+  }
+  return processes;
 }
 
 // "12345678 B (11.8 MiB)"; short ones without the parenthesis.
@@ -168,38 +187,62 @@ void AddTraffic(const Plan& plan, const StepTraffic& t, Text& out) {
           Count(t.gradients_to_memoryx / t.gradient_stream, "block"), " x ", t.gradient_stream);
 }
 
-}  // namespace
-
-ordered_json PlanAsJson(const Plan& plan) {
-  const PlanCosts costs = CostsOf(plan);
-  return {{"job", plan.job.name()},
-          {"parameters", plan.parameter_elements},
-          {"tensors", plan.parameters.size()},
-          {"tiles", plan.tiles.size()},
-          {"tile_bytes_max", plan.tile_slot_bytes[kLarge]},
-          {"micro_batches", plan.leaves},
-          {"resident_micro_batches_max", plan.resident_max},
-          {"waves", plan.waves},
-          {"validation_waves", plan.validation_waves},
-          {"recompute", RecomputeName(plan.recompute)},
-          {"step_flops", costs.step_flops},
-          {"recompute_flops", costs.recompute_flops},
-          {"verified_share", VerifiedShare(plan)},
-          {"verify_flops", costs.verify_flops},
-          {"sram", SramAsJson(plan)},
-          {"memoryx", MemoryXAsJson(costs)},
-          {"swarmx", SwarmXAsJson(costs)},
-          {"trees",
-           {{"wafers", plan.shape.wafers},
-            {"planes", plan.job.cluster().planes()},
-            {"fanout", plan.job.cluster().fanout()},
-            {"nodes_per_plane", NodesPerPlane(plan)},
-            {"levels", DepthOf(plan)}}},
-          {"traffic", TrafficAsJson(costs.traffic)},
-          {"plan_hash", absl::StrFormat("%016x", plan.Hash())}};
+// Of each role the process with the busiest link, each on a host of its own.
+void AddLinks(const Plan& plan, double link_mbit, Text& out) {
+  const std::vector<LinkTraffic> links = LinksOf(plan);
+  out.Heading(plan.is_generation() ? "Links, a token" : "Links, a step");
+  for (const Role role : {MEMORYX, SWARMX, WAFER}) {
+    std::vector<LinkTraffic> of_role;
+    std::copy_if(links.begin(), links.end(), std::back_inserter(of_role),
+                 [role](const LinkTraffic& link) { return link.role == role; });
+    const LinkTraffic& busiest = BusiestLink(of_role);
+    out.Row(absl::StrCat(RoleWord(role), " ", busiest.process), "sends ", Bytes(busiest.sent),
+            ", receives ", Bytes(busiest.received));
+  }
+  if (link_mbit == 0) return;
+  const LinkTraffic& busiest = BusiestLink(links);
+  out.Row(absl::StrFormat("at %.6g Mbit/s", link_mbit),
+          absl::StrFormat("at least %.4g s", LinkSeconds(busiest, link_mbit)), " = ",
+          BusierDirection(busiest), " B of ", RoleWord(busiest.role), " ", busiest.process,
+          " x 8 / rate");
 }
 
-std::string PlanAsText(const Plan& plan) {
+}  // namespace
+
+ordered_json PlanAsJson(const Plan& plan, double link_mbit) {
+  const PlanCosts costs = CostsOf(plan);
+  const std::vector<LinkTraffic> links = LinksOf(plan);
+  ordered_json json = {{"job", plan.job.name()},
+                       {"parameters", plan.parameter_elements},
+                       {"tensors", plan.parameters.size()},
+                       {"tiles", plan.tiles.size()},
+                       {"tile_bytes_max", plan.tile_slot_bytes[kLarge]},
+                       {"micro_batches", plan.leaves},
+                       {"resident_micro_batches_max", plan.resident_max},
+                       {"waves", plan.waves},
+                       {"validation_waves", plan.validation_waves},
+                       {"recompute", RecomputeName(plan.recompute)},
+                       {"step_flops", costs.step_flops},
+                       {"recompute_flops", costs.recompute_flops},
+                       {"verified_share", VerifiedShare(plan)},
+                       {"verify_flops", costs.verify_flops},
+                       {"sram", SramAsJson(plan)},
+                       {"memoryx", MemoryXAsJson(costs)},
+                       {"swarmx", SwarmXAsJson(costs)},
+                       {"trees",
+                        {{"wafers", plan.shape.wafers},
+                         {"planes", plan.job.cluster().planes()},
+                         {"fanout", plan.job.cluster().fanout()},
+                         {"nodes_per_plane", NodesPerPlane(plan)},
+                         {"levels", DepthOf(plan)}}},
+                       {"traffic", TrafficAsJson(costs.traffic)},
+                       {"links", LinksAsJson(links)},
+                       {"plan_hash", absl::StrFormat("%016x", plan.Hash())}};
+  if (link_mbit > 0) json["link_step_seconds_min"] = LinkSeconds(BusiestLink(links), link_mbit);
+  return json;
+}
+
+std::string PlanAsText(const Plan& plan, double link_mbit) {
   const PlanCosts costs = CostsOf(plan);
   Text out;
   AddModel(plan, out);
@@ -207,6 +250,7 @@ std::string PlanAsText(const Plan& plan) {
   AddSram(plan, out);
   AddServices(plan, costs, out);
   AddTraffic(plan, costs.traffic, out);
+  AddLinks(plan, link_mbit, out);
   return out.Take();
 }
 

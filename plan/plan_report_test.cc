@@ -125,6 +125,22 @@ TEST(PlanReport, JsonAndTextCarryTheCosts) {
   }
 }
 
+TEST(PlanReport, SaysWhatTheBusiestLinkTakes) {
+  const Plan plan = MustCompile(TestJob(), {.wafers = 2, .memoryx = 1, .swarmx = 1});
+  const StepTraffic t = CostsOf(plan).traffic;
+  // SwarmX sends the weights to both wafers, and one block of each gradient up.
+  const uint64_t sent = 2 * t.weights_to_wafer + t.gradients_to_memoryx;
+  const auto json = PlanAsJson(plan, 100);
+  ASSERT_EQ(json["links"].size(), 4u);
+  EXPECT_EQ(json["links"][1]["role"], "swarmx");
+  EXPECT_EQ(json["links"][1]["sent_bytes"], sent);
+  EXPECT_DOUBLE_EQ(json["link_step_seconds_min"], sent * 8 / 100e6);
+  EXPECT_FALSE(PlanAsJson(plan).contains("link_step_seconds_min"));
+  EXPECT_TRUE(
+      absl::StrContains(PlanAsText(plan, 100), absl::StrCat(sent, " B of swarmx 0 x 8 / rate")));
+  EXPECT_FALSE(absl::StrContains(PlanAsText(plan), "Mbit"));
+}
+
 TEST(PlanReport, SaysWhatVerificationCosts) {
   JobSpec job = TestJob();
   const ClusterShape shape{.wafers = 2, .memoryx = 1, .swarmx = 1};
