@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
+#include "base/host_port.h"
 #include "base/status.h"
 #include "base/user_input.h"
 #include "client/cluster_file.h"
@@ -16,6 +17,7 @@ namespace {
 absl::StatusOr<std::string> FindAddress(const std::string& flag) {
   if (!flag.empty()) {
     RETURN_IF_ERROR(CheckAddress("--controller", flag));
+    RETURN_IF_ERROR(CheckHostOf("--controller", flag));
     return flag;
   }
   const absl::StatusOr<std::string> dir = DefaultClusterDir();

@@ -21,9 +21,9 @@ struct ControllerAccess {
 
 // The first of: the flag, the cluster that `waferctl up` left running; and its secret: in the
 // flag's file, or in the folder of the cluster of this user that has this controller
-// (FindClusterOf); else none; and the user's certificate. INVALID_ARGUMENT: not host:port, no
-// secret in the file, or no certificate. UNAVAILABLE: nothing says which controller.
-// PERMISSION_DENIED, NOT_FOUND: of the file.
+// (FindClusterOf); else none; and the user's certificate. INVALID_ARGUMENT: not host:port, a
+// host that stands for no address, no secret in the file, or no certificate. UNAVAILABLE: nothing
+// says which controller. PERMISSION_DENIED, NOT_FOUND: of the file.
 absl::StatusOr<ControllerAccess> ResolveController(const ControllerFlags& flags);
 
 }  // namespace waferstream
