@@ -87,6 +87,7 @@ absl::StatusOr<std::unique_ptr<HostNetwork>> HostNetwork::Make(int hosts, double
 }
 
 HostNetwork::~HostNetwork() {
+  umount2("/etc/resolv.conf", MNT_DETACH);  // where it was mounted; the process may make another
   if (dns_ < 0) return;
   kill(dns_, SIGKILL);
   waitpid(dns_, nullptr, 0);
