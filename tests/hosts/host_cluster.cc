@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,8 +15,6 @@
 
 namespace waferstream {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr int kPort = 7000;  // of the controller; every host has all ports to itself
 
@@ -67,10 +66,31 @@ nlohmann::json HostCluster::AsUser(std::vector<std::string> command) {
 
 nlohmann::json HostCluster::Node(const std::string& id) {
   for (const nlohmann::json& node : AsUser({"nodes"})) {
-    if (node["id"] == id) return node;
+    if (node["node"] == id) return node;
   }
   ADD_FAILURE() << "no node " << id;
   return {};
+}
+
+std::string HostCluster::LogPath(const std::string& id) const {
+  return absl::StrCat(harness_.dir().string(), "/", id, ".log");
+}
+
+std::string HostCluster::LogOf(const std::string& id) const {
+  std::stringstream text;
+  text << std::ifstream(LogPath(id)).rdbuf();
+  return text.str();
+}
+
+std::unique_ptr<CtlCall> HostCluster::Call(CtlHarness& harness, const std::string& program,
+                                           const std::vector<std::string>& flags,
+                                           const CtlHarness::Before& before) {
+  const std::filesystem::path waferctl = harness.program();
+  const std::string folder = program == "waferctl" ? "client" : program;
+  harness.SetProgram(waferctl.parent_path().parent_path() / folder / program);
+  std::unique_ptr<CtlCall> call = harness.Start(flags, before);
+  harness.SetProgram(waferctl);
+  return call;
 }
 
 std::string HostCluster::IdAt(int host) { return kPlaces[host].id; }
@@ -106,19 +126,15 @@ std::vector<std::string> HostCluster::By(const std::string& name,
 }
 
 void HostCluster::Start(int host) {
-  const std::string dir = harness_.dir().string(), id = IdAt(host);
-  std::vector<std::string> flags = {"--host", address_of_(host), "--log",
-                                    absl::StrCat(dir, "/", id, ".log")};
+  const std::string id = IdAt(host);
+  std::vector<std::string> flags = {"--host", address_of_(host), "--log", LogPath(id)};
   if (host == kControllerHost) {
-    flags.insert(flags.end(), {"--state", dir + "/state", "--port", absl::StrCat(kPort)});
+    flags.insert(flags.end(),
+                 {"--state", (harness_.dir() / "state").string(), "--port", absl::StrCat(kPort)});
   } else {
     flags.insert(flags.end(), {"--id", id, "--controller", controller_});
   }
-  const fs::path waferctl = harness_.program();
-  const std::string program = kPlaces[host].program;
-  harness_.SetProgram(waferctl.parent_path().parent_path() / program / program);
-  processes_.push_back(harness_.Start(By(id, flags), network_.On(host)));
-  harness_.SetProgram(waferctl);
+  processes_.push_back(Call(harness_, kPlaces[host].program, By(id, flags), network_.On(host)));
 }
 
 }  // namespace waferstream

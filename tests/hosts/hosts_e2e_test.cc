@@ -2,11 +2,11 @@
 // off. Real processes under TLS, each in a network of its own.
 #include <gmock/gmock.h>
 
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "client/ctl_harness.h"
 #include "client/test_wait.h"
 #include "gtest/gtest.h"
@@ -81,34 +81,67 @@ TEST_F(HostsE2eTest, LinksOfBothPlanesCarryWhatThePlanPredicts) {
     EXPECT_EQ(bytes(counted, "weight_bytes_in") + bytes(counted, "gradient_bytes_in"),
               received + inside);
     const LinkBytes link = LinkOf(host);
-    std::fprintf(stderr, "%s: %lu of %lu sent, %lu of %lu received\n",
-                 HostCluster::IdAt(host).c_str(), sent, link.sent, received, link.received);
     EXPECT_GT(link.sent, sent);
     EXPECT_GT(link.received, received);
   }
 }
 
-// In the middle of a job, until the controller knows it.
+// In the middle of a job, until the controller knows it: a wafer, the root of a plane, and the only
+// owner of all weights, which keeps them.
 TEST_F(HostsE2eTest, AHostThatIsCutOffComesBack) {
   HostCluster::WriteJob(harness_, 150);
   HostCluster cluster(harness_, *network_, HostNetwork::NameOf);
   const std::string id = cluster.AsUser({"submit", "-f", "job.yaml"})["job"];
   const auto job = [&] { return cluster.AsUser({"get", id}); };
-  for (const int host : {kWafer3Host, kSwarmX0Host}) {
+  for (const int host : {kWafer3Host, kSwarmX0Host, kMemoryX0Host}) {
     const std::string node = HostCluster::IdAt(host);
     const nlohmann::json before = job();
     ASSERT_TRUE(WaitFor([&] { return job()["step"] > before["step"]; }));
     ASSERT_TRUE(network_->Cut(host).ok());
-    EXPECT_TRUE(WaitFor([&] { return cluster.Node(node)["state"] == "LOST"; }));
-    ASSERT_TRUE(WaitFor([&] { return job()["epoch"] > before["epoch"]; }));
+    EXPECT_TRUE(WaitFor([&] { return cluster.Node(node)["state"] == "LOST"; })) << node;
     ASSERT_TRUE(network_->Mend(host).ok());
-    EXPECT_TRUE(WaitFor([&] { return cluster.Node(node)["state"] != "LOST"; }));
-    std::fprintf(stderr, "%s\n%s\n", cluster.AsUser({"nodes"}).dump(1).c_str(),
-                 job().dump().c_str());
+    ASSERT_TRUE(WaitFor([&] { return job()["epoch"] > before["epoch"]; })) << job();
+    EXPECT_TRUE(WaitFor([&] { return cluster.Node(node)["state"] == "BUSY"; })) << node;
+    EXPECT_THAT(cluster.AsUser({"logs", id}).dump(), HasSubstr(node + " was not heard of for"));
   }
-  EXPECT_TRUE(WaitFor([&] { return job()["state"] == "DONE"; }, absl::Minutes(2)));
+  EXPECT_TRUE(WaitFor([&] { return job()["state"] == "DONE"; }, absl::Minutes(2))) << job();
   EXPECT_EQ(job()["weights_hash"], HashOnOneHost());
-  std::fprintf(stderr, "%s\n", cluster.AsUser({"logs", id}).dump(1).c_str());
+}
+
+// Nodes wait for a controller that they have heard of.
+TEST_F(HostsE2eTest, TheControllersHostIsCutOffAndComesBack) {
+  HostCluster::WriteJob(harness_, 60);
+  HostCluster cluster(harness_, *network_, HostNetwork::NameOf);
+  const std::string id = cluster.AsUser({"submit", "-f", "job.yaml"})["job"];
+  const auto job = [&] { return cluster.AsUser({"get", id}); };
+  ASSERT_TRUE(WaitFor([&] { return job()["step"] > 0; }));
+  ASSERT_TRUE(network_->Cut(kControllerHost).ok());
+  EXPECT_TRUE(WaitFor([&] { return absl::StrContains(cluster.LogOf("w0"), "] controller: "); }));
+  ASSERT_TRUE(network_->Mend(kControllerHost).ok());
+  EXPECT_TRUE(WaitFor([&] { return job()["state"] == "DONE"; }, absl::Minutes(2))) << job();
+  EXPECT_EQ(job()["weights_hash"], HashOnOneHost());
+}
+
+// As the name server knows it.
+TEST_F(HostsE2eTest, AnAddressThatStandsForNothingIsOneLine) {
+  const std::string nobody = HostNetwork::kNobody, caller = nobody + ":7000";
+  const std::string why = "'" + nobody + "' is not a host: Name or service not known\n";
+  const auto refuse = [&](const std::string& program, const std::vector<std::string>& flags,
+                          const std::string& said) {
+    const auto call = HostCluster::Call(harness_, program, flags, network_->On(0));
+    EXPECT_EQ(call->Wait(), 2) << program << " " << flags[0];
+    EXPECT_EQ(call->err(), said + why);
+    EXPECT_EQ(call->out(), "");
+  };
+  refuse("controller", {"--state", "state", "--host", nobody}, "controller: --host: ");
+  refuse("controller", {"--state", "state", "--listen", nobody}, "controller: --listen: ");
+  refuse("waferctl", {"list", "--controller", caller}, "waferctl: --controller: ");
+  for (const std::string program : {"memoryx", "swarmx", "wafer_node"}) {
+    refuse(program, {"--id", "x", "--controller", caller}, "x: --controller: ");
+    const std::string there = HostNetwork::NameOf(1) + ":7000";
+    refuse(program, {"--id", "x", "--controller", there, "--host", nobody}, "x: --host: ");
+    refuse(program, {"--id", "x", "--controller", there, "--listen", nobody}, "x: --listen: ");
+  }
 }
 
 }  // namespace
