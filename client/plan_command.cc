@@ -35,8 +35,8 @@ void AddPlanCommand(CLI::App& app, Outcome& outcome) {
       app.add_subcommand("plan", "Compile a job and show where its bytes and its time go");
   AddJobFlags(*command, flags->job);
   AddReal(*command, "--link-mbit", flags->link_mbit,
-          "Also the least time of a step where every process has a link of so many Mbit/s in each "
-          "direction",
+          "Also what a step takes where links are the bottleneck, each process having one of so "
+          "many Mbit/s in each direction",
           {.high = 1e9, .open_low = true});
   AddOutputFlag(*command, flags->format);
   command->callback([flags, &outcome] { outcome = PlanJob(*flags); });

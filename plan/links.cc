@@ -16,9 +16,10 @@ class Links {
     }
   }
 
-  void Move(const Endpoint& from, const Endpoint& to, uint64_t bytes) {
-    LinkTraffic& sender = At(from);
-    LinkTraffic& receiver = At(to);
+  void Move(const Endpoint& from, const Endpoint& to, PassBytes LinkTraffic::*pass,
+            uint64_t bytes) {
+    PassBytes& sender = At(from).*pass;
+    PassBytes& receiver = At(to).*pass;
     if (&sender == &receiver) {
       sender.inside += bytes;
     } else {
@@ -44,7 +45,8 @@ class Links {
 
 // What one channel carries down in a wave, and up for one block of each of its gradients.
 struct ChannelBytes {
-  uint64_t down = 0;
+  uint64_t forward = 0;
+  uint64_t backward = 0;
   uint64_t up = 0;
 };
 
@@ -56,9 +58,9 @@ class StreamBytes {
  public:
   explicit StreamBytes(const Plan& plan)
       : in_trees_(plan.job.cluster().planes()), at_memoryx_(plan.shape.memoryx, in_trees_) {
-    for (const int tile : plan.program.forward_stream) AddTile(plan, tile);
+    AddTiles(plan, plan.program.forward_stream, &ChannelBytes::forward);
     if (plan.is_generation()) return;
-    for (const int tile : plan.program.backward_stream) AddTile(plan, tile);
+    AddTiles(plan, plan.program.backward_stream, &ChannelBytes::backward);
     for (const GradientItem& item : plan.program.gradient_stream) AddGradient(plan, item.tile);
   }
 
@@ -68,10 +70,12 @@ class StreamBytes {
   }
 
  private:
-  void AddTile(const Plan& plan, int tile) {
-    const int plane = plan.tiles[tile].plane;
-    in_trees_[plane].down += plan.TileBytes(tile);
-    at_memoryx_[plan.Primary(tile)][plane].down += plan.TileBytes(tile);
+  void AddTiles(const Plan& plan, const std::vector<int>& stream, uint64_t ChannelBytes::*pass) {
+    for (const int tile : stream) {
+      const int plane = plan.tiles[tile].plane;
+      in_trees_[plane].*pass += plan.TileBytes(tile);
+      at_memoryx_[plan.Primary(tile)][plane].*pass += plan.TileBytes(tile);
+    }
   }
   // To all who hold the tile, or are about to.
   void AddGradient(const Plan& plan, int tile) {
@@ -102,20 +106,22 @@ std::vector<LinkTraffic> LinksOf(const Plan& plan) {
   for (const Channel& channel : plan.channels) {
     if (channel.kind == ChannelKind::kCopy) continue;
     const ChannelBytes& bytes = streams.Of(channel);
-    links.Move(channel.up, channel.down, waves * bytes.down);
+    links.Move(channel.up, channel.down, &LinkTraffic::forward, waves * bytes.forward);
     if (plan.is_generation()) continue;
-    links.Move(channel.down, channel.up, BlocksAStep(plan, channel.down) * bytes.up);
+    links.Move(channel.up, channel.down, &LinkTraffic::backward, waves * bytes.backward);
+    links.Move(channel.down, channel.up, &LinkTraffic::backward,
+               BlocksAStep(plan, channel.down) * bytes.up);
   }
   return links.Take();
 }
 
-uint64_t BusierDirection(const LinkTraffic& link) { return std::max(link.sent, link.received); }
-
-const LinkTraffic& BusiestLink(const std::vector<LinkTraffic>& links) {
-  return *std::max_element(links.begin(), links.end(),
-                           [](const LinkTraffic& a, const LinkTraffic& b) {
-                             return BusierDirection(a) < BusierDirection(b);
-                           });
+LinkBound LinkBoundOf(const std::vector<LinkTraffic>& links) {
+  LinkBound most;
+  for (const LinkTraffic& link : links) {
+    most.forward = std::max({most.forward, link.forward.sent, link.forward.received});
+    most.backward = std::max({most.backward, link.backward.sent, link.backward.received});
+  }
+  return most;
 }
 
 }  // namespace waferstream

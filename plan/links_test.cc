@@ -14,13 +14,15 @@ Plan MustCompile(const JobSpec& job, const ClusterShape& shape) {
   return *std::move(plan);
 }
 
-// Bytes of both streams, and of one block of every gradient.
-uint64_t Weights(const Plan& plan) {
+uint64_t TileBytes(const Plan& plan, const std::vector<int>& stream) {
   uint64_t bytes = 0;
-  for (const int tile : plan.program.forward_stream) bytes += plan.TileBytes(tile);
-  for (const int tile : plan.program.backward_stream) bytes += plan.TileBytes(tile);
+  for (const int tile : stream) bytes += plan.TileBytes(tile);
   return bytes;
 }
+uint64_t Forward(const Plan& plan) { return TileBytes(plan, plan.program.forward_stream); }
+uint64_t Backward(const Plan& plan) { return TileBytes(plan, plan.program.backward_stream); }
+
+// One block of every gradient.
 uint64_t Gradients(const Plan& plan) {
   uint64_t bytes = 0;
   for (const GradientItem& item : plan.program.gradient_stream) {
@@ -29,23 +31,28 @@ uint64_t Gradients(const Plan& plan) {
   return bytes;
 }
 
-void Expect(const LinkTraffic& link, Role role, uint64_t sent, uint64_t received, uint64_t inside) {
-  EXPECT_EQ(link.role, role);
-  EXPECT_EQ(link.sent, sent);
-  EXPECT_EQ(link.received, received);
-  EXPECT_EQ(link.inside, inside);
+void Expect(const PassBytes& pass, uint64_t sent, uint64_t received, uint64_t inside) {
+  EXPECT_EQ(pass.sent, sent);
+  EXPECT_EQ(pass.received, received);
+  EXPECT_EQ(pass.inside, inside);
 }
 
 TEST(LinksTest, OneOfEachRole) {
   const Plan plan = MustCompile(TestJob(), {.wafers = 1, .memoryx = 1, .swarmx = 1});
-  const uint64_t w = Weights(plan), g = Gradients(plan);
+  const uint64_t f = Forward(plan), b = Backward(plan), g = Gradients(plan);
   const std::vector<LinkTraffic> links = LinksOf(plan);
   ASSERT_EQ(links.size(), 3u);
-  Expect(links[0], MEMORYX, w, g, 0);
-  Expect(links[1], SWARMX, w + g, w + g, 0);
-  Expect(links[2], WAFER, g, w, 0);
-  EXPECT_EQ(BusiestLink(links).role, SWARMX);
-  EXPECT_EQ(BusierDirection(links[2]), std::max(w, g));
+  EXPECT_EQ(links[0].role, MEMORYX);
+  Expect(links[0].forward, f, 0, 0);
+  Expect(links[0].backward, b, g, 0);
+  EXPECT_EQ(links[1].role, SWARMX);
+  Expect(links[1].forward, f, f, 0);
+  Expect(links[1].backward, b + g, b + g, 0);
+  EXPECT_EQ(links[2].role, WAFER);
+  Expect(links[2].forward, 0, f, 0);
+  Expect(links[2].backward, g, b, 0);
+  EXPECT_EQ(links[2].received(), f + b);
+  EXPECT_EQ(LinkBoundOf(links).bytes(), f + b + g);
 }
 
 // Two levels of fan-out 2: the root's two children are a node of its own process and another's.
@@ -53,11 +60,37 @@ TEST(LinksTest, WhatStaysInsideAProcessIsOnNoLink) {
   JobSpec job = TestJob();
   job.mutable_cluster()->set_fanout(2);
   const Plan plan = MustCompile(job, {.wafers = 4, .memoryx = 1, .swarmx = 2});
-  const uint64_t w = Weights(plan), g = Gradients(plan);
+  const uint64_t f = Forward(plan), b = Backward(plan), g = Gradients(plan);
   const std::vector<LinkTraffic> links = LinksOf(plan);
-  Expect(links[1], SWARMX, 3 * w + g, w + 3 * g, w + g);  // a leaf node and the root
-  Expect(links[2], SWARMX, 2 * w + g, w + 2 * g, 0);
-  Expect(links[3], WAFER, g, w, 0);
+  Expect(links[1].forward, 3 * f, f, f);  // a leaf node and the root
+  Expect(links[1].backward, 3 * b + g, b + 3 * g, b + g);
+  EXPECT_EQ(links[1].inside(), f + b + g);
+  Expect(links[2].forward, 2 * f, f, 0);
+  Expect(links[2].backward, 2 * b + g, b + 2 * g, 0);
+}
+
+// In bf16 the weights are the smaller part: forward the root sends most, backward it receives most.
+TEST(LinksTest, EachPassHasABoundOfItsOwn) {
+  JobSpec job = TestJob();
+  job.mutable_cluster()->set_fanout(2);
+  job.mutable_training()->set_precision(BF16);
+  const Plan plan = MustCompile(job, {.wafers = 4, .memoryx = 1, .swarmx = 2});
+  const LinkBound bound = LinkBoundOf(LinksOf(plan));
+  EXPECT_EQ(bound.forward, 3 * Forward(plan));
+  EXPECT_EQ(bound.backward, Backward(plan) + 3 * Gradients(plan));
+}
+
+TEST(LinksTest, EveryWaveIsStreamed) {
+  JobSpec job = TestJob();
+  const ClusterShape shape = {.wafers = 1, .memoryx = 1, .swarmx = 1};
+  job.mutable_training()->set_recompute(RECOMPUTE_NONE);
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(MustCompile(job, shape).sram.bytes - 1);
+  const Plan plan = MustCompile(job, shape);
+  ASSERT_GT(plan.waves, 1);
+  const std::vector<LinkTraffic> links = LinksOf(plan);
+  EXPECT_EQ(links[2].forward.received, plan.waves * Forward(plan));
+  EXPECT_EQ(links[2].backward.received, plan.waves * Backward(plan));
+  EXPECT_GE(links[2].backward.sent, plan.waves * Gradients(plan));
 }
 
 // Two planes: what one root carried alone is on two links.
@@ -67,7 +100,7 @@ TEST(LinksTest, PlanesShareTheBytes) {
     job.mutable_cluster()->set_planes(planes);
     const std::vector<LinkTraffic> links =
         LinksOf(MustCompile(job, {.wafers = 1, .memoryx = 1, .swarmx = 2}));
-    return std::pair(links[1].received, links[2].received);
+    return std::pair(links[1].received(), links[2].received());
   };
   const auto [alone, nothing] = received(1);
   const auto [one, other] = received(2);
@@ -82,22 +115,22 @@ TEST(LinksTest, ReplicasReceiveButDoNotSend) {
   job.mutable_cluster()->set_memoryx(2);
   job.mutable_cluster()->set_replicas(2);
   const Plan plan = MustCompile(job, {.wafers = 1, .memoryx = 2, .swarmx = 1});
-  const uint64_t w = Weights(plan), g = Gradients(plan);
   const std::vector<LinkTraffic> links = LinksOf(plan);
-  EXPECT_EQ(links[0].sent + links[1].sent, w);
-  EXPECT_EQ(links[0].received, g);
-  EXPECT_EQ(links[1].received, g);
+  EXPECT_EQ(links[0].sent() + links[1].sent(), Forward(plan) + Backward(plan));
+  EXPECT_EQ(links[0].received(), Gradients(plan));
+  EXPECT_EQ(links[1].received(), Gradients(plan));
 }
 
 TEST(LinksTest, AGenerationSendsWeightsForwardAndNothingBack) {
   JobSpec job = TestJob();
   job.mutable_generate()->add_prompt(1);
   job.mutable_generate()->set_tokens(1);
-  const std::vector<LinkTraffic> links =
-      LinksOf(MustCompile(job, {.wafers = 1, .memoryx = 1, .swarmx = 1}));
-  EXPECT_EQ(links[0].received, 0u);
-  EXPECT_EQ(links[0].sent, links[2].received);
-  EXPECT_GT(links[0].sent, 0u);
+  const Plan plan = MustCompile(job, {.wafers = 1, .memoryx = 1, .swarmx = 1});
+  const std::vector<LinkTraffic> links = LinksOf(plan);
+  Expect(links[0].forward, Forward(plan), 0, 0);
+  Expect(links[0].backward, 0, 0, 0);
+  Expect(links[2].forward, 0, Forward(plan), 0);
+  EXPECT_EQ(LinkBoundOf(links).bytes(), Forward(plan));
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "plan/plan_report.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -71,8 +70,8 @@ ordered_json TrafficAsJson(const StepTraffic& t) {
           {"gradients_to_memoryx_bytes", t.gradients_to_memoryx}};
 }
 
-double LinkSeconds(const LinkTraffic& link, double link_mbit) {
-  return 8e-6 * BusierDirection(link) / link_mbit;
+double LinkSeconds(const LinkBound& bound, double link_mbit) {
+  return 8e-6 * bound.bytes() / link_mbit;
 }
 
 ordered_json LinksAsJson(const std::vector<LinkTraffic>& links) {
@@ -80,9 +79,9 @@ ordered_json LinksAsJson(const std::vector<LinkTraffic>& links) {
   for (const LinkTraffic& link : links) {
     processes.push_back({{"role", RoleWord(link.role)},
                          {"process", link.process},
-                         {"sent_bytes", link.sent},
-                         {"received_bytes", link.received},
-                         {"inside_bytes", link.inside}});
+                         {"sent_bytes", link.sent()},
+                         {"received_bytes", link.received()},
+                         {"inside_bytes", link.inside()}});
   }
   return processes;
 }
@@ -187,24 +186,25 @@ void AddTraffic(const Plan& plan, const StepTraffic& t, Text& out) {
           Count(t.gradients_to_memoryx / t.gradient_stream, "block"), " x ", t.gradient_stream);
 }
 
-// Of each role the process with the busiest link, each on a host of its own.
+// Of each role the process that moves most, each on a host of its own.
 void AddLinks(const Plan& plan, double link_mbit, Text& out) {
   const std::vector<LinkTraffic> links = LinksOf(plan);
-  out.Heading(plan.is_generation() ? "Links, a token" : "Links, a step");
+  out.Heading(plan.is_generation() ? "Links a token" : "Links a step");
   for (const Role role : {MEMORYX, SWARMX, WAFER}) {
-    std::vector<LinkTraffic> of_role;
-    std::copy_if(links.begin(), links.end(), std::back_inserter(of_role),
-                 [role](const LinkTraffic& link) { return link.role == role; });
-    const LinkTraffic& busiest = BusiestLink(of_role);
-    out.Row(absl::StrCat(RoleWord(role), " ", busiest.process), "sends ", Bytes(busiest.sent),
-            ", receives ", Bytes(busiest.received));
+    const LinkTraffic* busiest = nullptr;
+    for (const LinkTraffic& link : links) {
+      if (link.role != role) continue;
+      const auto moved = [](const LinkTraffic& l) { return l.sent() + l.received(); };
+      if (busiest == nullptr || moved(link) > moved(*busiest)) busiest = &link;
+    }
+    out.Row(absl::StrCat(RoleWord(role), " ", busiest->process), "sends ", Bytes(busiest->sent()),
+            ", receives ", Bytes(busiest->received()));
   }
   if (link_mbit == 0) return;
-  const LinkTraffic& busiest = BusiestLink(links);
+  const LinkBound bound = LinkBoundOf(links);
   out.Row(absl::StrFormat("at %.6g Mbit/s", link_mbit),
-          absl::StrFormat("at least %.4g s", LinkSeconds(busiest, link_mbit)), " = ",
-          BusierDirection(busiest), " B of ", RoleWord(busiest.role), " ", busiest.process,
-          " x 8 / rate");
+          absl::StrFormat("%.4g s", LinkSeconds(bound, link_mbit)), " = (", bound.forward,
+          " B forward + ", bound.backward, " B backward) x 8 / rate, on the busiest link of each");
 }
 
 }  // namespace
@@ -238,7 +238,7 @@ ordered_json PlanAsJson(const Plan& plan, double link_mbit) {
                        {"traffic", TrafficAsJson(costs.traffic)},
                        {"links", LinksAsJson(links)},
                        {"plan_hash", absl::StrFormat("%016x", plan.Hash())}};
-  if (link_mbit > 0) json["link_step_seconds_min"] = LinkSeconds(BusiestLink(links), link_mbit);
+  if (link_mbit > 0) json["link_step_seconds"] = LinkSeconds(LinkBoundOf(links), link_mbit);
   return json;
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "plan/links.h"
 #include "plan/plan_costs.h"
 #include "plan/test_job.h"
 
@@ -125,19 +126,17 @@ TEST(PlanReport, JsonAndTextCarryTheCosts) {
   }
 }
 
-TEST(PlanReport, SaysWhatTheBusiestLinkTakes) {
+TEST(PlanReport, SaysWhatAStepTakesOnLinks) {
   const Plan plan = MustCompile(TestJob(), {.wafers = 2, .memoryx = 1, .swarmx = 1});
-  const StepTraffic t = CostsOf(plan).traffic;
-  // SwarmX sends the weights to both wafers, and one block of each gradient up.
-  const uint64_t sent = 2 * t.weights_to_wafer + t.gradients_to_memoryx;
+  const LinkBound bound = LinkBoundOf(LinksOf(plan));
   const auto json = PlanAsJson(plan, 100);
   ASSERT_EQ(json["links"].size(), 4u);
   EXPECT_EQ(json["links"][1]["role"], "swarmx");
-  EXPECT_EQ(json["links"][1]["sent_bytes"], sent);
-  EXPECT_DOUBLE_EQ(json["link_step_seconds_min"], sent * 8 / 100e6);
-  EXPECT_FALSE(PlanAsJson(plan).contains("link_step_seconds_min"));
-  EXPECT_TRUE(
-      absl::StrContains(PlanAsText(plan, 100), absl::StrCat(sent, " B of swarmx 0 x 8 / rate")));
+  EXPECT_EQ(json["links"][1]["sent_bytes"], LinksOf(plan)[1].sent());
+  EXPECT_DOUBLE_EQ(json["link_step_seconds"], bound.bytes() * 8 / 100e6);
+  EXPECT_FALSE(PlanAsJson(plan).contains("link_step_seconds"));
+  const std::string text = PlanAsText(plan, 100);
+  EXPECT_TRUE(absl::StrContains(text, absl::StrCat("(", bound.forward, " B forward + "))) << text;
   EXPECT_FALSE(absl::StrContains(PlanAsText(plan), "Mbit"));
 }
 

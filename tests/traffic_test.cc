@@ -83,9 +83,9 @@ TEST(TrafficTest, EveryProcessMovesWhatThePlanPredicts) {
       ASSERT_EQ(links.size(), counted.size());
       for (size_t i = 0; i < links.size(); ++i) {
         EXPECT_EQ(counted[i].weight_bytes_out() + counted[i].gradient_bytes_out(),
-                  kSteps * (links[i].sent + links[i].inside));
+                  kSteps * (links[i].sent() + links[i].inside()));
         EXPECT_EQ(counted[i].weight_bytes_in() + counted[i].gradient_bytes_in(),
-                  kSteps * (links[i].received + links[i].inside));
+                  kSteps * (links[i].received() + links[i].inside()));
       }
     }
   }
