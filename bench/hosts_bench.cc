@@ -1,11 +1,12 @@
 // What a step takes on eight hosts (network namespaces) whose links are the bottleneck, beside what
-// `waferctl plan --link-mbit` predicts. Needs root. Prints one JSON array.
+// `waferctl plan --link-mbit` predicts. Prints one JSON array.
 //   hosts [STEPS]
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -39,7 +40,9 @@ constexpr double kMbit[] = {100, 200, 400, 800};
 
 // Where the harness looks for programs, as under `bazel test`.
 void FindPrograms() {
-  setenv("TEST_SRCDIR", (fs::canonical("/proc/self/exe").string() + ".runfiles").c_str(), 0);
+  std::error_code error;
+  const std::string self = fs::canonical("/proc/self/exe", error).string();
+  setenv("TEST_SRCDIR", (self + ".runfiles").c_str(), 0);
   setenv("TEST_WORKSPACE", "waferstream", 0);
 }
 
@@ -62,8 +65,13 @@ class Bench {
     std::vector<std::string> submit = {"submit", "--wait"};
     submit.insert(submit.end(), of_job.begin(), of_job.end());
     const nlohmann::json predicted = harness_.Run(plan)->json();
+    const LinkBytes before = OnLink();
     const nlohmann::json job = cluster.AsUser(submit);
+    const LinkBytes after = OnLink();
+    const nlohmann::json& swarmx0 = predicted["links"][kSwarmX0Host - 1];
+    const double payload = job["steps"].get<double>() * swarmx0["sent_bytes"].get<double>();
     return {{"row", row.name},
+            {"link_bytes_over_payload", (after.sent - before.sent) / payload},
             {"mbit_per_s", mbit_},
             {"predicted_step_seconds", predicted["link_step_seconds"]},
             {"step_seconds", job["step_seconds"]},
@@ -81,6 +89,9 @@ class Bench {
   }
 
  private:
+  // Of the host with a plane's root.
+  LinkBytes OnLink() const { return network_->BytesOf(kSwarmX0Host).value_or(LinkBytes{}); }
+
   static std::unique_ptr<HostNetwork> Network(double mbit) {
     auto network = HostNetwork::Make(kClusterHosts, mbit);
     if (network.ok()) return *std::move(network);
@@ -109,7 +120,8 @@ int Main(int argc, char** argv) {
       left_behind = bench.dir();
       for (nlohmann::json& row : bench.MeasureAll()) all.push_back(std::move(row));
     }
-    fs::remove_all(left_behind);
+    std::error_code error;
+    fs::remove_all(left_behind, error);
   }
   std::printf("%s\n", all.dump(1).c_str());
   return 0;

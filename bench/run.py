@@ -148,10 +148,12 @@ def hosts():
     """Steps on hosts whose links are the bottleneck, beside what the plan predicts."""
     rows = json.loads(run(["bazel-bin/bench/hosts"]))
     pathlib.Path("bench/hosts.json").write_text(json.dumps(rows, indent=1) + "\n")
-    lines = ["| job | Mbit/s | plan s | measured s | ratio |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| job | Mbit/s | plan s | measured s | ratio | bytes on the link over payload |",
+             "| --- | --- | --- | --- | --- | --- |"]
     lines += [f"| {row['row']} | {row['mbit_per_s']:.0f} | {row['predicted_step_seconds']:.2f} | "
               f"{row['step_seconds']:.2f} | "
-              f"{row['step_seconds'] / row['predicted_step_seconds']:.2f} |" for row in rows]
+              f"{row['step_seconds'] / row['predicted_step_seconds']:.2f} | "
+              f"{row['link_bytes_over_payload']:.3f} |" for row in rows]
     print("\n".join(lines))
 
 

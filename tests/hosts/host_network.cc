@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "base/errno_status.h"
@@ -19,6 +18,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "client/test_wait.h"
+#include "fabric/test_network.h"
 #include "tests/hosts/tool.h"
 
 namespace waferstream {
@@ -59,10 +59,9 @@ absl::Status UseOwnDns() {
 
 // A network and mounts of its own, which end with it.
 absl::Status LeaveHost() {
-  if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) {
-    return absl::UnavailableError(
-        absl::StrCat("no network of its own: ", std::strerror(errno), " (needs root)"));
-  }
+  const absl::Status root = EnterOwnNetworkAsRoot();
+  if (!root.ok()) return absl::UnavailableError(root.message());
+  if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) return ErrnoStatus(errno, "unshare");
   if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
     return ErrnoStatus(errno, "/");
   RETURN_IF_ERROR(Run("ip link set lo up"));

@@ -32,8 +32,8 @@ struct LinkBytes {
 // that may use this.
 class HostNetwork {
  public:
-  // UNAVAILABLE: this machine does not have it (root, `ip`, `tc`, `dnsmasq`, the kernel's part),
-  // with the reason.
+  // UNAVAILABLE: this machine does not have it (user namespaces, `ip`, `tc`, `dnsmasq`, the
+  // kernel's part), with the reason. Needs no root. The process has one thread.
   static absl::StatusOr<std::unique_ptr<HostNetwork>> Make(int hosts, double mbit_per_s);
   ~HostNetwork();
 
