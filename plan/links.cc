@@ -81,8 +81,11 @@ class StreamBytes {
   void AddGradient(const Plan& plan, int tile) {
     const int plane = plan.tiles[tile].plane;
     in_trees_[plane].up += plan.GradientBytes(tile);
-    for (int process = 0; process < plan.shape.memoryx; ++process) {
-      if (plan.Holds(process, tile)) at_memoryx_[process][plane].up += plan.GradientBytes(tile);
+    const ShardHolders& shard = plan.shape.shards[plan.tiles[tile].shard];
+    for (const auto* holders : {&shard.owners, &shard.filling}) {
+      for (const int process : *holders) {
+        at_memoryx_[process][plane].up += plan.GradientBytes(tile);
+      }
     }
   }
 
