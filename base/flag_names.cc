@@ -25,6 +25,7 @@ constexpr absl::string_view kNames[] = {
     "insecure",
     "kernel-isa",
     "lease-ms",
+    "link-mbit",
     "listen",
     "log",
     "log-format",

@@ -38,7 +38,7 @@ std::optional<in6_addr> Parse(const std::string& literal) {
   return std::nullopt;
 }
 
-// INVALID_ARGUMENT with the resolver's words.
+// With the resolver's words. UNAVAILABLE: it could not ask; INVALID_ARGUMENT: there is none.
 absl::StatusOr<std::string> FirstOf(const std::string& host, int family) {
   addrinfo hints = {};
   hints.ai_family = family;
@@ -54,8 +54,9 @@ absl::StatusOr<std::string> FirstOf(const std::string& host, int family) {
                         NI_NUMERICHOST);
   }
   if (error == 0) return std::string(literal);
-  return absl::InvalidArgumentError(
-      absl::StrCat("'", host, "' is not a host: ", gai_strerror(error)));
+  const auto code =
+      error == EAI_AGAIN ? absl::StatusCode::kUnavailable : absl::StatusCode::kInvalidArgument;
+  return absl::Status(code, absl::StrCat("'", host, "' is not a host: ", gai_strerror(error)));
 }
 
 }  // namespace
@@ -83,7 +84,14 @@ absl::StatusOr<HostPort> SplitHostPort(const std::string& address) {
 absl::StatusOr<std::string> ResolveHost(const std::string& host) {
   if (!IsHost(host)) return absl::InvalidArgumentError(absl::StrCat("'", host, "' is not a host"));
   absl::StatusOr<std::string> v4 = FirstOf(host, AF_INET);
-  return v4.ok() ? v4 : FirstOf(host, AF_UNSPEC);
+  return absl::IsInvalidArgument(v4.status()) ? FirstOf(host, AF_UNSPEC) : v4;
+}
+
+absl::Status CheckHostOf(const std::string& field, const std::string& address) {
+  absl::Status known = SplitHostPort(address).status();
+  if (known.ok()) known = ResolveHost(SplitHostPort(address)->host).status();
+  if (!absl::IsInvalidArgument(known)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(field, ": ", known.message()));
 }
 
 bool IsLoopback(const std::string& literal) {

@@ -21,7 +21,13 @@ absl::StatusOr<HostPort> SplitHostPort(const std::string& address);
 
 // The address that a name stands for on this host, as a literal: IPv4 if it has one, because that
 // is what everybody reaches. A literal is itself. INVALID_ARGUMENT: "'...' is not a host: ...".
+// UNAVAILABLE: nobody could say; the name server does not answer. Waits for it: seconds.
 absl::StatusOr<std::string> ResolveHost(const std::string& host);
+
+// For whoever is to call `address`, host:port, which a flag named `field` gave: INVALID_ARGUMENT,
+// beginning with the field, if it is certain now that nobody is there, because the host's name
+// stands for nothing. Whatever may change while one waits is OK.
+absl::Status CheckHostOf(const std::string& field, const std::string& address);
 
 // What a literal says about who reaches it: nobody from another host; through any interface.
 bool IsLoopback(const std::string& literal);

@@ -58,5 +58,17 @@ TEST(HostPortTest, LoopbackAndWildcard) {
   }
 }
 
+TEST(HostPortTest, AnAddressWhoseHostStandsForNothingIsNamedByItsField) {
+  for (const char* good : {"127.0.0.1:1", "[::1]:1", "localhost:1"}) {
+    EXPECT_TRUE(CheckHostOf("--controller", good).ok()) << good;
+  }
+  EXPECT_EQ(CheckHostOf("--controller", "a b:1").message(),
+            "--controller: 'a b:1' is not host:port");
+  // A label is 63 characters at the most, which is known without a name server.
+  const std::string nobody(64, 'x');
+  const std::string said(CheckHostOf("--controller", nobody + ":1").message());
+  EXPECT_EQ(said.substr(0, said.rfind(':')), "--controller: '" + nobody + "' is not a host");
+}
+
 }  // namespace
 }  // namespace waferstream

@@ -144,6 +144,19 @@ def faults(count):
     print("\n".join(lines))
 
 
+def hosts():
+    """Steps on hosts whose links are the bottleneck, beside what the plan predicts."""
+    rows = json.loads(run(["bazel-bin/bench/hosts"]))
+    pathlib.Path("bench/hosts.json").write_text(json.dumps(rows, indent=1) + "\n")
+    lines = ["| job | Mbit/s | plan s | measured s | ratio | bytes on the link over payload |",
+             "| --- | --- | --- | --- | --- | --- |"]
+    lines += [f"| {row['row']} | {row['mbit_per_s']:.0f} | {row['predicted_step_seconds']:.2f} | "
+              f"{row['step_seconds']:.2f} | "
+              f"{row['step_seconds'] / row['predicted_step_seconds']:.2f} | "
+              f"{row['link_bytes_over_payload']:.3f} |" for row in rows]
+    print("\n".join(lines))
+
+
 MPI_RANKS = 4  # root, relay and two that compute
 
 
@@ -203,13 +216,15 @@ def main():
                         help="the training rows with a quarter of the batch and one wafer only")
     parser.add_argument("--kernel-isa", help="of waferctl run: hold our kernels to it")
     parser.add_argument("--faults", type=int, default=30, help="of each role (`faults`)")
-    parser.add_argument("what", nargs="?", choices=["faults", "fabric"],
+    parser.add_argument("what", nargs="?", choices=["faults", "fabric", "hosts"],
                         help="default: training")
     arguments = parser.parse_args()
     if arguments.what == "faults":
         return faults(arguments.faults)
     if arguments.what == "fabric":
         return fabric()
+    if arguments.what == "hosts":
+        return hosts()
     size = QUICK if arguments.quick else FULL
     if arguments.steps:
         size = dataclasses.replace(size, steps=arguments.steps)

@@ -4,6 +4,8 @@
 # the training rows only, on a quarter of the batch: 3 to 5 minutes, the same ratios.
 # `bench/run.sh faults` measures recovery instead (bench/faults.json; about ten minutes).
 # `bench/run.sh fabric` measures channels over MPI beside its own collectives, and over TCP.
+# `bench/run.sh hosts` measures steps on hosts (network namespaces) whose links are the bottleneck, beside
+# what the plan predicts (bench/hosts.json; six minutes).
 #   PYTHON=/path/to/python3   an interpreter with torch and numpy for the peer (default: python3)
 #   REFERENCE=reference_train.py   the peer's script (default: ../shared/peers/reference_train.py)
 set -euo pipefail

@@ -17,6 +17,7 @@ namespace {
 absl::StatusOr<std::string> FindAddress(const std::string& flag) {
   if (!flag.empty()) {
     RETURN_IF_ERROR(CheckAddress("--controller", flag));
+    RETURN_IF_ERROR(CheckHostOf("--controller", flag));
     return flag;
   }
   const absl::StatusOr<std::string> dir = DefaultClusterDir();

@@ -23,9 +23,9 @@ struct ControllerAccess {
 // The first of: the flag, the cluster that `waferctl up` left running; and its secret: in the
 // flag's file, or in the folder of the cluster of this user that has this controller
 // (FindClusterOf); else none; and the user's certificate and token. INVALID_ARGUMENT: not
-// host:port, no secret, certificate or token in the file, or a token that would be sent in the
-// clear to another host. UNAVAILABLE: nothing says which controller. PERMISSION_DENIED, NOT_FOUND:
-// of the file.
+// host:port, a host that stands for no address, no secret, certificate or token in the file, or a
+// token that would be sent in the clear to another host. UNAVAILABLE: nothing says which
+// controller. PERMISSION_DENIED, NOT_FOUND: of the file.
 absl::StatusOr<ControllerAccess> ResolveController(const ControllerFlags& flags);
 
 }  // namespace waferstream

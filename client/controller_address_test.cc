@@ -70,10 +70,10 @@ TEST_F(ControllerAddressTest, ASecretFileIsNamedByTheFlag) {
   std::filesystem::create_directories(*DefaultClusterDir() + "/state");
   ASSERT_TRUE(MakeSecretIn(*DefaultClusterDir()).ok());
   const std::string file = SecretFileIn(*DefaultClusterDir());
-  const ControllerFlags flags = {.address = "host:2", .secret_file = file};
+  const ControllerFlags flags = {.address = "127.0.0.1:2", .secret_file = file};
   EXPECT_NE(ResolveController(flags)->credentials.secret, nullptr);
   const absl::Status missing =
-      ResolveController({.address = "host:2", .secret_file = "/nowhere"}).status();
+      ResolveController({.address = "127.0.0.1:2", .secret_file = "/nowhere"}).status();
   EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
   EXPECT_NE(missing.message().find("--secret-file: /nowhere"), std::string::npos);
 }
@@ -85,6 +85,10 @@ TEST_F(ControllerAddressTest, BadAddressesAreUsageErrors) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bad;
     EXPECT_NE(status.message().find("--controller"), std::string::npos);
   }
+  // No name: a label is longer than 63 characters.
+  const absl::Status nobody = ResolveController({.address = std::string(64, 'x') + ":1"}).status();
+  EXPECT_EQ(nobody.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(nobody.message().find("' is not a host: "), std::string::npos) << nobody;
   setenv("WAFERSTREAM_CONTROLLER", "nonsense", 1);
   EXPECT_NE(ResolveController({}).status().message().find("WAFERSTREAM_CONTROLLER"),
             std::string::npos);

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "base/flags.h"
 #include "base/status.h"
 #include "client/command.h"
 #include "client/job_input.h"
@@ -14,13 +15,15 @@ namespace {
 
 struct PlanFlags {
   JobFlags job;
+  double link_mbit = 0;  // 0: not given
   Format format = Format::kTable;
 };
 
 Outcome PlanJob(const PlanFlags& flags) {
   ASSIGN_OR_RETURN(const JobSpec job, LoadJob(flags.job));
   ASSIGN_OR_RETURN(const Plan plan, Compile(job, RequestedShape(job)));
-  RETURN_IF_ERROR(PrintResult(flags.format, PlanAsText(plan), PlanAsJson(plan)));
+  RETURN_IF_ERROR(PrintResult(flags.format, PlanAsText(plan, flags.link_mbit),
+                              PlanAsJson(plan, flags.link_mbit)));
   return ExitCode::kOk;
 }
 
@@ -31,6 +34,10 @@ void AddPlanCommand(CLI::App& app, Outcome& outcome) {
   CLI::App* command =
       app.add_subcommand("plan", "Compile a job and show where its bytes and its time go");
   AddJobFlags(*command, flags->job);
+  AddReal(*command, "--link-mbit", flags->link_mbit,
+          "Also what a step takes where links are the bottleneck, each process having one of so "
+          "many Mbit/s in each direction",
+          {.high = 1e9, .open_low = true});
   AddOutputFlag(*command, flags->format);
   command->callback([flags, &outcome] { outcome = PlanJob(*flags); });
 }

@@ -40,23 +40,29 @@ absl::Status RaiseLoopback() {
   return raised == 0 ? absl::OkStatus() : ErrnoStatus(error, "raising lo");
 }
 
-absl::Status Enter() {
+// As which user, inside.
+absl::Status Enter(uid_t as_uid, gid_t as_gid) {
   const uid_t uid = getuid();
   const gid_t gid = getgid();
   if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
     return ErrnoStatus(errno, "a user and network namespace");
   }
-  // The same numbers inside as outside, so that files keep their owner.
   RETURN_IF_ERROR(Write("/proc/self/setgroups", "deny"));
-  RETURN_IF_ERROR(Write("/proc/self/uid_map", absl::StrCat(uid, " ", uid, " 1")));
-  RETURN_IF_ERROR(Write("/proc/self/gid_map", absl::StrCat(gid, " ", gid, " 1")));
+  RETURN_IF_ERROR(Write("/proc/self/uid_map", absl::StrCat(as_uid, " ", uid, " 1")));
+  RETURN_IF_ERROR(Write("/proc/self/gid_map", absl::StrCat(as_gid, " ", gid, " 1")));
   return RaiseLoopback();
 }
 
 }  // namespace
 
 absl::Status EnterOwnNetwork() {
-  static const absl::Status entered = Enter();
+  // The same numbers inside as outside, so that files keep their owner.
+  static const absl::Status entered = Enter(getuid(), getgid());
+  return entered;
+}
+
+absl::Status EnterOwnNetworkAsRoot() {
+  static const absl::Status entered = Enter(0, 0);
   return entered;
 }
 

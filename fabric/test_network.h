@@ -10,6 +10,8 @@ namespace waferstream {
 // thread. Again: nothing. PERMISSION_DENIED or the like, with the reason, where the system does not
 // allow it; a test then skips.
 absl::Status EnterOwnNetwork();
+// The same as root of that network, which the programs that it starts are, too.
+absl::Status EnterOwnNetworkAsRoot();
 
 // From now on every packet for this TCP socket vanishes before TCP sees it: nothing is acknowledged
 // and nothing reset; for a listening socket, nobody gets through. Needs EnterOwnNetwork (or root).

@@ -7,6 +7,7 @@
 #include "base/file_roots.h"
 #include "base/flag_sources.h"
 #include "base/flags.h"
+#include "base/host_port.h"
 #include "base/own_process.h"
 #include "node/node_flags.h"
 #include "node/serve_node.h"
@@ -39,6 +40,9 @@ int RunNode(int argc, char** argv, NodeRole& role) {
   if (!terms.ok()) return FailUsage(flags, sources.Named(terms.status()));
   const auto roots = ParseRoots(flags.roots);
   if (!roots.ok()) return FailUsage(flags, sources.Named(roots.status()));
+  // A controller may be late, but not without a name.
+  const absl::Status known = CheckHostOf("--controller", flags.controller);
+  if (!known.ok()) return FailUsage(flags, sources.Named(known));
   return ServeNode({.id = flags.id,
                     .controller = flags.controller,
                     .host = flags.listen.host,

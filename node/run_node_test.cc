@@ -198,6 +198,9 @@ TEST_F(RunNodeTest, WrongFlagsAreExitCode2) {
   EXPECT_THAT(Slurp(err_), HasSubstr("w0: --listen: 'no.such.host.invalid' is not a host"));
   EXPECT_EQ(Wait(Spawn({"--id", "w0", "--controller", "nonsense"}, err_)), 2);
   EXPECT_THAT(Slurp(err_), HasSubstr(": --controller: \"nonsense\" must be host:port ("));
+  const std::string nobody(64, 'x');  // too long for a name
+  EXPECT_EQ(Wait(Spawn({"--id", "w0", "--controller", nobody + ":1"}, err_)), 2);
+  EXPECT_THAT(Slurp(err_), HasSubstr("w0: --controller: '" + nobody + "' is not a host: "));
   EXPECT_EQ(Wait(Spawn({"--id", "w0"}, err_)), 2);
   EXPECT_THAT(Slurp(err_), HasSubstr("--controller is required"));
   for (const std::vector<std::string>& flag :

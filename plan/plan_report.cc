@@ -6,8 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "plan/links.h"
 #include "plan/plan_costs.h"
 #include "plan/verify.h"
+#include "proto/role_word.h"
 
 namespace waferstream {
 namespace {
@@ -66,6 +68,22 @@ ordered_json TrafficAsJson(const StepTraffic& t) {
           {"gradient_stream_bytes", t.gradient_stream},
           {"gradients_from_a_wafer_bytes_max", t.gradients_from_wafer},
           {"gradients_to_memoryx_bytes", t.gradients_to_memoryx}};
+}
+
+double LinkSeconds(const LinkBound& bound, double link_mbit) {
+  return 8e-6 * bound.bytes() / link_mbit;
+}
+
+ordered_json LinksAsJson(const std::vector<LinkTraffic>& links) {
+  ordered_json processes = ordered_json::array();
+  for (const LinkTraffic& link : links) {
+    processes.push_back({{"role", RoleWord(link.role)},
+                         {"process", link.process},
+                         {"sent_bytes", link.sent()},
+                         {"received_bytes", link.received()},
+                         {"inside_bytes", link.inside()}});
+  }
+  return processes;
 }
 
 // "12345678 B (11.8 MiB)"; short ones without the parenthesis.
@@ -168,38 +186,63 @@ void AddTraffic(const Plan& plan, const StepTraffic& t, Text& out) {
           Count(t.gradients_to_memoryx / t.gradient_stream, "block"), " x ", t.gradient_stream);
 }
 
-}  // namespace
-
-ordered_json PlanAsJson(const Plan& plan) {
-  const PlanCosts costs = CostsOf(plan);
-  return {{"job", plan.job.name()},
-          {"parameters", plan.parameter_elements},
-          {"tensors", plan.parameters.size()},
-          {"tiles", plan.tiles.size()},
-          {"tile_bytes_max", plan.tile_slot_bytes[kLarge]},
-          {"micro_batches", plan.leaves},
-          {"resident_micro_batches_max", plan.resident_max},
-          {"waves", plan.waves},
-          {"validation_waves", plan.validation_waves},
-          {"recompute", RecomputeName(plan.recompute)},
-          {"step_flops", costs.step_flops},
-          {"recompute_flops", costs.recompute_flops},
-          {"verified_share", VerifiedShare(plan)},
-          {"verify_flops", costs.verify_flops},
-          {"sram", SramAsJson(plan)},
-          {"memoryx", MemoryXAsJson(costs)},
-          {"swarmx", SwarmXAsJson(costs)},
-          {"trees",
-           {{"wafers", plan.shape.wafers},
-            {"planes", plan.job.cluster().planes()},
-            {"fanout", plan.job.cluster().fanout()},
-            {"nodes_per_plane", NodesPerPlane(plan)},
-            {"levels", DepthOf(plan)}}},
-          {"traffic", TrafficAsJson(costs.traffic)},
-          {"plan_hash", absl::StrFormat("%016x", plan.Hash())}};
+// Of each role the process that moves most, each on a host of its own.
+void AddLinks(const Plan& plan, double link_mbit, Text& out) {
+  const std::vector<LinkTraffic> links = LinksOf(plan);
+  out.Heading(plan.is_generation() ? "Links a token" : "Links a step");
+  for (const Role role : {MEMORYX, SWARMX, WAFER}) {
+    const LinkTraffic* busiest = nullptr;
+    for (const LinkTraffic& link : links) {
+      if (link.role != role) continue;
+      const auto moved = [](const LinkTraffic& l) { return l.sent() + l.received(); };
+      if (busiest == nullptr || moved(link) > moved(*busiest)) busiest = &link;
+    }
+    out.Row(absl::StrCat(RoleWord(role), " ", busiest->process), "sends ", Bytes(busiest->sent()),
+            ", receives ", Bytes(busiest->received()));
+  }
+  if (link_mbit == 0) return;
+  const LinkBound bound = LinkBoundOf(links);
+  out.Row(absl::StrFormat("at %.6g Mbit/s", link_mbit),
+          absl::StrFormat("%.4g s", LinkSeconds(bound, link_mbit)), " = (", bound.forward,
+          " B forward + ", bound.backward, " B backward) x 8 / rate, on the busiest link of each");
 }
 
-std::string PlanAsText(const Plan& plan) {
+}  // namespace
+
+ordered_json PlanAsJson(const Plan& plan, double link_mbit) {
+  const PlanCosts costs = CostsOf(plan);
+  const std::vector<LinkTraffic> links = LinksOf(plan);
+  ordered_json json = {{"job", plan.job.name()},
+                       {"parameters", plan.parameter_elements},
+                       {"tensors", plan.parameters.size()},
+                       {"tiles", plan.tiles.size()},
+                       {"tile_bytes_max", plan.tile_slot_bytes[kLarge]},
+                       {"micro_batches", plan.leaves},
+                       {"resident_micro_batches_max", plan.resident_max},
+                       {"waves", plan.waves},
+                       {"validation_waves", plan.validation_waves},
+                       {"recompute", RecomputeName(plan.recompute)},
+                       {"step_flops", costs.step_flops},
+                       {"recompute_flops", costs.recompute_flops},
+                       {"verified_share", VerifiedShare(plan)},
+                       {"verify_flops", costs.verify_flops},
+                       {"sram", SramAsJson(plan)},
+                       {"memoryx", MemoryXAsJson(costs)},
+                       {"swarmx", SwarmXAsJson(costs)},
+                       {"trees",
+                        {{"wafers", plan.shape.wafers},
+                         {"planes", plan.job.cluster().planes()},
+                         {"fanout", plan.job.cluster().fanout()},
+                         {"nodes_per_plane", NodesPerPlane(plan)},
+                         {"levels", DepthOf(plan)}}},
+                       {"traffic", TrafficAsJson(costs.traffic)},
+                       {"links", LinksAsJson(links)},
+                       {"plan_hash", absl::StrFormat("%016x", plan.Hash())}};
+  if (link_mbit > 0) json["link_step_seconds"] = LinkSeconds(LinkBoundOf(links), link_mbit);
+  return json;
+}
+
+std::string PlanAsText(const Plan& plan, double link_mbit) {
   const PlanCosts costs = CostsOf(plan);
   Text out;
   AddModel(plan, out);
@@ -207,6 +250,7 @@ std::string PlanAsText(const Plan& plan) {
   AddSram(plan, out);
   AddServices(plan, costs, out);
   AddTraffic(plan, costs.traffic, out);
+  AddLinks(plan, link_mbit, out);
   return out.Take();
 }
 

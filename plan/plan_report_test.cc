@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "plan/links.h"
 #include "plan/plan_costs.h"
 #include "plan/test_job.h"
 
@@ -123,6 +124,20 @@ TEST(PlanReport, JsonAndTextCarryTheCosts) {
         std::string("2 planes, each 3 nodes in 2 levels over 5 wafers, fan-out 4")}) {
     EXPECT_TRUE(absl::StrContains(text, part)) << part << " in\n" << text;
   }
+}
+
+TEST(PlanReport, SaysWhatAStepTakesOnLinks) {
+  const Plan plan = MustCompile(TestJob(), {.wafers = 2, .memoryx = 1, .swarmx = 1});
+  const LinkBound bound = LinkBoundOf(LinksOf(plan));
+  const auto json = PlanAsJson(plan, 100);
+  ASSERT_EQ(json["links"].size(), 4u);
+  EXPECT_EQ(json["links"][1]["role"], "swarmx");
+  EXPECT_EQ(json["links"][1]["sent_bytes"], LinksOf(plan)[1].sent());
+  EXPECT_DOUBLE_EQ(json["link_step_seconds"], bound.bytes() * 8 / 100e6);
+  EXPECT_FALSE(PlanAsJson(plan).contains("link_step_seconds"));
+  const std::string text = PlanAsText(plan, 100);
+  EXPECT_TRUE(absl::StrContains(text, absl::StrCat("(", bound.forward, " B forward + "))) << text;
+  EXPECT_FALSE(absl::StrContains(PlanAsText(plan), "Mbit"));
 }
 
 TEST(PlanReport, SaysWhatVerificationCosts) {

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "plan/links.h"
 #include "tests/small_job.h"
 
 namespace waferstream {
@@ -58,6 +59,33 @@ TEST(TrafficTest, EveryWaferGetsEveryTileOncePerPass) {
       const InprocResult result = RunSmallJob(job, {.shape = shape, .seed = 1});
       for (const TrafficCounters& wafer : result.wafers) {
         EXPECT_EQ(wafer.weight_bytes_in(), kSteps * step_bytes);
+      }
+    }
+  }
+}
+
+// Process by process, whatever the trees, the planes, the owners and the waves.
+TEST(TrafficTest, EveryProcessMovesWhatThePlanPredicts) {
+  for (const bool little_sram : {false, true}) {
+    for (const int planes : {1, 2, 3}) {
+      JobSpec job = Job(7);
+      job.mutable_cluster()->set_fanout(2);
+      job.mutable_cluster()->set_planes(planes);
+      job.mutable_cluster()->set_memoryx(2);
+      job.mutable_cluster()->set_replicas(2);
+      const ClusterShape shape = {.wafers = 4, .memoryx = 2, .swarmx = 2};
+      if (little_sram) job = WithLeastSram(job, shape);
+      const InprocResult result = RunSmallJob(job, {.shape = shape, .seed = 1});
+      std::vector<TrafficCounters> counted = result.memoryx;
+      counted.insert(counted.end(), result.swarmx.begin(), result.swarmx.end());
+      counted.insert(counted.end(), result.wafers.begin(), result.wafers.end());
+      const std::vector<LinkTraffic> links = LinksOf(*Compile(job, shape));
+      ASSERT_EQ(links.size(), counted.size());
+      for (size_t i = 0; i < links.size(); ++i) {
+        EXPECT_EQ(counted[i].weight_bytes_out() + counted[i].gradient_bytes_out(),
+                  kSteps * (links[i].sent() + links[i].inside()));
+        EXPECT_EQ(counted[i].weight_bytes_in() + counted[i].gradient_bytes_in(),
+                  kSteps * (links[i].received() + links[i].inside()));
       }
     }
   }

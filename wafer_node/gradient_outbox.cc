@@ -72,6 +72,8 @@ void GradientOutbox::Send(const Op& op, const Wave& wave, Turn& turn) {
       lane.cursor.Advance();
       int& index = taken_[g][block.buffer];
       lane.queue.push_back({header, slot, index});
+      bytes_ += header.length;
+      ++blocks_;
       index = -1;  // no longer the op's
     }
     for (int index : taken_[g]) {
@@ -90,8 +92,6 @@ void GradientOutbox::SendWaiting(Lane& lane, Turn& turn) {
     lane.credit.Spend(next.slot);
     turn.actions.push_back(SendAction{lane.channel, next.header, AddressOf(next.slot, next.index),
                                       TokenOf(next.slot, next.index)});
-    bytes_sent_ += next.header.length;
-    ++blocks_sent_;
     lane.queue.pop_front();
   }
 }

@@ -35,8 +35,10 @@ class GradientOutbox {
   void OnCredit(ChannelId channel, const Credit& credit, Turn& turn);
   void OnSent(uint64_t token);
 
-  uint64_t bytes_sent() const { return bytes_sent_; }
-  uint64_t blocks_sent() const { return blocks_sent_; }
+  // Of all blocks given to Send so far, be they on their way or still queued: at the end of a step
+  // these are the step's, whatever credit there was.
+  uint64_t bytes() const { return bytes_; }
+  uint64_t blocks() const { return blocks_; }
   // Sums of two siblings that were made here.
   uint64_t adds() const { return adds_; }
 
@@ -62,8 +64,8 @@ class GradientOutbox {
   std::vector<Lane> lanes_;  // by plane
   std::vector<int> free_[kSlotClasses];
   std::vector<std::vector<int>> taken_;  // by the running op: slots of every gradient
-  uint64_t bytes_sent_ = 0;
-  uint64_t blocks_sent_ = 0;
+  uint64_t bytes_ = 0;
+  uint64_t blocks_ = 0;
   uint64_t adds_ = 0;
 };
 

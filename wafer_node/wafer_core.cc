@@ -216,8 +216,8 @@ void WaferCore::ReportStep(Turn& turn) {
   step.set_compute_seconds(times.compute_s);
   step.set_sram_peak_bytes(arena_.peak());
   step.mutable_traffic()->set_weight_bytes_in(inbox_.bytes_received());
-  step.mutable_traffic()->set_gradient_bytes_out(outbox_.bytes_sent());
-  step.mutable_traffic()->set_gradient_blocks_out(outbox_.blocks_sent());
+  step.mutable_traffic()->set_gradient_bytes_out(outbox_.bytes());
+  step.mutable_traffic()->set_gradient_blocks_out(outbox_.blocks());
   step.mutable_traffic()->set_gradient_adds(outbox_.adds());
   micro_batches_.clear();
   loss_sums_.clear();
