@@ -57,6 +57,9 @@ absl::StatusOr<Membership> ChooseMembers(const MemberNeeds& needs, const NodeTab
 
 std::set<std::string> NodesOf(const Membership& members);
 
+// Whether the job loses nothing if this member goes: all that it holds, others hold that stay.
+bool CanDoWithout(const KnownNode& node, const MemberNeeds& needs, const NodeTable& nodes);
+
 // Whether an epoch with `next` instead of `now` would be worth its price: it has nodes that `now`
 // has not, is without some that should leave, or fills copies that are missing.
 bool IsBetter(const Membership& next, const Membership& now);

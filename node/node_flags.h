@@ -17,6 +17,7 @@ struct NodeFlags {
   uint16_t fabric_port = 0;            // 0: any free one
   uint16_t advertise_fabric_port = 0;  // 0: the port itself
   uint16_t control_port = 0;           // 0: any free one
+  uint32_t grace_seconds = 25;         // within the 30 that Kubernetes gives by default
   LogTerms log;
 };
 

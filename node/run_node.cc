@@ -42,6 +42,7 @@ int RunNode(int argc, char** argv, NodeRole& role) {
                     .listen = *terms,
                     .control_port = flags.control_port,
                     .advertise_fabric_port = flags.advertise_fabric_port,
+                    .grace = absl::Seconds(flags.grace_seconds),
                     .log = flags.log,
                     .fabric = OverTcp({.listen = terms->address,
                                        .port = flags.fabric_port,
