@@ -21,6 +21,7 @@ class LeavingTest : public ::testing::Test {
     cluster_.AddNodes();
     job_ = SmallJob();
     job_.mutable_training()->set_steps(8);
+    job_.mutable_checkpoint()->set_every(0);
   }
 
   void RunToStep(uint64_t step) {

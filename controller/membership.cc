@@ -395,7 +395,8 @@ bool CanDoWithout(const KnownNode& node, const MemberNeeds& needs, const NodeTab
     if (!holds(node, shard)) continue;
     const bool elsewhere = std::any_of(nodes.nodes().begin(), nodes.nodes().end(), [&](auto& at) {
       const KnownNode& other = at.second;
-      return IsMember(other, needs) && !ShouldLeave(other, needs) && holds(other, shard);
+      return &other != &node && IsMember(other, needs) && !ShouldLeave(other, needs) &&
+             holds(other, shard);
     });
     if (!elsewhere) return false;
   }

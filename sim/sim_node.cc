@@ -115,7 +115,7 @@ void SimNode::Stop(int64_t grace_ns, std::function<void()> ended) {
                      [this, ended = std::move(ended)](const absl::Status& how) {
                        if (how.ok() && life_->shell->holds().has_value())
                          world_.Violate(id() + " left too early");
-                       if (how.ok()) ++world_.faults["(left in order)"];
+                       ++world_.faults[how.ok() ? "(left in order)" : "(cut short)"];
                        world_.Note(id(), how.ok() ? "has left" : std::string(how.message()));
                        process_.After(1, [this, ended] {
                          Kill(false);
