@@ -69,7 +69,7 @@ TEST(ChaosStopTest, WhoLeavesInOrderCostsNoStep) {
     EXPECT_EQ(result.redone_steps, 0u) << Describe(plan);
     left += result.faults["(left in order)"];
   }
-  EXPECT_GT(left, 0);
+  EXPECT_GT(left, 100);  // or this proves less than it seems to
 }
 
 // The rare branches of recovery.
