@@ -153,7 +153,11 @@ void ControllerCore::OnTimer(ControllerTurn& turn) {
   }
   now_s_ = turn.now.steady_s;
   for (const std::string& node_id : nodes_.Expire(now_s_)) {
-    LoseNode(node_id, absl::StrFormat("was not heard of for %.1f s", options_.lease_s), turn);
+    const bool stopped = nodes_.Find(node_id)->info.leaving();
+    LoseNode(node_id,
+             stopped ? "was told to stop, and is gone"
+                     : absl::StrFormat("was not heard of for %.1f s", options_.lease_s),
+             turn);
   }
   std::vector<std::string> live;
   for (const auto& [job_id, job] : jobs_) live.push_back(job_id);

@@ -187,6 +187,16 @@ TEST_F(LeavingTest, WhatNobodyElseCanHoldStays) {
   EXPECT_TRUE(MayGo("m0"));
 }
 
+TEST_F(LeavingTest, WhoCouldNotLeaveIsMissedByName) {
+  job_.mutable_cluster()->set_wafers_min(2);
+  RunToStep(1);
+  cluster_.SettleCalls();
+  Stop("w0");
+  cluster_.Pass(3.1, {"m0", "m1", "s0", "w1"});
+  EXPECT_THAT(cluster_.events, Contains("job-1-t: step 1: w0 was told to stop, and is gone; the "
+                                        "step is done again"));
+}
+
 TEST_F(LeavingTest, AJobThatWaitsKeepsOnlyItsWeights) {
   RunToStep(1);
   cluster_.Pass(3.1, {"m0", "m1", "w0", "w1"});

@@ -89,7 +89,8 @@ void ControllerLink::OnBeat(const absl::Status& status, bool may_go) {
     registered_ = true;
     log_(LogLevel::kInfo, absl::StrCat("registered with the controller at ", options_.address));
   }
-  BeatAfter(status.ok() ? heartbeat_every_ : std::min(heartbeat_every_, options_.retry_pause));
+  const bool may_wait = status.ok() && !leaving();
+  BeatAfter(may_wait ? heartbeat_every_ : std::min(heartbeat_every_, options_.retry_pause));
 }
 
 // -- leaving -----------------------------------------------------------------------------------
