@@ -2,8 +2,9 @@
 //
 // A new job gets all it asks for at once, or waits (gang placement). A job that has begun goes on
 // with what there is, within its bounds: the members of its last epoch that are left, and free
-// nodes in the place of those that are not. Draining nodes are left out where the job can do
-// without.
+// nodes in the place of those that are not. Draining nodes, and those that were told to stop, are
+// left out where the job can do without. A MemoryX node that alone holds some shard stays until
+// another one, taken beside it, has been filled.
 #pragma once
 
 #include <map>

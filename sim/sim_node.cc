@@ -113,15 +113,19 @@ void SimNode::Kill(bool silently) {
 void SimNode::Stop(int64_t grace_ns, std::function<void()> ended) {
   life_->link->Leave(absl::Nanoseconds(grace_ns),
                      [this, ended = std::move(ended)](const absl::Status& how) {
-                       if (how.ok() && life_->shell->holds().has_value())
-                         world_.Violate(id() + " left too early");
-                       ++world_.faults[how.ok() ? "(left in order)" : "(cut short)"];
-                       world_.Note(id(), how.ok() ? "has left" : std::string(how.message()));
+                       OnLeft(how);
                        process_.After(1, [this, ended] {
                          Kill(false);
                          ended();
                        });
                      });
+}
+
+void SimNode::OnLeft(const absl::Status& how) {
+  ++world_.faults[how.ok() ? "(left in order)" : "(cut short)"];
+  world_.Note(id(), how.ok() ? "has left" : std::string(how.message()));
+  const bool holds = life_->shell->holds().has_value();
+  if (how.ok() && holds) world_.Violate(absl::StrCat(id(), " left too early"));
 }
 
 void SimNode::Serve(const NodeRequest& request, NodeAnswer answer) {

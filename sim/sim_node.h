@@ -58,6 +58,7 @@ class SimNode {
   uint16_t port() const;
   RegisterRequest Registration() const;
   void OnLost(const absl::Status& why);
+  void OnLeft(const absl::Status& how);
 
   SimWorld& world_;
   SimFabric& fabric_;
