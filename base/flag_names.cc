@@ -20,6 +20,7 @@ constexpr absl::string_view kNames[] = {
     "dtype",
     "fabric-port",
     "foreground",
+    "grace",
     "host",
     "id",
     "insecure",

@@ -119,6 +119,7 @@ ProcessSpec LocalCluster::ControllerSpec(const std::string& binary, const std::s
 ProcessSpec LocalCluster::NodeSpec(const std::string& binary, const std::string& id) const {
   std::vector<std::string> argv = {
       binary, "--id", id, "--controller", address_, "--fabric-port", "0", "--control-port", "0"};
+  argv.insert(argv.end(), {"--grace", "0"});  // whoever ends one of these ends all of them
   if (RoleOf(id) == "wafer" && !options_.kernel_isa.empty()) {
     argv.insert(argv.end(), {"--kernel-isa", options_.kernel_isa});
   }

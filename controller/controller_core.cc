@@ -108,12 +108,20 @@ absl::Status ControllerCore::OnRegister(const RegisterRequest& request, Controll
   return absl::OkStatus();
 }
 
-absl::Status ControllerCore::OnHeartbeat(const HeartbeatRequest& request, ControllerTurn& turn) {
+absl::StatusOr<HeartbeatReply> ControllerCore::OnHeartbeat(const HeartbeatRequest& request,
+                                                           ControllerTurn& turn) {
   Advance(turn);
   RETURN_IF_ERROR(nodes_.Heard(request.node_id(), request.incarnation(), now_s_));
   if (request.has_holds()) nodes_.Holds(request.node_id(), request.holds());
-  ReleaseIfQuiet(*nodes_.Find(request.node_id()), turn);
-  return absl::OkStatus();
+  if (request.leaving() && nodes_.Leaves(request.node_id())) {
+    turn.log.push_back(absl::StrCat("node ", request.node_id(), " was told to stop, and leaves"));
+    Schedule(turn);
+  }
+  KnownNode& node = *nodes_.Find(request.node_id());
+  ReleaseIfQuiet(node, turn);
+  HeartbeatReply reply;
+  reply.set_may_go(request.leaving() && node.idle() && node.quiet());
+  return reply;
 }
 
 void ControllerCore::Advance(ControllerTurn& turn) {
@@ -146,7 +154,11 @@ void ControllerCore::OnTimer(ControllerTurn& turn) {
   }
   now_s_ = turn.now.steady_s;
   for (const std::string& node_id : nodes_.Expire(now_s_)) {
-    LoseNode(node_id, absl::StrFormat("was not heard of for %.1f s", options_.lease_s), turn);
+    const bool stopped = nodes_.Find(node_id)->info.leaving();
+    LoseNode(node_id,
+             stopped ? "was told to stop, and is gone"
+                     : absl::StrFormat("was not heard of for %.1f s", options_.lease_s),
+             turn);
   }
   std::vector<std::string> live;
   for (const auto& [job_id, job] : jobs_) live.push_back(job_id);
@@ -476,13 +488,30 @@ void ControllerCore::Schedule(ControllerTurn& turn) {
 
 void ControllerCore::TryEpoch(const std::string& job_id, ControllerTurn& turn) {
   JobLife* job = FindJob(job_id);
-  if (job == nullptr || !job->WantsEpoch(nodes_, now_s_)) return;
+  if (job == nullptr) return;
+  if (job->paused()) return LetLeave(*job, turn);
+  if (!job->WantsEpoch(nodes_, now_s_)) return;
   const absl::StatusOr<Membership> members = ChooseMembers(NeedsOf(*job), nodes_);
   if (members.ok()) return StartEpoch(*job, *members, turn);
   const std::string reason(members.status().message());
   if (!absl::IsUnavailable(members.status())) return Refuse(*job, members.status(), turn);
+  LetLeave(*job, turn);
   TakeFromYounger(*job, turn);
   Deliver(*job, turn, [&](RunTurn& t) { job->Wait(reason, t); });
+}
+
+void ControllerCore::LetLeave(JobLife& job, ControllerTurn& turn) {
+  const MemberNeeds needs = NeedsOf(job);
+  std::vector<std::string> gone;
+  LeaveNodes(job, turn, [&](const KnownNode& node) {
+    if (node.lost || !node.leaves() || !CanDoWithout(node, needs, nodes_)) return false;
+    gone.push_back(node.info.node_id());
+    return true;
+  });
+  for (const std::string& node_id : gone) {
+    WS_MARK("controller: a node left a job that does not run");
+    Deliver(job, turn, [&](RunTurn& t) { job.GiveUpNode(node_id, t); });
+  }
 }
 
 // Jobs that lost something hold what is left of their nodes, so that two of them could wait for one

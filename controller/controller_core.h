@@ -60,7 +60,7 @@ class ControllerCore {
 
   // -- nodes -------------------------------------------------------------------------------------
   absl::Status OnRegister(const RegisterRequest& request, ControllerTurn& turn);
-  absl::Status OnHeartbeat(const HeartbeatRequest& request, ControllerTurn& turn);
+  absl::StatusOr<HeartbeatReply> OnHeartbeat(const HeartbeatRequest& request, ControllerTurn& turn);
   absl::Status OnReport(const NodeReport& report, ControllerTurn& turn);
   void OnCallDone(const NodeCallResult& result, ControllerTurn& turn);
   NodeList ListNodes(double now_s) const { return nodes_.List(now_s); }
@@ -124,6 +124,8 @@ class ControllerCore {
   // Starts epochs of live jobs, then queued jobs as long as the head of the queue finds its nodes,
   // and says why the rest waits.
   void Schedule(ControllerTurn& turn);
+  // Releases what should leave a job that does not run, whose next step may be far away.
+  void LetLeave(JobLife& job, ControllerTurn& turn);
   void TakeFromYounger(const JobLife& job, ControllerTurn& turn);
   void TryEpoch(const std::string& job_id, ControllerTurn& turn);
   // No membership will do, unless somebody decides otherwise (ChooseMembers).

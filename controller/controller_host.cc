@@ -216,7 +216,7 @@ void ControllerHost::Register(const RegisterRequest& request,
 }
 
 void ControllerHost::Heartbeat(const HeartbeatRequest& request,
-                               std::function<void(absl::Status)> done) {
+                               std::function<void(absl::StatusOr<HeartbeatReply>)> done) {
   Event([request, done = std::move(done)](ControllerCore& core, ControllerTurn& turn) {
     done(core.OnHeartbeat(request, turn));
   });

@@ -80,7 +80,8 @@ class ControllerHost final : public ControllerCalls {
   // ControllerCalls: what nodes say.
   void Register(const RegisterRequest& request,
                 std::function<void(absl::StatusOr<RegisterReply>)> done) override;
-  void Heartbeat(const HeartbeatRequest& request, std::function<void(absl::Status)> done) override;
+  void Heartbeat(const HeartbeatRequest& request,
+                 std::function<void(absl::StatusOr<HeartbeatReply>)> done) override;
   void Report(const NodeReport& report, std::function<void(absl::Status)> done) override;
 
   // PERMISSION_DENIED: the job is not one that `asker` may change.

@@ -162,11 +162,12 @@ grpc::ServerUnaryReactor* ControllerService::Register(grpc::CallbackServerContex
 }
 
 grpc::ServerUnaryReactor* ControllerService::Heartbeat(grpc::CallbackServerContext* context,
-                                                       const HeartbeatRequest* request, Empty*) {
+                                                       const HeartbeatRequest* request,
+                                                       HeartbeatReply* reply) {
   return Admitted(context, Caller::kNode, [=, this](grpc::ServerUnaryReactor* reactor) {
     const absl::Status status = CheckNode(*context, request->node_id());
     if (!status.ok()) return reactor->Finish(ToGrpc(status));
-    host_.Heartbeat(*request, Finish(reactor));
+    host_.Heartbeat(*request, Answer(reactor, reply));
   });
 }
 

@@ -28,7 +28,8 @@ class ControllerService final : public Controller::CallbackService {
   grpc::ServerUnaryReactor* Register(grpc::CallbackServerContext* context,
                                      const RegisterRequest* request, RegisterReply* reply) override;
   grpc::ServerUnaryReactor* Heartbeat(grpc::CallbackServerContext* context,
-                                      const HeartbeatRequest* request, Empty* reply) override;
+                                      const HeartbeatRequest* request,
+                                      HeartbeatReply* reply) override;
   grpc::ServerUnaryReactor* Report(grpc::CallbackServerContext* context, const NodeReport* request,
                                    Empty* reply) override;
   grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext* context,

@@ -464,8 +464,8 @@ TEST_F(ControllerServiceTest, RefusesNodesOfAnotherProtocolVersion) {
   grpc::ClientContext beat_context, nodes_context;
   HeartbeatRequest beat;
   beat.set_node_id("w0");
-  Empty empty;
-  EXPECT_EQ(stub_->Heartbeat(&beat_context, beat, &empty).error_code(),
+  HeartbeatReply beat_reply;
+  EXPECT_EQ(stub_->Heartbeat(&beat_context, beat, &beat_reply).error_code(),
             grpc::StatusCode::NOT_FOUND);
   NodeList list;
   ASSERT_TRUE(stub_->ListNodes(&nodes_context, {}, &list).ok());

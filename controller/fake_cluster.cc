@@ -89,6 +89,7 @@ absl::Status FakeCluster::AddNode(const std::string& id, Role role, const std::s
   request.set_kernel_isa(role == WAFER ? isa : "");
   request.set_incarnation(incarnation);
   if (holds.contains(id)) *request.mutable_holds() = holds.at(id);
+  request.set_leaving(leaving.contains(id));
   incarnations_[id] = incarnation;
   absl::Status status;
   Do([&](ControllerTurn& turn) { status = core_->OnRegister(request, turn); });
@@ -106,17 +107,25 @@ void FakeCluster::Pass(double seconds, const std::vector<std::string>& alive) {
   const double end_s = now_s + seconds;
   while (now_s < end_s) {
     now_s = std::min(now_s + 0.1, end_s);
-    for (const auto& [id, incarnation] : incarnations_) {
+    for (const auto& [id, unused] : incarnations_) {
       if (!alive.empty() && std::find(alive.begin(), alive.end(), id) == alive.end()) continue;
-      HeartbeatRequest beat;
-      beat.set_node_id(id);
-      beat.set_incarnation(incarnation);
-      if (holds.contains(id)) *beat.mutable_holds() = holds.at(id);
-      // A lost node is told to register again; it does that in AddNode.
-      Do([&](ControllerTurn& turn) { core_->OnHeartbeat(beat, turn).IgnoreError(); });
+      Beat(id);
     }
     Do([&](ControllerTurn& turn) { core_->OnTimer(turn); });
   }
+}
+
+void FakeCluster::Beat(const std::string& node_id) {
+  HeartbeatRequest beat;
+  beat.set_node_id(node_id);
+  beat.set_incarnation(incarnations_.at(node_id));
+  if (holds.contains(node_id)) *beat.mutable_holds() = holds.at(node_id);
+  beat.set_leaving(leaving.contains(node_id));
+  Do([&](ControllerTurn& turn) {
+    const absl::StatusOr<HeartbeatReply> reply = core_->OnHeartbeat(beat, turn);
+    if (!reply.ok()) return;  // told to register again; it does that in AddNode
+    if (reply->may_go()) may_go.insert(node_id);
+  });
 }
 
 void FakeCluster::Submit(const JobSpec& job, const std::string& request_id, AdmittedJob admitted) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ class FakeCluster {
   void AddNodes();
   // The clock moves; nodes in `alive` (all: empty) are heard of first.
   void Pass(double seconds, const std::vector<std::string>& alive = {});
+  // The clock stands.
+  void Beat(const std::string& node_id);
   // Hands the job in; Settle or StepOnce makes it durable. Returns its id when it has one already.
   // `admitted`: what admission found out beside the plan. It is a job of `user`.
   void Submit(const JobSpec& job, const std::string& request_id = "request",
@@ -67,6 +70,9 @@ class FakeCluster {
   std::map<std::string, absl::Status> failures;
   // What a node says that it holds, when it registers and at every heartbeat.
   std::map<std::string, EpochRef> holds;
+  // Nodes that say that they are leaving, then and there, and those of them that may go, as of
+  // their last heartbeat.
+  std::set<std::string> leaving, may_go;
   // Changes what a node is about to report.
   std::function<void(NodeReport&)> edit;
 

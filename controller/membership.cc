@@ -31,11 +31,11 @@ bool HoldsShards(const KnownNode& node, const MemberNeeds& needs) {
 
 // A node that should go, but is asked to stay if nobody else has what it holds.
 bool ShouldLeave(const KnownNode& node, const MemberNeeds& needs) {
-  return node.draining || needs.excluded.count(node.info.node_id()) > 0;
+  return node.leaves() || needs.excluded.count(node.info.node_id()) > 0;
 }
 
 bool IsYielded(const KnownNode& node, const MemberNeeds& needs) {
-  if (node.lost || node.cordoned) return false;
+  if (node.lost || node.closed()) return false;
   const auto job = needs.yield.find(node.job_id);
   return job != needs.yield.end() && (job->second || node.info.role() != MEMORYX);
 }
@@ -50,7 +50,7 @@ bool IsFrom(Source source, const KnownNode& node, const MemberNeeds& needs) {
     case Source::kFree:
       return node.free();
     case Source::kReleased:
-      return !needs.yield.empty() && !node.lost && !node.cordoned && node.job_id.empty() &&
+      return !needs.yield.empty() && !node.lost && !node.closed() && node.job_id.empty() &&
              !node.free();
     case Source::kYielded:
       return IsYielded(node, needs);
@@ -181,11 +181,16 @@ class ShardDealer {
       }
     }
     Ids stay;
+    size_t lasting = 0;  // a node that leaves keeps nobody out
     for (const Holder& holder : holders_) {
-      if (IsOwner(holder.id)) stay.push_back(holder.id);
+      if (!IsOwner(holder.id)) continue;
+      stay.push_back(holder.id);
+      lasting += !holder.leaves;
     }
     for (const std::string& id : others_) {
-      if (stay.size() < needs_.cluster->memoryx()) stay.push_back(id);
+      if (lasting >= needs_.cluster->memoryx()) break;
+      stay.push_back(id);
+      ++lasting;
     }
     Membership next;
     next.keep = true;
@@ -382,6 +387,23 @@ std::set<std::string> NodesOf(const Membership& members) {
   std::set<std::string> ids;
   for (const PlacedProcess& process : members.placed) ids.insert(process.node_id);
   return ids;
+}
+
+bool CanDoWithout(const KnownNode& node, const MemberNeeds& needs, const NodeTable& nodes) {
+  if (node.info.role() != MEMORYX) return true;
+  const auto holds = [&](const KnownNode& holder, int shard) {
+    return needs.holdings->Holds(holder.info.node_id(), holder.info.incarnation(), shard);
+  };
+  for (int shard = 0; shard < static_cast<int>(needs.cluster->memoryx()); ++shard) {
+    if (!holds(node, shard)) continue;
+    const bool elsewhere = std::any_of(nodes.nodes().begin(), nodes.nodes().end(), [&](auto& at) {
+      const KnownNode& other = at.second;
+      return &other != &node && IsMember(other, needs) && !ShouldLeave(other, needs) &&
+             holds(other, shard);
+    });
+    if (!elsewhere) return false;
+  }
+  return true;
 }
 
 bool IsBetter(const Membership& next, const Membership& now) {

@@ -2,8 +2,9 @@
 //
 // A new job gets all it asks for at once, or waits (gang placement). A job that has begun goes on
 // with what there is, within its bounds: the members of its last epoch that are left, and free
-// nodes in the place of those that are not. Draining nodes are left out where the job can do
-// without.
+// nodes in the place of those that are not. Draining nodes, and those that were told to stop, are
+// left out where the job can do without. A MemoryX node that alone holds some shard stays until
+// another one, taken beside it, has been filled.
 #pragma once
 
 #include <map>
@@ -59,6 +60,9 @@ absl::StatusOr<Membership> ChooseMembers(const MemberNeeds& needs, const NodeTab
 int LeastWafers(const ClusterSpec& cluster);
 
 std::set<std::string> NodesOf(const Membership& members);
+
+// Whether the job loses nothing if this member goes: all that it holds, others hold that stay.
+bool CanDoWithout(const KnownNode& node, const MemberNeeds& needs, const NodeTable& nodes);
 
 // Whether an epoch with `next` instead of `now` would be worth its price: it has nodes that `now`
 // has not, is without some that should leave, or fills copies that are missing.

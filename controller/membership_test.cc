@@ -115,10 +115,29 @@ TEST_F(MembershipTest, DrainingNodesLeaveUnlessNobodyElseHasWhatTheyHold) {
   for (const char* id : {"m0", "w1"}) table_.Find(id)->draining = true;
   EXPECT_EQ(Chosen(), "keep m0 s0 w0");
   EXPECT_EQ(Shards(), "0");
-  // Somebody else is filled first.
+  // Somebody else is filled first, beyond the number that the job asked for, if need be.
   Add("m1");
-  EXPECT_EQ(Chosen(), "keep m0 s0 w0");
-  cluster_.set_memoryx(1);
+  Add("m2");
+  EXPECT_EQ(Chosen(), "keep m0 m1 s0 w0");
+  EXPECT_EQ(Shards(), "0+1");
+  holdings_.Add("m1", 1, 0);
+  table_.Find("m1")->job_id = "j";
+  EXPECT_EQ(Chosen(), "keep m1 s0 w0");
+}
+
+TEST_F(MembershipTest, AJobCanDoWithoutWhatOthersHoldThatStay) {
+  cluster_.set_memoryx(2);
+  AddMembers({"m0", "m1", "s0", "w0"});
+  for (int shard : {0, 1}) holdings_.Add("m0", 1, shard);
+  holdings_.Add("m1", 1, 1);
+  const auto can = [&](const char* id) {
+    return CanDoWithout(table_.nodes().at(id), needs_, table_);
+  };
+  EXPECT_TRUE(can("w0"));
+  EXPECT_FALSE(can("m0"));
+  EXPECT_TRUE(can("m1"));
+  table_.Find("m0")->info.set_leaving(true);
+  EXPECT_FALSE(can("m1"));
 }
 
 TEST_F(MembershipTest, ExcludedWafersAreLeftOut) {

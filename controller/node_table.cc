@@ -64,7 +64,9 @@ absl::StatusOr<bool> NodeTable::Register(const RegisterRequest& request, double 
   if (replaced) {
     node.release.clear();  // the new process holds what it says
   }
+  const bool was_leaving = !is_new && !replaced && node.info.leaving();
   node.info = request;
+  if (was_leaving) node.info.set_leaving(true);  // this registration is late
   node.heard_s = now_s;
   node.lost = false;
   if (request.has_holds()) Holds(request.node_id(), request.holds());
@@ -81,6 +83,13 @@ void NodeTable::Holds(const std::string& node_id, const EpochRef& held) {
   if (known) return;
   WS_MARK("controller: a node held what nobody wanted");
   node.release.push_back(held);
+}
+
+bool NodeTable::Leaves(const std::string& node_id) {
+  RegisterRequest& info = Find(node_id)->info;
+  if (info.leaving()) return false;
+  info.set_leaving(true);
+  return true;
 }
 
 void NodeTable::Remember(const RegisterRequest& request, KnownNode& node) const {
@@ -167,18 +176,19 @@ NodeList NodeTable::List(double now_s) const {
 }
 
 NodeStatus NodeTable::StatusOf(const KnownNode& node, double now_s) {
-  const bool idle = node.job_id.empty() && node.release.empty();
+  const bool leaving = node.info.leaving();
   NodeStatus status;
   status.set_node_id(node.info.node_id());
   status.set_role(node.info.role());
   status.set_address(node.address());
-  status.set_state(node.lost ? LOST : idle ? IDLE : BUSY);
+  status.set_state(node.lost ? LOST : node.idle() ? IDLE : BUSY);
   status.set_job_id(node.job_id);
   status.set_seconds_since_heard(now_s - node.heard_s);
   status.set_kernel_isa(node.info.kernel_isa());
   status.set_cordoned(node.cordoned);
-  status.set_draining(node.draining);
+  status.set_draining(node.draining || (leaving && !node.lost));
   status.set_note(node.note);
+  if (leaving && node.note.empty()) status.set_note(node.lost ? "was stopped" : "is stopping");
   return status;
 }
 

@@ -10,7 +10,8 @@
 // late or were meant for its predecessor, and controllers that forgot, leave epochs behind;
 // whatever a node says that its job is not, is released.
 //
-// A cordoned node gets no new job; a draining one leaves the one it has.
+// A cordoned node gets no new job; a draining one leaves the one it has. So does one whose process
+// says that it is leaving; that ends with the process.
 //
 // Pure; not thread-safe. References and pointers to nodes hold until the next call of Register or
 // Expire.
@@ -44,7 +45,12 @@ struct KnownNode {
   bool draining = false;
   std::string note;  // why it is cordoned, if the controller did it
 
-  bool free() const { return !lost && !cordoned && job_id.empty() && release.empty(); }
+  // Gets no new job.
+  bool closed() const { return cordoned || info.leaving(); }
+  // Is to be taken out of the job it has.
+  bool leaves() const { return draining || info.leaving(); }
+  bool free() const { return !lost && !closed() && idle(); }
+  bool idle() const { return job_id.empty() && release.empty(); }
   // Whether every call to the present process has returned.
   bool quiet() const { return !calls_in_flight.contains(info.incarnation()); }
   void CallBegins() { ++calls_in_flight[info.incarnation()]; }
@@ -75,6 +81,9 @@ class NodeTable {
   // The node says that it holds this epoch (RegisterRequest.holds, HeartbeatRequest.holds): it is
   // released, unless it is of the job that uses the node.
   void Holds(const std::string& node_id, const EpochRef& held);
+
+  // The node's present process says that it is leaving. Returns whether that is new.
+  bool Leaves(const std::string& node_id);
 
   // Renews the lease. NOT_FOUND: unknown, lost, or another incarnation; it must register again.
   absl::Status Heard(const std::string& node_id, std::optional<uint64_t> incarnation, double now_s);

@@ -55,7 +55,7 @@ class ControllerCalls {
   virtual void Register(const RegisterRequest& request,
                         std::function<void(absl::StatusOr<RegisterReply>)> done) = 0;
   virtual void Heartbeat(const HeartbeatRequest& request,
-                         std::function<void(absl::Status)> done) = 0;
+                         std::function<void(absl::StatusOr<HeartbeatReply>)> done) = 0;
   virtual void Report(const NodeReport& report, std::function<void(absl::Status)> done) = 0;
 };
 

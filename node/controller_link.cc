@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mark.h"
 
 namespace waferstream {
 
@@ -34,38 +35,51 @@ void ControllerLink::GiveUp(const absl::Status& why) {
 // -- the lease ---------------------------------------------------------------------------------
 
 template <typename Request>
-void ControllerLink::SayWhatIsHeld(Request& request) const {
-  const std::optional<EpochRef> held = options_.holds ? options_.holds() : std::nullopt;
-  if (held.has_value()) *request.mutable_holds() = *held;
+void ControllerLink::SayHowItIs(Request& request) const {
+  if (const std::optional<EpochRef> held = Held()) *request.mutable_holds() = *held;
+  request.set_leaving(leaving());
+}
+
+void ControllerLink::BeatAfter(absl::Duration pause) {
+  loop_.After(pause, [this, beat = ++next_beat_] {
+    if (beat == next_beat_) Beat();
+  });
 }
 
 void ControllerLink::Beat() {
+  beating_ = true;
   if (!registered_) {
     RegisterRequest me = *me_;
-    SayWhatIsHeld(me);
+    SayHowItIs(me);
     return controller_.Register(me, [this](const absl::StatusOr<RegisterReply>& reply) {
       if (reply.ok() && reply->heartbeat_ms() > 0) {
         heartbeat_every_ = absl::Milliseconds(reply->heartbeat_ms());
       }
-      OnBeat(reply.status());
+      OnBeat(reply.status(), false);
     });
   }
   HeartbeatRequest request;
   request.set_node_id(me_->node_id());
   request.set_incarnation(me_->incarnation());
-  SayWhatIsHeld(request);
-  controller_.Heartbeat(request, [this](const absl::Status& status) { OnBeat(status); });
+  SayHowItIs(request);
+  controller_.Heartbeat(request, [this](const absl::StatusOr<HeartbeatReply>& reply) {
+    OnBeat(reply.status(), reply.ok() && reply->may_go());
+  });
 }
 
-void ControllerLink::OnBeat(const absl::Status& status) {
+void ControllerLink::OnBeat(const absl::Status& status, bool may_go) {
+  beating_ = false;
   Heard(status);
+  if (leaving() && (may_go || IsSilence(status)) && !Held().has_value()) {
+    return Go(absl::OkStatus());
+  }
   const bool was_silent = std::exchange(silent_, IsSilence(status));
   if (silent_) {
     if (!was_silent) log_(LogLevel::kWarning, absl::StrCat("controller: ", status.message()));
-    if (loop_.now_s() - heard_s_ >= absl::ToDoubleSeconds(options_.patience)) {
+    if (loop_.now_s() - heard_s_ >= absl::ToDoubleSeconds(Patience())) {
       return GiveUp(absl::UnavailableError(
           absl::StrCat("no answer from the controller at ", options_.address, " for ",
-                       absl::FormatDuration(options_.patience), ": ", status.message())));
+                       absl::FormatDuration(Patience()), ": ", status.message())));
     }
   } else if (!registered_ && !status.ok()) {
     return GiveUp(status);
@@ -75,8 +89,37 @@ void ControllerLink::OnBeat(const absl::Status& status) {
     registered_ = true;
     log_(LogLevel::kInfo, absl::StrCat("registered with the controller at ", options_.address));
   }
-  loop_.After(status.ok() ? heartbeat_every_ : std::min(heartbeat_every_, options_.retry_pause),
-              [this] { Beat(); });
+  const bool may_wait = status.ok() && !leaving();
+  BeatAfter(may_wait ? heartbeat_every_ : std::min(heartbeat_every_, options_.retry_pause));
+}
+
+// -- leaving -----------------------------------------------------------------------------------
+
+void ControllerLink::Leave(absl::Duration grace, Left left) {
+  if (leaving()) return;
+  left_ = std::move(left);
+  loop_.After(grace, [this, grace] { EndGrace(grace); });
+  if (!me_.has_value()) return loop_.Post([this] { Go(absl::OkStatus()); });
+  if (!beating_) BeatAfter(absl::ZeroDuration());
+}
+
+absl::Duration ControllerLink::Patience() const {
+  return leaving() ? std::min(options_.patience, options_.leave_patience) : options_.patience;
+}
+
+void ControllerLink::Go(const absl::Status& how) {
+  if (lost_already_) return;
+  if (const Left left = std::exchange(*left_, nullptr)) left(how);
+}
+
+void ControllerLink::EndGrace(absl::Duration grace) {
+  if (*left_ == nullptr) return;
+  WS_MARK("node: its grace was over before it could leave");
+  const std::optional<EpochRef> held = Held();
+  Go(absl::DeadlineExceededError(absl::StrCat(
+      "the grace period of ", absl::FormatDuration(grace), " is over: this node ends, and ",
+      held.has_value() ? absl::StrCat("what it holds of ", held->job_id(), " is lost with it")
+                       : "the controller has not let it go")));
 }
 
 // -- reports -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <optional>
 
 #include "absl/synchronization/notification.h"
 #include "base/asio_loop.h"
@@ -42,6 +43,9 @@ class RunningLink {
 
   void Start(const RegisterRequest& me) {
     loop_.Post([this, me] { link_.Start(me); });
+  }
+  void Leave(absl::Duration grace, ControllerLink::Left left) {
+    loop_.Post([this, grace, left = std::move(left)] { link_.Leave(grace, left); });
   }
   void Report(const NodeReport& report) {
     loop_.Call([&] {
@@ -175,6 +179,129 @@ TEST_F(ControllerLinkTest, ReportsDoNotPileUpWithoutBound) {
   link->Report(SomeReport(3));
   EXPECT_TRUE(lost_.HasBeenNotified());
   EXPECT_EQ(why_lost_.message(), "3 reports wait for the controller");
+}
+
+class LeavingTest : public ControllerLinkTest {
+ protected:
+  LeavingTest() { controller_.Serve(); }
+
+  std::unique_ptr<RunningLink> Link(absl::Duration leave_patience = absl::Seconds(20)) {
+    return std::make_unique<RunningLink>(
+        ControllerLinkOptions{
+            .node_id = "w0",
+            .address = controller_.address(),
+            .leave_patience = leave_patience,
+            .holds = [this] { return holds_ ? std::optional(Held()) : std::nullopt; }},
+        [this](const absl::Status& why) {
+          why_lost_ = why;
+          lost_.Notify();
+        });
+  }
+  void Leave(RunningLink& link, absl::Duration grace = absl::Minutes(10)) {
+    link.Leave(grace, [this](const absl::Status& how) {
+      how_left_ = how;
+      left_.Notify();
+    });
+  }
+  void AwaitBeats() {
+    const int before = [&] {
+      absl::MutexLock lock(&controller_.mutex);
+      return controller_.heartbeats;
+    }();
+    EXPECT_TRUE(controller_.WaitFor([&] { return controller_.heartbeats >= before + 3; }));
+  }
+  void MayGo(bool may) {
+    absl::MutexLock lock(&controller_.mutex);
+    controller_.may_go = may;
+  }
+  static EpochRef Held() {
+    EpochRef held;
+    held.set_job_id("job-7");
+    held.set_epoch(3);
+    return held;
+  }
+
+  std::atomic<bool> holds_{false};
+  absl::Notification left_;
+  absl::Status how_left_;  // once left_
+};
+
+TEST_F(LeavingTest, SaysSoAtEveryBeatUntilItMayGo) {
+  MayGo(false);
+  auto link = Link();
+  link->Start(Me());
+  AwaitBeats();
+  EXPECT_FALSE(controller_.registered.at(0).leaving());
+  Leave(*link);
+  EXPECT_TRUE(controller_.WaitFor([&] { return controller_.leaving; }));
+  {
+    absl::MutexLock lock(&controller_.mutex);
+    controller_.forget = true;
+  }
+  EXPECT_TRUE(controller_.WaitFor([&] { return controller_.registered.size() == 2; }));
+  EXPECT_TRUE(controller_.registered[1].leaving());
+  EXPECT_FALSE(left_.HasBeenNotified());
+  MayGo(true);
+  left_.WaitForNotification();
+  EXPECT_TRUE(how_left_.ok()) << how_left_;
+}
+
+// A call that comes late leaves behind what the controller has yet to hear of.
+TEST_F(LeavingTest, WhoHoldsSomethingStaysWhateverTheControllerThinks) {
+  holds_ = true;
+  auto link = Link();
+  link->Start(Me());
+  Leave(*link);
+  EXPECT_TRUE(controller_.WaitFor([&] { return controller_.leaving; }));
+  AwaitBeats();
+  EXPECT_FALSE(left_.HasBeenNotified());
+  holds_ = false;
+  left_.WaitForNotification();
+  EXPECT_TRUE(how_left_.ok()) << how_left_;
+}
+
+TEST_F(LeavingTest, ASilentControllerKeepsNobodyWhoHoldsNothing) {
+  auto link = Link();
+  link->Start(Me());
+  AwaitBeats();
+  controller_.StopServing();
+  Leave(*link);
+  left_.WaitForNotification();
+  EXPECT_TRUE(how_left_.ok()) << how_left_;
+}
+
+TEST_F(LeavingTest, ASilentControllerKeepsOthersForAWhile) {
+  holds_ = true;
+  auto link = Link(/*leave_patience=*/absl::Milliseconds(300));
+  link->Start(Me());
+  AwaitBeats();
+  controller_.StopServing();
+  Leave(*link);
+  lost_.WaitForNotification();
+  EXPECT_EQ(why_lost_.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(why_lost_.message()), HasSubstr("for 300ms"));
+  EXPECT_FALSE(left_.HasBeenNotified());
+}
+
+TEST_F(LeavingTest, TheEndOfTheGraceSaysWhatIsLost) {
+  holds_ = true;
+  auto link = Link();
+  link->Start(Me());
+  AwaitBeats();
+  Leave(*link, absl::Milliseconds(100));
+  left_.WaitForNotification();
+  EXPECT_EQ(how_left_.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(how_left_.message(),
+            "the grace period of 100ms is over: this node ends, and what it holds of job-7 is lost "
+            "with it");
+}
+
+TEST_F(LeavingTest, WhoHasNotBegunMayGo) {
+  MayGo(false);
+  auto link = Link();
+  Leave(*link);
+  left_.WaitForNotification();
+  EXPECT_TRUE(how_left_.ok()) << how_left_;
 }
 
 }  // namespace

@@ -48,11 +48,13 @@ class FakeController final : public Controller::Service {
     return answer_register;
   }
   grpc::Status Heartbeat(grpc::ServerContext* context, const HeartbeatRequest* request,
-                         Empty*) override {
+                         HeartbeatReply* reply) override {
     if (const grpc::Status no = Admit(context); !no.ok()) return no;
     absl::MutexLock lock(&mutex);
     ++heartbeats;
     held_epoch = request->holds().epoch();
+    leaving = request->leaving();
+    reply->set_may_go(leaving && may_go);
     if (!forget) return grpc::Status::OK;
     forget = false;
     return {grpc::NOT_FOUND, "who?"};
@@ -81,6 +83,8 @@ class FakeController final : public Controller::Service {
   grpc::Status answer_register;
   int heartbeats = 0;
   uint32_t held_epoch = 0;  // as of the last heartbeat
+  bool leaving = false;     // says the last heartbeat
+  bool may_go = true;       // whoever is leaving
   bool forget = false;      // the next heartbeat is answered with NOT_FOUND
 
  private:

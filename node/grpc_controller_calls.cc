@@ -36,11 +36,12 @@ void GrpcControllerCalls::Register(const RegisterRequest& request,
 }
 
 void GrpcControllerCalls::Heartbeat(const HeartbeatRequest& request,
-                                    std::function<void(absl::Status)> done) {
-  calls_.Make<Controller::Stub, Methods, HeartbeatRequest, Empty>(
+                                    std::function<void(absl::StatusOr<HeartbeatReply>)> done) {
+  calls_.Make<Controller::Stub, Methods, HeartbeatRequest, HeartbeatReply>(
       stub_, &Methods::Heartbeat, request, kTerms,
-      [&loop = loop_, done = std::move(done)](const absl::Status& status, Empty&) {
-        loop.Post([done, answer = AnswerOf(status)] { done(answer); });
+      [&loop = loop_, done = std::move(done)](const absl::Status& status, HeartbeatReply& reply) {
+        loop.Post([done, answer = status.ok() ? absl::StatusOr<HeartbeatReply>(reply)
+                                              : AnswerOf(status)] { done(answer); });
       });
 }
 

@@ -20,7 +20,8 @@ class GrpcControllerCalls final : public ControllerCalls {
 
   void Register(const RegisterRequest& request,
                 std::function<void(absl::StatusOr<RegisterReply>)> done) override;
-  void Heartbeat(const HeartbeatRequest& request, std::function<void(absl::Status)> done) override;
+  void Heartbeat(const HeartbeatRequest& request,
+                 std::function<void(absl::StatusOr<HeartbeatReply>)> done) override;
   void Report(const NodeReport& report, std::function<void(absl::Status)> done) override;
 
  private:

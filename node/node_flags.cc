@@ -15,6 +15,9 @@ void AddNodeFlags(CLI::App& app, NodeRole& role, NodeFlags& flags) {
            "the port itself [0]");
   AddWhole(app, "--control-port", flags.control_port, "0: any free port [0]");
   AddRootsFlag(app, flags.roots);
+  AddWhole(app, "--grace", flags.grace_seconds,
+           "seconds that SIGTERM leaves to hand over to others; 0: end at once [25]",
+           {.high = 86400});
   AddLogFlags(app, flags.log);
   role.AddFlags(app);
 }

@@ -18,6 +18,7 @@ struct NodeFlags {
   uint16_t advertise_fabric_port = 0;  // 0: the port itself
   uint16_t control_port = 0;           // 0: any free one
   std::string roots;                   // base/file_roots.h
+  uint32_t grace_seconds = 25;         // within the 30 that Kubernetes gives by default
   LogTerms log;
 };
 

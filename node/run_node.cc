@@ -50,6 +50,7 @@ int RunNode(int argc, char** argv, NodeRole& role) {
                     .control_port = flags.control_port,
                     .advertise_fabric_port = flags.advertise_fabric_port,
                     .roots = *roots,
+                    .grace = absl::Seconds(flags.grace_seconds),
                     .log = flags.log,
                     .fabric = OverTcp({.listen = terms->address,
                                        .port = flags.fabric_port,

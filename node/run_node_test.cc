@@ -107,6 +107,66 @@ TEST_F(RunNodeTest, RegistersServesAndStopsOnSigterm) {
   EXPECT_EQ(Slurp(err_), "") << "the log has a file of its own";
 }
 
+// A node whose controller does not let it go yet.
+class LeavingNodeTest : public RunNodeTest {
+ protected:
+  LeavingNodeTest() {
+    std::remove(log_.c_str());
+    controller_.may_go = false;
+  }
+  // Returns when the controller has heard that it leaves.
+  pid_t SpawnAndStop(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> flags = {"--log", log_};
+    flags.insert(flags.end(), more.begin(), more.end());
+    const pid_t pid = SpawnNode(flags);
+    WaitForRegistration();
+    kill(pid, SIGTERM);
+    EXPECT_TRUE(controller_.WaitFor([&] { return controller_.leaving; }));
+    return pid;
+  }
+};
+
+TEST_F(LeavingNodeTest, SigtermLeavesInOrder) {
+  const pid_t pid = SpawnAndStop();
+  {
+    absl::MutexLock lock(&controller_.mutex);
+    controller_.may_go = true;
+  }
+  EXPECT_EQ(Wait(pid), 0);
+  EXPECT_THAT(Slurp(log_), HasSubstr("told to stop: leaving within 25s"));
+  EXPECT_EQ(Slurp(err_), "");
+}
+
+TEST_F(LeavingNodeTest, TheEndOfTheGraceIsOneLineAndExitCode6) {
+  EXPECT_EQ(Wait(SpawnAndStop({"--grace", "1"})), 6);
+  EXPECT_EQ(Slurp(err_),
+            "w0: the grace period of 1s is over: this node ends, and the controller has not let it "
+            "go\n");
+}
+
+TEST_F(LeavingNodeTest, ASecondSignalEndsItAtOnce) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    const pid_t pid = SpawnAndStop({"--grace", "86400"});
+    kill(pid, signal);
+    EXPECT_EQ(Wait(pid), 6);
+    absl::MutexLock lock(&controller_.mutex);
+    controller_.leaving = false;
+    controller_.registered.clear();
+  }
+}
+
+TEST_F(LeavingNodeTest, SigintAndAGraceOfNothingDoNotWait) {
+  for (const int signal : {SIGINT, SIGHUP, SIGTERM}) {
+    const pid_t pid = SpawnNode({"--log", log_, "--grace", signal == SIGTERM ? "0" : "86400"});
+    WaitForRegistration();
+    kill(pid, signal);
+    EXPECT_EQ(Wait(pid), 0);
+    absl::MutexLock lock(&controller_.mutex);
+    EXPECT_FALSE(controller_.leaving);
+    controller_.registered.clear();
+  }
+}
+
 TEST_F(RunNodeTest, WhatWasIgnoredStaysIgnored) {
   signal(SIGHUP, SIG_IGN);
   signal(SIGTERM, SIG_IGN);
@@ -206,6 +266,7 @@ TEST_F(RunNodeTest, WrongFlagsAreExitCode2) {
   for (const std::vector<std::string>& flag :
        std::vector<std::vector<std::string>>{{"--fabric-port", "0x10"},
                                              {"--control-port", "65536"},
+                                             {"--grace", "1.5"},
                                              {"--log-level", "loud"},
                                              {"--metrics-port", "65536"},
                                              {"--log-format", "xml"},

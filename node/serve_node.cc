@@ -27,7 +27,7 @@ namespace waferstream {
 namespace {
 
 // The documented exit codes (see `waferctl --help`).
-enum ExitCode { kStopped = 0, kRefused = 1, kUnreachable = 4 };
+enum ExitCode { kStopped = 0, kRefused = 1, kUnreachable = 4, kCutShort = 6 };
 
 constexpr unsigned kStopSecondsMax = 5;
 
@@ -123,8 +123,7 @@ class RunningNode {
     node_.loop().Post([this, me = Registration(terms_, role_, control_port, node_.fabric_port())] {
       link_->Start(me);
     });
-    int signal = 0;
-    sigwait(&stop_signals_, &signal);
+    if (AwaitSignal() == SIGTERM && terms_.grace > absl::ZeroDuration()) LeaveInOrder();
     spdlog::info("stopping");
     BoundTheRest();
     node_.Shutdown();
@@ -132,6 +131,28 @@ class RunningNode {
   }
 
  private:
+  int AwaitSignal() const {
+    int signal = 0;
+    sigwait(&stop_signals_, &signal);
+    return signal;
+  }
+
+  // Works on until nobody needs this node any more; at most for `grace`, or until somebody is in a
+  // hurry.
+  void LeaveInOrder() {
+    spdlog::info("told to stop: leaving within {}", absl::FormatDuration(terms_.grace));
+    int running = kStopped;
+    exit_code_.compare_exchange_strong(running, kCutShort);  // until it has left
+    node_.loop().Post(
+        [this] { link_->Leave(terms_.grace, [this](const absl::Status& how) { OnLeft(how); }); });
+    if (AwaitSignal() != kWakeSignal) spdlog::warn("told to stop again: ending at once");
+  }
+
+  void OnLeft(const absl::Status& how) {
+    exit_code_ = how.ok() ? kStopped : Fail(terms_, how, kCutShort);
+    pthread_kill(main_thread_, kWakeSignal);
+  }
+
   // Null: nobody wants them.
   absl::StatusOr<std::unique_ptr<MetricsServer>> ServeMetrics() {
     if (!terms_.listen.metrics_port) return nullptr;

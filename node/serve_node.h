@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "base/log.h"
 #include "node/local_node.h"
 #include "node/role.h"
@@ -20,14 +21,17 @@ struct NodeTerms {
   uint16_t control_port = 0;            // 0: any free one
   uint16_t advertise_fabric_port = 0;   // 0: the port that the fabric listens on
   std::vector<std::string> roots = {};  // folders that files of jobs are in; none: anywhere
+  // How long SIGTERM lets it work on until others have taken over. Zero: it ends at once.
+  absl::Duration grace = absl::ZeroDuration();
   LogTerms log = {};
   FabricMaker fabric;
 };
 
 // Log, registration, serving, signals. Runs until SIGTERM, SIGINT or SIGHUP, those that were
-// ignored at its start excepted. Returns the process's exit code: 0 stopped by a signal, 1 refused
-// (another protocol version, a port in use), 4 the controller is gone. On the main thread; other
-// threads block those signals.
+// ignored at its start excepted. SIGTERM lets it leave in order first, within `grace`; the others,
+// and a second one of any kind, end it at once. Returns the process's exit code: 0 stopped by a
+// signal, 1 refused (another protocol version, a port in use), 4 the controller is gone, 6 told to
+// stop and ended before it had left. On the main thread; other threads block those signals.
 int ServeNode(const NodeTerms& terms, NodeRole& role);
 
 }  // namespace waferstream

@@ -137,8 +137,8 @@ void MaybeDrawWorkload(Dice& dice, FaultKind kind, ChaosPlan& plan) {
       {kind, static_cast<int64_t>(pause_leases * static_cast<double>(plan.pace.lease_ns))});
 }
 
-// Some of the workloads, each at its own pace. What came later is drawn last, so that it changes
-// only the seeds that have it.
+// Some of the workloads, each at its own pace. What came later is drawn last, and the latest after
+// everything else (MakeChaosPlan), so that it changes only the seeds that have it.
 void DrawWorkloads(Dice& dice, ChaosPlan& plan) {
   for (int kind = 0; kind <= static_cast<int>(FaultKind::kDrainNode); ++kind) {
     MaybeDrawWorkload(dice, static_cast<FaultKind>(kind), plan);
@@ -194,11 +194,23 @@ void DrawFlip(Dice& dice, ChaosPlan& plan) {
 }  // namespace
 
 const char* Name(FaultKind kind) {
-  constexpr const char* kNames[] = {
-      "kill",           "kill two",  "kill for good", "freeze",          "isolate",
-      "cut channel",    "blackhole", "corrupt frame", "kill controller", "freeze controller",
-      "spoil disk",     "join",      "drain",         "stall channel",   "hang",
-      "hang controller"};
+  constexpr const char* kNames[] = {"kill",
+                                    "kill two",
+                                    "kill for good",
+                                    "freeze",
+                                    "isolate",
+                                    "cut channel",
+                                    "blackhole",
+                                    "corrupt frame",
+                                    "kill controller",
+                                    "freeze controller",
+                                    "spoil disk",
+                                    "join",
+                                    "drain",
+                                    "stall channel",
+                                    "hang",
+                                    "hang controller",
+                                    "stop"};
   static_assert(std::size(kNames) == static_cast<size_t>(FaultKind::kKinds));
   return kNames[static_cast<int>(kind)];
 }
@@ -214,6 +226,7 @@ ChaosPlan MakeChaosPlan(uint64_t seed, bool with_faults) {
   DrawOtherJobs(dice, plan);
   DrawUsers(dice, plan);
   DrawFlip(dice, plan);
+  MaybeDrawWorkload(dice, FaultKind::kStopNode, plan);
   if (!with_faults) {
     plan.weather = {};
     plan.workloads.clear();

@@ -30,6 +30,7 @@ enum class FaultKind {
   kStallChannel,  // one direction takes everything and passes nothing on, for ever
   kHangNode,      // stopped for good, until its supervisor ends it and starts it again
   kHangController,
+  kStopNode,  // told to stop: it leaves as far as it can in time, and comes back
   kKinds,
 };
 const char* Name(FaultKind kind);

@@ -15,6 +15,7 @@ constexpr double kSilentDeaths = 0.3;           // the machine goes, and its pee
 constexpr uint32_t kUnreliableOnceIn = 10;      // operations
 constexpr uint32_t kWrittenBeforeFailure = 64;  // bytes, at most
 constexpr int kShortWhile = 1, kLongWhile = 4;  // leases
+constexpr int kGraceMost = 30;                  // leases
 
 }  // namespace
 
@@ -85,6 +86,8 @@ void FaultInjector::Strike(FaultKind kind) {
       return HangNode();
     case FaultKind::kHangController:
       return HangController();
+    case FaultKind::kStopNode:
+      return StopNode();
     case FaultKind::kKinds:
       break;
   }
@@ -228,6 +231,15 @@ void FaultInjector::DrainNode() {
   world_.NoteFault(Name(FaultKind::kDrainNode), node->id());
   controller.Cordon(node->id(), action, [](const absl::Status&) {});
   world_.queue.After(AWhile(), [this, node] { Uncordon(*node); });
+}
+
+void FaultInjector::StopNode() {
+  SimNode* const node = PickNode();
+  if (node == nullptr) return;
+  const int64_t grace_ns = dice_.UpTo(kGraceMost * plan_.pace.lease_ns), away_ns = AWhile();
+  world_.NoteFault("stop", node->id(), "within ", grace_ns / 1'000'000, " ms");
+  node->Stop(grace_ns,
+             [this, node, away_ns] { world_.queue.After(away_ns, [node] { node->Boot(); }); });
 }
 
 // Asks until it is answered that it is so; of a node that has gone for good, to the end.

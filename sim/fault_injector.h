@@ -39,6 +39,7 @@ class FaultInjector {
   void SpoilDisk();
   void JoinNode();
   void DrainNode();
+  void StopNode();
   // A user who insists.
   void Uncordon(const SimNode& node);
 

@@ -31,12 +31,11 @@ class SimControllerCalls final : public ControllerCalls {
                             auto answer) { to->calls().Register(request, std::move(answer)); },
                         std::move(done));
   }
-  void Heartbeat(const HeartbeatRequest& request, std::function<void(absl::Status)> done) override {
-    Make<Empty>(
-        [to = &controller_, request](auto answer) {
-          to->calls().Heartbeat(request, Plain(answer));
-        },
-        [done = std::move(done)](const absl::StatusOr<Empty>& reply) { done(reply.status()); });
+  void Heartbeat(const HeartbeatRequest& request,
+                 std::function<void(absl::StatusOr<HeartbeatReply>)> done) override {
+    Make<HeartbeatReply>([to = &controller_, request](
+                             auto answer) { to->calls().Heartbeat(request, std::move(answer)); },
+                         std::move(done));
   }
   void Report(const NodeReport& report, std::function<void(absl::Status)> done) override {
     Make<Empty>(

@@ -86,6 +86,7 @@ void SimNode::Boot() {
                             .patience = absl::Nanoseconds(world_.pace.patience_ns),
                             .heartbeat_every = absl::Nanoseconds(world_.pace.heartbeat_ns),
                             .retry_pause = absl::Nanoseconds(world_.pace.retry_ns),
+                            .leave_patience = absl::Nanoseconds(world_.pace.patience_ns) / 6,
                             .holds = [this] { return life_->shell->holds(); }},
       log, [this](const absl::Status& why) { OnLost(why); });
   const absl::Status listening = life_->shell->Listen();
@@ -107,6 +108,24 @@ void SimNode::Kill(bool silently) {
   process_.End(silently);
   options_.crash_disk();
   life_ = nullptr;
+}
+
+void SimNode::Stop(int64_t grace_ns, std::function<void()> ended) {
+  life_->link->Leave(absl::Nanoseconds(grace_ns),
+                     [this, ended = std::move(ended)](const absl::Status& how) {
+                       OnLeft(how);
+                       process_.After(1, [this, ended] {
+                         Kill(false);
+                         ended();
+                       });
+                     });
+}
+
+void SimNode::OnLeft(const absl::Status& how) {
+  ++world_.faults[how.ok() ? "(left in order)" : "(cut short)"];
+  world_.Note(id(), how.ok() ? "has left" : std::string(how.message()));
+  const bool holds = life_->shell->holds().has_value();
+  if (how.ok() && holds) world_.Violate(absl::StrCat(id(), " left too early"));
 }
 
 void SimNode::Serve(const NodeRequest& request, NodeAnswer answer) {

@@ -37,6 +37,9 @@ class SimNode {
   void Boot();
   // Everything in the process is gone. `silently`: see SimProcess.
   void Kill(bool silently);
+  // Somebody tells the process to stop: within `grace_ns` it leaves and ends. `ended`: if this made
+  // it end, and nothing else before.
+  void Stop(int64_t grace_ns, std::function<void()> ended);
 
   const std::string& id() const { return options_.id; }
   Role role() const { return options_.role; }
@@ -55,6 +58,7 @@ class SimNode {
   uint16_t port() const;
   RegisterRequest Registration() const;
   void OnLost(const absl::Status& why);
+  void OnLeft(const absl::Status& how);
 
   SimWorld& world_;
   SimFabric& fabric_;

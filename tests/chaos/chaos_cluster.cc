@@ -166,6 +166,14 @@ void ChaosCluster::Kill(const std::string& id) {
   killed_.insert(id);
 }
 
+std::optional<int> ChaosCluster::Stop(const std::string& id) {
+  ChildProcess& process = processes_.at(id);
+  process.Signal(SIGTERM);
+  EXPECT_TRUE(WaitFor([&] { return !process.Running(); }, absl::Seconds(90))) << LastWords();
+  killed_.insert(id);
+  return process.exit_code();
+}
+
 void ChaosCluster::Signal(const std::string& id, int signal) { processes_.at(id).Signal(signal); }
 
 void ChaosCluster::ReportCrashes() {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -48,6 +49,8 @@ class ChaosCluster {
   void Start(const std::string& id);
   // SIGKILL; returns when it is gone.
   void Kill(const std::string& id);
+  // SIGTERM; returns the exit code when it is gone.
+  std::optional<int> Stop(const std::string& id);
   void Signal(const std::string& id, int signal);
   pid_t pid(const std::string& id) { return processes_.at(id).pid(); }
   FaultProxy& proxy(const std::string& id) { return *proxies_.at(id); }
@@ -84,7 +87,7 @@ class ChaosCluster {
   std::unique_ptr<ControllerClient> client_;
   std::map<std::string, std::unique_ptr<FaultProxy>> proxies_;  // by node id
   std::map<std::string, ChildProcess> processes_;
-  std::set<std::string> killed_;  // here, and not started again
+  std::set<std::string> killed_;  // or stopped, here, and not started again
   std::map<std::string, JobStatus> last_;
 };
 
