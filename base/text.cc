@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
 namespace waferstream {
@@ -59,6 +60,19 @@ bool IsControl(char32_t point) {
          point == 0x2028 || point == 0x2029 ||               // line and paragraph separator
          (point >= 0x202A && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069) ||
          point == 0x200E || point == 0x200F || point == 0x061C || point == 0xFEFF;
+}
+
+std::string ToUtf8(absl::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    absl::string_view rest = text;
+    const bool good = TakePoint(rest).has_value();
+    if (!good) rest.remove_prefix(1);
+    const absl::string_view taken = text.substr(0, text.size() - rest.size());
+    absl::StrAppend(&out, good ? taken : "\uFFFD");
+    text = rest;
+  }
+  return out;
 }
 
 std::string OneLine(absl::string_view text) {

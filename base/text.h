@@ -19,6 +19,9 @@ bool IsUtf8(absl::string_view text);
 // of writing, instead of showing something.
 bool IsControl(char32_t point);
 
+// What may be sent as text: each byte that is not UTF-8 becomes U+FFFD.
+std::string ToUtf8(absl::string_view text);
+
 // What a line may hold of any text: control characters and what is not UTF-8 become \n, \t or \x1b.
 std::string OneLine(absl::string_view text);
 

@@ -16,6 +16,14 @@ TEST(TextTest, KnowsUtf8) {
   }
 }
 
+TEST(TextTest, WhatIsSentIsUtf8) {
+  EXPECT_EQ(ToUtf8(""), "");
+  EXPECT_EQ(ToUtf8("caf\xC3\xA9\n\t"), "caf\xC3\xA9\n\t");
+  EXPECT_EQ(ToUtf8("caf\xC3"), "caf\uFFFD");         // cut off behind
+  EXPECT_EQ(ToUtf8("\xA9s"), "\uFFFDs");             // and before
+  EXPECT_EQ(ToUtf8("\xED\xA0\x80"), "\uFFFD\uFFFD\uFFFD");  // a surrogate
+}
+
 TEST(TextTest, OneLineShowsWhatALineCanHold) {
   EXPECT_EQ(OneLine("caf\xC3\xA9 \"x\" \\"), "caf\xC3\xA9 \"x\" \\");
   EXPECT_EQ(OneLine("a\nb\tc\r"), "a\\nb\\tc\\r");

@@ -114,6 +114,35 @@ TEST(JobFacts, RatesSurviveTheController) {
   EXPECT_EQ(second.Job().step_seconds(), 2);
 }
 
+uint64_t SramOn(const JobSpec& job, uint32_t wafers) {
+  JobSpec on = job;
+  on.mutable_cluster()->set_wafers(wafers);
+  on.mutable_cluster()->set_wafers_min(1);
+  return CompileOrDie(on).sram.bytes;
+}
+
+// The peak is over all epochs, and so is what it is compared with.
+TEST(JobFacts, ThePlannedSramIsOfTheEpochThatNeedsMost) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  JobSpec job = SmallJob();
+  job.mutable_cluster()->set_wafers_min(1);
+  job.mutable_training()->set_steps(12);
+  ASSERT_LT(SramOn(job, 2), SramOn(job, 1));
+  cluster.Submit(job);
+  RunToStep(cluster, 1);
+  EXPECT_EQ(cluster.Job().sram_planned_bytes(), SramOn(job, 2));
+  cluster.Pass(2, {"m0", "m1", "s0", "w0"});
+  RunToStep(cluster, 4);
+  ASSERT_EQ(cluster.Job().wafers(), 1u);
+  EXPECT_EQ(cluster.Job().sram_planned_bytes(), SramOn(job, 1));
+  ASSERT_TRUE(cluster.AddNode("w1", WAFER, "avx2", 2).ok());
+  cluster.Settle();
+  ASSERT_EQ(cluster.Job().state(), DONE);
+  EXPECT_EQ(cluster.Job().wafers(), 2u);
+  EXPECT_EQ(cluster.Job().sram_planned_bytes(), SramOn(job, 1));
+}
+
 TEST(JobFacts, GoingBackForgetsTheLossToo) {
   FakeCluster cluster;
   cluster.AddNodes();

@@ -259,7 +259,7 @@ void JobLife::MakeEpoch(const Membership& members, const NodeTable& nodes, doubl
   record_.status.set_state(PREPARING);
   record_.status.clear_reason();
   record_.status.set_wafers(members.shape.wafers);
-  record_.status.set_sram_planned_bytes(plan->sram.bytes);
+  PlanSram(plan->sram.bytes);
   RememberMembers(members, nodes);
   clock_.Run(turn.now);
   noted_steps_ = status().step();
@@ -273,6 +273,13 @@ void JobLife::MakeEpoch(const Membership& members, const NodeTable& nodes, doubl
                       .lease_s = lease_s};
   setup.terms.filled_tiles = GoOnFilling(members);
   run_ = std::make_unique<JobRun>(std::move(setup), record_.status, statistics_);
+}
+
+// Like the peak, of the epoch that needs most; a plan that nothing was computed by does not count.
+void JobLife::PlanSram(uint64_t bytes) {
+  const bool measured = status().sram_peak_bytes() > 0;
+  record_.status.set_sram_planned_bytes(
+      measured ? std::max(bytes, status().sram_planned_bytes()) : bytes);
 }
 
 void JobLife::ResetGeneration() {

@@ -117,6 +117,7 @@ class JobLife {
   std::map<std::pair<int, int>, uint64_t> GoOnFilling(const Membership& members);
   void OnFill(int process, const NodeReport& report, uint64_t incarnation, RunTurn& turn);
   void Rewind(uint64_t step, RunTurn& turn);
+  void PlanSram(uint64_t bytes);
   void ResetGeneration();
   void GoOnWithThisBuild();
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/text.h"
 #include "node/log_tail.h"
 #include "proto/node.grpc.pb.h"
 #include "rpc/doorkeeper.h"
@@ -60,7 +61,7 @@ class NodeService final : public Node::Service {
     return Admitted(context, [&] {
       absl::StatusOr<std::string> text = ReadTail(log_path_, request->bytes_max());
       if (!text.ok()) return ToGrpc(text.status());
-      reply->set_text(*std::move(text));
+      reply->set_text(ToUtf8(*text));  // it may begin within a letter
       return grpc::Status::OK;
     });
   }

@@ -85,6 +85,7 @@ class RunNodeTest : public ::testing::Test {
 };
 
 TEST_F(RunNodeTest, RegistersServesAndStopsOnSigterm) {
+  std::ofstream(log_) << "of another process: \xE9\n";  // no UTF-8
   const pid_t pid = SpawnNode({"--log", log_, "--host", "127.0.0.1"});
   const RegisterRequest me = WaitForRegistration();
   EXPECT_EQ(me.node_id(), "w0");
@@ -99,6 +100,7 @@ TEST_F(RunNodeTest, RegistersServesAndStopsOnSigterm) {
   ReadLogReply reply;
   const grpc::Status read = stub->ReadLog(&context, request, &reply);
   ASSERT_TRUE(read.ok()) << read.error_message();
+  EXPECT_THAT(reply.text(), HasSubstr("of another process: \uFFFD"));
   EXPECT_THAT(reply.text(),
               HasSubstr(absl::StrCat("node w0 (WAFER): control port ", me.control_port(),
                                      ", fabric port ", me.fabric_port(), " on 127.0.0.1")));
