@@ -278,8 +278,8 @@ void JobLife::MakeEpoch(const Membership& members, const NodeTable& nodes, doubl
 // Like the peak, of the epoch that needs most; a plan that nothing was computed by does not count.
 void JobLife::PlanSram(uint64_t bytes) {
   const bool measured = status().sram_peak_bytes() > 0;
-  record_.status.set_sram_planned_bytes(
-      measured ? std::max(bytes, status().sram_planned_bytes()) : bytes);
+  record_.status.set_sram_planned_bytes(measured ? std::max(bytes, status().sram_planned_bytes())
+                                                 : bytes);
 }
 
 void JobLife::ResetGeneration() {
