@@ -36,7 +36,9 @@ absl::Status CheckRanks(const JobSpec& job, const RunFlags& flags) {
 Outcome MpiRun(const RunFlags& flags, bool insecure) {
   return RunJob(
       flags,
-      {.goes_on =
+      // The folder of a paused job is that job's.
+      {.again = "mpi-run --run-dir ANOTHER",
+       .goes_on =
            [&](const JobSpec& job) {
              const auto dir = AbsolutePath("--run-dir", FolderOf(flags, job));
              return dir.ok() && HasRunBefore(*dir);

@@ -30,12 +30,12 @@ absl::StatusOr<JobSpec> ReadJob(const RunFlags& flags, std::vector<std::string>&
 
 // With a paused job. Its cluster, and the weights there, are gone: it takes its last checkpoint and
 // a new run.
-std::string HowToGoOn(const JobStatus& status, const RunFlags& flags) {
+std::string HowToGoOn(const JobStatus& status, const RunFlags& flags, const char* again) {
   const bool sgd = status.job().training().optimizer().has_sgd();
   const char* lr = sgd ? "training.optimizer.sgd.lr" : "training.optimizer.adamw.lr";
   const std::string& checkpoint = status.checkpoint();
   return absl::StrCat(
-      "`waferctl run -f ", flags.job.file,
+      "`waferctl ", again, " -f ", flags.job.file,
       checkpoint.empty() ? "" : absl::StrCat(" --resume ", checkpoint, " --accept ", lr), " --set ",
       lr, "=X` goes on with another learning rate");
 }
@@ -81,7 +81,7 @@ Outcome RunJob(const RunFlags& flags, const RunWays& ways) {
   const JobStatus& status = *ended;
   Json json = JobJson(status);
   json["run_dir"] = run_dir;
-  return PrintJobResult(status, flags.format, json, HowToGoOn(status, flags));
+  return PrintJobResult(status, flags.format, json, HowToGoOn(status, flags, ways.again));
 }
 
 }  // namespace waferstream

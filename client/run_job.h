@@ -26,6 +26,8 @@ void AddRunFlags(CLI::App& command, RunFlags& flags);
 
 // Where a command differs.
 struct RunWays {
+  // How a person calls it to go on in a new run.
+  const char* again = "run";
   // Whether the run folder is an earlier run's, of this job, which goes on. Asked first.
   std::function<bool(const JobSpec& job)> goes_on = [](const JobSpec&) { return false; };
   // The run folder, absolute, made if need be. Until then nothing has been written.
