@@ -19,8 +19,8 @@ TEST(TextTest, KnowsUtf8) {
 TEST(TextTest, WhatIsSentIsUtf8) {
   EXPECT_EQ(ToUtf8(""), "");
   EXPECT_EQ(ToUtf8("caf\xC3\xA9\n\t"), "caf\xC3\xA9\n\t");
-  EXPECT_EQ(ToUtf8("caf\xC3"), "caf\uFFFD");         // cut off behind
-  EXPECT_EQ(ToUtf8("\xA9s"), "\uFFFDs");             // and before
+  EXPECT_EQ(ToUtf8("caf\xC3"), "caf\uFFFD");                // cut off behind
+  EXPECT_EQ(ToUtf8("\xA9s"), "\uFFFDs");                    // and before
   EXPECT_EQ(ToUtf8("\xED\xA0\x80"), "\uFFFD\uFFFD\uFFFD");  // a surrogate
 }
 
