@@ -21,6 +21,7 @@ constexpr absl::string_view kNames[] = {
     "fabric-port",
     "foreground",
     "grace",
+    "health-port",
     "host",
     "id",
     "insecure",

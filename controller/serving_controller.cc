@@ -5,6 +5,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,7 @@
 #include "base/user_input.h"
 #include "controller/controller_service.h"
 #include "controller/local_controller.h"
+#include "rpc/health_server.h"
 #include "rpc/metrics_server.h"
 #include "rpc/server.h"
 
@@ -103,6 +105,20 @@ class Serving final : public ServingController {
     return absl::OkStatus();
   }
 
+  // Ready is what has taken up its store: there is no controller before that.
+  absl::Status ServeHealth(const ListenTerms& listen) {
+    if (!listen.health_port) return absl::OkStatus();
+    ASSIGN_OR_RETURN(health_,
+                     HealthServer::Start({.listen = listen.address,
+                                          .port = *listen.health_port,
+                                          .ask = [this](std::function<void(bool)> answer) {
+                                            controller_->host().Post(
+                                                [answer = std::move(answer)] { answer(true); });
+                                          }}));
+    log_->info("health port {} on {}", health_->port(), listen.address);
+    return absl::OkStatus();
+  }
+
   absl::Status ServeMetrics(const ListenTerms& listen) {
     if (!listen.metrics_port) return absl::OkStatus();
     ASSIGN_OR_RETURN(metrics_,
@@ -121,6 +137,7 @@ class Serving final : public ServingController {
     if (running_.server == nullptr) return;
     log_->info("stopping");
     metrics_ = nullptr;  // while the loop answers
+    health_ = nullptr;
     controller_->BeginStop();
     running_.server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     if (users_ != nullptr) users_->OnChange(nullptr);  // nobody calls any more
@@ -135,6 +152,7 @@ class Serving final : public ServingController {
   ControllerService service_;
   RunningServer running_;
   std::unique_ptr<MetricsServer> metrics_;  // null: nobody wants them
+  std::unique_ptr<HealthServer> health_;    // the same
   std::string address_;
 };
 
@@ -147,6 +165,7 @@ absl::StatusOr<std::unique_ptr<ServingController>> ServingController::Start(Cont
   ASSIGN_OR_RETURN(terms.listen.credentials.users, LoadUsers(terms, log));
   ASSIGN_OR_RETURN(std::unique_ptr<LocalController> controller, OpenController(terms, log));
   auto serving = std::make_unique<Serving>(terms, log, std::move(controller));
+  RETURN_IF_ERROR(serving->ServeHealth(terms.listen));
   RETURN_IF_ERROR(serving->Listen(terms));
   RETURN_IF_ERROR(serving->ServeMetrics(terms.listen));
   return serving;

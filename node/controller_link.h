@@ -57,6 +57,8 @@ class ControllerLink {
   // lost before: a controller that is silent keeps nobody who holds nothing, and others only for
   // leave_patience. Again: nothing.
   void Leave(absl::Duration grace, Left left);
+  // The controller knows this node, by its last answer, and may use it.
+  bool ready() const { return registered_ && !leaving(); }
   // Everything is delivered.
   bool quiet() const { return reports_.empty(); }
 

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -21,6 +22,7 @@
 #include "node/grpc_controller_calls.h"
 #include "node/node_metrics.h"
 #include "node/node_service.h"
+#include "rpc/health_server.h"
 #include "rpc/metrics_server.h"
 
 namespace waferstream {
@@ -106,6 +108,8 @@ class RunningNode {
   int Run() {
     const absl::Status able = CheckDescriptors("this node", kOwnDescriptors);
     if (!able.ok()) return Fail(terms_, able, kRefused);
+    const auto health = ServeHealth();
+    if (!health.ok()) return Fail(terms_, health.status(), kRefused);
     const absl::Status listening = node_.Listen();
     if (!listening.ok()) return Fail(terms_, listening, kRefused);
     const auto server = NodeServer::Start({.listen = terms_.listen.address,
@@ -151,6 +155,21 @@ class RunningNode {
   void OnLeft(const absl::Status& how) {
     exit_code_ = how.ok() ? kStopped : Fail(terms_, how, kCutShort);
     pthread_kill(main_thread_, kWakeSignal);
+  }
+
+  // Null: nobody wants it.
+  absl::StatusOr<std::unique_ptr<HealthServer>> ServeHealth() {
+    if (!terms_.listen.health_port) return nullptr;
+    ASSIGN_OR_RETURN(auto health,
+                     HealthServer::Start({.listen = terms_.listen.address,
+                                          .port = *terms_.listen.health_port,
+                                          .ask = [this](std::function<void(bool)> answer) {
+                                            node_.loop().Post([this, answer = std::move(answer)] {
+                                              answer(link_->ready());
+                                            });
+                                          }}));
+    spdlog::info("health port {} on {}", health->port(), terms_.listen.address);
+    return health;
   }
 
   // Null: nobody wants them.

@@ -21,6 +21,9 @@ void AddListenFlags(CLI::App& app, ListenFlags& flags) {
   AddSwitch(app, "--insecure", flags.insecure, "In the clear, from other hosts too");
   AddWhole(app, "--metrics-port", flags.metrics_port,
            "Answer a Prometheus on this port, /metrics, whoever asks; 0: any free one [none]");
+  AddWhole(app, "--health-port", flags.health_port,
+           "Answer probes on this port, by gRPC's health service (live, ready), in the clear, "
+           "whoever asks; 0: any free one [none]");
 }
 
 absl::StatusOr<std::string> ListenAddress(const ListenFlags& flags) {
@@ -71,7 +74,8 @@ absl::StatusOr<ListenTerms> CheckListenFlags(const ListenFlags& flags, const std
   ASSIGN_OR_RETURN(Credentials credentials, ReadCredentials(flags, address, role));
   return ListenTerms{.address = std::move(address),
                      .credentials = std::move(credentials),
-                     .metrics_port = flags.metrics_port};
+                     .metrics_port = flags.metrics_port,
+                     .health_port = flags.health_port};
 }
 
 }  // namespace waferstream

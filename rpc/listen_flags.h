@@ -23,9 +23,11 @@ struct ListenFlags {
   TlsFiles tls = {};               // all three or none
   bool insecure = false;           // in the clear, from other hosts too
   std::optional<uint16_t> metrics_port = std::nullopt;  // 0: any free one; empty: none
+  std::optional<uint16_t> health_port = std::nullopt;   // the same
 };
 
-// --host, --listen, --secret-file, --tls-cert, --tls-key, --tls-ca, --insecure, --metrics-port.
+// --host, --listen, --secret-file, --tls-cert, --tls-key, --tls-ca, --insecure, --metrics-port,
+// --health-port.
 void AddListenFlags(CLI::App& app, ListenFlags& flags);
 
 // The one address of this host, a literal, on which all ports of the process are opened. It is a
@@ -43,6 +45,7 @@ struct ListenTerms {
   std::string address;
   Credentials credentials;
   std::optional<uint16_t> metrics_port = std::nullopt;
+  std::optional<uint16_t> health_port = std::nullopt;
 };
 // The folders of the files that are read again when they change.
 std::vector<std::string> FoldersOf(const Credentials& credentials);
