@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "client/ctl_harness.h"
 #include "gtest/gtest.h"
+#include "rpc/health_probe.h"
 #include "rpc/scrape.h"
 
 namespace waferstream {
@@ -17,26 +18,32 @@ class MetricsTest : public testing::Test {
   MetricsTest() : harness_("metrics") {
     harness_.WriteJob(4);
     // With a job that is over and one that runs.
-    harness_.Run({"up"}, 0, [] { setenv("WAFERSTREAM_METRICS_PORT", "0", 1); });
+    harness_.Run({"up"}, 0, [] {
+      setenv("WAFERSTREAM_METRICS_PORT", "0", 1);
+      setenv("WAFERSTREAM_HEALTH_PORT", "0", 1);
+    });
     harness_.Run({"submit", "-f", "job.yaml", "--wait"});
   }
   ~MetricsTest() override { harness_.Run({"down"}); }
 
-  // By its log, as an administrator finds it.
-  std::string ScrapeOf(const std::string& process) {
+  // Its "metrics port" or "health port", by its log, as an administrator finds it.
+  uint16_t PortOf(const std::string& process, const std::string& what) {
     std::ifstream log(harness_.dir() / "home/waferstream/cluster/logs" / (process + ".log"));
-    constexpr char kBefore[] = "metrics port ";
+    const std::string before = what + " port ";
     for (std::string line; std::getline(log, line);) {
-      const size_t at = line.find(kBefore);
+      const size_t at = line.find(before);
       if (at == std::string::npos) continue;
-      const std::string rest = line.substr(at + sizeof kBefore - 1);
+      const std::string rest = line.substr(at + before.size());
       uint32_t port = 0;
       EXPECT_TRUE(absl::SimpleAtoi(rest.substr(0, rest.find(' ')), &port)) << line;
       EXPECT_TRUE(absl::EndsWith(line, " on 127.0.0.1")) << line;
-      return Scrape("127.0.0.1", static_cast<uint16_t>(port));
+      return static_cast<uint16_t>(port);
     }
-    ADD_FAILURE() << process << " names no metrics port";
-    return "";
+    ADD_FAILURE() << process << " names no " << what << " port";
+    return 0;
+  }
+  std::string ScrapeOf(const std::string& process) {
+    return Scrape("127.0.0.1", PortOf(process, "metrics"));
   }
 
   CtlHarness harness_;
@@ -57,6 +64,14 @@ TEST_F(MetricsTest, EveryProcessCountsWhatItDid) {
                              "waferstream_fabric_received_frames_total{kind=\"gradient\"}"}) {
       EXPECT_GT(SampleOf(node, name), 0) << process << ": " << node;
     }
+  }
+}
+
+TEST_F(MetricsTest, EveryProcessIsAliveAndReady) {
+  for (const char* process : {"controller", "memoryx-0", "swarmx-0", "wafer-0", "wafer-1"}) {
+    const uint16_t port = PortOf(process, "health");
+    EXPECT_EQ(Ask(port, "live"), kServing) << process;
+    EXPECT_TRUE(Becomes(port, "ready", kServing)) << process;
   }
 }
 
