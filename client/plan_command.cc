@@ -8,6 +8,7 @@
 #include "client/job_input.h"
 #include "client/output.h"
 #include "plan/plan.h"
+#include "plan/plan_kubernetes.h"
 #include "plan/plan_report.h"
 
 namespace waferstream {
@@ -15,13 +16,18 @@ namespace {
 
 struct PlanFlags {
   JobFlags job;
-  double link_mbit = 0;  // 0: not given
+  double link_mbit = 0;     // 0: not given
+  bool kubernetes = false;  // as a patch for deploy/kubernetes
   Format format = Format::kTable;
 };
 
 Outcome PlanJob(const PlanFlags& flags) {
   ASSIGN_OR_RETURN(const JobSpec job, LoadJob(flags.job));
   ASSIGN_OR_RETURN(const Plan plan, Compile(job, RequestedShape(job)));
+  if (flags.kubernetes) {
+    RETURN_IF_ERROR(PrintResult(PlanAsKubernetes(plan)));
+    return ExitCode::kOk;
+  }
   RETURN_IF_ERROR(PrintResult(flags.format, PlanAsText(plan, flags.link_mbit),
                               PlanAsJson(plan, flags.link_mbit)));
   return ExitCode::kOk;
@@ -38,6 +44,9 @@ void AddPlanCommand(CLI::App& app, Outcome& outcome) {
           "Also what a step takes where links are the bottleneck, each process having one of so "
           "many Mbit/s in each direction",
           {.high = 1e9, .open_low = true});
+  AddSwitch(*command, "--kubernetes", flags->kubernetes,
+            "As a Kustomize patch for deploy/kubernetes: replicas, and the memory of each pod")
+      ->configurable(false);
   AddOutputFlag(*command, flags->format);
   command->callback([flags, &outcome] { outcome = PlanJob(*flags); });
 }

@@ -1,0 +1,20 @@
+// `waferctl plan --kubernetes`: what a job takes of a Kubernetes cluster. Pure rendering.
+#pragma once
+
+#include <string>
+
+#include "plan/plan.h"
+
+namespace waferstream {
+
+// Beside what the plan counts: the program, its libraries and threads, gRPC's and the kernel's
+// buffers. Measured: docs/PERFORMANCE.md.
+inline constexpr uint64_t kPodOverheadBytes = uint64_t{192} << 20;
+
+// A Kustomize patch in YAML for the StatefulSets of deploy/kubernetes/base, one document a role:
+// the replicas that the job asks for, and the memory of each pod, in whole MiB: of the process that
+// needs most, by plan/plan_costs.h and the SRAM layout, and kPodOverheadBytes. Request and limit
+// are the same, because the plan's bytes are what is touched. Of a generation the same.
+std::string PlanAsKubernetes(const Plan& plan);
+
+}  // namespace waferstream
