@@ -8,8 +8,9 @@
 namespace waferstream {
 
 // Beside what the plan counts: the program, its libraries and threads, gRPC's and the kernel's
-// buffers. Measured: docs/PERFORMANCE.md.
-inline constexpr uint64_t kPodOverheadBytes = uint64_t{192} << 20;
+// buffers. Three times what was measured (docs/PERFORMANCE.md), because a pod that has too little is
+// killed.
+inline constexpr uint64_t kPodOverheadBytes = uint64_t{96} << 20;
 
 // A Kustomize patch in YAML for the StatefulSets of deploy/kubernetes/base, one document a role:
 // the replicas that the job asks for, and the memory of each pod, in whole MiB: of the process that
