@@ -8,8 +8,8 @@
 namespace waferstream {
 
 // Beside what the plan counts: the program, its libraries and threads, gRPC's and the kernel's
-// buffers. Three times what was measured (docs/PERFORMANCE.md), because a pod that has too little is
-// killed.
+// buffers. Three times what was measured (docs/PERFORMANCE.md), because a pod that has too little
+// is killed.
 inline constexpr uint64_t kPodOverheadBytes = uint64_t{96} << 20;
 
 // A Kustomize patch in YAML for the StatefulSets of deploy/kubernetes/base, one document a role:
