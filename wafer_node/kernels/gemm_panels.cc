@@ -274,11 +274,16 @@ HWY_EXPORT(MultiplyPairs);
 HWY_EXPORT(MultiplyPairTwins);
 HWY_EXPORT(PackColumns);
 
+// Highway asks the CPU anew each time, and in a virtual machine that is the hypervisor: tens of
+// microseconds, more than a small product takes. What it says is fixed by now (ForceKernelIsa).
 bool HasPairProducts() {
-  // oneDNN's choice, so that its environment variable for a lower instruction set holds here too.
-  const bool wanted = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
-                      dnnl_cpu_isa_avx512_core_bf16;
-  return wanted && (hwy::SupportedTargets() & HWY_TARGETS & HWY_AVX3) != 0;
+  static const bool has = [] {
+    // oneDNN's choice, so that its environment variable for a lower instruction set holds here too.
+    const bool wanted = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
+                        dnnl_cpu_isa_avx512_core_bf16;
+    return wanted && (hwy::SupportedTargets() & HWY_TARGETS & HWY_AVX3) != 0;
+  }();
+  return has;
 }
 
 void GemmBf16Panels(PanelEntry entry, const GemmOptions& options, const MatrixIn& a,
