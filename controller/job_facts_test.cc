@@ -118,7 +118,7 @@ uint64_t SramOn(const JobSpec& job, uint32_t wafers) {
   JobSpec on = job;
   on.mutable_cluster()->set_wafers(wafers);
   on.mutable_cluster()->set_wafers_min(1);
-  return CompileOrDie(on).sram.bytes;
+  return Compile(on, RequestedShape(on))->sram.bytes;
 }
 
 // The peak is over all epochs, and so is what it is compared with.
@@ -132,11 +132,11 @@ TEST(JobFacts, ThePlannedSramIsOfTheEpochThatNeedsMost) {
   cluster.Submit(job);
   RunToStep(cluster, 1);
   EXPECT_EQ(cluster.Job().sram_planned_bytes(), SramOn(job, 2));
-  cluster.Pass(2, {"m0", "m1", "s0", "w0"});
-  RunToStep(cluster, 4);
+  ASSERT_TRUE(cluster.Cordon("w1", CordonRequest::DRAIN).ok());
+  RunToStep(cluster, 3);
   ASSERT_EQ(cluster.Job().wafers(), 1u);
   EXPECT_EQ(cluster.Job().sram_planned_bytes(), SramOn(job, 1));
-  ASSERT_TRUE(cluster.AddNode("w1", WAFER, "avx2", 2).ok());
+  ASSERT_TRUE(cluster.Cordon("w1", CordonRequest::UNCORDON).ok());
   cluster.Settle();
   ASSERT_EQ(cluster.Job().state(), DONE);
   EXPECT_EQ(cluster.Job().wafers(), 2u);
