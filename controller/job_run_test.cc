@@ -297,6 +297,9 @@ TEST_F(JobRunTest, NothingLeftToDoIsDoneAtOnceButOnlyOnceItStreams) {
   EXPECT_FALSE(run_->end().has_value());
   AnswerAll(PrepareRequest());
   AnswerAll(ConnectCall());
+  NodeReport report;  // of one that has started sooner than others
+  report.mutable_swarmx_step();
+  Report(kS0, report);
   EXPECT_FALSE(run_->end().has_value());
   AnswerAll(StartCall());
   ExpectEnd(Kind::kDone, "");
