@@ -36,7 +36,7 @@ class CaseReport(unittest.TextTestResult):
 
 
 def main(cases):
-    result = unittest.TextTestRunner(resultclass=CaseReport, verbosity=2).run(cases)
+    result = unittest.TextTestRunner(resultclass=CaseReport, verbosity=2, descriptions=False).run(cases)
     if path := os.environ.get("XML_OUTPUT_FILE"):
         result.write(path)
     return 0 if result.wasSuccessful() else 1

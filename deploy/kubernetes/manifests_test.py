@@ -10,9 +10,11 @@ import tempfile
 import unittest
 
 import kubernetes_validate
+import yaml
 
 import case_report
 import cluster
+import programs
 import rules
 
 OVERLAYS = pathlib.Path("deploy/kubernetes/overlays")
@@ -104,13 +106,36 @@ class Alerts(unittest.TestCase):
         self.promtool("check", "rules", str(self.folder / "queries.json"))
 
 
+class Compose(unittest.TestCase):
+    """deploy/compose.yaml: one host."""
+
+    def services(self):
+        return yaml.safe_load(pathlib.Path("deploy/compose.yaml").read_text(encoding="utf-8"))["services"].items()
+
+    def test_every_program_takes_what_it_is_given(self):
+        for name, service in self.services():
+            program, *arguments = service.get("command") or [*service["entrypoint"], "--file=job.yaml"]
+            code, said = programs.answer(program, arguments, service["environment"])
+            self.assertEqual(code, 2, name)
+            self.assertIn("/nowhere/", said, name)
+
+    def test_every_process_is_held_as_in_a_pod(self):
+        for name, service in self.services():
+            held = (service["read_only"], service["cap_drop"], service["security_opt"])
+            self.assertEqual(held, (True, ["ALL"], ["no-new-privileges"]), name)
+
+    def test_its_image_is_that_of_the_manifests(self):
+        images = {service["image"] for _, service in self.services()}
+        self.assertEqual(images, {assembled("dev").container("wafer")["image"]})
+
+
 def add_case(suite, name, run):
     setattr(suite, f"test_{name}", run)
 
 
 for _overlay in (o for overlays, _ in CLUSTERS.values() for o in overlays):
     for _version in VERSIONS:
-        add_case(Schemas, f"{_overlay}_{_version}", functools.partialmethod(Schemas.check, _overlay, _version))
+        add_case(Schemas, f"{_overlay}_{_version}".replace(".", "_"), functools.partialmethod(Schemas.check, _overlay, _version))
 for _rule, _breaks, _on in rules.RULES:
     add_case(Rules, _rule.__name__, functools.partialmethod(Rules.keeps, _rule))
     add_case(Rules, f"{_rule.__name__}_or_is_found",
@@ -118,4 +143,4 @@ for _rule, _breaks, _on in rules.RULES:
 
 if __name__ == "__main__":
     load = unittest.defaultTestLoader.loadTestsFromTestCase
-    sys.exit(case_report.main(unittest.TestSuite(map(load, (Schemas, Rules, Alerts)))))
+    sys.exit(case_report.main(unittest.TestSuite(map(load, (Schemas, Rules, Alerts, Compose)))))

@@ -34,9 +34,12 @@ def all_flags():
 
 
 def answer(program, arguments, variables):
-    """Exit code and messages of a start that ends, at the latest where its certificate is read."""
+    """Exit code and messages of a start that ends, at the latest where its certificate is read. The
+    controller's name means nothing here."""
     nowhere = {f"WAFERSTREAM_TLS_{what}": f"/nowhere/{what}" for what in ("CERT", "KEY", "CA")}
-    ended = run([BINARIES[program], *arguments], env={**variables, **nowhere})
+    port = variables["WAFERSTREAM_CONTROLLER"].partition(":")[2]
+    here = {"WAFERSTREAM_CONTROLLER": f"127.0.0.1:{port}"}
+    ended = run([BINARIES[program], *arguments], env={**variables, **here, **nowhere})
     return ended.returncode, ended.stderr
 
 
