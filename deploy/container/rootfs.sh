@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the files of the image: the five programs, the libraries that they need (Debian's, of this machine), a user,
+# Makes the files of the image: the five programs, the libraries that they need (of this Debian), a user,
 # the certificates of public authorities, and what scanners and licences want to know of each package.
 #   deploy/container/rootfs.sh FOLDER [BINARIES]
 # FOLDER must not be there yet; BINARIES is bazel-bin. SBOM (SPDX 2.3) goes to FOLDER.spdx.json.

@@ -33,14 +33,18 @@ def all_flags():
     return frozenset().union(*(flags_of(p) for p in BINARIES), flags_of("waferctl", "submit"))
 
 
-def answer(program, arguments, variables):
-    """Exit code and messages of a start that ends, at the latest where its certificate is read. The
-    controller's name means nothing here."""
+def complaint(program, arguments, variables):
+    """What a start says that finds nothing wrong before it looks for its certificate or secret: "". Those are
+    not here, and the controller's name means nothing."""
     nowhere = {f"WAFERSTREAM_TLS_{what}": f"/nowhere/{what}" for what in ("CERT", "KEY", "CA")}
+    if "WAFERSTREAM_SECRET_FILE" in variables:
+        nowhere["WAFERSTREAM_SECRET_FILE"] = "/nowhere/secret"
     port = variables["WAFERSTREAM_CONTROLLER"].partition(":")[2]
     here = {"WAFERSTREAM_CONTROLLER": f"127.0.0.1:{port}"}
     ended = run([BINARIES[program], *arguments], env={**variables, **here, **nowhere})
-    return ended.returncode, ended.stderr
+    if ended.returncode != 0 and re.search("/nowhere/.*: No such file", ended.stderr):
+        return ""
+    return f"{ended.stderr.strip()} (exit code {ended.returncode})"
 
 
 def plan(job_file):

@@ -241,9 +241,8 @@ def every_program_takes_what_it_is_given(k):
             continue
         variables = {n: v or "x-0" for n, v in k.variables(container).items()}
         arguments = [re.sub(r"\$\((\w+)\)", lambda m: variables[m[1]], a) for a in container["args"]]
-        code, said = programs.answer(container["command"][0], arguments, variables)
-        if code != 2 or "/nowhere/" not in said:
-            yield f"{who}: {said.strip()} (exit code {code})"
+        if said := programs.complaint(container["command"][0], arguments, variables):
+            yield f"{who}: {said}"
 
 
 @rule(lambda k: k.pod("wafer").pop("enableServiceLinks"))
