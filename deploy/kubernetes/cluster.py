@@ -12,7 +12,9 @@ CLUSTERED = {"Namespace"}  # kinds that are in no namespace
 
 
 def render(folder):
-    built = subprocess.run(["kustomize", "build", folder], check=True, capture_output=True, text=True)
+    built = subprocess.run(["kustomize", "build", folder], check=False, capture_output=True, text=True)
+    if built.returncode != 0:
+        raise ValueError(built.stderr)
     return [o for o in yaml.safe_load_all(built.stdout) if o]
 
 

@@ -17,7 +17,7 @@ import cluster
 import programs
 import rules
 
-OVERLAYS = pathlib.Path("deploy/kubernetes/overlays")
+OVERLAYS = pathlib.Path(__file__).parent / "overlays"
 VERSIONS = ("1.29", "1.31", "1.33", "1.35", "1.37")
 # What is applied together, and the job that it is sized for.
 CLUSTERS = {
