@@ -85,7 +85,11 @@ finish() {
 
 # What the tests use and nothing else does; without it those that need it are skipped.
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/waferstream-tools
-install() { scripts/install.sh && { scripts/get_promtool.sh "$tools" || true; }; }
+install() {
+  scripts/install.sh || return
+  scripts/get_promtool.sh "$tools" || true
+  scripts/get_kubernetes_tools.sh "$tools" || true
+}
 
 part "install" install || { fail "install"; finish; }
 export PATH="$PATH:$tools"

@@ -55,6 +55,21 @@ TEST_F(ClusterE2eTest, AJobFromSubmitToResult) {
   for (const json& node : nodes) EXPECT_EQ(node["state"], "IDLE");
 }
 
+TEST_F(ClusterE2eTest, OneRequestIdIsOneJobWhenThatHasBegunAsWell) {
+  const std::vector<std::string> flags = {"--request-id", "mine", "--set", "checkpoint.dir=own"};
+  const std::string job = Submit(flags);
+  harness_.Run({"watch", job});
+  EXPECT_EQ(Submit(flags), job);
+  // Another job is refused there, as without an id.
+  EXPECT_EQ(
+      harness_
+          .Run({"submit", "-f", "job.yaml", "--request-id", "other", "--set", "checkpoint.dir=own"},
+               2)
+          ->err()
+          .find("waferctl: checkpoint.dir: "),
+      0u);
+}
+
 TEST_F(ClusterE2eTest, OneRequestIdIsOneJob) {
   const std::string job = Submit({"--request-id", "mine"});
   EXPECT_EQ(Submit({"--request-id", "mine"}), job);

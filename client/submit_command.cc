@@ -33,7 +33,10 @@ Outcome Submit(const SubmitFlags& flags) {
   SubmitRequest request;
   ASSIGN_OR_RETURN(*request.mutable_job(), LoadJob(flags.job));
   std::vector<std::string> notes;
-  RETURN_IF_ERROR(CheckJob(*request.mutable_job(), OutputFolder::kToCheck, notes));
+  // Under an id that was given the job may be at work in that folder; the controller looks as well.
+  const bool again = !flags.request_id.empty();
+  RETURN_IF_ERROR(CheckJob(*request.mutable_job(),
+                           again ? OutputFolder::kOurs : OutputFolder::kToCheck, notes));
   for (const std::string& note : notes) std::fprintf(stderr, "%s\n", note.c_str());
   request.set_request_id(flags.request_id.empty() ? NewRequestId() : flags.request_id);
   ControllerClient client(access.address, access.credentials);
