@@ -16,6 +16,7 @@ struct Pods {
   Role role = MEMORYX;
   int replicas = 0;
   uint64_t bytes = 0;  // of the largest
+  uint32_t cpus = 0;   // 0: not said
 };
 
 uint64_t LargestOf(const std::vector<ResidentBytes>& processes) {
@@ -38,10 +39,12 @@ void Emit(const Pods& pods, YAML::Emitter& out) {
   for (const char* bound : {"requests", "limits"}) {
     container["resources"][bound]["memory"] = Mebibytes(pods.bytes + kPodOverheadBytes);
   }
+  if (pods.cpus > 0) container["resources"]["requests"]["cpu"] = absl::StrCat(pods.cpus);
   YAML::Node set;
   set["apiVersion"] = "apps/v1";
   set["kind"] = "StatefulSet";
   set["metadata"]["name"] = absl::StrCat("waferstream-", role);
+  set["metadata"]["namespace"] = "waferstream";
   set["spec"]["replicas"] = pods.replicas;
   set["spec"]["template"]["spec"]["containers"].push_back(container);
   out << YAML::BeginDoc << set;
@@ -51,11 +54,15 @@ void Emit(const Pods& pods, YAML::Emitter& out) {
 
 std::string PlanAsKubernetes(const Plan& plan) {
   const PlanCosts costs = CostsOf(plan);
+  const uint32_t threads = plan.job.cluster().wafer().kernel_threads();
   YAML::Emitter out;
   for (const Pods& pods :
-       {Pods{MEMORYX, plan.shape.memoryx, LargestOf(costs.memoryx)},
-        Pods{SWARMX, plan.shape.swarmx, LargestOf(costs.swarmx)},
-        Pods{WAFER, plan.shape.wafers, static_cast<uint64_t>(plan.sram.bytes)}}) {
+       {Pods{.role = MEMORYX, .replicas = plan.shape.memoryx, .bytes = LargestOf(costs.memoryx)},
+        Pods{.role = SWARMX, .replicas = plan.shape.swarmx, .bytes = LargestOf(costs.swarmx)},
+        Pods{.role = WAFER,
+        .replicas = plan.shape.wafers,
+        .bytes = plan.sram.bytes + kSharedMemoryBytes,
+        .cpus = threads > 0 ? threads + 1 : 0}}) {
     Emit(pods, out);
   }
   return absl::StrCat("# What the job ", plan.job.name(),

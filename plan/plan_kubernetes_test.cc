@@ -49,7 +49,12 @@ TEST(PlanKubernetesTest, PodsAndMemoryAreThePlans) {
   EXPECT_EQ(sets.at("waferstream-swarmx")["replicas"].as<int>(), 1);
   const uint64_t overhead = kPodOverheadBytes / kMiB;
   EXPECT_EQ(MemoryOf(sets.at("waferstream-wafer")),
-            overhead + (plan->sram.bytes + kMiB - 1) / kMiB);
+            overhead + 64 + (plan->sram.bytes + kMiB - 1) / kMiB);
+  const auto cpus = [&](const char* set) {
+    return sets.at(set)["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"];
+  };
+  EXPECT_EQ(cpus("waferstream-wafer").as<int>(), 2) << "a thread, and one";
+  EXPECT_FALSE(cpus("waferstream-memoryx").IsDefined());
   // 26 M parameters of 16 B over two processes.
   const uint64_t memoryx = MemoryOf(sets.at("waferstream-memoryx"));
   EXPECT_GT(memoryx, overhead + plan->parameter_elements * 16 / 2 / kMiB);

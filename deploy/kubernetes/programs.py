@@ -48,12 +48,8 @@ def complaint(program, arguments, variables):
 
 
 def plan(job_file):
-    """Bytes that a process of each role takes, at the most, and how many processes there are."""
-    said = json.loads(run([BINARIES["waferctl"], "plan", "-f", job_file, "-o", "json"]).stdout)
-    memoryx = [p["state_bytes"] + p["window_bytes"] for p in said["memoryx"]["processes"]]
-    swarmx = [p["window_bytes"] for p in said["swarmx"]["processes"]]
-    return {"memoryx": (len(memoryx), max(memoryx)), "swarmx": (len(swarmx), max(swarmx)),
-            "wafer": (said["trees"]["wafers"], said["sram"]["planned_bytes"])}
+    """The patch for a job's pods, as text."""
+    return run([BINARIES["waferctl"], "plan", "-f", job_file, "--kubernetes"]).stdout
 
 
 @functools.cache

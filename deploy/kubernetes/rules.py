@@ -1,7 +1,8 @@
 """What must hold for manifests. A rule is a generator of complaints; beside it stands a change that breaks it,
 because a rule that never complains is none."""
-import math
 import re
+
+import yaml
 
 import cluster as c
 import programs
@@ -10,7 +11,6 @@ RULES = []
 CUSTOM = {"Issuer", "Certificate", "PodMonitor", "PrometheusRule"}  # of cert-manager, and Prometheus' operator
 KINDS = {"Namespace", "ConfigMap", "PersistentVolumeClaim", "ServiceAccount", "Service", "StatefulSet", "Job",
          "PodDisruptionBudget", "NetworkPolicy"}
-BESIDE_MIB = {"memoryx": 256, "swarmx": 256, "wafer": 512 + 64}     # beside the plan's bytes, as base says
 # Who opens connections to whom, and at which port: `names` is the cluster's DNS, `metrics` who scrapes.
 EDGES = {
     ("memoryx", "controller", "grpc"), ("swarmx", "controller", "grpc"), ("wafer", "controller", "grpc"),
@@ -472,15 +472,17 @@ def a_wafers_shared_memory_is_bounded(k):
         yield "wafer"
 
 
-# What a job takes, by its plan, and what the pods are for; not more than an eighth of a GiB above it.
+# What a job takes, by its plan, and what the pods are for.
 @rule(lambda k: k.container("wafer")["resources"]["requests"].update(memory="4Gi"))
 def requests_are_those_of_the_plan(k):
-    for role, (count, size) in programs.plan(k.job_file).items():
-        need = math.ceil(size / 2**20) + BESIDE_MIB[role]
-        if k.role(role)["spec"]["replicas"] != count:
-            yield f"{role}: the job wants {count}"
-        if not need <= quantity(k.container(role)["resources"]["requests"]["memory"]) < need + 128:
-            yield f"{role}: the job takes {need}Mi"
+    for planned in yaml.safe_load_all(programs.plan(k.job_file)):
+        role = role_of(c.name_of(planned))
+        if k.role(role)["spec"]["replicas"] != planned["spec"]["replicas"]:
+            yield f"{role}: the job wants {planned['spec']['replicas']}"
+        wanted = planned["spec"]["template"]["spec"]["containers"][0]["resources"]
+        for bound in ("requests", "limits"):
+            if k.container(role)["resources"][bound]["memory"] != wanted[bound]["memory"]:
+                yield f"{role}: the job takes {wanted[bound]['memory']}"
 
 
 # -- network ---------------------------------------------------------------------------------------
