@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -50,6 +51,15 @@ absl::Status MakeNewFile(const std::string& path, const std::string& text, mode_
   absl::Status written = WriteAll(file.get(), path, text, mode);
   if (!written.ok()) unlink(path.c_str());
   return written;
+}
+
+absl::Status ReplaceFile(const std::string& path, const std::string& text, mode_t mode) {
+  const std::string fresh = path + ".new";
+  RETURN_IF_ERROR(MakeNewFile(fresh, text, mode));
+  if (rename(fresh.c_str(), path.c_str()) == 0) return absl::OkStatus();
+  const int error = errno;
+  unlink(fresh.c_str());
+  return ErrnoStatus(error, path);
 }
 
 absl::StatusOr<std::string> ReadPrivateFile(const std::string& path, size_t bytes_max) {

@@ -56,20 +56,12 @@ absl::StatusOr<CertificatePem> ReadAuthority(const std::string& dir) {
   return pem;
 }
 
-// Whoever reads the list meanwhile finds the old one or the new one.
-absl::Status WriteList(const std::string& dir, const std::string& list) {
-  const std::string path = dir + kRevoked;
-  RETURN_IF_ERROR(MakeNewFile(path + ".new", list, 0644));
-  if (rename((path + ".new").c_str(), path.c_str()) == 0) return absl::OkStatus();
-  return ErrnoStatus(errno, path);
-}
-
 Outcome Init(const CertsFlags& flags) {
   ASSIGN_OR_RETURN(const CertificatePem authority, MakeAuthority(flags.name, Days(flags.days)));
   if (mkdir(flags.dir.c_str(), 0700) != 0 && errno != EEXIST) return ErrnoStatus(errno, flags.dir);
   ASSIGN_OR_RETURN(const std::string nothing, Revoke(authority, "", "", Days(flags.days)));
   RETURN_IF_ERROR(WritePair(flags.dir, kAuthority, authority));
-  RETURN_IF_ERROR(WriteList(flags.dir, nothing));
+  RETURN_IF_ERROR(ReplaceFile(flags.dir + kRevoked, nothing, 0644));
   std::printf("%s/%s.crt\n", flags.dir.c_str(), kAuthority);
   return ExitCode::kOk;
 }
@@ -97,7 +89,7 @@ Outcome Revoke(const CertsFlags& flags) {
     return absl::Status(revoked.status().code(),
                         absl::StrCat(path, ": ", revoked.status().message()));
   }
-  RETURN_IF_ERROR(WriteList(flags.dir, *revoked));
+  RETURN_IF_ERROR(ReplaceFile(flags.dir + kRevoked, *revoked, 0644));
   std::printf("%s%s\n", flags.dir.c_str(), kRevoked);
   return ExitCode::kOk;
 }

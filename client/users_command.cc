@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -11,7 +10,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/errno_status.h"
 #include "base/flags.h"
 #include "base/private_file.h"
 #include "base/status.h"
@@ -35,17 +33,10 @@ struct UsersFlags {
   Format format = Format::kTable;
 };
 
-// Two that change it at once do not lose one another's change: the second one finds the first one's
-// new file, and is told so.
 absl::Status ReplaceUsers(const std::string& path, const std::vector<User>& users) {
   struct stat before;
   const mode_t mode = stat(path.c_str(), &before) == 0 ? before.st_mode & 07777 : kPrivate;
-  const std::string fresh = path + ".new";
-  RETURN_IF_ERROR(MakeNewFile(fresh, FormatUsers(users), mode));
-  if (std::rename(fresh.c_str(), path.c_str()) == 0) return absl::OkStatus();
-  const int error = errno;
-  std::remove(fresh.c_str());
-  return ErrnoStatus(error, path);
+  return ReplaceFile(path, FormatUsers(users), mode);
 }
 
 // Where to find `name`. NOT_FOUND, naming the file.
