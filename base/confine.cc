@@ -57,6 +57,8 @@ absl::Status Allow(const Fd& rules, const std::string& path, uint64_t rights) {
 
 }  // namespace
 
+bool CanConfine() { return KernelVersion() > 0; }
+
 ConfineTerms SystemFiles() {
   return {.writable = {"/dev/null"},
           .readable = {"/proc", "/sys", "/usr", "/lib", "/lib64", "/dev/urandom", "/dev/random",

@@ -19,6 +19,9 @@ struct ConfineTerms {
 // writable: /dev/null.
 ConfineTerms SystemFiles();
 
+// Whether this kernel has Landlock, and it is switched on.
+bool CanConfine();
+
 // Before the process's threads, which inherit it, and only once. What is open stays open; a path
 // that is not there gives no right. False: this kernel has no Landlock, or it is switched off, and
 // nothing is confined.
