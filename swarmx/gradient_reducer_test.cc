@@ -125,16 +125,7 @@ class GradientReducerTest : public testing::Test {
   }
   // Slots of each class granted to the child since the last look.
   std::pair<int, int> GrantedTo(ChannelId child) {
-    std::pair<int, int> slots;
-    std::erase_if(turn_.actions, [&](const Action& action) {
-      const auto* grant = std::get_if<GrantAction>(&action);
-      if (grant == nullptr || grant->channel != child) return false;
-      EXPECT_EQ(grant->kind, FrameKind::kGradient);
-      slots.first += grant->credit.slots[kSmall];
-      slots.second += grant->credit.slots[kLarge];
-      return true;
-    });
-    return slots;
+    return TakeGrants(turn_, child, FrameKind::kGradient);
   }
 
   Plan plan_;

@@ -1,6 +1,12 @@
 // A plan made by hand for tests of one tree node: small enough that every frame can be named.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <utility>
+#include <variant>
+
+#include "core/role_core.h"
 #include "plan/plan.h"
 
 namespace waferstream {
@@ -45,6 +51,21 @@ inline Plan TestTree(int leaves) {
     bytes[kLarge] = 80;
   }
   return plan;
+}
+
+// Slots of each class, small and large, that were granted to this channel since the last look, for
+// frames of `kind`. Takes the grants out of `turn`.
+inline std::pair<int, int> TakeGrants(Turn& turn, ChannelId channel, FrameKind kind) {
+  std::pair<int, int> slots;
+  std::erase_if(turn.actions, [&](const Action& action) {
+    const auto* grant = std::get_if<GrantAction>(&action);
+    if (grant == nullptr || grant->channel != channel) return false;
+    EXPECT_EQ(grant->kind, kind);
+    slots.first += grant->credit.slots[kSmall];
+    slots.second += grant->credit.slots[kLarge];
+    return true;
+  });
+  return slots;
 }
 
 }  // namespace waferstream

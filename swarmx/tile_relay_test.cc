@@ -84,16 +84,7 @@ class TileRelayTest : public testing::Test {
   }
   // Granted to this parent since the last look: small, large.
   std::pair<int, int> GrantedTo(ChannelId parent) {
-    std::pair<int, int> slots;
-    std::erase_if(turn_.actions, [&](const Action& action) {
-      const auto* grant = std::get_if<GrantAction>(&action);
-      if (grant == nullptr || grant->channel != parent) return false;
-      EXPECT_EQ(grant->kind, FrameKind::kTile);
-      slots.first += grant->credit.slots[kSmall];
-      slots.second += grant->credit.slots[kLarge];
-      return true;
-    });
-    return slots;
+    return TakeGrants(turn_, parent, FrameKind::kTile);
   }
 
   Plan plan_ = TestTree(2);
