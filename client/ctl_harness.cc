@@ -144,6 +144,25 @@ std::unique_ptr<CtlCall> CtlHarness::Start(const std::vector<std::string>& args,
   return std::make_unique<CtlCall>(pid, out, err);
 }
 
+std::unique_ptr<CtlCall> CtlHarness::StartProgram(const std::string& program,
+                                                  const std::vector<std::string>& flags,
+                                                  const Before& before) {
+  const fs::path waferctl = program_;
+  const std::string folder = program == "waferctl" ? "client" : program;
+  program_ = waferctl.parent_path().parent_path() / folder / program;
+  std::unique_ptr<CtlCall> call = Start(flags, before);
+  program_ = waferctl;
+  return call;
+}
+
+std::vector<std::string> CtlHarness::By(const std::string& name,
+                                        std::vector<std::string> command) const {
+  const std::string path = absl::StrCat(certs(), "/", name);
+  command.insert(command.end(), {"--tls-cert", path + ".crt", "--tls-key", path + ".key",
+                                 "--tls-ca", certs() + "/ca.crt"});
+  return command;
+}
+
 std::unique_ptr<CtlCall> CtlHarness::Run(const std::vector<std::string>& args, int expected_exit,
                                          const Before& before) {
   std::unique_ptr<CtlCall> call = Start(args, before);

@@ -61,6 +61,13 @@ class CtlHarness {
 
   // Begins a call; `args` without the program.
   std::unique_ptr<CtlCall> Start(const std::vector<std::string>& args, const Before& before = {});
+  // Begins another program of ours, "waferctl" or one whose folder has its name.
+  std::unique_ptr<CtlCall> StartProgram(const std::string& program,
+                                        const std::vector<std::string>& flags,
+                                        const Before& before = {});
+  // Where tests keep the certificates that they make, and a command with the flags of one of them.
+  std::string certs() const { return (dir_ / "certs").string(); }
+  std::vector<std::string> By(const std::string& name, std::vector<std::string> command) const;
   // A call from beginning to end.
   std::unique_ptr<CtlCall> Run(const std::vector<std::string>& args, int expected_exit = 0,
                                const Before& before = {});

@@ -18,9 +18,7 @@ namespace waferstream {
 
 class TlsCluster : public ::testing::Test {
  protected:
-  TlsCluster()
-      : harness_(::testing::UnitTest::GetInstance()->current_test_info()->name()),
-        waferctl_(harness_.program()) {
+  TlsCluster() : harness_(::testing::UnitTest::GetInstance()->current_test_info()->name()) {
     harness_.Run({"certs", "init", "--dir", Certs()});
     for (const char* role : {"controller", "memoryx", "swarmx", "wafer", "user"}) {
       harness_.Run({"certs", "issue", "--dir", Certs(), "--role", role, "--name", role, "--host",
@@ -34,22 +32,13 @@ class TlsCluster : public ::testing::Test {
     }
   }
 
-  std::string Certs() const { return (harness_.dir() / "certs").string(); }
+  std::string Certs() const { return harness_.certs(); }
   std::vector<std::string> By(const std::string& name, std::vector<std::string> command) const {
-    for (const auto& [flag, file] :
-         {std::pair<std::string, std::string>{"--tls-cert", name + ".crt"},
-          {"--tls-key", name + ".key"},
-          {"--tls-ca", "ca.crt"}}) {
-      command.push_back(flag);
-      command.push_back(Certs() + "/" + file);
-    }
-    return command;
+    return harness_.By(name, std::move(command));
   }
   // A process of the cluster; `program` is its folder's and binary's name.
   CtlCall& Start(const std::string& program, const std::vector<std::string>& flags) {
-    harness_.SetProgram(waferctl_.parent_path().parent_path() / program / program);
-    processes_.push_back(harness_.Start(flags));
-    harness_.SetProgram(waferctl_);
+    processes_.push_back(harness_.StartProgram(program, flags));
     return *processes_.back();
   }
   void StartController(std::vector<std::string> more = {}) {
@@ -79,7 +68,6 @@ class TlsCluster : public ::testing::Test {
   }
 
   CtlHarness harness_;
-  const std::filesystem::path waferctl_;
   std::vector<std::unique_ptr<CtlCall>> processes_;
   std::string address_;
 };

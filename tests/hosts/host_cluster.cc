@@ -39,11 +39,11 @@ HostCluster::HostCluster(CtlHarness& harness, const HostNetwork& network, Addres
       network_(network),
       address_of_(address_of),
       controller_(JoinHostPort(address_of(kControllerHost), kPort)) {
-  harness_.Run({"certs", "init", "--dir", Certs()});
-  harness_.Run({"certs", "issue", "--dir", Certs(), "--role", "user", "--name", "me"});
+  harness_.Run({"certs", "init", "--dir", harness_.certs()});
+  harness_.Run({"certs", "issue", "--dir", harness_.certs(), "--role", "user", "--name", "me"});
   for (int host = 0; host < kClusterHosts; ++host) {
-    harness_.Run({"certs", "issue", "--dir", Certs(), "--role", kPlaces[host].role, "--name",
-                  IdAt(host), "--host", address_of(host)});
+    harness_.Run({"certs", "issue", "--dir", harness_.certs(), "--role", kPlaces[host].role,
+                  "--name", IdAt(host), "--host", address_of(host)});
     Start(host);
   }
   EXPECT_TRUE(WaitFor([&] {
@@ -61,7 +61,7 @@ HostCluster::~HostCluster() {
 
 nlohmann::json HostCluster::AsUser(std::vector<std::string> command) {
   command.insert(command.end(), {"--controller", controller_, "-o", "json"});
-  return harness_.Run(By("me", std::move(command)))->json();
+  return harness_.Run(harness_.By("me", std::move(command)))->json();
 }
 
 nlohmann::json HostCluster::Node(const std::string& id) {
@@ -80,17 +80,6 @@ std::string HostCluster::LogOf(const std::string& id) const {
   std::stringstream text;
   text << std::ifstream(LogPath(id)).rdbuf();
   return text.str();
-}
-
-std::unique_ptr<CtlCall> HostCluster::Call(CtlHarness& harness, const std::string& program,
-                                           const std::vector<std::string>& flags,
-                                           const CtlHarness::Before& before) {
-  const std::filesystem::path waferctl = harness.program();
-  const std::string folder = program == "waferctl" ? "client" : program;
-  harness.SetProgram(waferctl.parent_path().parent_path() / folder / program);
-  std::unique_ptr<CtlCall> call = harness.Start(flags, before);
-  harness.SetProgram(waferctl);
-  return call;
 }
 
 std::string HostCluster::IdAt(int host) { return kPlaces[host].id; }
@@ -115,16 +104,6 @@ void HostCluster::WriteJob(const CtlHarness& harness, int steps) {
          "  wafer: {sram: 64MiB}\n";
 }
 
-std::string HostCluster::Certs() const { return (harness_.dir() / "certs").string(); }
-
-std::vector<std::string> HostCluster::By(const std::string& name,
-                                         std::vector<std::string> command) const {
-  const std::string path = absl::StrCat(Certs(), "/", name);
-  command.insert(command.end(), {"--tls-cert", path + ".crt", "--tls-key", path + ".key",
-                                 "--tls-ca", Certs() + "/ca.crt"});
-  return command;
-}
-
 void HostCluster::Start(int host) {
   const std::string id = IdAt(host);
   std::vector<std::string> flags = {"--host", address_of_(host), "--log", LogPath(id)};
@@ -134,7 +113,8 @@ void HostCluster::Start(int host) {
   } else {
     flags.insert(flags.end(), {"--id", id, "--controller", controller_});
   }
-  processes_.push_back(Call(harness_, kPlaces[host].program, By(id, flags), network_.On(host)));
+  processes_.push_back(
+      harness_.StartProgram(kPlaces[host].program, harness_.By(id, flags), network_.On(host)));
 }
 
 }  // namespace waferstream

@@ -39,18 +39,11 @@ class HostCluster {
   std::string LogOf(const std::string& id) const;
   static std::string IdAt(int host);  // "w3"
 
-  // Begins a call of "waferctl" or another program of ours, in the harness's folder.
-  static std::unique_ptr<CtlCall> Call(CtlHarness& harness, const std::string& program,
-                                       const std::vector<std::string>& flags,
-                                       const CtlHarness::Before& before);
-
   // A job without validation, so that a step is all there is.
   static void WriteJob(const CtlHarness& harness, int steps);
 
  private:
-  std::string Certs() const;
   std::string LogPath(const std::string& id) const;
-  std::vector<std::string> By(const std::string& name, std::vector<std::string> command) const;
   void Start(int host);
 
   CtlHarness& harness_;

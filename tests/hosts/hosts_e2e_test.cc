@@ -132,7 +132,7 @@ TEST_F(HostsE2eTest, AnAddressThatStandsForNothingIsOneLine) {
   const std::string why = "'" + nobody + "' is not a host: Name or service not known\n";
   const auto refuse = [&](const std::string& program, const std::vector<std::string>& flags,
                           const std::string& said) {
-    const auto call = HostCluster::Call(harness_, program, flags, network_->On(0));
+    const auto call = harness_.StartProgram(program, flags, network_->On(0));
     EXPECT_EQ(call->Wait(), 2) << program << " " << flags[0];
     EXPECT_EQ(call->err(), said + why);
     EXPECT_EQ(call->out(), "");
