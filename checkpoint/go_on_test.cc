@@ -18,7 +18,7 @@ Manifest Before() {
   manifest.job = TestJob();
   manifest.job.mutable_data()->mutable_train_content()->set_xxh3_128("0123");
   manifest.kernel_isa = "avx2/AVX2";
-  manifest.build = kVersion;
+  manifest.build = Version();
   return manifest;
 }
 

@@ -89,7 +89,7 @@ absl::StatusOr<Manifest> CompleteFolder(Disk& disk, const CheckpointFormat& form
                    SealTensorFile(disk, in_partial(kModelFile),
                                   FileLayout::OfModel(format.parameters, format.dtype)));
   manifest.files[kModelFile] = model.file;
-  manifest.build = kVersion;
+  manifest.build = Version();
   manifest.weights_hash = model.data_hash;
   manifest.optimizer_hash = Hash128().Hex();
   if (!format.states.empty()) {

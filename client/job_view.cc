@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/text.h"
+#include "base/version.h"
 #include "client/job_facts.h"
 #include "client/table.h"
 #include "client/units.h"
@@ -81,6 +82,7 @@ Json JobJson(const JobStatus& job) {
        {"checkpoint_step", job.checkpoint_step()},
        {"kernel_isa", job.kernel_isa()},
        {"build", job.build()},
+       {"numerics", NumericsSaid(job.numerics())},
        {"epoch", job.epoch()},
        {"wafers", job.wafers()},
        {"redone_steps", job.redone_steps()},
@@ -182,6 +184,9 @@ Json NodeListJson(const NodeList& nodes) {
                    {"kernel_isa", node.kernel_isa()},
                    {"cordoned", node.cordoned()},
                    {"draining", node.draining()},
+                   {"version", node.version()},
+                   {"protocol", node.protocol()},
+                   {"numerics", node.numerics()},
                    {"note", node.note()}});
   }
   return out;
@@ -193,13 +198,14 @@ std::string NodeListTable(const NodeList& nodes) {
                {"STATE"},
                {"ADDRESS"},
                {"HEARD", Align::kRight},
+               {"VERSION"},
                {"ISA"},
                {"JOB"},
                {"NOTE"}});
   for (const NodeStatus& node : nodes.nodes()) {
     table.Add({node.node_id(), absl::AsciiStrToLower(Role_Name(node.role())), NodeStateText(node),
                node.address(), absl::StrCat(HumanSeconds(node.seconds_since_heard()), " ago"),
-               node.kernel_isa(), node.job_id(), node.note()});
+               node.version(), node.kernel_isa(), node.job_id(), node.note()});
   }
   return table.Render();
 }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/flags.h"
+#include "base/protocol_range.h"
 #include "base/status.h"
 #include "base/version.h"
 #include "client/command.h"
@@ -51,9 +52,11 @@ Outcome Cordon(const Flags& flags, CordonRequest::Action action) {
 Outcome Version(const Flags& flags) {
   // What a job on a local cluster would compute with; nothing that a version may fail for.
   const absl::StatusOr<std::string> kernels = AskKernelIsa("");
-  Json json = {{"client", kVersion}, {"kernel_isa", kernels.ok() ? Json(*kernels) : Json()}};
+  Json json = {{"client", waferstream::Version()},
+               {"numerics", Numerics()},
+               {"kernel_isa", kernels.ok() ? Json(*kernels) : Json()}};
   std::string table =
-      absl::StrCat("client      ", kVersion, "\nkernels     ",
+      absl::StrCat("client      ", waferstream::Version(), "\nkernels     ",
                    kernels.ok() ? *kernels : std::string(kernels.status().message()), "\n");
   const absl::StatusOr<ControllerAccess> access = ResolveController(flags.controller);
   const absl::StatusOr<VersionReply> reply =
@@ -61,10 +64,14 @@ Outcome Version(const Flags& flags) {
                   : access.status();
   if (!reply.ok() && !flags.controller.address.empty()) return reply.status();
   if (reply.ok()) {
-    absl::StrAppend(&table, "controller  ", reply->version(), " (protocol ",
-                    reply->protocol_version(), ", ", access->address, ")\n");
+    const ProtocolRange protocols =
+        ProtocolsOf(reply->protocol_version(), reply->protocol_oldest());
+    absl::StrAppend(&table, "controller  ", reply->version(), " (protocol ", protocols.ToString(),
+                    ", ", access->address, ")\n");
     json["controller"] = {{"version", reply->version()},
-                          {"protocol_version", reply->protocol_version()},
+                          {"protocol_version", protocols.newest},
+                          {"protocol_oldest", protocols.oldest},
+                          {"numerics", NumericsSaid(reply->numerics())},
                           {"address", access->address}};
   }
   RETURN_IF_ERROR(PrintResult(flags.format, table, json));

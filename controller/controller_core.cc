@@ -66,6 +66,7 @@ void ControllerCore::Restore(RestoredJob restored, ControllerTurn& turn) {
     status.set_reason("the controller was restarted");
     AddEvent(status.job_id(), status.reason(), turn);
   }
+  if (status.state() == QUEUED) status.set_numerics(Numerics());  // it was admitted again by these
   turn.published.push_back(status);
   if (status.state() == QUEUED) {
     queue_.Add({std::move(record), *std::move(restored.job)});
@@ -346,7 +347,8 @@ QueuedJob ControllerCore::MakeJob(const std::string& request_id, const JobIdenti
   status.set_submitted_unix_s(now.unix_s);
   status.set_first_step(status.step());
   status.set_kernel_isa(job.kernel_isa);
-  status.set_build(kVersion);
+  status.set_build(Version());
+  status.set_numerics(Numerics());
   queued.record.memory.set_first_step(status.step());
   *status.mutable_job() = spec;
   queued.job = std::move(job);

@@ -7,7 +7,7 @@
 namespace waferstream {
 
 void AddControllerProgramFlags(CLI::App& app, ControllerProgramFlags& flags) {
-  app.set_version_flag("--version", kVersion);
+  app.set_version_flag("--version", Version());
   AddListenFlags(app, flags.listen);
   AddWhole(app, "--port", flags.port, "Port to listen on; 0: any free one [0]", {.high = 65535});
   AddWhole(app, "--advertise-port", flags.advertise_port,

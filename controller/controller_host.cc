@@ -9,6 +9,7 @@
 #include "base/unique_id.h"
 #include "controller/admission.h"
 #include "controller/job_difference.h"
+#include "controller/node_table.h"
 #include "proto/job_state.h"
 
 namespace waferstream {
@@ -205,10 +206,14 @@ bool ControllerHost::KeepTrying(Transaction& transaction, const absl::Status& fa
 
 void ControllerHost::Register(const RegisterRequest& request,
                               std::function<void(absl::StatusOr<RegisterReply>)> done) {
-  Event([this, request, done = std::move(done)](ControllerCore& core, ControllerTurn& turn) {
+  const absl::StatusOr<uint32_t> protocol = ProtocolWith(request);
+  Event([this, request, protocol, done = std::move(done)](ControllerCore& core,
+                                                          ControllerTurn& turn) {
+    if (!protocol.ok()) return done(protocol.status());
     const absl::Status status = core.OnRegister(request, turn);
     if (!status.ok()) return done(status);
     RegisterReply reply;
+    reply.set_protocol(*protocol);
     reply.set_lease_ms(static_cast<uint32_t>(options_.lease_ms));
     reply.set_heartbeat_ms(static_cast<uint32_t>(options_.heartbeat_ms));
     done(reply);

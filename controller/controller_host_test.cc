@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/version.h"
 #include "controller/manual_world.h"
 
 namespace waferstream {
@@ -26,6 +27,7 @@ class ControllerHostTest : public testing::Test {
     wafer.set_host("h");
     wafer.set_control_port(1);
     wafer.set_fabric_port(2);
+    wafer.set_protocol_version(NewestProtocol());
     wafer.set_kernel_isa("avx2");
     wafer.set_incarnation(1);
     absl::Status registered = absl::UnknownError("not answered");

@@ -7,7 +7,6 @@
 #include "base/cluster_secret.h"
 #include "base/version.h"
 #include "controller/watch_stream.h"
-#include "fabric/frame.h"
 #include "proto/role_word.h"
 #include "rpc/status.h"
 
@@ -26,19 +25,6 @@ auto Answer(grpc::ServerUnaryReactor* reactor, Reply* reply) {
 
 auto Finish(grpc::ServerUnaryReactor* reactor) {
   return [reactor](const absl::Status& status) { reactor->Finish(ToGrpc(status)); };
-}
-
-// One build computes a job: its numbers depend on it.
-absl::Status CheckBuild(const RegisterRequest& request) {
-  if (request.protocol_version() != kProtocolVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("node ", request.node_id(), " speaks protocol version ",
-                     request.protocol_version(), ", this controller ", kProtocolVersion));
-  }
-  if (request.build() == kVersion) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("node ", request.node_id(), " is version \"",
-                                                    request.build(), "\", this controller ",
-                                                    kVersion));
 }
 
 std::string NameOf(const JobStatus& job) { return job.job_id(); }
@@ -150,10 +136,6 @@ grpc::ServerUnaryReactor* ControllerService::Register(grpc::CallbackServerContex
                                                       const RegisterRequest* request,
                                                       RegisterReply* reply) {
   return Admitted(context, Caller::kNode, [=, this](grpc::ServerUnaryReactor* reactor) {
-    if (const absl::Status status = CheckBuild(*request); !status.ok()) {
-      reactor->Finish(ToGrpc(status));
-      return;
-    }
     if (const absl::Status status = KnowRole(*context, *request); !status.ok()) {
       return reactor->Finish(ToGrpc(status));
     }
@@ -286,8 +268,10 @@ grpc::ServerUnaryReactor* ControllerService::ReadNodeLog(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* ControllerService::Version(grpc::CallbackServerContext* context,
                                                      const Empty*, VersionReply* reply) {
   return Admitted(context, Caller::kUser, [=, this](grpc::ServerUnaryReactor* reactor) {
-    reply->set_version(kVersion);
-    reply->set_protocol_version(kProtocolVersion);
+    reply->set_version(waferstream::Version());
+    reply->set_protocol_version(NewestProtocol());
+    reply->set_protocol_oldest(OldestProtocol());
+    reply->set_numerics(Numerics());
     reactor->Finish(grpc::Status::OK);
   });
 }

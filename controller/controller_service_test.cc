@@ -13,8 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "base/protocol_range.h"
 #include "base/version.h"
-#include "fabric/frame.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plan/test_job.h"
@@ -112,21 +112,24 @@ class ControllerServiceTest : public ::testing::Test {
     controller_.reset();
   }
 
-  absl::Status Register(const std::string& id, Role role, uint32_t version = kProtocolVersion,
-                        const std::string& build = kVersion) {
+  absl::Status Register(const std::string& id, Role role,
+                        const ProtocolRange& protocols = OwnProtocols(),
+                        RegisterReply* answer = nullptr) {
     RegisterRequest request;
     request.set_node_id(id);
     request.set_role(role);
     request.set_host("127.0.0.1");
     request.set_control_port(node_port_);
     request.set_fabric_port(1);
-    request.set_protocol_version(version);
-    request.set_build(build);
+    request.set_protocol_version(protocols.newest);
+    request.set_protocol_oldest(protocols.oldest);
+    request.set_build("0.2.0");
     request.set_incarnation(1);
     grpc::ClientContext context;
     RegisterReply reply;
     absl::Status status = ToAbsl(stub_->Register(&context, request, &reply));
     EXPECT_EQ(reply.lease_ms(), status.ok() ? 600000u : 0u);
+    if (answer != nullptr) *answer = reply;
     return status;
   }
   void RegisterAll() {
@@ -448,19 +451,28 @@ TEST_F(ControllerServiceTest, AJobIsMeantByTheBeginningOfItsId) {
   for (int i = 0; i < 11; ++i) EXPECT_EQ(jobs.jobs(i).job_id(), ids[10 - i]);
 }
 
-TEST_F(ControllerServiceTest, RefusesNodesOfAnotherBuild) {
-  for (const char* build : {"", "0.0.1"}) {
-    const absl::Status status = Register("w0", WAFER, kProtocolVersion, build);
-    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-    EXPECT_THAT(status.message(), HasSubstr(absl::StrCat("node w0 is version \"", build, "\"")));
-    EXPECT_THAT(status.message(), HasSubstr(kVersion));
-  }
+TEST_F(ControllerServiceTest, NodesOfTheNextReleaseAreWelcome) {
+  const uint32_t mine = NewestProtocol();
+  RegisterReply reply;
+  ASSERT_TRUE(Register("w0", WAFER, {mine, mine + 1}, &reply).ok());
+  EXPECT_EQ(reply.protocol(), mine);
+  grpc::ClientContext context;
+  NodeList list;
+  ASSERT_TRUE(stub_->ListNodes(&context, {}, &list).ok());
+  ASSERT_EQ(list.nodes_size(), 1);
+  EXPECT_EQ(list.nodes(0).version(), "0.2.0");
+  EXPECT_EQ(list.nodes(0).protocol(), mine);
 }
 
-TEST_F(ControllerServiceTest, RefusesNodesOfAnotherProtocolVersion) {
-  const absl::Status status = Register("w0", WAFER, kProtocolVersion + 1);
+TEST_F(ControllerServiceTest, RefusesNodesWithoutAProtocolInCommon) {
+  const uint32_t mine = NewestProtocol();
+  const absl::Status status = Register("w0", WAFER, {mine + 1, mine + 2});
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(status.message(), HasSubstr("node w0 speaks protocol version"));
+  EXPECT_EQ(
+      status.message(),
+      absl::StrCat("node w0 (version 0.2.0) speaks protocol ", mine + 1, " to ", mine + 2,
+                   ", and this controller (version ", Version(), ") ", OwnProtocols().ToString(),
+                   ": upgrade this controller (version ", Version(), ") first"));
   grpc::ClientContext beat_context, nodes_context;
   HeartbeatRequest beat;
   beat.set_node_id("w0");

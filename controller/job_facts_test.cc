@@ -171,7 +171,7 @@ TEST(JobFacts, AResumedJobHasNoLossBeforeItsFirstStep) {
   EXPECT_EQ(cluster.Job().state(), RUNNING);
   EXPECT_EQ(cluster.Job().step(), 1u);
   EXPECT_EQ(cluster.Job().first_step(), 1u);
-  EXPECT_EQ(cluster.Job().build(), kVersion);
+  EXPECT_EQ(cluster.Job().build(), Version());
   EXPECT_FALSE(cluster.Job().has_loss());
   EXPECT_THAT(cluster.events, ::testing::Contains(HasSubstr("it is so")));
   EXPECT_EQ(cluster.Prepared(cluster.Job().job_id()).at(0).kernel_isa(), "avx2");
@@ -228,11 +228,11 @@ TEST(JobFacts, AnotherBuildGoesOnOnlyWhenToldTo) {
   second.Settle();
   ASSERT_EQ(second.Job().state(), PAUSED);
   EXPECT_THAT(second.Job().reason(), HasSubstr("0.0.1"));
-  EXPECT_THAT(second.Job().reason(), HasSubstr(kVersion));
+  EXPECT_THAT(second.Job().reason(), HasSubstr(Version()));
   ASSERT_TRUE(second.Resume(ResumeOf("r1")).ok());
   second.Settle();
   ASSERT_EQ(second.Job().state(), DONE);
-  EXPECT_EQ(second.Job().build(), kVersion);
+  EXPECT_EQ(second.Job().build(), Version());
   ASSERT_EQ(second.Job().job().checkpoint().accepted_size(), 1);
   EXPECT_EQ(second.Job().job().checkpoint().accepted(0).key(), "build");
   EXPECT_EQ(second.Job().job().checkpoint().accepted(0).from_step(), 1u);

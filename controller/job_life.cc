@@ -240,9 +240,9 @@ void JobLife::MakeEpoch(const Membership& members, const NodeTable& nodes, doubl
   turn.record = turn.publish = true;
   recorded_ = false;
   if (complete()) return End(DONE, "", turn);
-  if (!status().build().empty() && status().build() != kVersion) {
+  if (!status().build().empty() && status().build() != Version()) {
     return Refuse(absl::StrCat("build: the job was computed by version ", status().build(),
-                               ", and this is ", kVersion, "; resume goes on with that"),
+                               ", and this is ", Version(), "; resume goes on with that"),
                   turn);
   }
   if (trains() && !members.keep && status().epoch() > 0) {
@@ -535,13 +535,13 @@ absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
 // Whoever resumes a job that was paused for it has been told.
 void JobLife::GoOnWithThisBuild() {
   JobStatus& job = record_.status;
-  if (job.build().empty() || job.build() == kVersion) return;
+  if (job.build().empty() || job.build() == Version()) return;
   AcceptedDifference* accepted = job.mutable_job()->mutable_checkpoint()->add_accepted();
   accepted->set_from_step(job.step());
   accepted->set_key("build");
   accepted->set_was(job.build());
-  accepted->set_is(kVersion);
-  job.set_build(kVersion);
+  accepted->set_is(Version());
+  job.set_build(Version());
 }
 
 void JobLife::Cancel(RunTurn& turn) {

@@ -5,8 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "base/host_port.h"
 #include "base/mark.h"
+#include "base/protocol_range.h"
 #include "base/status.h"
 #include "base/user_input.h"
+#include "base/version.h"
 
 namespace waferstream {
 namespace {
@@ -35,6 +37,13 @@ absl::Status RegisterAgain(const std::string& node_id) {
 }
 
 }  // namespace
+
+absl::StatusOr<uint32_t> ProtocolWith(const RegisterRequest& node) {
+  return AgreeOnProtocol(
+      {absl::StrCat("node ", node.node_id(), " (version ", node.build(), ")"),
+       ProtocolsOf(node.protocol_version(), node.protocol_oldest())},
+      {absl::StrCat("this controller (version ", Version(), ")"), OwnProtocols()});
+}
 
 const char* RoleName(Role role) {
   return role == WAFER ? "wafer" : role == MEMORYX ? "MemoryX" : "SwarmX";
@@ -188,6 +197,9 @@ NodeStatus NodeTable::StatusOf(const KnownNode& node, double now_s) {
   status.set_cordoned(node.cordoned);
   status.set_draining(node.draining || (leaving && !node.lost));
   status.set_note(node.note);
+  status.set_version(node.info.build());
+  status.set_protocol(ProtocolWith(node.info).value_or(0));
+  status.set_numerics(NumericsSaid(node.info.numerics()));
   if (leaving && node.note.empty()) status.set_note(node.lost ? "was stopped" : "is stopping");
   return status;
 }

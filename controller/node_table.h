@@ -58,6 +58,9 @@ struct KnownNode {
   std::string address() const;
 };
 
+// The protocol to talk in with a node that says this of itself. FAILED_PRECONDITION: there is none.
+absl::StatusOr<uint32_t> ProtocolWith(const RegisterRequest& node);
+
 // What is known of a node before it registers, from before this controller started.
 struct NodeMemory {
   struct Claim {

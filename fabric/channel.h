@@ -22,6 +22,7 @@ struct ChannelTerms {
   Credit peer_window = {};
   // The class of the slot that a frame of this tile takes. Null: nobody asks.
   std::function<SlotClass(uint32_t tile)> slot_of = nullptr;
+  uint16_t protocol = kHelloProtocol;  // that both ends agreed on; the fabric's
 
   // Both classes together.
   int peer_slots() const { return peer_window.slots[kSmall] + peer_window.slots[kLarge]; }

@@ -41,6 +41,7 @@ std::optional<OutgoingFrame> ChannelFlow::Next() {
 }
 
 OutgoingFrame ChannelFlow::Number(FrameHeader header, const std::byte* payload) {
+  header.protocol = terms_.protocol;
   header.sequence = sequence_out_++;
   header.crc = FrameCrc(header, payload);
   return {.header = Encode(header), .payload = payload, .length = header.length, .token = {}};
@@ -50,6 +51,10 @@ OutgoingFrame ChannelFlow::Number(FrameHeader header, const std::byte* payload) 
 
 absl::StatusOr<FrameHeader> ChannelFlow::TakeHeader(const HeaderBytes& bytes) {
   ASSIGN_OR_RETURN(const FrameHeader header, Decode(bytes));
+  if (header.protocol != terms_.protocol) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "a frame of protocol ", header.protocol, " on a channel of protocol ", terms_.protocol));
+  }
   if (header.sequence != sequence_in_) {
     return absl::DataLossError(absl::StrCat("frame ", header.sequence, " arrived where frame ",
                                             sequence_in_, " was due (", Describe(header), ")"));

@@ -79,6 +79,19 @@ TEST_F(ChannelFlowTest, AFrameThatIsMissingOrComesTwiceIsNoticed) {
   EXPECT_EQ(down_.TakeHeader(lost.header).status().code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(ChannelFlowTest, FramesAreOfTheProtocolThatWasAgreedOn) {
+  ChannelTerms next = Terms();
+  next.protocol = 2;
+  ChannelFlow one{next}, other{next};
+  one.SayAlive();
+  up_.SayAlive();
+  const OutgoingFrame frame = *one.Next();
+  EXPECT_EQ(frame.header[4], std::byte{2});
+  EXPECT_TRUE(other.TakeHeader(frame.header).ok());
+  EXPECT_EQ(other.TakeHeader(up_.Next()->header).status(),
+            absl::FailedPreconditionError("a frame of protocol 1 on a channel of protocol 2"));
+}
+
 TEST_F(ChannelFlowTest, AnotherEpochsFrameIsRefused) {
   ChannelFlow later{Terms(8)};
   up_.SayAlive();

@@ -17,7 +17,7 @@ static_assert(std::endian::native == std::endian::little,
 // Where each field of the header lies. Everything up to the reserved tail is used.
 enum Offset : size_t {
   kMagicAt = 0,
-  kVersionAt = 4,
+  kProtocolAt = 4,
   kKindAt = 6,
   kDtypeAt = 7,
   kPassAt = 8,
@@ -59,7 +59,7 @@ std::string PassName(uint8_t pass) {
 HeaderBytes Encode(const FrameHeader& header) {
   HeaderBytes bytes{};
   Put(bytes, kMagicAt, kFrameMagic);
-  Put(bytes, kVersionAt, kProtocolVersion);
+  Put(bytes, kProtocolAt, header.protocol);
   Put(bytes, kKindAt, header.kind);
   Put(bytes, kDtypeAt, header.dtype);
   Put(bytes, kPassAt, header.pass);
@@ -82,12 +82,6 @@ absl::StatusOr<FrameHeader> Decode(const HeaderBytes& bytes) {
     return absl::InvalidArgumentError(
         absl::StrFormat("not a WaferStream frame: magic %08x instead of %08x", magic, kFrameMagic));
   }
-  const auto version = Get<uint16_t>(bytes, kVersionAt);
-  if (version != kProtocolVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrFormat("the peer speaks fabric protocol version %d, this build speaks %d", version,
-                        kProtocolVersion));
-  }
   const auto kind = Get<uint8_t>(bytes, kKindAt);
   if (kind < static_cast<uint8_t>(FrameKind::kHello) ||
       kind > static_cast<uint8_t>(FrameKind::kGradient)) {
@@ -98,6 +92,7 @@ absl::StatusOr<FrameHeader> Decode(const HeaderBytes& bytes) {
     return absl::InvalidArgumentError("reserved bytes of a frame header are not zero");
   }
   FrameHeader header;
+  header.protocol = Get<uint16_t>(bytes, kProtocolAt);
   header.kind = static_cast<FrameKind>(kind);
   header.dtype = Get<uint8_t>(bytes, kDtypeAt);
   header.pass = Get<uint8_t>(bytes, kPassAt);

@@ -12,7 +12,8 @@
 namespace waferstream {
 
 inline constexpr uint32_t kFrameMagic = 0x31465357;  // "WSF1"
-inline constexpr uint16_t kProtocolVersion = 1;
+// That Hello frames are written in, for good: the ends agree by them on the protocol of all others.
+inline constexpr uint16_t kHelloProtocol = 1;
 inline constexpr size_t kFrameHeaderBytes = 64;
 
 enum class FrameKind : uint8_t {
@@ -36,6 +37,7 @@ struct FrameHeader {
   uint64_t sequence = 0;  // frames of this direction so far, Hello included; the fabric's
   uint64_t length = 0;    // payload bytes
   uint32_t crc = 0;       // the fabric fills it in and checks it
+  uint16_t protocol = kHelloProtocol;  // that it is written in; the fabric's
 };
 
 using HeaderBytes = std::array<std::byte, kFrameHeaderBytes>;
@@ -43,8 +45,8 @@ using HeaderBytes = std::array<std::byte, kFrameHeaderBytes>;
 // Writes the header; `crc` as it stands in `header`.
 HeaderBytes Encode(const FrameHeader& header);
 
-// INVALID_ARGUMENT: wrong magic, an unknown kind; FAILED_PRECONDITION: another protocol version.
-// Does not check the crc (the payload is not here yet).
+// INVALID_ARGUMENT: wrong magic, an unknown kind. Does not check the protocol, which depends on the
+// channel, nor the crc (the payload is not here yet).
 absl::StatusOr<FrameHeader> Decode(const HeaderBytes& bytes);
 
 // CRC32C of header (crc field as zero) and payload.

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/version.h"
 #include "fabric/dial_pauses.h"
 #include "fabric/mpi_channel.h"
 #include "fabric/mpi_requests.h"
@@ -117,7 +118,9 @@ class MpiFabric final : public Fabric {
   };
 
   static int TakeTag();
-  std::shared_ptr<ChannelEnd> MakeChannel(const MpiRoute& route, const ChannelTerms& terms) {
+  // The ranks of one launch are one build: there is nothing to choose.
+  std::shared_ptr<ChannelEnd> MakeChannel(const MpiRoute& route, ChannelTerms terms) {
+    terms.protocol = static_cast<uint16_t>(NewestProtocol());
     return std::make_shared<MpiChannelEnd>(
         std::make_shared<MpiChannel>(io_, *requests_, route, terms));
   }
@@ -150,7 +153,7 @@ void MpiDial::Try() {
   if (done_ == nullptr) return;
   MpiDialMessage message;
   *message.mutable_hello() = request_.hello;
-  message.mutable_hello()->set_protocol_version(kProtocolVersion);
+  message.mutable_hello()->set_protocol_version(NewestProtocol());
   message.set_tag(tag_);
   asked_ = true;
   fabric_.dials_[tag_] = shared_from_this();
@@ -251,9 +254,10 @@ void MpiFabric::OnDial(int from, const MpiDialMessage& dial) {
   MpiDialAnswer answer;
   answer.set_dial(dial.tag());
   const uint32_t version = dial.hello().protocol_version();
-  if (version != kProtocolVersion) {
-    answer.set_refused(absl::StrCat("the peer speaks fabric protocol version ", kProtocolVersion,
-                                    ", this build speaks ", version));
+  if (version != NewestProtocol()) {
+    answer.set_refused(absl::StrCat("the peer speaks protocol ", NewestProtocol(),
+                                    ", this rank speaks ", version,
+                                    "; all ranks of a launch are to be of one version"));
     answer.set_for_good(true);
     return SendMessage(from, kAnswerTag, answer);
   }

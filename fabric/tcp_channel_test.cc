@@ -14,6 +14,7 @@
 #include <boost/asio/write.hpp>
 #include <string>
 
+#include "base/version.h"
 #include "fabric/frame.h"
 #include "fabric/tcp_fixture.h"
 
@@ -172,7 +173,8 @@ TEST_F(TcpTest, ABitFlippedInFlightTearsTheChannelDown) {
   // The listener's Hello answer is a header and its Hello message; then come the frames.
   Hello answer = SomeHello();
   answer.set_node_id("listener");
-  answer.set_protocol_version(kProtocolVersion);
+  answer.set_protocol_version(NewestProtocol());
+  answer.set_protocol_oldest(OldestProtocol());
   const size_t first = kFrameHeaderBytes + answer.ByteSizeLong();
   FlippingProxy proxy(io_, listener_->port(), first + kFrameHeaderBytes + 1000);
   OpenChannel(proxy.port());
@@ -191,7 +193,8 @@ TEST_P(FlippedByte, IsNeverDelivered) {
   Listen();
   Hello answer = SomeHello();
   answer.set_node_id("listener");
-  answer.set_protocol_version(kProtocolVersion);
+  answer.set_protocol_version(NewestProtocol());
+  answer.set_protocol_oldest(OldestProtocol());
   FlippingProxy proxy(io_, listener_->port(),
                       kFrameHeaderBytes + answer.ByteSizeLong() + GetParam());
   OpenChannel(proxy.port());

@@ -78,6 +78,7 @@ class TcpDial final : public PendingDial, public std::enable_shared_from_this<Tc
   TcpStream stream_;
   tcp::resolver resolver_;
   asio::steady_timer pause_;
+  uint16_t protocol_ = 0;  // of the channel
   bool cancelled_ = false;
   bool finished_ = false;  // the stream is the channel's
 };
@@ -155,6 +156,9 @@ asio::awaitable<absl::Status> TcpDial::Greet() {
   if (!status.ok()) co_return status;
   const absl::StatusOr<Hello> answer = co_await ReadHello(stream_);
   if (!answer.ok()) co_return answer.status();
+  const absl::StatusOr<uint16_t> protocol = ProtocolWith(*answer);
+  if (!protocol.ok()) co_return protocol.status();
+  protocol_ = *protocol;
   if (secret != nullptr && !IsListeners(*secret, *answer, nonces)) {
     co_return absl::UnauthenticatedError(
         "whoever listens there does not know the cluster's secret");
@@ -175,7 +179,9 @@ absl::Status TcpDial::Agrees(const Hello& answer) const {
 void TcpDial::Finish(const absl::Status& status) {
   finished_ = true;
   if (status.ok()) {
-    done_(TcpChannel::Create(std::move(stream_), request_.terms, options_.alive_every));
+    ChannelTerms terms = request_.terms;
+    terms.protocol = protocol_;
+    done_(TcpChannel::Create(std::move(stream_), terms, options_.alive_every));
   } else {
     done_(absl::Status(status.code(),
                        absl::StrCat("dialling ", JoinHostPort(request_.host, request_.port), ": ",

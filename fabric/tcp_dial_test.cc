@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
@@ -11,14 +12,17 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/version.h"
 #include "fabric/frame.h"
 #include "fabric/tcp_fixture.h"
 #include "fabric/tcp_listener.h"
@@ -150,26 +154,80 @@ TEST_F(TcpTest, GarbageCostsTheStrangerItsConnectionOnly) {
   OpenChannel();  // still in business
 }
 
-TEST_F(TcpTest, AnotherProtocolVersionIsNamedOnBothSides) {
-  Listen();
+// Of a peer that speaks these.
+std::string HelloFrame(uint32_t oldest, uint32_t newest) {
+  Hello hello = SomeHello();
+  hello.set_protocol_version(newest);
+  hello.set_protocol_oldest(oldest);
+  const std::string payload = hello.SerializeAsString();
   FrameHeader header;
   header.kind = FrameKind::kHello;
-  HeaderBytes bytes = Encode(header);
-  bytes[4] = std::byte{2};
-  SendAndWaitForClose(io_, listener_->port(), Text(bytes));
-  EXPECT_THAT(refused_.at(0), HasSubstr("version 2, this build speaks 1"));
+  header.epoch = kEpoch;
+  header.length = payload.size();
+  header.crc = FrameCrc(header, reinterpret_cast<const std::byte*>(payload.data()));
+  return Text(Encode(header)) + payload;
+}
 
-  // A listener of another version answers with its own Hello: the dialler gives up at once.
-  tcp::acceptor other(io_, {asio::ip::address_v4::loopback(), 0});
-  auto serve = [&]() -> asio::awaitable<void> {
-    tcp::socket socket = co_await other.async_accept(asio::use_awaitable);
-    const std::string answer = Text(bytes);
-    co_await asio::async_write(socket, asio::buffer(answer), asio::use_awaitable);
-  };
-  asio::co_spawn(io_, serve, asio::detached);
-  auto dial = StartDial(other.local_endpoint().port(), SomeHello());
+// A listening end of another release: answers with `hello`, and keeps the frame that comes next.
+class OtherRelease {
+ public:
+  OtherRelease(asio::io_context& io, std::string hello)
+      : acceptor_(io, {asio::ip::address_v4::loopback(), 0}), hello_(std::move(hello)) {
+    asio::co_spawn(io, Serve(), asio::detached);
+  }
+  uint16_t port() const { return acceptor_.local_endpoint().port(); }
+  const std::optional<HeaderBytes>& frame() const { return frame_; }
+
+ private:
+  asio::awaitable<void> Serve() {
+    tcp::socket socket = co_await acceptor_.async_accept(asio::use_awaitable);
+    co_await asio::async_write(socket, asio::buffer(hello_), asio::use_awaitable);
+    HeaderBytes header;
+    error_code error;
+    for (int frames = 0; frames < 2 && !error; ++frames) {
+      co_await asio::async_read(socket, asio::buffer(header),
+                                asio::redirect_error(asio::use_awaitable, error));
+      const bool is_hello = frames == 0 && !error;
+      std::string payload(is_hello ? Decode(header)->length : 0, '\0');
+      co_await asio::async_read(socket, asio::buffer(payload),
+                                asio::redirect_error(asio::use_awaitable, error));
+    }
+    if (!error) frame_ = header;
+  }
+
+  tcp::acceptor acceptor_;
+  const std::string hello_;
+  std::optional<HeaderBytes> frame_;
+};
+
+TEST_F(TcpTest, WhoHasNoProtocolInCommonIsToldOnBothSides) {
+  const uint32_t mine = NewestProtocol();
+  Listen();
+  SendAndWaitForClose(io_, listener_->port(), HelloFrame(mine + 1, mine + 2));
+  EXPECT_THAT(refused_.at(0), HasSubstr(absl::StrCat("the peer speaks protocol ", mine + 1, " to ",
+                                                     mine + 2, ", and this node ")));
+  EXPECT_THAT(refused_.at(0), HasSubstr("upgrade this node first"));
+
+  // A listener of another release answers with its own Hello: the dialler gives up at once.
+  OtherRelease other(io_, HelloFrame(mine + 1, mine + 2));
+  auto dial = StartDial(other.port(), SomeHello());
   ASSERT_TRUE(RunUntil(io_, [&] { return dialled_.has_value(); }));
   EXPECT_EQ(dialled_->code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(TcpTest, NeighboursTalkInTheOlderOnesProtocol) {
+  for (uint32_t theirs = OldestProtocol(); theirs <= NewestProtocol() + 1; ++theirs) {
+    OtherRelease other(io_, HelloFrame(std::max(theirs, 2U) - 1, theirs));
+    down_ = End();
+    auto dial = StartDial(other.port(), SomeHello());
+    ASSERT_TRUE(RunUntil(io_, [&] { return down_.channel != nullptr; })) << theirs;
+    down_.channel->Open(down_);
+    down_.channel->Grant({.slots = {0, 1}});
+    ASSERT_TRUE(RunUntil(io_, [&] { return other.frame().has_value(); })) << theirs;
+    EXPECT_EQ(Decode(*other.frame())->protocol, std::min(theirs, NewestProtocol()));
+    down_.channel->Close();
+    ASSERT_TRUE(RunUntil(io_, [&] { return down_.closed.has_value(); }));
+  }
 }
 
 TEST_F(TcpTest, HalfOpenConnectionsAreBounded) {

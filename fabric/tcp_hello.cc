@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/protocol_range.h"
 #include "fabric/frame.h"
 #include "fabric/tcp_socket.h"
 
@@ -31,18 +32,14 @@ absl::StatusOr<Hello> Parse(const FrameHeader& header, const std::string& payloa
   if (!hello.ParseFromString(payload)) {
     return absl::InvalidArgumentError("the payload of the Hello frame is not a Hello message");
   }
-  if (hello.protocol_version() != kProtocolVersion) {
-    return absl::FailedPreconditionError(absl::StrCat("the peer speaks fabric protocol version ",
-                                                      hello.protocol_version(),
-                                                      ", this build speaks ", kProtocolVersion));
-  }
   return hello;
 }
 
 }  // namespace
 
 asio::awaitable<absl::Status> WriteHello(TcpStream& stream, Hello hello) {
-  hello.set_protocol_version(kProtocolVersion);
+  hello.set_protocol_version(OwnProtocols().newest);
+  hello.set_protocol_oldest(OwnProtocols().oldest);
   const std::string payload = hello.SerializeAsString();
   FrameHeader header;
   header.kind = FrameKind::kHello;
@@ -64,7 +61,8 @@ asio::awaitable<absl::StatusOr<Hello>> ReadHello(TcpStream& stream) {
   if (error) co_return SocketError(error);
   const absl::StatusOr<FrameHeader> header = Decode(bytes);
   if (!header.ok()) co_return header.status();
-  if (header->kind != FrameKind::kHello || header->sequence != 0) {
+  if (header->kind != FrameKind::kHello || header->sequence != 0 ||
+      header->protocol != kHelloProtocol) {
     co_return absl::InvalidArgumentError(
         absl::StrCat("expected a Hello first, got ", Describe(*header)));
   }
@@ -77,6 +75,13 @@ asio::awaitable<absl::StatusOr<Hello>> ReadHello(TcpStream& stream) {
                             asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return SocketError(error);
   co_return Parse(*header, payload);
+}
+
+absl::StatusOr<uint16_t> ProtocolWith(const Hello& theirs) {
+  const ProtocolRange protocols = ProtocolsOf(theirs.protocol_version(), theirs.protocol_oldest());
+  const auto chosen = AgreeOnProtocol({"the peer", protocols}, {"this node", OwnProtocols()});
+  if (!chosen.ok()) return chosen.status();
+  return static_cast<uint16_t>(*chosen);
 }
 
 }  // namespace waferstream

@@ -173,13 +173,15 @@ asio::awaitable<absl::Status> TcpListener::Acceptor::Greet(TcpStream& stream, He
     if (!greeted.ok()) co_return greeted;
   }
   absl::StatusOr<Hello> hello = co_await ReadHello(stream);
-  if (absl::IsFailedPrecondition(hello.status())) {
-    // Another protocol version. Saying ours lets the dialler see that trying again is of no use.
+  if (!hello.ok()) co_return hello.status();
+  const absl::StatusOr<uint16_t> protocol = ProtocolWith(*hello);
+  if (!protocol.ok()) {
+    // Saying ours lets the dialler see that trying again is of no use.
     Hello ours;
     ours.set_node_id(options_.node_id);
     (void)co_await WriteHello(stream, ours);
+    co_return protocol.status();
   }
-  if (!hello.ok()) co_return hello.status();
   if (handler_ == nullptr) co_return absl::CancelledError("closed");
   if (secret != nullptr) {
     nonces.dialler = hello->nonce();
@@ -196,6 +198,7 @@ asio::awaitable<absl::Status> TcpListener::Acceptor::Greet(TcpStream& stream, He
   if (!admitted.ok()) co_return admitted.status();
   *theirs = *hello;
   *terms = *admitted;
+  terms->protocol = *protocol;
   hello->set_node_id(options_.node_id);
   if (secret != nullptr) hello->set_proof(ListenerProof(*secret, *hello, nonces));
   co_return co_await WriteHello(stream, *hello);

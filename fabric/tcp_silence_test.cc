@@ -18,6 +18,7 @@
 #include <string>
 
 #include "absl/time/clock.h"
+#include "base/version.h"
 #include "fabric/frame.h"
 #include "fabric/tcp_fixture.h"
 #include "fabric/tcp_hello.h"
@@ -61,7 +62,7 @@ class MutePeerTest : public TcpTest {
     Listen();
     peer_.connect({asio::ip::address_v4::loopback(), listener_->port()});
     Hello hello = SomeHello();
-    hello.set_protocol_version(kProtocolVersion);
+    hello.set_protocol_version(NewestProtocol());
     hello.set_node_id("peer");
     asio::write(peer_, asio::buffer(Frame(FrameKind::kHello, hello.SerializeAsString(), 0)));
     ASSERT_TRUE(RunUntil(io_, [&] { return up_.channel != nullptr; }));

@@ -74,8 +74,10 @@ RegisterRequest Registration(const NodeTerms& terms, const NodeRole& role, uint1
   me.set_host(terms.host);
   me.set_control_port(control_port);
   me.set_fabric_port(terms.advertise_fabric_port ? terms.advertise_fabric_port : fabric_port);
-  me.set_protocol_version(kProtocolVersion);
-  me.set_build(kVersion);
+  me.set_protocol_version(NewestProtocol());
+  me.set_protocol_oldest(OldestProtocol());
+  me.set_build(Version());
+  me.set_numerics(Numerics());
   me.set_kernel_isa(role.kernel_isa());
   me.set_incarnation(static_cast<uint64_t>(absl::GetCurrentTimeNanos()));
   return me;

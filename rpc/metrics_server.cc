@@ -41,7 +41,7 @@ class Page {
     MetricFamilies families = options_.collect();
     prometheus::MetricFamily build =
         GaugeFamily("build_info", "Which program this is, and of which build; always 1");
-    AddSample(build, 1, {{"process", options_.process}, {"version", kVersion}});
+    AddSample(build, 1, {{"process", options_.process}, {"version", Version()}});
     families.push_back(std::move(build));
     prometheus::MetricFamily start =
         GaugeOf("", "When the process began to serve, in seconds since 1970",

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "fabric/frame.h"
+#include "base/version.h"
 #include "node/controller_link.h"
 #include "node/node_shell.h"
 #include "sim/epoch_audit.h"
@@ -50,7 +50,8 @@ RegisterRequest SimNode::Registration() const {
   me.set_host(id());
   me.set_control_port(port());
   me.set_fabric_port(port());
-  me.set_protocol_version(kProtocolVersion);
+  me.set_protocol_version(NewestProtocol());
+  me.set_numerics(Numerics());
   me.set_kernel_isa(life_->role->kernel_isa());
   me.set_incarnation(process_.life());
   return me;
