@@ -65,7 +65,7 @@ absl::StatusOr<GoingOn> GoOnFrom(const JobSpec& job, const Manifest& manifest,
                           : any_isa           ? "whatever the wafers have"
                                               : "";
   Differences differences = DifferencesThatMatter(
-      {manifest.job, manifest.kernel_isa, manifest.build}, {job, isa, Version()});
+      {manifest.job, manifest.kernel_isa, manifest.numerics}, {job, isa, Numerics()});
   std::vector<Difference> accepted;
   std::erase_if(differences.found, [&](const Difference& d) {
     if (!Accepts(job, d.key)) return false;

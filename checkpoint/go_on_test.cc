@@ -18,7 +18,7 @@ Manifest Before() {
   manifest.job = TestJob();
   manifest.job.mutable_data()->mutable_train_content()->set_xxh3_128("0123");
   manifest.kernel_isa = "avx2/AVX2";
-  manifest.build = Version();
+  manifest.numerics = Numerics();
   return manifest;
 }
 
@@ -78,20 +78,28 @@ TEST(GoOn, WhatDiffersIsRefusedByNameUnlessAccepted) {
   EXPECT_EQ(GoOnFrom(next, later)->job.checkpoint().accepted_size(), 2);
 }
 
-TEST(GoOn, AnotherInstructionSetOrBuildIsADifference) {
+TEST(GoOn, AnotherInstructionSetOrOtherNumericsAreADifference) {
   const std::string message = RefusalOf(Same(), Before(), "avx512_core/AVX3");
   EXPECT_TRUE(absl::StrContains(message, "kernel_isa was avx2/AVX2 and is avx512_core/AVX3"))
       << message;
   Manifest older = Before();
-  older.build = "0.0.1";
-  EXPECT_TRUE(absl::StrContains(RefusalOf(Same(), older), "build was 0.0.1 and is"));
+  older.numerics = 99;
+  EXPECT_TRUE(absl::StrContains(RefusalOf(Same(), older), "numerics was 99 and is"));
   JobSpec job = Same();
   job.mutable_checkpoint()->add_accept("kernel_isa");
-  job.mutable_checkpoint()->add_accept("build");
+  job.mutable_checkpoint()->add_accept("numerics");
   const auto any = GoOnFrom(job, older);
   ASSERT_TRUE(any.ok()) << any.status();
   EXPECT_EQ(any->kernel_isa, "") << "any will do";
   EXPECT_EQ(any->job.checkpoint().accepted_size(), 2);
+}
+
+TEST(GoOn, AnotherBuildOfTheSameNumericsIsNone) {
+  Manifest older = Before();
+  older.build = "0.0.1";
+  const auto same = GoOnFrom(Same(), older);
+  ASSERT_TRUE(same.ok()) << same.status();
+  EXPECT_TRUE(same->notes.empty());
 }
 
 TEST(GoOn, AmendmentsAreTakenOver) {
@@ -121,11 +129,10 @@ TEST(GoOn, AnEarlierVersionsCheckpointIsTakenWithANote) {
   Manifest manifest = Before();
   manifest.job.mutable_data()->clear_train_content();
   manifest.kernel_isa.clear();
-  manifest.build.clear();
   const auto unchecked = GoOnFrom(Same(), manifest);
   ASSERT_TRUE(unchecked.ok()) << unchecked.status();
   ASSERT_EQ(unchecked->notes.size(), 1u);
-  EXPECT_TRUE(absl::StrContains(unchecked->notes[0], "build, data.train, kernel_isa"))
+  EXPECT_TRUE(absl::StrContains(unchecked->notes[0], "data.train, kernel_isa"))
       << unchecked->notes[0];
 }
 

@@ -95,6 +95,9 @@ absl::Status ReadFields(const Json& json, Manifest& manifest) {
   };
   manifest.kernel_isa = text("kernel_isa");
   manifest.build = text("build");
+  const Json numerics = json.value("numerics", Json(1));
+  if (!numerics.is_number_unsigned() || numerics > UINT32_MAX) return bad("has malformed numerics");
+  manifest.numerics = numerics;
   manifest.weights_hash = json["weights_hash"];
   manifest.optimizer_hash = json["optimizer_hash"];
   for (const auto& [name, file] : json["files"].items()) {
@@ -144,6 +147,7 @@ std::string ManifestJson(const Manifest& manifest) {
                      {"written_by", WriterJson(manifest)},
                      {"kernel_isa", manifest.kernel_isa},
                      {"build", manifest.build},
+                     {"numerics", manifest.numerics},
                      {"weights_hash", manifest.weights_hash},
                      {"optimizer_hash", manifest.optimizer_hash},
                      {"files", files},

@@ -37,10 +37,11 @@ struct Manifest {
   std::string weights_hash;    // XXH3-128 over the tensors of model.safetensors in order of name
   std::string optimizer_hash;  // the same over optimizer.safetensors; without one: of no bytes
   std::map<std::string, FileDigest> files;  // by name; every file but the manifest
-  // What the weights depend on beside the job (plan/dependencies.h); empty: not known. SealFolder
-  // sets the build.
-  std::string kernel_isa;
+  // What the weights depend on beside the job (plan/dependencies.h). CompleteFolder sets the build,
+  // which is for people, and the numerics, which are 1 where an older manifest says nothing.
+  std::string kernel_isa;  // empty: not known
   std::string build;
+  uint32_t numerics = 1;
   JobSpec job;
 };
 

@@ -39,6 +39,7 @@ Manifest Good() {
   manifest.files["config.json"] = {17, std::string(32, 'd')};
   manifest.kernel_isa = "avx2";
   manifest.build = "1.2.3";
+  manifest.numerics = 3;
   manifest.job = TestJob();
   return manifest;
 }
@@ -81,6 +82,7 @@ TEST_F(ManifestTest, SaysAgainAllThatWasSaid) {
   EXPECT_EQ(read->files.at("config.json").hash, std::string(32, 'd'));
   EXPECT_EQ(read->kernel_isa, "avx2");
   EXPECT_EQ(read->build, "1.2.3");
+  EXPECT_EQ(read->numerics, 3u);
   EXPECT_EQ(read->job.SerializeAsString(), TestJob().SerializeAsString());
 }
 
@@ -108,6 +110,9 @@ TEST_F(ManifestTest, EveryFieldThatIsMissingOrOfAnotherKindIsNamed) {
                   "has no weights_hash");
   }
   ExpectDamaged([](Json& json) { json = Json::array({1}); }, "is not a JSON object");
+  for (const Json& other : {Json(nullptr), Json(-1), Json("1"), Json(uint64_t{1} << 32)}) {
+    ExpectDamaged([&](Json& json) { json["numerics"] = other; }, "has malformed numerics");
+  }
 }
 
 TEST_F(ManifestTest, AFilesMalformedEntryIsNamed) {
@@ -154,12 +159,14 @@ TEST_F(ManifestTest, ALossThatIsNoNumberSurvives) {
 TEST_F(ManifestTest, WhatOlderVersionsDidNotWriteIsNotKnown) {
   const auto read = Read([](Json& json) {
     json.erase("kernel_isa");
+    json.erase("numerics");
     json["build"] = nullptr;
     json["written_by"] = nullptr;
   });
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->kernel_isa, "");
   EXPECT_EQ(read->build, "");
+  EXPECT_EQ(read->numerics, 1u) << "as it was then";
   EXPECT_EQ(read->written_by, WriterEpoch());
   for (const auto& [name, writer] : std::vector<std::pair<std::string, WriterEpoch>>{
            {"j-1-e-e12", {"j-1-e", 12}}, {"j-1", {}}, {"j-1-e", {}}, {"j-1-e1x", {}}}) {

@@ -90,6 +90,7 @@ absl::StatusOr<Manifest> CompleteFolder(Disk& disk, const CheckpointFormat& form
                                   FileLayout::OfModel(format.parameters, format.dtype)));
   manifest.files[kModelFile] = model.file;
   manifest.build = Version();
+  manifest.numerics = Numerics();
   manifest.weights_hash = model.data_hash;
   manifest.optimizer_hash = Hash128().Hex();
   if (!format.states.empty()) {

@@ -61,6 +61,8 @@ void ControllerCore::TryEpoch(const std::string& job_id, ControllerTurn& turn) {
   if (job == nullptr) return;
   if (job->paused()) return LetLeave(*job, turn);
   if (!job->WantsEpoch(nodes_, now_s_)) return;
+  const absl::Status alike = job->CheckNumerics();
+  if (!alike.ok()) return Refuse(*job, alike, turn);
   const absl::StatusOr<Membership> members = ChooseMembers(NeedsOf(*job), nodes_);
   if (members.ok()) return StartEpoch(*job, *members, turn);
   const std::string reason(members.status().message());

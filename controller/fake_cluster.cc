@@ -86,6 +86,7 @@ absl::Status FakeCluster::AddNode(const std::string& id, Role role, const std::s
   request.set_host("127.0.0.1");
   request.set_control_port(1000);
   request.set_fabric_port(2000);
+  request.set_numerics(numerics);
   request.set_kernel_isa(role == WAFER ? isa : "");
   request.set_incarnation(incarnation);
   if (holds.contains(id)) *request.mutable_holds() = holds.at(id);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/version.h"
 #include "controller/controller_core.h"
 #include "plan/test_job.h"
 
@@ -68,6 +69,7 @@ class FakeCluster {
 
   // What a call answers instead of OK: by (kind, node), e.g. "Prepare m1".
   std::map<std::string, absl::Status> failures;
+  uint32_t numerics = Numerics();  // of nodes that are added
   // What a node says that it holds, when it registers and at every heartbeat.
   std::map<std::string, EpochRef> holds;
   // Nodes that say that they are leaving, then and there, and those of them that may go, as of

@@ -216,26 +216,72 @@ TEST(JobFacts, AJobPausesWhenOnlyWafersOfAnotherKindAreLeft) {
   EXPECT_EQ(cluster.Job().state(), DONE);
 }
 
-TEST(JobFacts, AnotherBuildGoesOnOnlyWhenToldTo) {
+// A job of this numerics and version, some steps after a checkpoint, whose controller is another
+// now.
+RestoredState AfterThreeSteps(uint32_t numerics) {
   FakeCluster first;
   first.AddNodes();
-  first.Submit(SmallJob());
-  RunToStep(first, 1);
+  JobSpec job = SmallJob();
+  job.mutable_training()->set_steps(5);
+  first.Submit(job);
+  RunToStep(first, 3);
   RestoredState state = KilledAt(first);
   state.jobs[0].record.status.set_build("0.0.1");
-  FakeCluster second(std::move(state), first.now_s + 1);
-  second.AddNodes();
+  state.jobs[0].record.status.set_numerics(numerics);
+  return state;
+}
+
+TEST(JobFacts, AnotherBuildOfTheSameNumericsGoesOn) {
+  for (const uint32_t numerics : {Numerics(), 0U}) {  // 0: a record of before there was a number
+    if (numerics == 0 && Numerics() != 1) continue;
+    FakeCluster second(AfterThreeSteps(numerics), 200);
+    second.AddNodes();
+    second.Settle();
+    ASSERT_EQ(second.Job().state(), DONE) << second.Job().reason();
+    EXPECT_EQ(second.Job().build(), "0.0.1") << "whom it was submitted to";
+    EXPECT_EQ(second.Job().job().checkpoint().accepted_size(), 0);
+  }
+}
+
+TEST(JobFacts, OtherNumericsGoOnOnlyWhenToldToFromTheCheckpoint) {
+  FakeCluster second(AfterThreeSteps(99), 200);
+  second.Pass(10);
   second.Settle();
-  ASSERT_EQ(second.Job().state(), PAUSED);
-  EXPECT_THAT(second.Job().reason(), HasSubstr("0.0.1"));
+  ASSERT_EQ(second.Job().state(), PAUSED) << "and no node is needed to say so";
+  EXPECT_THAT(second.Job().reason(), HasSubstr("numerics: the job was computed with 99"));
   EXPECT_THAT(second.Job().reason(), HasSubstr(Version()));
+  EXPECT_THAT(second.Job().reason(), HasSubstr("from /checkpoints/2"));
+  second.AddNodes();
   ASSERT_TRUE(second.Resume(ResumeOf("r1")).ok());
   second.Settle();
-  ASSERT_EQ(second.Job().state(), DONE);
-  EXPECT_EQ(second.Job().build(), Version());
+  ASSERT_EQ(second.Job().state(), DONE) << second.Job().reason();
+  EXPECT_EQ(second.Job().numerics(), Numerics());
+  EXPECT_EQ(Where(second, "rewind to 2").size(), 1u);
   ASSERT_EQ(second.Job().job().checkpoint().accepted_size(), 1);
-  EXPECT_EQ(second.Job().job().checkpoint().accepted(0).key(), "build");
-  EXPECT_EQ(second.Job().job().checkpoint().accepted(0).from_step(), 1u);
+  EXPECT_EQ(second.Job().job().checkpoint().accepted(0).key(), "numerics");
+  EXPECT_EQ(second.Job().job().checkpoint().accepted(0).from_step(), 2u);
+  EXPECT_EQ(second.Prepared(second.Job().job_id()).at(0).numerics(), Numerics());
+}
+
+TEST(JobFacts, NodesOfOtherNumericsAreNotTakenAndTheJobSaysSo) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  cluster.Submit(SmallJob());
+  RunToStep(cluster, 1);
+  cluster.numerics = Numerics() + 1;
+  for (const char* id : {"w0", "w1"}) {
+    ASSERT_TRUE(cluster.AddNode(id, WAFER, "avx2", /*incarnation=*/2).ok());
+  }
+  cluster.Pass(10);
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), PREPARING);
+  EXPECT_THAT(cluster.Job().reason(), HasSubstr("waiting for 1 more wafer node (w0 of version"));
+  EXPECT_THAT(cluster.Job().reason(), HasSubstr("and 1 more has numerics"));
+  EXPECT_THAT(cluster.Job().reason(), HasSubstr("upgrade the controller too"));
+  cluster.numerics = Numerics();
+  ASSERT_TRUE(cluster.AddNode("w0", WAFER, "avx2", /*incarnation=*/3).ok());
+  cluster.Settle();
+  EXPECT_EQ(cluster.Job().state(), DONE) << cluster.Job().reason();
 }
 
 }  // namespace

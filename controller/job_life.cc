@@ -121,6 +121,7 @@ MemberNeeds JobLife::Needs(double now_s) const {
   needs.generates = !trains();
   needs.begun = status().epoch() > 0;
   needs.kernel_isa = status().kernel_isa();
+  needs.numerics = NumericsSaid(status().numerics());
   needs.holdings = &holdings_;
   needs.fills = &fills_;
   needs.may_load = now_s >= ended_s_ + patience_s_;
@@ -214,6 +215,15 @@ void JobLife::Rewind(uint64_t step, RunTurn& turn) {
   }
 }
 
+absl::Status JobLife::CheckNumerics() const {
+  const uint32_t was = NumericsSaid(status().numerics());
+  if (was == Numerics() || complete()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("numerics: the job was computed with ", was, ", and this controller (version ",
+                   Version(), ") computes with ", Numerics(), "; resume goes on with that, from ",
+                   status().checkpoint_step() > 0 ? status().checkpoint() : "where the job began"));
+}
+
 void JobLife::Refuse(const std::string& reason, RunTurn& turn) {
   status().epoch() > 0 ? Pause(reason, turn) : End(FAILED, reason, turn);
 }
@@ -240,11 +250,6 @@ void JobLife::MakeEpoch(const Membership& members, const NodeTable& nodes, doubl
   turn.record = turn.publish = true;
   recorded_ = false;
   if (complete()) return End(DONE, "", turn);
-  if (!status().build().empty() && status().build() != Version()) {
-    return Refuse(absl::StrCat("build: the job was computed by version ", status().build(),
-                               ", and this is ", Version(), "; resume goes on with that"),
-                  turn);
-  }
   if (trains() && !members.keep && status().epoch() > 0) {
     Rewind(std::max(status().checkpoint_step(), record_.memory.first_step()), turn);
   }
@@ -522,7 +527,7 @@ absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
   not_before_s_ = 0;
   ended_s_ = turn.now.steady_s;
   clock_.Run(turn.now);
-  GoOnWithThisBuild();
+  GoOnWithTheseNumerics();
   record_.status.set_state(PREPARING);
   record_.status.clear_reason();
   std::string how = absl::StrCat("resumed", HowResumed(request));
@@ -532,16 +537,22 @@ absl::Status JobLife::Resume(const ResumeRequest& request, RunTurn& turn) {
   return absl::OkStatus();
 }
 
-// Whoever resumes a job that was paused for it has been told.
-void JobLife::GoOnWithThisBuild() {
+// Whoever resumes a job that was paused for it has been told. Shards of the other numerics' nodes
+// would need those nodes for the next update: the checkpoint does not.
+void JobLife::GoOnWithTheseNumerics() {
   JobStatus& job = record_.status;
-  if (job.build().empty() || job.build() == Version()) return;
+  const uint32_t was = NumericsSaid(job.numerics());
+  if (was == Numerics()) return;
+  const uint64_t from_step = std::max(job.checkpoint_step(), record_.memory.first_step());
   AcceptedDifference* accepted = job.mutable_job()->mutable_checkpoint()->add_accepted();
-  accepted->set_from_step(job.step());
-  accepted->set_key("build");
-  accepted->set_was(job.build());
-  accepted->set_is(Version());
-  job.set_build(Version());
+  accepted->set_from_step(from_step);
+  accepted->set_key("numerics");
+  accepted->set_was(absl::StrCat(was));
+  accepted->set_is(absl::StrCat(Numerics()));
+  job.set_numerics(Numerics());
+  holdings_.Clear();
+  fills_.Clear();
+  commits_.erase(commits_.lower_bound(from_step), commits_.end());  // not to be compared with
 }
 
 void JobLife::Cancel(RunTurn& turn) {

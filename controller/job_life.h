@@ -64,8 +64,10 @@ class JobLife {
   MemberNeeds Needs(double now_s) const;
   // The nodes are not there: why.
   void Wait(const std::string& reason, RunTurn& turn);
-  // Those that are there compute with another instruction set than the job has so far: a job that
-  // has begun pauses, another one has failed.
+  // FAILED_PRECONDITION: this controller computes other numbers than the job has so far.
+  absl::Status CheckNumerics() const;
+  // What is there computes otherwise than the job so far: a job that has begun pauses, another one
+  // has failed.
   void Refuse(const std::string& reason, RunTurn& turn);
   // Makes the next epoch; it begins with BeginEpoch when its record is durable. Without a run
   // afterwards the job is final: nothing was left to do, or it cannot run like this.
@@ -119,7 +121,7 @@ class JobLife {
   void Rewind(uint64_t step, RunTurn& turn);
   void PlanSram(uint64_t bytes);
   void ResetGeneration();
-  void GoOnWithThisBuild();
+  void GoOnWithTheseNumerics();
 
   // Takes over what the run has done, then what its end means.
   void Follow(RunTurn& turn);

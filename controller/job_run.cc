@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/mark.h"
 #include "base/status.h"
+#include "base/version.h"
 
 namespace waferstream {
 namespace {
@@ -114,6 +115,7 @@ PrepareRequest JobRun::Prepare(int process) const {
   request.set_diagnose(terms.diagnose);
   *request.mutable_ancestors() = status_.ancestors();
   request.set_kernel_isa(status_.kernel_isa());
+  request.set_numerics(NumericsSaid(status_.numerics()));
   return request;
 }
 

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "base/mark.h"
 #include "base/status.h"
+#include "base/version.h"
 
 namespace waferstream {
 namespace {
@@ -27,6 +28,10 @@ bool IsMember(const KnownNode& node, const MemberNeeds& needs) {
 
 bool HoldsShards(const KnownNode& node, const MemberNeeds& needs) {
   return needs.holdings->HoldsAny(node.info.node_id(), node.info.incarnation());
+}
+
+bool ComputesLike(const KnownNode& node, const MemberNeeds& needs) {
+  return NumericsSaid(node.info.numerics()) == needs.numerics;
 }
 
 // A node that should go, but is asked to stay if nobody else has what it holds.
@@ -60,7 +65,7 @@ bool IsFrom(Source source, const KnownNode& node, const MemberNeeds& needs) {
 
 void Collect(const MemberNeeds& needs, const NodeTable& table, Source source, Candidates& out) {
   for (const auto& [id, node] : table.nodes()) {
-    if (!IsFrom(source, node, needs)) continue;
+    if (!IsFrom(source, node, needs) || !ComputesLike(node, needs)) continue;
     const bool needed = node.info.role() == MEMORYX && HoldsShards(node, needs);
     if (ShouldLeave(node, needs) && !needed) continue;
     switch (node.info.role()) {
@@ -132,10 +137,28 @@ void Require(size_t there, int least, Role role, std::vector<std::string>& missi
       absl::StrCat(lacking, " more ", RoleName(role), lacking == 1 ? " node" : " nodes"));
 }
 
-absl::Status WaitingFor(const std::vector<std::string>& missing, bool mixed) {
+// Nodes that the job could have, if they did not compute otherwise. The job computes like its
+// controller.
+std::string OfOtherNumerics(const MemberNeeds& needs, const NodeTable& table) {
+  std::vector<const RegisterRequest*> there;
+  for (const auto& [id, node] : table.nodes()) {
+    const bool may = node.free() || (IsMember(node, needs) && !node.leaves());
+    if (may && !ComputesLike(node, needs)) there.push_back(&node.info);
+  }
+  if (there.empty()) return "";
+  const RegisterRequest& first = *there[0];
+  const uint32_t numerics = NumericsSaid(first.numerics());
+  return absl::StrCat(" (", first.node_id(), " of version ", first.build(),
+                      there.size() > 1 ? absl::StrCat(" and ", there.size() - 1, " more") : "",
+                      " has numerics ", numerics, ", the job ", needs.numerics, ": upgrade ",
+                      numerics > needs.numerics ? "the controller" : "the nodes", " too)");
+}
+
+absl::Status WaitingFor(const std::vector<std::string>& missing, bool mixed,
+                        const std::string& others) {
   return absl::UnavailableError(
       absl::StrCat("waiting for ", absl::StrJoin(missing, " and "),
-                   mixed ? " (all wafers of a job need the same kernel_isa)" : ""));
+                   mixed ? " (all wafers of a job need the same kernel_isa)" : "", others));
 }
 
 void Take(const Ids& from, size_t most, Role role, std::vector<PlacedProcess>& placed) {
@@ -356,7 +379,7 @@ absl::StatusOr<Membership> Choose(const MemberNeeds& needs, const NodeTable& nod
   if (!missing.empty()) {
     const bool mixed =
         candidates.wafers.size() > 1 && static_cast<int>(wafers.size()) < of_wafers.least;
-    return WaitingFor(missing, mixed);
+    return WaitingFor(missing, mixed, OfOtherNumerics(needs, nodes));
   }
   Take(candidates.swarmx, swarmx.most, SWARMX, next.placed);
   next.shape.swarmx = std::min<int>(candidates.swarmx.size(), swarmx.most);

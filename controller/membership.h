@@ -38,6 +38,7 @@ struct MemberNeeds {
   bool generates = false;  // a generation job: one copy of every shard
   bool begun = false;      // it has had an epoch
   std::string kernel_isa;  // that its wafers must have; empty: any one
+  uint32_t numerics = 1;   // that all its nodes must have (base/version.h)
   const ShardMap* holdings = nullptr;
   const FillMap* fills = nullptr;  // whoever is in the middle of a fill goes on with it; or null
   bool may_load = true;  // if nobody holds some shard: load all, rather than wait for a holder

@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "base/mark.h"
 #include "base/status.h"
+#include "base/version.h"
 #include "plan/plan.h"
 
 namespace waferstream {
@@ -93,6 +94,11 @@ absl::Status NodeShell::Check(const PrepareRequest& request) const {
     return absl::InvalidArgumentError(absl::StrCat("node ", options_.node_id, " is a ",
                                                    Role_Name(role_.kind()), " node, not a ",
                                                    Role_Name(request.role())));
+  }
+  if (request.numerics() != 0 && request.numerics() != Numerics()) {
+    return absl::FailedPreconditionError(absl::StrCat("numerics: node ", options_.node_id, " has ",
+                                                      Numerics(), ", the job ",
+                                                      request.numerics()));
   }
   const auto& members = MembersOf(request.roster(), request.role());
   const int index = static_cast<int>(request.index());

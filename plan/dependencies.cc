@@ -12,7 +12,7 @@ namespace {
 
 constexpr char kData[] = "data.train";
 constexpr char kIsa[] = "kernel_isa";
-constexpr char kBuild[] = "build";
+constexpr char kNumericsNumber[] = "numerics";
 
 // Whatever is added to these sections is part of the numerics unless it is named here.
 constexpr absl::string_view kNumericSections[] = {"model", "data", "training"};
@@ -93,7 +93,7 @@ const std::vector<std::string>& DependencyKeys() {
       if (IsNumerics(key.path) && key.path != "checkpoint.from") all.emplace_back(key.path);
     }
     for (const Choice& choice : Choices()) all.emplace_back(choice.key);
-    all.insert(all.end(), {kIsa, kBuild});
+    all.insert(all.end(), {kIsa, kNumericsNumber});
     return all;
   }());
   return keys;
@@ -106,7 +106,7 @@ absl::Status CheckAccept(const char* field, const std::vector<std::string>& keys
     return absl::InvalidArgumentError(absl::StrCat(
         field, ": \"", key,
         "\" is nothing that weights depend on; the keys are those of the job file, like "
-        "training.clip, or kernel_isa, or build"));
+        "training.clip, or kernel_isa, or numerics"));
   }
   return absl::OkStatus();
 }
@@ -130,7 +130,9 @@ Differences DifferencesThatMatter(const Circumstances& was, const Circumstances&
     out.found.push_back({std::string(choice.key), std::move(before), std::move(now)});
   }
   CompareKnown(kIsa, was.kernel_isa, is.kernel_isa, out);
-  CompareKnown(kBuild, was.build, is.build, out);
+  if (was.numerics != is.numerics) {
+    out.found.push_back({kNumericsNumber, absl::StrCat(was.numerics), absl::StrCat(is.numerics)});
+  }
   return out;
 }
 

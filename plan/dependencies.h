@@ -12,11 +12,11 @@
 
 namespace waferstream {
 
-// With what weights were, or are to be, computed. An empty kernel_isa or build is not known.
+// With what weights were, or are to be, computed. An empty kernel_isa is not known.
 struct Circumstances {
   JobSpec job;
   std::string kernel_isa;
-  std::string build;
+  uint32_t numerics;  // base/version.h
 };
 
 struct Difference {
@@ -34,7 +34,7 @@ struct Differences {
 bool IsNumerics(absl::string_view path);
 
 // Everything that DifferencesThatMatter may name, in its order: keys of the job file, optional
-// sections of it, kernel_isa, build.
+// sections of it, kernel_isa, numerics.
 const std::vector<std::string>& DependencyKeys();
 
 // INVALID_ARGUMENT, naming `field`: one of `keys` is not among DependencyKeys().

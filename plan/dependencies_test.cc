@@ -19,7 +19,7 @@ namespace waferstream {
 namespace {
 
 Circumstances Before() {
-  Circumstances was{TestJob(), "avx2/AVX2", "0.1.0"};
+  Circumstances was{TestJob(), "avx2/AVX2", 1};
   was.job.mutable_data()->set_train("/a/train.bin");
   DataContent* content = was.job.mutable_data()->mutable_train_content();
   content->set_bytes(100);
@@ -77,7 +77,7 @@ TEST(Dependencies, WhatMattersIsNamedWithBothValues) {
        "4567)"},
       {[](auto& c) { c.kernel_isa = "avx512_core/AVX3"; },
        "kernel_isa: avx2/AVX2 -> avx512_core/AVX3"},
-      {[](auto& c) { c.build = "0.2.0"; }, "build: 0.1.0 -> 0.2.0"},
+      {[](auto& c) { c.numerics = 2; }, "numerics: 1 -> 2"},
   };
   for (const Case& c : cases) {
     Circumstances is = Before();
@@ -101,7 +101,7 @@ TEST(Dependencies, WhatDoesNotMatterIsNot) {
       [](JobSpec& job) { job.mutable_cluster()->set_wafers(7); },
       [](JobSpec& job) { job.mutable_cluster()->mutable_wafer()->set_kernel_threads(3); },
       [](JobSpec& job) { job.mutable_checkpoint()->set_from("/there"); },
-      [](JobSpec& job) { job.mutable_checkpoint()->add_accept("build"); },
+      [](JobSpec& job) { job.mutable_checkpoint()->add_accept("numerics"); },
   };
   for (size_t i = 0; i < changes.size(); ++i) {
     Circumstances is = Before();
@@ -127,10 +127,9 @@ TEST(Dependencies, WhatAnOlderRecordDoesNotSayIsUnknown) {
   Circumstances was = Before();
   was.job.mutable_data()->clear_train_content();
   was.kernel_isa.clear();
-  was.build.clear();
   const Differences differences = DifferencesThatMatter(was, Before());
   EXPECT_TRUE(differences.found.empty());
-  EXPECT_EQ(differences.unknown, (Lines{"data.train", "kernel_isa", "build"}));
+  EXPECT_EQ(differences.unknown, (Lines{"data.train", "kernel_isa"}));
   // Nor is there anything to compare with while it is not known yet.
   EXPECT_TRUE(DifferencesThatMatter(Before(), was).found.empty());
   EXPECT_TRUE(DifferencesThatMatter(Before(), was).unknown.empty());
