@@ -29,13 +29,14 @@ namespace fs = std::filesystem;
 constexpr const char* kController = "controller";
 constexpr int kLastLines = 12;
 
-// Those that Bazel gave to the test, or, for a measurement, those of the build tree.
-RoleBinaries Binaries() {
+// Those in this folder of what Bazel gave to the test, or, for a measurement, of the build tree.
+RoleBinaries Binaries(const fs::path& programs) {
   const char* runfiles = std::getenv("TEST_SRCDIR");
   const absl::StatusOr<RoleBinaries> found =
       runfiles == nullptr
           ? FindRoleBinaries()
-          : FindRoleBinariesFrom(fs::path(runfiles) / std::getenv("TEST_WORKSPACE") / "client");
+          : FindRoleBinariesFrom(fs::path(runfiles) / std::getenv("TEST_WORKSPACE") /
+                                 (programs.empty() ? "client" : programs));
   WS_CHECK(found.ok());
   return *found;
 }
@@ -80,7 +81,7 @@ fs::path FreshFolder(const std::string& name) {
 bool HasEnded(const JobStatus& job) { return IsFinal(job.state()) || job.state() == PAUSED; }
 
 ChaosCluster::ChaosCluster(const std::string& name, const ChaosOptions& options)
-    : dir_(FreshFolder(name)), options_(options), binaries_(Binaries()) {
+    : dir_(FreshFolder(name)), options_(options), binaries_(Binaries(options.programs)) {
   // Where it is refused, the host's network serves; only muting sockets then needs root.
   EnterOwnNetwork().IgnoreError();
   StartController();
@@ -144,6 +145,8 @@ std::vector<std::string> ChaosCluster::Command(const std::string& id) {
   }
   return argv;
 }
+
+void ChaosCluster::Use(const fs::path& programs) { binaries_ = Binaries(programs); }
 
 void ChaosCluster::Start(const std::string& id) {
   ProcessSpec spec;

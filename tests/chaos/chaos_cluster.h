@@ -25,10 +25,11 @@ namespace waferstream {
 struct ChaosOptions {
   ClusterShape shape = {};  // processes to start; more than a job asks for are spares
   int lease_ms = 600;
-  std::set<std::string> proxied = {};  // nodes that others reach through a FaultProxy
-  std::string faulty = "";             // this node is of the build that flips a bit,
-  std::string flip = "";               // this one (base/fault_spec.h)
-  std::filesystem::path state = {};    // of the controller; empty: in the test's folder
+  std::set<std::string> proxied = {};   // nodes that others reach through a FaultProxy
+  std::string faulty = "";              // this node is of the build that flips a bit,
+  std::string flip = "";                // this one (base/fault_spec.h)
+  std::filesystem::path state = {};     // of the controller; empty: in the test's folder
+  std::filesystem::path programs = {};  // where they are; empty: where this build has them
 };
 
 // Controller "controller" and nodes "memoryx-0", "swarmx-0", "wafer-0", ..., each a process, on a
@@ -44,6 +45,9 @@ class ChaosCluster {
   const std::filesystem::path& dir() const { return dir_; }
   ControllerClient& client() { return *client_; }
 
+  // What is started from now on are the programs of another release, in this folder; empty: again
+  // those of the first ones.
+  void Use(const std::filesystem::path& programs);
   // Starts a process, for the first time or again: same id, same ports for those behind a proxy and
   // for the controller, same state.
   void Start(const std::string& id);

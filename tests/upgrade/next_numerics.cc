@@ -1,0 +1,8 @@
+// Linked into a program, makes it one that computes other bits.
+#include "base/version.h"
+
+namespace waferstream {
+
+uint32_t Numerics() { return 2; }
+
+}  // namespace waferstream
