@@ -1,0 +1,119 @@
+// The controller's state is backed up while it runs and restored later, by the very commands of
+// docs/ADMIN.md; and what that means for jobs.
+#include <stdlib.h>
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "client/test_wait.h"
+#include "gtest/gtest.h"
+#include "tests/chaos/chaos_cluster.h"
+#include "tests/chaos/chaos_job.h"
+
+namespace waferstream {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The shell commands of the page that stand behind this comment.
+std::string CommandsBehind(const std::string& comment) {
+  std::ifstream page("docs/ADMIN.md");
+  std::stringstream text;
+  text << page.rdbuf();
+  const std::string all = text.str();
+  const std::string begin = absl::StrCat("```sh\n# ", comment, "\n");
+  const size_t at = all.find(begin);
+  EXPECT_NE(at, std::string::npos) << comment;
+  if (at == std::string::npos) return "false";
+  const size_t from = at + begin.size();
+  return all.substr(from, all.find("```", from) - from);
+}
+
+class BackupTest : public ::testing::Test {
+ protected:
+  BackupTest() {
+    setenv("STATE", (cluster_.dir() / "state").c_str(), 1);
+    setenv("BACKUP", (cluster_.dir() / "backup").c_str(), 1);
+    fs::create_directories(cluster_.dir() / "backup");
+  }
+
+  static void Run(const std::string& comment) {
+    const std::string commands = absl::StrCat("set -e\n", CommandsBehind(comment));
+    EXPECT_EQ(system(commands.c_str()), 0) << commands;
+  }
+  void BackUp() { Run("back up"); }
+  // As somebody would whose disk broke.
+  void LoseAndRestore() {
+    cluster_.Kill("controller");
+    for (const char* file : {"controller.sqlite", "audit.jsonl"}) {
+      fs::remove(cluster_.dir() / "state" / file);
+    }
+    Run("restore");
+    cluster_.Start("controller");
+    EXPECT_TRUE(WaitFor([&] { return cluster_.Answers(); }));
+  }
+  std::string Submit(const std::vector<std::string>& overrides) {
+    return cluster_.Submit(ChaosJob(cluster_, overrides));
+  }
+  JobStatus AwaitCheckpoint(const std::string& job_id, uint64_t steps) {
+    return cluster_.Await(job_id,
+                          [=](const JobStatus& job) { return job.checkpoint_step() >= steps; });
+  }
+
+  ChaosCluster cluster_{"backup", {.shape = {.wafers = 2, .memoryx = 1, .swarmx = 1}}};
+};
+
+TEST_F(BackupTest, ARunningJobGoesBackToTheCheckpointThatTheCopyKnows) {
+  const std::vector<std::string> steps = {"training.steps=3000", "checkpoint.every=1000"};
+  const std::string job_id = Submit(steps);
+  const JobStatus then = AwaitCheckpoint(job_id, 1000);
+  BackUp();
+  cluster_.Await(job_id, [&](const JobStatus& job) { return job.step() > then.step() + 100; });
+  LoseAndRestore();
+  const JobStatus job = cluster_.AwaitEnd(job_id);
+  ExpectSameResult(job, steps);
+  EXPECT_TRUE(absl::StrContains(cluster_.Events(job_id), "going back to step 1000"))
+      << cluster_.Events(job_id);
+}
+
+TEST_F(BackupTest, AJobWhoseCheckpointIsGoneGoesOnAsANewOne) {
+  const std::vector<std::string> steps = {"training.steps=3000", "checkpoint.every=200",
+                                          "checkpoint.keep=1"};
+  const std::string job_id = Submit(steps);
+  const JobStatus then = AwaitCheckpoint(job_id, 200);
+  BackUp();
+  AwaitCheckpoint(job_id, then.checkpoint_step() + 400);
+  LoseAndRestore();
+  const JobStatus job = cluster_.AwaitEnd(job_id);
+  EXPECT_EQ(job.state(), FAILED);
+  ADD_FAILURE() << job.reason() << "\n" << cluster_.Events(job_id);
+}
+
+TEST_F(BackupTest, AJobThatTheCopyDoesNotKnowLeavesItsNodesAndItsCheckpoints) {
+  const std::vector<std::string> steps = {"training.steps=3000", "checkpoint.every=200"};
+  BackUp();
+  const std::string forgotten = Submit(steps);
+  AwaitCheckpoint(forgotten, 200);
+  LoseAndRestore();
+  EXPECT_EQ(cluster_.client().Get(forgotten).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(WaitFor([&] { return cluster_.Node("memoryx-0").state() == IDLE; }));
+  EXPECT_TRUE(WaitFor([&] { return cluster_.Node("wafer-0").state() == IDLE; }));
+  std::vector<std::string> again = steps;
+  fs::path newest;
+  for (const fs::directory_entry& entry : fs::directory_iterator(cluster_.dir() / "checkpoints")) {
+    if (absl::StrContains(entry.path().filename().string(), "step-") && entry.path() > newest) {
+      newest = entry.path();
+    }
+  }
+  again.push_back(absl::StrCat("checkpoint.from=", newest.string()));
+  const JobStatus job = cluster_.AwaitEnd(Submit(again));
+  EXPECT_EQ(job.state(), DONE) << job.reason();
+  EXPECT_EQ(job.weights_hash(), FaultFreeRun(steps).job.weights_hash());
+}
+
+}  // namespace
+}  // namespace waferstream
