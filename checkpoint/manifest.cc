@@ -95,7 +95,7 @@ absl::Status ReadFields(const Json& json, Manifest& manifest) {
   };
   manifest.kernel_isa = text("kernel_isa");
   manifest.build = text("build");
-  const Json numerics = json.value("numerics", Json(1));
+  const Json numerics = json.value("numerics", Json(1U));
   if (!numerics.is_number_unsigned() || numerics > UINT32_MAX) return bad("has malformed numerics");
   manifest.numerics = numerics;
   manifest.weights_hash = json["weights_hash"];
