@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/version.h"
 #include "plan/plan.h"
 #include "plan/test_job.h"
 
@@ -26,6 +27,13 @@ TEST(PlanHash, DoesNotDependOnWhetherTheJobWasSerializedBefore) {
   EXPECT_NE(plan.Hash(), hash);
   plan.job.mutable_training()->clear_seed();
   EXPECT_EQ(plan.Hash(), hash);
+}
+
+// A job goes on through a change of releases if every one derives the same plan. If this hash is
+// another one now, raise Numerics() (base/version.cc), and write the number and the hash here.
+TEST(PlanHash, IsWhatItWasWithTheseNumerics) {
+  EXPECT_EQ(Numerics(), 1u) << "the hash below belongs to another number";
+  EXPECT_EQ(MustCompile(TestJob()).Hash(), 0x39b42ce8296628c5u);
 }
 
 // One process has the job from a file, the other from the wire.
