@@ -49,7 +49,7 @@ Outcome Cordon(const Flags& flags, CordonRequest::Action action) {
 
 // The controller's version is an extra: without a controller the command still succeeds, unless the
 // user named one.
-Outcome Version(const Flags& flags) {
+Outcome Versions(const Flags& flags) {
   // What a job on a local cluster would compute with; nothing that a version may fail for.
   const absl::StatusOr<std::string> kernels = AskKernelIsa("");
   Json json = {{"client", waferstream::Version()},
@@ -112,7 +112,7 @@ void AddNodesCommand(CLI::App& app, Outcome& outcome) {
 
 void AddVersionCommand(CLI::App& app, Outcome& outcome) {
   AddOne(app, outcome, "version", "Versions of waferctl and of the controller",
-         std::make_shared<Flags>(), Version);
+         std::make_shared<Flags>(), Versions);
 }
 
 }  // namespace waferstream
