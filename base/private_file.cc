@@ -23,6 +23,10 @@ absl::Status CheckOwner(const std::string& path, const struct stat& file) {
       absl::StrCat(path, ": belongs to another user (", file.st_uid, "), who can change it"));
 }
 
+// A secret of Kubernetes is root's, and of a group that the pod alone is in (fsGroup): whoever
+// gives a file to a process that is not root has no other way to hand it over.
+bool IsHandedToGroup(const struct stat& file) { return file.st_uid == 0 && geteuid() != 0; }
+
 // `forbidden`: the bits of a mode by which others can do `what`, which `remedy` takes away.
 absl::StatusOr<std::string> ReadOwned(const std::string& path, size_t bytes_max, mode_t forbidden,
                                       const char* what, const char* remedy) {
@@ -30,6 +34,7 @@ absl::StatusOr<std::string> ReadOwned(const std::string& path, size_t bytes_max,
   struct stat about;
   if (fstat(file.get(), &about) != 0) return ErrnoStatus(errno, path);
   RETURN_IF_ERROR(CheckOwner(path, about));
+  if (IsHandedToGroup(about)) forbidden &= ~static_cast<mode_t>(S_IRGRP);
   if ((about.st_mode & forbidden) == 0) return ReadAll(file, path, bytes_max);
   return absl::PermissionDeniedError(
       absl::StrFormat("%s: others can %s it (mode %04o); `chmod %s` it", path, what,

@@ -22,7 +22,8 @@ absl::Status MakeNewFile(const std::string& path, const std::string& text, mode_
 absl::Status ReplaceFile(const std::string& path, const std::string& text, mode_t mode);
 
 // All of it. PERMISSION_DENIED: it belongs to another user, or somebody else can read or change it
-// (like ssh with its keys; root is nobody to hide from); else as ReadRegularFile.
+// (like ssh with its keys; root is nobody to hide from, and a file of root's may be read by the
+// group that it is for); else as ReadRegularFile.
 absl::StatusOr<std::string> ReadPrivateFile(const std::string& path, size_t bytes_max);
 
 // Of a file that anybody may read, but that decides about something: PERMISSION_DENIED: somebody

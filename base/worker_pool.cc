@@ -1,6 +1,18 @@
 #include "base/worker_pool.h"
 
+#include <sched.h>
+
+#include <algorithm>
+
 namespace waferstream {
+
+int UsableCpus() {
+  constexpr int kMax = 32;
+  cpu_set_t usable;
+  // Fails where there are more processors than the set has room for.
+  if (sched_getaffinity(0, sizeof(usable), &usable) != 0) return kMax;
+  return std::min(CPU_COUNT(&usable), kMax);
+}
 
 WorkerPool::WorkerPool(int threads) {
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { Work(i); });

@@ -11,6 +11,10 @@
 
 namespace waferstream {
 
+// The processors that this thread may run on (a CPU set, taskset); at most 32, for hosts whose
+// hundreds a container may see, and not have.
+int UsableCpus();
+
 // For() may be called from one thread at a time.
 class WorkerPool final : public Parallel {
  public:

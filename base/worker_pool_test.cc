@@ -1,6 +1,7 @@
 #include "base/worker_pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <atomic>
 #include <numeric>
@@ -92,6 +93,20 @@ TEST(WorkerPool, TheCallerIsThreadZero) {
 
 TEST(WorkerPool, EndsWithoutHavingWorked) {
   for (int i = 0; i < 50; ++i) WorkerPool pool(4);
+}
+
+TEST(UsableCpus, AreThoseOfTheThread) {
+  const int before = UsableCpus();
+  EXPECT_GE(before, 1);
+  EXPECT_LE(before, 32);
+  std::thread([] {
+    cpu_set_t one;
+    ASSERT_EQ(sched_getaffinity(0, sizeof(one), &one), 0);
+    for (int cpu = 0; CPU_COUNT(&one) > 1; ++cpu) CPU_CLR(cpu, &one);
+    ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+    EXPECT_EQ(UsableCpus(), 1);
+  }).join();
+  EXPECT_EQ(UsableCpus(), before);
 }
 
 TEST(Serial, RunsUnitsInOrderOnTheCallersThread) {

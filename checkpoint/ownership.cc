@@ -164,6 +164,11 @@ void FolderClaim::Release() {
   lock_.reset();
 }
 
+absl::StatusOr<std::string> OwnerOf(Disk& disk, const std::string& dir) {
+  ASSIGN_OR_RETURN(const Owner owner, ReadOwner(disk, dir));
+  return owner.job_id;
+}
+
 absl::Status CheckOwner(Disk& disk, const std::string& dir, const std::string& job_id) {
   ASSIGN_OR_RETURN(const Owner owner, ReadOwner(disk, dir));
   if (owner.job_id == job_id) return absl::OkStatus();

@@ -72,6 +72,9 @@ absl::Status CheckFolder(Disk& disk, const std::string& dir, const FolderUser& u
 absl::StatusOr<std::unique_ptr<FolderClaim>> ClaimFolder(Disk& disk, const std::string& dir,
                                                          const FolderUser& user);
 
+// The id of the job whose mark is in the folder; empty: there is none, or no folder.
+absl::StatusOr<std::string> OwnerOf(Disk& disk, const std::string& dir);
+
 // FAILED_PRECONDITION: the folder is not (any more) this job's.
 absl::Status CheckOwner(Disk& disk, const std::string& dir, const std::string& job_id);
 

@@ -38,6 +38,14 @@ class PublicFolder {
   }
   ~PublicFolder() { fs::remove_all(path_); }
   const fs::path& path() const { return path_; }
+  // A file of root's in it, of the other user's group.
+  std::string WriteForGroup(const std::string& name, const std::string& text, mode_t mode) const {
+    const std::string file = path_ / name;
+    std::ofstream(file) << text;
+    EXPECT_EQ(chown(file.c_str(), 0, kNobody), 0);
+    EXPECT_EQ(chmod(file.c_str(), mode), 0);
+    return file;
+  }
 
  private:
   fs::path path_;
@@ -93,6 +101,29 @@ TEST(AnotherUserE2eTest, IsDenied) {
   EXPECT_EQ(with_the_file.exit_code, 5) << with_the_file.err;
   EXPECT_THAT(with_the_file.err, MatchesRegex("waferctl: --secret-file: [^\n]*\n"));
   EXPECT_THAT(with_the_file.err, HasSubstr(secret.string()));
+}
+
+// As Kubernetes hands a secret to a pod: root's, and of the pod's group.
+TEST(AnotherUserE2eTest, TakesASecretOfRootsThatItsGroupMayRead) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to become another user";
+  CtlHarness harness("another_user");
+  const PublicFolder folder;
+  const fs::path program = folder.path() / "waferctl";
+  fs::copy_file(harness.program(), program);
+  const auto with_token = [&](const std::string& file) {
+    return RunAsNobody(
+        {program.string(), "list", "--controller", "127.0.0.1:1", "--token-file", file},
+        harness.dir() / "nobody.err");
+  };
+  const std::string token = "wst_" + std::string(64, 'a') + "\n";
+  const Ending taken = with_token(folder.WriteForGroup("token", token, 0440));
+  if (taken.exit_code == kNoOtherUser) GTEST_SKIP() << "this user namespace has no other user";
+  EXPECT_EQ(taken.exit_code, 4) << taken.err;  // nobody listens there
+  for (const mode_t mode : {0444, 0460, 0450, 0441}) {
+    const Ending refused = with_token(folder.WriteForGroup("open", token, mode));
+    EXPECT_EQ(refused.exit_code, 5) << std::oct << mode << refused.err;
+    EXPECT_THAT(refused.err, HasSubstr("others can read or change it")) << std::oct << mode;
+  }
 }
 
 }  // namespace

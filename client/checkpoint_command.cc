@@ -48,7 +48,7 @@ struct ExportFlags {
 Outcome Init(const InitFlags& flags) {
   ASSIGN_OR_RETURN(const JobSpec job, LoadJob(flags.job));
   ASSIGN_OR_RETURN(const std::string out, AbsolutePath("--out", flags.out));
-  WorkerPool workers(std::max(1u, std::thread::hardware_concurrency()));
+  WorkerPool workers(UsableCpus());
   ASSIGN_OR_RETURN(const Manifest manifest, WriteInitialCheckpoint(PosixDisk(), job, out, workers));
   RETURN_IF_ERROR(PrintResult(absl::StrCat(manifest.weights_hash, "\n")));
   return ExitCode::kOk;

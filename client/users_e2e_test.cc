@@ -169,6 +169,10 @@ TEST_F(RootsE2eTest, JobsStayBelowTheRoots) {
   EXPECT_THAT(Refusal(root + "/link/train.bin", root + "/c"), HasSubstr("leads to " + out));
   EXPECT_THAT(Refusal(root + "/train.bin", root + "/link/c"), HasSubstr("leads to " + out));
   fs::remove(root + "/link");
+  // Without a folder its checkpoints would be the controller's, which no MemoryX node may write.
+  auto nowhere = Submit(root + "/train.bin", root + "/c");
+  nowhere.resize(nowhere.size() - 2);
+  EXPECT_THAT(harness_.Run(nowhere, 2)->err(), HasSubstr("checkpoint.dir is not given"));
   StartNodes({"--roots", root});
   harness_.Run(Submit(root + "/train.bin", root + "/c"));
   EXPECT_TRUE(fs::exists(root + "/c"));

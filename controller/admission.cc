@@ -34,11 +34,18 @@ FolderUser UserOf(const JobRecord& record) {
 
 }  // namespace
 
-absl::Status CheckPaths(const JobSpec& job, const std::vector<std::string>& roots) {
+std::string FolderOf(const JobSpec& job, const std::string& state_dir, const std::string& job_id) {
+  if (job.has_generate() || !job.checkpoint().dir().empty()) return job.checkpoint().dir();
+  return absl::StrCat(state_dir, "/jobs/", job_id, "/checkpoints");
+}
+
+absl::Status CheckPaths(const JobSpec& job, const std::string& folder,
+                        const std::vector<std::string>& roots) {
+  const bool named = !job.checkpoint().dir().empty();
   for (const auto& [field, path] :
        {std::pair<const char*, std::string>{"data.train", job.data().train()},
         {"data.validation", job.data().validation()},
-        {"checkpoint.dir", job.checkpoint().dir()},
+        {named ? "checkpoint.dir" : "checkpoint.dir is not given, and what it is then", folder},
         {"checkpoint.from", job.checkpoint().from()}}) {
     RETURN_IF_ERROR(CheckBelow(field, path, roots));
   }
@@ -70,7 +77,7 @@ absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job) {
 
 absl::StatusOr<std::unique_ptr<FolderClaim>> ClaimFor(Disk& disk, const std::string& job_id,
                                                       const AdmittedJob& job) {
-  const JobSpec& spec = job.submitted;
+  const JobSpec& spec = job.plan.job;
   if (spec.has_generate() || spec.checkpoint().dir().empty()) return nullptr;
   auto claim = ClaimFolder(disk, spec.checkpoint().dir(),
                            {.job_id = job_id,

@@ -21,12 +21,19 @@ namespace waferstream {
 // INVALID_ARGUMENT, RESOURCE_EXHAUSTED: why not, one line (plan.h, go_on.h).
 absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job);
 
-// Whether the job's files are below one of `roots` (none: they may be anywhere), links resolved as
-// this host sees them. Reads folders; thread-safe. INVALID_ARGUMENT, naming the field.
-absl::Status CheckPaths(const JobSpec& job, const std::vector<std::string>& roots);
+// Where the job's checkpoints go: where it says, else below the controller's state. Empty: nowhere,
+// it makes none.
+std::string FolderOf(const JobSpec& job, const std::string& state_dir, const std::string& job_id);
 
-// Takes the folder that the job names for its checkpoints, so that the user is told at once when it
-// is another job's. Null: it names none, or one that this process cannot use, which is for MemoryX
+// Whether the job's files, with `folder` for its checkpoints, are below one of `roots` (none: they
+// may be anywhere), links resolved as this host sees them. Reads folders; thread-safe.
+// INVALID_ARGUMENT, naming the field.
+absl::Status CheckPaths(const JobSpec& job, const std::string& folder,
+                        const std::vector<std::string>& roots);
+
+// Takes the folder of the plan's job for its checkpoints, so that the user is told at once when it
+// is another job's, and leaves the job's mark there, by which MemoryX nodes know that they see the
+// same folder. Null: there is none, or one that this process cannot use, which is for MemoryX
 // to say (both take it, and either finds out). INVALID_ARGUMENT: it is another job's, one line.
 absl::StatusOr<std::unique_ptr<FolderClaim>> ClaimFor(Disk& disk, const std::string& job_id,
                                                       const AdmittedJob& job);

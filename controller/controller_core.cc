@@ -333,11 +333,7 @@ QueuedJob ControllerCore::MakeJob(const std::string& request_id, const JobIdenti
   status.set_job_id(identity.job_id);
   status.set_user(identity.user);
   status.mutable_ancestors()->Assign(job.ancestors.begin(), job.ancestors.end());
-  JobSpec& spec = job.plan.job;
-  if (spec.checkpoint().dir().empty()) {
-    spec.mutable_checkpoint()->set_dir(
-        absl::StrCat(options_.state_dir, "/jobs/", status.job_id(), "/checkpoints"));
-  }
+  const JobSpec& spec = job.plan.job;
   status.set_name(spec.name());
   status.set_state(QUEUED);
   status.set_step(spec.has_generate() ? 0 : job.start_step);

@@ -48,7 +48,6 @@ struct RestoredState {
 class ControllerCore {
  public:
   struct Options {
-    std::string state_dir;  // checkpoints of jobs that name no directory go below it
     double lease_s = 1;
     // How long a job waits for nodes that hold its weights, before it goes back to a checkpoint.
     double patience_s = 3;

@@ -39,10 +39,8 @@ absl::Status ControllerHost::Restore() {
   ControllerTurn turn = NewTurn();
   const double lease_s = options_.lease_ms / 1000.0;
   core_ = std::make_unique<ControllerCore>(
-      ControllerCore::Options{.state_dir = options_.state_dir,
-                              .lease_s = lease_s,
-                              .patience_s = kPatienceLeases * lease_s,
-                              .quotas = options_.quotas},
+      ControllerCore::Options{
+          .lease_s = lease_s, .patience_s = kPatienceLeases * lease_s, .quotas = options_.quotas},
       std::move(restored), turn);
   Perform(std::move(turn));
   return absl::OkStatus();
@@ -100,6 +98,9 @@ void ControllerHost::Perform(ControllerTurn turn, Written written) {
   for (const std::string& line : turn.log) world_.log(line);
   if (!turn.records.empty()) Persist(turn);
   for (NodeCall& call : turn.calls) {
+    if (auto* prepare = std::get_if<PrepareRequest>(&call.request)) {
+      prepare->set_folder_marked(claims_.contains(prepare->job_id()));
+    }
     world_.nodes.Make(std::move(call), [this](const NodeCallResult& result) {
       // A call that was cancelled because the controller stops is not the node's failure.
       if (stopping_) return;
@@ -286,8 +287,10 @@ void ControllerHost::BeginAdmission(const JobIdentity& identity, const SubmitReq
   auto admission = std::make_shared<Admission>();
   admission_.Run(
       [this, admission, identity, job = request.job()]() -> absl::Status {
-        RETURN_IF_ERROR(CheckPaths(job, options_.roots));
+        const std::string folder = FolderOf(job, options_.state_dir, identity.job_id);
+        RETURN_IF_ERROR(CheckPaths(job, folder, options_.roots));
         ASSIGN_OR_RETURN(AdmittedJob admitted, Admit(world_.files, job));
+        admitted.plan.job.mutable_checkpoint()->set_dir(folder);
         ASSIGN_OR_RETURN(admission->claim, ClaimFor(world_.files, identity.job_id, admitted));
         admission->job = std::move(admitted);
         return absl::OkStatus();

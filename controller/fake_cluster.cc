@@ -35,9 +35,8 @@ std::string KindOf(const NodeRequest& request) {
 
 FakeCluster::FakeCluster(RestoredState restored, double now) : now_s(now) {
   Do([&](ControllerTurn& turn) {
-    core_ = std::make_unique<ControllerCore>(
-        ControllerCore::Options{.state_dir = "/state", .lease_s = 3, .patience_s = 9},
-        std::move(restored), turn);
+    core_ = std::make_unique<ControllerCore>(ControllerCore::Options{.lease_s = 3, .patience_s = 9},
+                                             std::move(restored), turn);
   });
 }
 

@@ -64,10 +64,6 @@ absl::StatusOr<std::unique_ptr<LocalController>> OpenController(const Controller
   RETURN_IF_ERROR(CheckText("--state", options.state_dir));
   options.lease_ms = terms.lease_ms;
   options.roots = terms.roots;
-  // Jobs that name no folder have theirs there, and others go on from them.
-  std::error_code ignored;
-  const std::string state = std::filesystem::weakly_canonical(options.state_dir, ignored);
-  if (!options.roots.empty()) options.roots.push_back(state);
   options.credentials = terms.listen.credentials;
   if (options.credentials.users != nullptr) {
     options.quotas = QuotasOf(options.credentials.users->All());

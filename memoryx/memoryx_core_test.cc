@@ -281,6 +281,33 @@ TEST_F(Prepare, ReleaseLeavesNothingHalfDone) {
   EXPECT_TRUE(fs::is_empty(dir));
 }
 
+// The controller has left its mark in the folder that it sees.
+TEST_F(Prepare, RefusesAFolderThatOnlyThisHostSees) {
+  const JobSpec job = SmallJob(FreshFolder());
+  const Plan plan = PlanOf(job, 2, 1, false);
+  const auto prepare = [&](uint32_t index, bool marked) {
+    PrepareRequest request;
+    request.set_job_id("job");
+    request.set_epoch(1);
+    request.set_index(index);
+    request.set_folder_marked(marked);
+    PrepareReply reply;
+    MemoryxRole role(PosixDisk());
+    return role.Prepare(request, plan, &reply).status();
+  };
+  for (const uint32_t index : {0u, 1u}) {
+    const absl::Status refused = prepare(index, true);
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(refused.message()),
+                HasSubstr("checkpoint.dir: " + job.checkpoint().dir() + " is another folder"));
+    EXPECT_TRUE(fs::is_empty(job.checkpoint().dir())) << "nothing half done";
+  }
+  const auto claim =
+      ClaimFolder(PosixDisk(), job.checkpoint().dir(), {.job_id = "job", .name = "job"});
+  ASSERT_TRUE(claim.ok()) << claim.status();
+  for (const uint32_t index : {0u, 1u}) EXPECT_EQ(prepare(index, true), absl::OkStatus());
+}
+
 TEST_F(Prepare, RefusesTheFolderOfAnotherJob) {
   const JobSpec job = SmallJob(FreshFolder());
   const auto other =

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -52,6 +51,18 @@ void MemoryxRole::LeaveFolder() {
   sealing_.reset();
 }
 
+// A folder that only one host has would get a part of every checkpoint, and none would be whole.
+absl::Status MemoryxRole::CheckShared(const JobSpec& job, const WriterEpoch& epoch) const {
+  const std::string& dir = job.checkpoint().dir();
+  const absl::StatusOr<std::string> owner = OwnerOf(disk_, dir);
+  if (!owner.ok()) return BlameFolder(owner.status(), epoch.epoch);
+  if (!owner->empty()) return absl::OkStatus();  // another job's is for whoever takes it to say
+  return absl::InvalidArgumentError(
+      absl::StrCat("checkpoint.dir: ", dir,
+                   " is another folder on this host than on the controller's: it has to be one "
+                   "that all MemoryX nodes and the controller share"));
+}
+
 absl::Status MemoryxRole::TakeFolder(const PrepareRequest& request, const JobSpec& job,
                                      const WriterEpoch& epoch) {
   const CheckpointSpec& checkpoint = job.checkpoint();
@@ -87,6 +98,7 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
     CheckpointFormat format = CheckpointFormatOf(plan);
     states = static_cast<int>(format.states.size());
     const WriterEpoch epoch = {request.job_id(), request.epoch()};
+    if (request.folder_marked()) RETURN_IF_ERROR(CheckShared(plan.job, epoch));
     sink = std::make_unique<PartialCheckpoint>(disk_, plan, epoch);
     if (place.process == 0) {
       RETURN_IF_ERROR(TakeFolder(request, plan.job, epoch));
@@ -117,7 +129,7 @@ absl::StatusOr<TileStore> MemoryxRole::HoldShards(const PrepareRequest& request,
                                                   const MemoryxPlace& place, int states) {
   if (request.job_id() != job_id_ || !request.keep()) kept_.Forget();
   job_id_ = request.job_id();
-  WorkerPool pool(static_cast<int>(std::thread::hardware_concurrency()));
+  WorkerPool pool(UsableCpus());
   if (request.keep()) {
     RETURN_IF_ERROR(kept_.Settle(plan, place, LastCommitOf(request), pool));
   }

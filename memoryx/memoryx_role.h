@@ -52,6 +52,10 @@ class MemoryxRole final : public NodeRole {
     std::string kernel_isa;
   };
 
+  // Whether this host sees the folder of checkpoints in which the controller left the job's mark.
+  // INVALID_ARGUMENT: no.
+  absl::Status CheckShared(const JobSpec& job, const WriterEpoch& epoch) const;
+
   // Makes checkpoint.dir the job's and the epoch's. INVALID_ARGUMENT: it is another job's, or
   // cannot be used at all; UNAVAILABLE: the disk fails, which may pass.
   absl::Status TakeFolder(const PrepareRequest& request, const JobSpec& job,

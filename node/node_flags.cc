@@ -18,6 +18,9 @@ void AddNodeFlags(CLI::App& app, NodeRole& role, NodeFlags& flags) {
   AddWhole(app, "--grace", flags.grace_seconds,
            "seconds that SIGTERM leaves to hand over to others; 0: end at once [25]",
            {.high = 86400});
+  AddWhole(app, "--patience", flags.patience_seconds,
+           "seconds without a controller before this node, and what it holds, is given up [30]",
+           {.low = 1, .high = 86400});
   AddLogFlags(app, flags.log);
   role.AddFlags(app);
 }

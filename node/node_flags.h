@@ -19,6 +19,7 @@ struct NodeFlags {
   uint16_t control_port = 0;           // 0: any free one
   std::string roots;                   // base/file_roots.h
   uint32_t grace_seconds = 25;         // within the 30 that Kubernetes gives by default
+  uint32_t patience_seconds = 30;      // with a controller that is away
   LogTerms log;
 };
 

@@ -51,6 +51,7 @@ int RunNode(int argc, char** argv, NodeRole& role) {
                     .advertise_fabric_port = flags.advertise_fabric_port,
                     .roots = *roots,
                     .grace = absl::Seconds(flags.grace_seconds),
+                    .patience = absl::Seconds(flags.patience_seconds),
                     .log = flags.log,
                     .fabric = OverTcp({.listen = terms->address,
                                        .port = flags.fabric_port,

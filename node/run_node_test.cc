@@ -33,6 +33,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
 using ::testing::SizeIs;
 
 std::string Slurp(const std::string& path) {
@@ -144,6 +145,12 @@ TEST_F(LeavingNodeTest, TheEndOfTheGraceIsOneLineAndExitCode6) {
   EXPECT_EQ(Slurp(err_),
             "w0: the grace period of 1s is over: this node ends, and the controller has not let it "
             "go\n");
+}
+
+TEST_F(RunNodeTest, ANodeWithoutAControllerEndsWhenItsPatienceDoes) {
+  controller_.answer_register = {grpc::UNAVAILABLE, "not yet"};
+  EXPECT_EQ(Wait(SpawnNode({"--patience", "1"})), 4);
+  EXPECT_THAT(Slurp(err_), MatchesRegex("w0: [^\n]*1s[^\n]*\n"));
 }
 
 TEST_F(LeavingNodeTest, ASecondSignalEndsItAtOnce) {

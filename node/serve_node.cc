@@ -99,6 +99,7 @@ class RunningNode {
         node_.loop(), controller_,
         ControllerLinkOptions{.node_id = terms.id,
                               .address = terms.controller,
+                              .patience = terms.patience,
                               .holds = [this] { return node_.shell().holds(); }},
         LogLine, [this](const absl::Status& why) { OnLost(why); });
   }

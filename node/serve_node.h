@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 #include "base/log.h"
+#include "node/controller_link.h"
 #include "node/local_node.h"
 #include "node/role.h"
 #include "rpc/listen_flags.h"
@@ -23,6 +24,8 @@ struct NodeTerms {
   std::vector<std::string> roots = {};  // folders that files of jobs are in; none: anywhere
   // How long SIGTERM lets it work on until others have taken over. Zero: it ends at once.
   absl::Duration grace = absl::ZeroDuration();
+  // How long it does without a controller before it gives up what it holds and ends.
+  absl::Duration patience = ControllerLinkOptions().patience;
   LogTerms log = {};
   FabricMaker fabric;
 };
