@@ -1,0 +1,73 @@
+"""A job, submitted from the workstation, and its end."""
+import json
+import os
+import signal
+import subprocess
+
+import certificates
+import kubernetes as k
+
+FLAGS = ["--controller", "localhost:7000", *certificates.FLAGS]
+
+
+def waferctl(*arguments, **kwargs):
+    return k.workstation("waferctl", *arguments, *FLAGS, **kwargs)
+
+
+class Training:
+    """Submitted when made; `name` is the job's, its request's and its folder's."""
+
+    def __init__(self, name, *settings):
+        self.name = name
+        settings = [f"name={name}", f"checkpoint.dir=/shared/checkpoints/{name}", *settings]
+        arguments = ["submit", "--file", "/job.yaml", "--wait", "--patience", "300", "--request-id", name,
+                     "--output", "json", *(a for s in settings for a in ("--set", s)), *FLAGS]
+        self.process = subprocess.Popen(["chroot", str(k.WORKSTATION), "waferctl", *arguments],
+                                        env={"PATH": "/usr/bin"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True)
+
+    def now(self):
+        """What the controller says of it, or nothing while it cannot be asked."""
+        listed = waferctl("list", "--output", "json", check=False)
+        jobs = json.loads(listed.stdout) if listed.returncode == 0 else []
+        return next((j for j in jobs if j["name"] == self.name), None)
+
+    def reach(self, step, seconds=60):
+        """Waits until so many steps are committed."""
+        def reached():
+            if self.process.poll() is not None:
+                raise k.Failed(f"{self.name}: ended too early: {self.process.communicate()}")
+            job = self.now()
+            return job and job["step"] >= step and job
+        return k.until(f"{self.name}: step {step}", reached, seconds)
+
+    def is_at_work(self):
+        return self.process.poll() is None
+
+    def end(self, seconds):
+        """What it was in the end."""
+        try:
+            out, err = self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise k.Failed(f"{self.name}: not done within {seconds} s: {self.process.communicate()[1]}") from None
+        if not out:
+            raise k.Failed(f"{self.name}: {err}")
+        return json.loads(out)
+
+    def kill(self):
+        self.process.kill()
+
+
+class PortForward:
+    """The controller's port on the workstation, again and again: it ends with the pod that it leads to."""
+
+    def __init__(self):
+        loop = (f"while :; do kubectl --namespace {k.NAMESPACE} port-forward service/waferstream-controller 7000; "
+                "sleep 0.3; done")
+        self.process = subprocess.Popen(["bash", "-c", loop], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def close(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
