@@ -60,7 +60,7 @@ class OnKubernetes(unittest.TestCase):
                 "conditions", [])), 240)
         said = k.kubectl("logs", "job/waferstream-submit")
         k.kubectl("delete", "job", "waferstream-submit")
-        return json.loads(said)
+        return json.loads(said[said.index("{"):])  # progress comes first
 
 
 class Dev(OnKubernetes):

@@ -102,8 +102,13 @@ def lose_node(name):
     os.kill(int((CLUSTER / name / "pid").read_text()), signal.SIGKILL)
 
 
+def on_workstation(*arguments):
+    """What runs a command there, as somebody who is not root."""
+    return ["/usr/sbin/chroot", "--userspec=10001:10001", str(WORKSTATION), *arguments]
+
+
 def workstation(*arguments, **kwargs):
-    return run("chroot", WORKSTATION, *arguments, env={"PATH": "/usr/bin"}, **kwargs)
+    return run(*on_workstation(*arguments), env={"PATH": "/usr/bin"}, **kwargs)
 
 
 def make_workstation():
@@ -114,6 +119,7 @@ def make_workstation():
     (WORKSTATION / "etc/hosts").write_text("127.0.0.1 localhost\n")
     for folder in ("proc", "dev", "shared"):
         (WORKSTATION / folder).mkdir()
+    run("chown", "10001:10001", WORKSTATION)
     run("mount", "--bind", "/proc", WORKSTATION / "proc")
     run("mount", "--bind", "/dev", WORKSTATION / "dev")
 

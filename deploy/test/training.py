@@ -22,7 +22,7 @@ class Training:
         settings = [f"name={name}", f"checkpoint.dir=/shared/checkpoints/{name}", *settings]
         arguments = ["submit", "--file", "/job.yaml", "--wait", "--patience", "300", "--request-id", name,
                      "--output", "json", *(a for s in settings for a in ("--set", s)), *FLAGS]
-        self.process = subprocess.Popen(["chroot", str(k.WORKSTATION), "waferctl", *arguments],
+        self.process = subprocess.Popen(k.on_workstation("waferctl", *arguments),
                                         env={"PATH": "/usr/bin"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         text=True)
 
