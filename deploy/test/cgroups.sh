@@ -13,6 +13,10 @@ make_in() {
   for file in cpuset.cpus cpuset.mems; do
     [ ! -e "$1/tasks" ] || [ ! -e "$folder/$file" ] || cat "$parent/$file" >"$folder/$file" || return
   done
+  # All that is in it is against what else runs as a whole: not as one process, but as many.
+  for file in cpu.shares=16384 cpu.weight=1600; do
+    [ ! -e "$folder/${file%=*}" ] || echo "${file#*=}" >"$folder/${file%=*}" || return
+  done
   # Version 2: a group has the controllers that those above it pass on. The first one passes on what it does.
   [ "$parent" != "$1" ] || return 0
   for controller in $(cat "$parent/cgroup.controllers" 2>/dev/null); do

@@ -3,7 +3,6 @@ import contextlib
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import time
 
@@ -70,6 +69,36 @@ def all_ready():
     return all(map(is_ready, (p for p in get("pods") if "waferstream-submit" not in p["metadata"]["name"])))
 
 
+def name_of(thing):
+    return thing["metadata"]["name"]
+
+
+def node_of(pod):
+    return get("pod", pod)["spec"]["nodeName"]
+
+
+def pods_on(node):
+    """Those of a role."""
+    return [name_of(p) for p in get("pods") if p["spec"].get("nodeName") == node
+            and "waferstream-submit" not in name_of(p)]
+
+
+def evict(pod):
+    """As `kubectl drain` does it, but once."""
+    return run("kubectl", "create", "--filename=-", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction",
+               input=json.dumps({"apiVersion": "policy/v1", "kind": "Eviction",
+                                 "metadata": {"name": pod, "namespace": NAMESPACE}}), check=False)
+
+
+def volume(pod, name):
+    return next(v for v in pod["spec"]["volumes"] if v["name"] == name)
+
+
+def end_of(pod):
+    statuses = get("pod", pod)["status"].get("containerStatuses", [])
+    return statuses and statuses[0]["state"].get("terminated")
+
+
 def last_end(pod):
     """How its container ended that ran before the present one, if there was one."""
     statuses = get("pod", pod)["status"].get("containerStatuses", [])
@@ -96,10 +125,6 @@ def process_of(pod, program):
             if argv[0] == program and f"\0HOSTNAME={pod}\0" in f"\0{environment}":
                 return int(folder.name)
     raise Failed(f"{pod}: {program} does not run")
-
-
-def lose_node(name):
-    os.kill(int((CLUSTER / name / "pid").read_text()), signal.SIGKILL)
 
 
 def on_workstation(*arguments):

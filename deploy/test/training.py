@@ -3,11 +3,15 @@ import json
 import os
 import signal
 import subprocess
+import threading
 
 import certificates
 import kubernetes as k
 
 FLAGS = ["--controller", "localhost:7000", *certificates.FLAGS]
+
+
+SUBMITTED = []  # names of all jobs
 
 
 def waferctl(*arguments, **kwargs):
@@ -19,6 +23,7 @@ class Training:
 
     def __init__(self, name, *settings):
         self.name = name
+        SUBMITTED.append(name)
         settings = [f"name={name}", f"checkpoint.dir=/shared/checkpoints/{name}", *settings]
         arguments = ["submit", "--file", "/job.yaml", "--wait", "--patience", "300", "--request-id", name,
                      "--output", "json", *(a for s in settings for a in ("--set", s)), *FLAGS]
@@ -59,6 +64,53 @@ class Training:
         self.process.kill()
 
 
+class Series:
+    """Trainings one after the other, in a thread, until its end."""
+
+    def __init__(self, name):
+        self.name = name
+        self.trainings = []
+        self.results = []
+        self.error = None
+        self.over = threading.Event()
+        self._next()
+        self.thread = threading.Thread(target=self._go_on)
+        self.thread.start()
+
+    def _next(self):
+        self.trainings.append(Training(f"{self.name}-{len(self.trainings)}"))
+
+    def _go_on(self):
+        try:
+            self.results.append(self.trainings[-1].end(600))
+            while not self.over.is_set():
+                self._next()
+                self.results.append(self.trainings[-1].end(600))
+        except k.Failed as failed:
+            self.error = failed
+
+    def first(self):
+        return self.trainings[0]
+
+    def makes_progress(self):
+        """Ten steps are committed from now on, of whichever job is at work."""
+        def done():
+            if self.error:
+                raise self.error
+            job = self.trainings[-1].now()
+            return (len(self.trainings), job["step"]) if job else None
+        count, step = k.until("the controller answers", done, 60)
+        k.until("training goes on", lambda: (now := done()) and (now >= (count, step + 10) or now[0] > count), 90)
+
+    def end(self):
+        """What they were in the end, once the last one has ended."""
+        self.over.set()
+        self.thread.join()
+        if self.error:
+            raise self.error
+        return self.results
+
+
 class PortForward:
     """The controller's port on the workstation, again and again: it ends with the pod that it leads to."""
 
@@ -67,6 +119,10 @@ class PortForward:
                 "sleep 0.3; done")
         self.process = subprocess.Popen(["bash", "-c", loop], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def renew(self):
+        """Who speaks with a host that is gone waits for long."""
+        k.run("pkill", "-KILL", "-P", self.process.pid)
 
     def close(self):
         os.killpg(self.process.pid, signal.SIGKILL)
