@@ -113,8 +113,10 @@ class Production(OnKubernetes):
         try:
             series.first().reach(20)
             yield series
-        finally:
-            results = series.end()
+        except BaseException:
+            series.give_up()
+            raise
+        results = series.end()
         for result in results:
             self.is_as_if_nothing_had_been(result)
 
@@ -172,17 +174,13 @@ class Production(OnKubernetes):
 
     # -- nodes
 
-    # The job goes on without it, before anybody does anything.
+    # The job that is at work goes on with what is left, before anybody knows; the next one needs all nodes to begin.
     def test_a_node_is_lost(self):
         lost = next(n for n in NODES if n != k.node_of("waferstream-controller-0"))
         with self.while_it_trains() as series:
             faults.lose_node(lost)
-            k.until("its loss is seen", lambda: not k.is_ready(k.get("node", lost)), 60)
-            series.makes_progress()
-            self.the_administrator_says_that_it_is_off(lost)
-            k.until("its pods are gone", lambda: not k.pods_on(lost), 60)
-            series.makes_progress()
-            self.it_comes_back(lost)
+            series.first().commits(10)
+            self.administrators_do_what_is_asked_of_them(lost)
 
     def test_a_node_is_drained(self):
         node = k.node_of("waferstream-controller-0")
@@ -201,20 +199,17 @@ class Production(OnKubernetes):
         lost = k.node_of("waferstream-controller-0")
         with self.while_it_trains():
             faults.lose_node(lost)
-            k.until("its loss is seen", lambda: not k.is_ready(k.get("node", lost)), 60)
-            self.the_administrator_says_that_it_is_off(lost)
-            k.until("its pods are gone", lambda: not k.pods_on(lost), 60)
-            self.port_forward.renew()
-            self.it_comes_back(lost)
+            self.administrators_do_what_is_asked_of_them(lost)
 
-    @staticmethod
-    def the_administrator_says_that_it_is_off(node):
-        k.kubectl("taint", "node", node, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute")
-
-    def it_comes_back(self, node):
-        faults.start_node(node)
-        k.until("the node is back", lambda: k.is_ready(k.get("node", node)), 60)
-        k.kubectl("taint", "node", node, "node.kubernetes.io/out-of-service-")
+    def administrators_do_what_is_asked_of_them(self, lost):
+        """They say that a host is off, so that its pods may be elsewhere, and some time later it is back."""
+        k.until("its loss is seen", lambda: not k.is_ready(k.get("node", lost)), 60)
+        k.kubectl("taint", "node", lost, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute")
+        k.until("its pods are gone", lambda: not k.pods_on(lost), 60)
+        self.port_forward.renew()
+        faults.start_node(lost)
+        k.until("the node is back", lambda: k.is_ready(k.get("node", lost)), 60)
+        k.kubectl("taint", "node", lost, "node.kubernetes.io/out-of-service-")
         self.all_are_ready_again()
 
     # After all of the above: its volume went with it.

@@ -46,8 +46,10 @@ class Training:
             return job and job["step"] >= step and job
         return k.until(f"{self.name}: step {step}", reached, seconds)
 
-    def is_at_work(self):
-        return self.process.poll() is None
+    def commits(self, steps):
+        """Waits until it has committed so many steps more."""
+        job = k.until("the controller answers", self.now, 60)
+        self.reach(job["step"] + steps)
 
     def end(self, seconds):
         """What it was in the end."""
@@ -60,8 +62,10 @@ class Training:
             raise k.Failed(f"{self.name}: {err}")
         return json.loads(out)
 
-    def kill(self):
+    def give_up(self):
         self.process.kill()
+        if job := self.now():
+            waferctl("cancel", job["job"], check=False)
 
 
 class Series:
@@ -92,15 +96,10 @@ class Series:
     def first(self):
         return self.trainings[0]
 
-    def makes_progress(self):
-        """Ten steps are committed from now on, of whichever job is at work."""
-        def done():
-            if self.error:
-                raise self.error
-            job = self.trainings[-1].now()
-            return (len(self.trainings), job["step"]) if job else None
-        count, step = k.until("the controller answers", done, 60)
-        k.until("training goes on", lambda: (now := done()) and (now >= (count, step + 10) or now[0] > count), 90)
+    def give_up(self):
+        self.over.set()
+        self.trainings[-1].give_up()
+        self.thread.join()
 
     def end(self):
         """What they were in the end, once the last one has ended."""
