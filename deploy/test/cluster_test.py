@@ -54,15 +54,19 @@ class OnKubernetes(unittest.TestCase):
         for key in ("weights_hash", "optimizer_hash", "losses"):
             self.assertEqual(result[key], REFERENCE[key], key)
 
-    def a_job_from_inside(self, overlay):
-        """A Kubernetes Job that submits and waits; what it printed."""
-        k.apply(overlay)
+    def a_job_from_inside(self, overlay, change=lambda manifests: manifests):
+        """A Kubernetes Job that submits and waits; what it printed, and how its last pod ended."""
+        k.apply(overlay, change)
+        self.addCleanup(k.kubectl, "delete", "job", "waferstream-submit")
         k.until("the Job's end", lambda: any(
             c["type"] in ("Complete", "Failed") for c in k.get("job", "waferstream-submit")["status"].get(
                 "conditions", [])), 240)
-        said = k.kubectl("logs", "job/waferstream-submit")
-        k.kubectl("delete", "job", "waferstream-submit")
-        return json.loads(said[said.index("{"):])  # progress comes first
+        pod = k.name_of(k.pods("submit")[-1])
+        return k.kubectl("logs", pod), k.end_of(pod)
+
+    def a_job_from_inside_is_as_if_nothing_had_been(self, overlay):
+        said, _ = self.a_job_from_inside(overlay)
+        self.is_as_if_nothing_had_been(json.loads(said[said.index("{"):]))  # progress comes first
 
 
 class Dev(OnKubernetes):
@@ -81,7 +85,7 @@ class Dev(OnKubernetes):
 
     def test_a_job_from_inside_ends_in_the_hash_of_run(self):
         run_reference()
-        self.is_as_if_nothing_had_been(self.a_job_from_inside("submit"))
+        self.a_job_from_inside_is_as_if_nothing_had_been("submit")
 
     @classmethod
     def tearDownClass(cls):
@@ -137,7 +141,7 @@ class Production(OnKubernetes):
     # -- trainings
 
     def test_a_job_from_inside(self):
-        self.is_as_if_nothing_had_been(self.a_job_from_inside("submit-production"))
+        self.a_job_from_inside_is_as_if_nothing_had_been("submit-production")
 
     def test_a_job_from_outside(self):
         self.is_as_if_nothing_had_been(training.Training("from-outside").end(240))
@@ -245,12 +249,18 @@ class Production(OnKubernetes):
         next(m for m in mounts if m["name"] == "state")["readOnly"] = True
         self.says(pod, ".*/state.*[Rr]ead-only file system.*")
 
+    # As much memory as the limit of a pod allows is not there, which MemoryX sees before it is killed for it.
     def test_a_plan_larger_than_the_pods(self):
-        job = training.Training("too-large", "model.layers=16", "model.hidden=2048", "model.heads=16",
-                                "cluster.wafer.sram=4GiB")
-        result = job.end(120)
-        self.assertEqual(result["state"], "FAILED")
-        self.assertRegex(result["reason"], "^Prepare on waferstream-memoryx-.*: cannot reserve .* bytes of memory")
+        def larger(manifests):
+            for old, new in (("layers: 2, hidden: 64, heads: 2", "layers: 16, hidden: 2048, heads: 16"),
+                             ("sram: 64MiB", "sram: 4GiB"), ("checkpoints/inside", "checkpoints/larger")):
+                self.assertIn(old, manifests)
+                manifests = manifests.replace(old, new)
+            return manifests
+
+        _, ended = self.a_job_from_inside("submit-production", larger)
+        self.assertEqual(ended["exitCode"], 1)
+        self.assertRegex(ended["message"], "Prepare on waferstream-memoryx-.*: cannot reserve .* bytes of memory")
 
 
 def suite():

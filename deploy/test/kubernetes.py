@@ -28,8 +28,9 @@ def kubectl(*arguments, **kwargs):
     return run("kubectl", "--namespace", NAMESPACE, *arguments, **kwargs).stdout
 
 
-def apply(overlay):
-    kubectl("apply", "--server-side", "--kustomize", HERE / "overlays" / overlay)
+def apply(overlay, change=lambda manifests: manifests):
+    kubectl("apply", "--server-side", "--filename=-",
+            input=change(run("kubectl", "kustomize", HERE / "overlays" / overlay).stdout))
 
 
 def get(kind, name=None):
@@ -66,7 +67,7 @@ def all_ready():
         if (status.get("observedGeneration"), status.get("readyReplicas"), status.get("updatedReplicas")) != (
                 workload["metadata"]["generation"], wanted, wanted):
             return False
-    return all(map(is_ready, (p for p in get("pods") if "waferstream-submit" not in p["metadata"]["name"])))
+    return all(map(is_ready, (p for p in get("pods") if "waferstream-submit" not in name_of(p))))
 
 
 def name_of(thing):
