@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Control groups are in no namespace: cgroups.sh make|remove NAME, in every hierarchy there is (one with version 2).
-# "make" says why in one line where it cannot.
+# Control groups are in no namespace: cgroups.sh make|remove NAME, in every hierarchy there is (one with version 2), or
+# cgroups.sh join NAME PROCESS. "make" says why in one line where it cannot.
 set -uo pipefail
 name=$2
 mapfile -t hierarchies < <(findmnt -rnt cgroup,cgroup2 -o TARGET)
@@ -14,7 +14,7 @@ make_in() {
     [ ! -e "$1/tasks" ] || [ ! -e "$folder/$file" ] || cat "$parent/$file" >"$folder/$file" || return
   done
   # All that is in it is against what else runs as a whole: not as one process, but as many.
-  for file in cpu.shares=16384 cpu.weight=1600; do
+  for file in cpu.shares=4096 cpu.weight=400; do
     [ ! -e "$folder/${file%=*}" ] || echo "${file#*=}" >"$folder/${file%=*}" || return
   done
   # Version 2: a group has the controllers that those above it pass on. The first one passes on what it does.
@@ -42,6 +42,7 @@ case "$1" in
       make_in "$hierarchy" 2>/dev/null || { echo "no control group can be made in $hierarchy"; exit 1; }
     done
     ;;
+  join) for hierarchy in "${hierarchies[@]}"; do echo "$3" >"$hierarchy/$name/cgroup.procs" || status=1; done ;;
   remove) for hierarchy in "${hierarchies[@]}"; do remove_in "$hierarchy" || status=1; done ;;
 esac
 exit $status

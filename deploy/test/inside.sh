@@ -2,6 +2,7 @@
 # The first process of up.sh's namespaces: the control plane, then nodes, then the command.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+folder=$PWD
 debian=$BINARIES/debian/usr
 export PATH=$BINARIES:$debian/sbin:$debian/bin:$PATH
 export LD_LIBRARY_PATH=$(echo "$debian"/lib/*-linux-gnu)
@@ -50,7 +51,7 @@ kube-apiserver --etcd-servers=http://127.0.0.1:2379 --bind-address=$CONTROL --ad
   --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction >log/apiserver.log 2>&1 &
 for node in "${nodes[@]}"; do "$here/start_node.sh" "$node"; done
 # The controller manager ends at once while its rights are not there yet.
-until_ok 60 kubectl get --raw /readyz
+until_ok 300 kubectl get --raw /readyz
 # A node that is lost is noticed after 10 s, not 50.
 kube-controller-manager --kubeconfig=$pki/manager.conf --authentication-kubeconfig=$pki/manager.conf \
   --authorization-kubeconfig=$pki/manager.conf --root-ca-file=$pki/ca.crt \
@@ -71,10 +72,12 @@ cat >Corefile <<END
 END
 coredns -conf Corefile >log/coredns.log 2>&1 &
 for node in "${nodes[@]}"; do
-  until_ok 60 kubectl get node "$node"
-  until_ok 60 kubectl wait --for=condition=ready --timeout=1s "node/$node"
+  until_ok 300 kubectl get node "$node"
+  until_ok 300 kubectl wait --for=condition=ready --timeout=1s "node/$node"
 done
 echo "Kubernetes $(kubectl get node "${nodes[0]}" -o 'jsonpath={.status.nodeInfo.kubeletVersion}') with" \
   "${#nodes[@]} nodes after $SECONDS s" >&2
-"$@" && exit
-exit $?
+cd "$folder"
+status=0
+"$@" || status=$?
+exit $status
