@@ -81,7 +81,7 @@ class Dev(OnKubernetes):
         k.apply("dev")
 
     def test_every_pod_becomes_ready(self):
-        k.until("every pod is ready", k.all_ready, 120)
+        k.until("every pod is ready", k.all_ready, 300)
 
     def test_a_job_from_inside_ends_in_the_hash_of_run(self):
         run_reference()
@@ -103,7 +103,7 @@ class Production(OnKubernetes):
         k.kubectl("create", "namespace", k.NAMESPACE)
         certificates.make()
         k.apply("production")
-        k.until("every pod is ready", k.all_ready, 120)
+        k.until("every pod is ready", k.all_ready, 300)
         cls.port_forward = training.PortForward()
 
     @classmethod
@@ -125,7 +125,7 @@ class Production(OnKubernetes):
             self.is_as_if_nothing_had_been(result)
 
     def all_are_ready_again(self):
-        k.until("every pod is ready again", k.all_ready, 180)
+        k.until("every pod is ready again", k.all_ready, 300)
 
     # -- who may do what
 
@@ -209,7 +209,7 @@ class Production(OnKubernetes):
         """They say that a host is off, so that its pods may be elsewhere, and some time later it is back."""
         k.until("its loss is seen", lambda: not k.is_ready(k.get("node", lost)), 60)
         k.kubectl("taint", "node", lost, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute")
-        k.until("its pods are gone", lambda: not k.pods_on(lost), 60)
+        k.until("its pods are gone", lambda: not k.pods_on(lost), 120)
         self.port_forward.renew()
         faults.start_node(lost)
         k.until("the node is back", lambda: k.is_ready(k.get("node", lost)), 60)
