@@ -43,8 +43,8 @@ def job_file(overlay):
 
 def run_reference():
     """The same job by one process and its children, without any Kubernetes."""
-    done = k.workstation("waferctl", "run", "--file", "/job.yaml", "--output", "json", "--quiet", "--run-dir", "/run-dir",
-                         "--set", "checkpoint.dir=/run-dir/checkpoints")
+    done = k.workstation("waferctl", "run", "--file", "/job.yaml", "--output", "json", "--quiet",
+                         "--run-dir", "/run-dir", "--set", "checkpoint.dir=/run-dir/checkpoints")
     REFERENCE.update(json.loads(done.stdout))
 
 
