@@ -20,6 +20,9 @@ namespace {
 // A process that was restarted must be found again at once; gRPC's own pauses grow to two minutes.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(100);
 constexpr absl::Duration kPauseMax = absl::Seconds(1);
+// A pod that was restarted has another address behind the same name; gRPC's own pause is half a
+// minute.
+constexpr absl::Duration kBetweenLookUps = absl::Seconds(1);
 
 int Milliseconds(absl::Duration duration) {
   return static_cast<int>(duration / absl::Milliseconds(1));
@@ -34,6 +37,7 @@ grpc::ChannelArguments ArgumentsFor(const ChannelPatience& patience) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, Milliseconds(kFirstPause));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, Milliseconds(kPauseMax));
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, Milliseconds(patience.connect_within));
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, Milliseconds(kBetweenLookUps));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(patience.ping_every));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(patience.answer_within));
   return arguments;

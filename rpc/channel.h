@@ -27,9 +27,10 @@ struct ChannelPatience {
 inline constexpr ChannelPatience kNodeToController = {absl::Seconds(1), absl::Seconds(2),
                                                       absl::Milliseconds(100), Callee::kController};
 // From the controller to a node. Prepare may take minutes; a node whose host vanished under it
-// would cost all of its deadline.
+// would cost all of its deadline. An address that a node no longer has often swallows packets: as
+// long as the other end waits for a handshake (rpc/server.cc), then its name is looked up anew.
 inline constexpr ChannelPatience kControllerToNode = {absl::Seconds(1), absl::Seconds(2),
-                                                      absl::Seconds(20), Callee::kNode};
+                                                      absl::Seconds(5), Callee::kNode};
 // From a user. A Watch sends nothing for as long as nothing changes; a controller that hangs is
 // told from that by its missing answer to a ping.
 inline constexpr ChannelPatience kUserToController = {absl::Seconds(5), absl::Seconds(5),

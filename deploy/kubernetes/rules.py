@@ -345,6 +345,21 @@ def nobody_is_ended_for_a_moment(k):
             yield role
 
 
+# Else the kubelet waits for the pod's own grace, in which a process that hangs does nothing.
+@rule(lambda k: k.container("memoryx")["livenessProbe"].pop("terminationGracePeriodSeconds"))
+def who_hangs_is_not_waited_for(k):
+    for role in c.ROLES:
+        if k.container(role)["livenessProbe"].get("terminationGracePeriodSeconds", 1000) > 10:
+            yield role
+
+
+@rule(lambda k: k.container("controller").pop("terminationMessagePolicy"))
+def who_cannot_start_says_why_in_its_pods_status(k):
+    for who, _, container in k.containers():
+        if container.get("terminationMessagePolicy") != "FallbackToLogsOnError":
+            yield who
+
+
 @rule(lambda k: k.container("memoryx")["startupProbe"].update(failureThreshold=30))
 def a_start_may_take_as_long_as_the_largest_shard(k):
     probe = k.container("memoryx")["startupProbe"]
