@@ -3,6 +3,7 @@ versions of Kubernetes, and against the rules of rules.py and rules_between.py, 
 import functools
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -107,6 +108,23 @@ class Alerts(unittest.TestCase):
         self.promtool("check", "rules", str(self.folder / "queries.json"))
 
 
+def first_cells(path, heading):
+    """Of the rows of the table whose head begins so; links are taken for their text."""
+    text = pathlib.Path(path).read_text(encoding="utf-8")
+    rows = text[text.index(f"| {heading} |"):].split("\n\n")[0].splitlines()[2:]
+    return [re.sub(r" \(\[.*?\)\)| \(.*\]\(.*?\)\)", "", row.split(" | ")[0][2:]).strip() for row in rows]
+
+
+class Runbook(unittest.TestCase):
+    def test_it_has_every_alert(self):
+        groups = assembled("production").get("PrometheusRule", "waferstream")["spec"]["groups"]
+        alerts = [rule["alert"] for group in groups for rule in group["rules"]]
+        self.assertEqual(first_cells("docs/RUNBOOK.md", "alert"), alerts)
+
+    def test_it_has_every_failure(self):
+        self.assertEqual(first_cells("docs/RUNBOOK.md", "what fails"), first_cells("docs/FAILURE.md", "what fails"))
+
+
 class Compose(unittest.TestCase):
     """deploy/compose.yaml: one host."""
 
@@ -143,4 +161,4 @@ for _rule, _breaks, _on in rules.RULES:
 
 if __name__ == "__main__":
     load = unittest.defaultTestLoader.loadTestsFromTestCase
-    sys.exit(case_report.main(unittest.TestSuite(map(load, (Schemas, Rules, Alerts, Compose)))))
+    sys.exit(case_report.main(unittest.TestSuite(map(load, (Schemas, Rules, Alerts, Runbook, Compose)))))
