@@ -1,6 +1,7 @@
 #include "base/user_input.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <system_error>
@@ -58,6 +59,12 @@ uint64_t FactorOf(absl::string_view unit, std::span<const Unit> units) {
   return 0;
 }
 
+// 1048577, not 1.04858e+06, which says as well that it is the bound.
+std::string EveryDigit(double number) {
+  char text[32];
+  return std::string(text, std::to_chars(text, text + sizeof(text), number).ptr);
+}
+
 }  // namespace
 
 absl::Status CheckBounds(absl::string_view field, double value, const Bounds& bounds) {
@@ -67,8 +74,9 @@ absl::Status CheckBounds(absl::string_view field, double value, const Bounds& bo
   if (high_enough && low_enough) return absl::OkStatus();
   const char* relation = high_enough ? (bounds.open_high ? "below " : "at most ")
                                      : (bounds.open_low ? "greater than " : "at least ");
-  return absl::InvalidArgumentError(absl::StrCat(field, ": ", value, " must be ", relation,
-                                                 high_enough ? bounds.high : bounds.low));
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, ": ", EveryDigit(value), " must be ", relation,
+                   EveryDigit(high_enough ? bounds.high : bounds.low)));
 }
 
 absl::StatusOr<uint64_t> ParseWhole(absl::string_view field, absl::string_view text,
