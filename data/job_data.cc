@@ -21,7 +21,7 @@ absl::Status InField(const char* field, const absl::Status& status) {
 absl::StatusOr<std::shared_ptr<const TokenFile>> OpenFor(const ModelSpec& model,
                                                          const std::string& path,
                                                          OpenTokenFiles& files) {
-  ASSIGN_OR_RETURN(std::shared_ptr<const TokenFile> file, files.Open(path));
+  ASSIGN_OR_RETURN(std::shared_ptr<const TokenFile> file, files.Open(path, model.vocab()));
   RETURN_IF_ERROR(file->Samples(model.context()).status());
   RETURN_IF_ERROR(file->CheckVocabulary(model.vocab()));
   return file;
@@ -48,11 +48,12 @@ absl::Status CheckContent(const char* field, const TokenFile& file, const DataCo
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const TokenFile>> OpenTokenFiles::Open(const std::string& path) {
+absl::StatusOr<std::shared_ptr<const TokenFile>> OpenTokenFiles::Open(const std::string& path,
+                                                                      uint32_t vocab) {
   const auto known = files_.find(path);
   if (known != files_.end() && known->second->IsAsOpened()) return known->second;
   files_.erase(path);
-  ASSIGN_OR_RETURN(std::shared_ptr<const TokenFile> file, TokenFile::Open(disk_, path));
+  ASSIGN_OR_RETURN(std::shared_ptr<const TokenFile> file, TokenFile::Open(disk_, path, vocab));
   files_[path] = file;
   return file;
 }

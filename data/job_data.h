@@ -24,7 +24,7 @@ class OpenTokenFiles {
   explicit OpenTokenFiles(Disk& disk) : disk_(disk) {}
 
   // The file at `path`: the one opened before, if it still is what it was then. As TokenFile::Open.
-  absl::StatusOr<std::shared_ptr<const TokenFile>> Open(const std::string& path);
+  absl::StatusOr<std::shared_ptr<const TokenFile>> Open(const std::string& path, uint32_t vocab);
   void Forget() { files_.clear(); }
 
  private:

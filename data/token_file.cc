@@ -15,11 +15,9 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "tokens are read in place");
 
-constexpr int32_t kLlmcMagic = 20240520;
-constexpr int32_t kLlmcVersion = 1;  // later versions hold other token types
 constexpr size_t kLlmcHeaderBytes = 1024;
 // The header is in one chunk, and no token in two.
-static_assert(TokenFile::kChunkBytes >= kLlmcHeaderBytes && TokenFile::kChunkBytes % 2 == 0);
+static_assert(TokenFile::kChunkBytes >= kLlmcHeaderBytes && TokenFile::kChunkBytes % 4 == 0);
 
 int32_t ReadInt32(const std::byte* at) {
   int32_t value;
@@ -42,19 +40,22 @@ uint32_t LargestOf(std::span<const std::byte> bytes, int token_bytes) {
     for (const std::byte b : bytes) largest = std::max(largest, static_cast<uint32_t>(b));
     return largest;
   }
-  for (size_t i = 0; i + 1 < bytes.size(); i += 2) {
-    uint16_t token;
-    std::memcpy(&token, &bytes[i], sizeof(token));
-    largest = std::max<uint32_t>(largest, token);
+  for (size_t i = 0; i + token_bytes <= bytes.size(); i += token_bytes) {
+    uint32_t token = 0;
+    std::memcpy(&token, &bytes[i], token_bytes);
+    largest = std::max(largest, token);
   }
   return largest;
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(Disk& disk, const std::string& path) {
+const TokenFile::Header TokenFile::kHeaders[2] = {{20240520, 1, 2}, {20240801, 7, 4}};
+
+absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(Disk& disk, const std::string& path,
+                                                           uint32_t vocab) {
   if (!absl::EndsWith(path, ".bin") && !absl::EndsWith(path, ".txt")) {
-    return FileError(path, "a token file ends in .bin (uint16 tokens) or .txt (text)");
+    return FileError(path, "a token file ends in .bin (uint16 or uint32 tokens) or .txt (text)");
   }
   auto opened = disk.OpenForReading(path);
   if (!opened.ok()) return OpenError(opened.status());
@@ -63,14 +64,20 @@ absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(Disk& disk, const std
   if (!stamp.ok()) return OpenError(stamp.status());
   if (!bytes.ok()) return OpenError(bytes.status());
   if (*bytes == 0) return FileError(path, "is empty");
-  std::unique_ptr<TokenFile> file(new TokenFile(disk, path, *std::move(opened), *stamp, *bytes));
+  std::unique_ptr<TokenFile> file(
+      new TokenFile(disk, path, *std::move(opened), *stamp, *bytes, vocab > (1 << 16) ? 4 : 2));
   RETURN_IF_ERROR(file->Scan());
   return file;
 }
 
 TokenFile::TokenFile(Disk& disk, std::string path, std::unique_ptr<File> file,
-                     const FileStamp& opened, size_t bytes)
-    : disk_(disk), path_(std::move(path)), file_(std::move(file)), opened_(opened), bytes_(bytes) {}
+                     const FileStamp& opened, size_t bytes, int token_bytes)
+    : disk_(disk),
+      path_(std::move(path)),
+      file_(std::move(file)),
+      opened_(opened),
+      bytes_(bytes),
+      token_bytes_(token_bytes) {}
 
 absl::Status TokenFile::Error(const std::string& what) const { return FileError(path_, what); }
 
@@ -103,30 +110,36 @@ absl::Status TokenFile::ReadFormat(std::span<const std::byte> head) {
     tokens_ = static_cast<int64_t>(bytes_);
     return absl::OkStatus();
   }
-  if (bytes_ >= sizeof(int32_t) && ReadInt32(head.data()) == kLlmcMagic) {
-    return ReadLlmcHeader(head);
+  for (const Header& header : kHeaders) {
+    if (bytes_ >= sizeof(int32_t) && ReadInt32(head.data()) == header.magic) {
+      return ReadLlmcHeader(head, header);
+    }
   }
-  if (bytes_ % 2 != 0) {
-    return Error(absl::StrCat(bytes_, " bytes are an odd number; tokens are uint16"));
+  if (bytes_ % token_bytes_ != 0) {
+    return Error(absl::StrCat(bytes_, " bytes are no multiple of ", token_bytes_,
+                              "; tokens are uint", 8 * token_bytes_));
   }
-  tokens_ = static_cast<int64_t>(bytes_ / 2);
+  tokens_ = static_cast<int64_t>(bytes_ / token_bytes_);
   return absl::OkStatus();
 }
 
-absl::Status TokenFile::ReadLlmcHeader(std::span<const std::byte> head) {
+absl::Status TokenFile::ReadLlmcHeader(std::span<const std::byte> head, const Header& header) {
   if (bytes_ < kLlmcHeaderBytes) {
     return Error(absl::StrCat("is cut off inside its llm.c header: ", bytes_, " of ",
                               kLlmcHeaderBytes, " bytes"));
   }
   const int32_t version = ReadInt32(head.data() + 4);
   const int32_t count = ReadInt32(head.data() + 8);
-  if (version != kLlmcVersion) {
-    return Error(absl::StrCat("llm.c version ", version, "; only version 1 (uint16) is known"));
+  if (version != header.version) {
+    return Error(absl::StrCat("llm.c version ", version, " with magic ", header.magic,
+                              "; only version ", header.version, " is known"));
   }
+  token_bytes_ = header.token_bytes;
   const size_t body = bytes_ - kLlmcHeaderBytes;
-  if (count <= 0 || body != static_cast<size_t>(count) * 2) {
-    return Error(absl::StrCat("its llm.c header promises ", count, " tokens (", int64_t{count} * 2,
-                              " bytes), but ", body, " bytes follow"));
+  if (count <= 0 || body != static_cast<size_t>(count) * token_bytes_) {
+    return Error(absl::StrCat("its llm.c header promises ", count, " tokens (",
+                              int64_t{count} * token_bytes_, " bytes), but ", body,
+                              " bytes follow"));
   }
   data_offset_ = kLlmcHeaderBytes;
   tokens_ = count;
@@ -163,7 +176,7 @@ absl::Status TokenFile::ReadVerified(size_t index, std::vector<std::byte>& chunk
   return read;
 }
 
-absl::Status TokenFile::CopyTokens(int64_t first, std::span<uint16_t> out) const {
+absl::Status TokenFile::CopyTokens(int64_t first, std::span<uint32_t> out) const {
   const int64_t count = static_cast<int64_t>(out.size());
   WS_CHECK(first >= 0 && first <= tokens_ && count <= tokens_ - first);
   std::vector<std::byte> chunk;
@@ -172,10 +185,9 @@ absl::Status TokenFile::CopyTokens(int64_t first, std::span<uint16_t> out) const
     RETURN_IF_ERROR(ReadVerified(at / kChunkBytes, chunk));
     const std::span<const std::byte> here = std::span(chunk).subspan(at % kChunkBytes);
     const size_t tokens = std::min(here.size() / token_bytes_, out.size() - done);
-    if (token_bytes_ == 2) {
-      std::memcpy(&out[done], here.data(), tokens * 2);
-    } else {
-      for (size_t i = 0; i < tokens; ++i) out[done + i] = static_cast<uint16_t>(here[i]);
+    for (size_t i = 0; i < tokens; ++i) {
+      out[done + i] = 0;
+      std::memcpy(&out[done + i], &here[i * token_bytes_], token_bytes_);
     }
     done += tokens;
     at += tokens * token_bytes_;
@@ -185,7 +197,7 @@ absl::Status TokenFile::CopyTokens(int64_t first, std::span<uint16_t> out) const
 
 absl::Status TokenFile::CheckVocabulary(uint32_t vocab) const {
   if (largest_token_ < vocab) return absl::OkStatus();
-  std::vector<uint16_t> some(kChunkBytes / 2);
+  std::vector<uint32_t> some(kChunkBytes / 2);
   for (int64_t first = 0; first < tokens_; first += static_cast<int64_t>(some.size())) {
     some.resize(std::min<int64_t>(static_cast<int64_t>(some.size()), tokens_ - first));
     RETURN_IF_ERROR(CopyTokens(first, some));

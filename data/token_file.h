@@ -1,7 +1,10 @@
 // A file of tokens, read at random.
 //
-//   name.bin   little-endian uint16 tokens; with llm.c's 1024-byte header (int32 magic 20240520,
-//              version 1, token count) or, when the first four bytes are not that magic, without
+//   name.bin   little-endian tokens; with llm.c's 1024-byte header (int32 magic 20240520, version
+//   1,
+//              token count: uint16; magic 20240801, version 7: uint32) or, when the first four
+//              bytes are neither magic, without: uint16, or uint32 where the vocabulary has more
+//              than 2^16
 //   name.txt   bytes; every byte is a token (the byte tokenizer, vocabulary 256)
 //
 // Open reads the file through once and keeps a hash of every kChunkBytes; from then on no byte is
@@ -34,10 +37,11 @@ class TokenFile {
   static constexpr size_t kChunkBytes = size_t{16} << 10;
 
   // `disk` outlives the file. INVALID_ARGUMENT, one line naming the file: missing, closed to us,
-  // empty, no regular file, an odd number of bytes, a token count that is not the header's, an
+  // empty, no regular file, part of a token at its end, a token count that is not the header's, an
   // ending that is neither .bin nor .txt, or changed while it was read. UNAVAILABLE: the disk
   // fails, which may pass.
-  static absl::StatusOr<std::unique_ptr<TokenFile>> Open(Disk& disk, const std::string& path);
+  static absl::StatusOr<std::unique_ptr<TokenFile>> Open(Disk& disk, const std::string& path,
+                                                         uint32_t vocab = 1 << 16);
   TokenFile(const TokenFile&) = delete;
   TokenFile& operator=(const TokenFile&) = delete;
 
@@ -53,7 +57,7 @@ class TokenFile {
 
   // Copies tokens [first, first + out.size()), which must exist. One line naming file and place:
   // UNAVAILABLE: they cannot be read; DATA_LOSS: they are no longer those that were there.
-  absl::Status CopyTokens(int64_t first, std::span<uint16_t> out) const;
+  absl::Status CopyTokens(int64_t first, std::span<uint32_t> out) const;
 
   // INVALID_ARGUMENT: some token is not below `vocab`; names the first. Else as
   // CopyTokens.
@@ -66,11 +70,17 @@ class TokenFile {
 
  private:
   TokenFile(Disk& disk, std::string path, std::unique_ptr<File> file, const FileStamp& opened,
-            size_t bytes);
+            size_t bytes, int token_bytes);
   // Reads everything once: the format, the hashes, the largest token.
   absl::Status Scan();
   absl::Status ReadFormat(std::span<const std::byte> head);
-  absl::Status ReadLlmcHeader(std::span<const std::byte> head);
+  struct Header {
+    int32_t magic;
+    int32_t version;
+    int token_bytes;
+  };
+  static const Header kHeaders[2];
+  absl::Status ReadLlmcHeader(std::span<const std::byte> head, const Header& header);
   // Chunk `index` as it is now, and checked against the table.
   absl::Status ReadChunk(size_t index, std::vector<std::byte>& chunk) const;
   absl::Status ReadVerified(size_t index, std::vector<std::byte>& chunk) const;
@@ -82,7 +92,7 @@ class TokenFile {
   const FileStamp opened_;
   const size_t bytes_;
   size_t data_offset_ = 0;  // of the first token
-  int token_bytes_ = 2;
+  int token_bytes_;         // without a header, to begin with
   int64_t tokens_ = 0;
   uint32_t largest_token_ = 0;
   std::vector<uint64_t> chunk_hashes_;

@@ -1,5 +1,6 @@
 #include "data/token_file.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,19 +25,21 @@ std::string Write(const std::string& name, const std::string& bytes) {
   return path;
 }
 
-std::string Tokens(const std::vector<uint16_t>& ids) {
-  return {reinterpret_cast<const char*>(ids.data()), ids.size() * 2};
+std::string Tokens(const std::vector<uint32_t>& ids, int bytes = 2) {
+  std::string all;
+  for (const uint32_t id : ids) all.append(reinterpret_cast<const char*>(&id), bytes);
+  return all;
 }
 
-std::string LlmcHeader(int32_t version, int32_t count) {
+std::string LlmcHeader(int32_t version, int32_t count, int32_t magic = 20240520) {
   std::string header(1024, '\0');
-  const int32_t fields[] = {20240520, version, count};
+  const int32_t fields[] = {magic, version, count};
   header.replace(0, sizeof(fields), reinterpret_cast<const char*>(fields), sizeof(fields));
   return header;
 }
 
-std::vector<uint16_t> ReadAll(const TokenFile& file) {
-  std::vector<uint16_t> ids(file.size());
+std::vector<uint32_t> ReadAll(const TokenFile& file) {
+  std::vector<uint32_t> ids(file.size());
   EXPECT_TRUE(file.CopyTokens(0, ids).ok());
   return ids;
 }
@@ -46,20 +49,36 @@ std::string OpenError(const std::string& path) {
 }
 
 TEST(TokenFileTest, ReadsTheThreeFormats) {
-  const std::vector<uint16_t> ids = {7, 0, 65535, 300};
+  const std::vector<uint32_t> ids = {7, 0, 65535, 300};
   EXPECT_EQ(ReadAll(**TokenFile::Open(PosixDisk(), Write("plain.bin", Tokens(ids)))), ids);
   EXPECT_EQ(
       ReadAll(**TokenFile::Open(PosixDisk(), Write("llmc.bin", LlmcHeader(1, 4) + Tokens(ids)))),
       ids);
-  const std::vector<uint16_t> bytes = {'h', 'i', 0xC3};
+  const std::vector<uint32_t> bytes = {'h', 'i', 0xC3};
   EXPECT_EQ(ReadAll(**TokenFile::Open(PosixDisk(), Write("text.txt", "hi\xC3"))), bytes);
+}
+
+TEST(TokenFileTest, AVocabularyAbove65536HasWiderTokens) {
+  const std::vector<uint32_t> ids = {7, 0, 65536, 1'000'000, 300};
+  const std::string plain = Write("wide.bin", Tokens(ids, 4));
+  const auto file = *TokenFile::Open(PosixDisk(), plain, 1 << 20);
+  EXPECT_EQ(ReadAll(*file), ids);
+  EXPECT_TRUE(file->CheckVocabulary(1'000'001).ok());
+  EXPECT_THAT(std::string(file->CheckVocabulary(1'000'000).message()),
+              testing::HasSubstr("token 3 is 1000000"));
+  const std::string named = Write("wide_llmc.bin", LlmcHeader(7, 5, 20240801) + Tokens(ids, 4));
+  EXPECT_EQ(ReadAll(**TokenFile::Open(PosixDisk(), named)), ids) << "whatever the vocabulary";
+  EXPECT_THAT(std::string(TokenFile::Open(PosixDisk(), Write("odd_wide.bin", "abcdef"), 1 << 20)
+                              .status()
+                              .message()),
+              testing::HasSubstr("6 bytes are no multiple of 4; tokens are uint32"));
 }
 
 TEST(TokenFileTest, CopiesFromTheMiddle) {
   const auto file = *TokenFile::Open(PosixDisk(), Write("middle.bin", Tokens({1, 2, 3, 4, 5})));
-  std::vector<uint16_t> two(2);
+  std::vector<uint32_t> two(2);
   EXPECT_TRUE(file->CopyTokens(3, two).ok());
-  EXPECT_EQ(two, (std::vector<uint16_t>{4, 5}));
+  EXPECT_EQ(two, (std::vector<uint32_t>{4, 5}));
   EXPECT_DEATH(file->CopyTokens(4, two).IgnoreError(), "count <= tokens_ - first");
 }
 
@@ -72,14 +91,14 @@ TEST(TokenFileTest, RefusesWithOneLineThatNamesTheFile) {
       {testing::TempDir() + "/absent.bin", "No such file"},
       {Write("empty.bin", ""), "is empty"},
       {Write("empty.txt", ""), "is empty"},
-      {Write("odd.bin", "abc"), "3 bytes are an odd number"},
+      {Write("odd.bin", "abc"), "3 bytes are no multiple of 2; tokens are uint16"},
       {Write("x.parquet", "ab"), "ends in .bin"},
       {Write("cut.bin", LlmcHeader(1, 4).substr(0, 100)), "cut off inside its llm.c header"},
       {Write("short.bin", LlmcHeader(1, 4) + "ab"), "promises 4 tokens (8 bytes), but 2 bytes"},
       {Write("long.bin", LlmcHeader(1, 1) + "abcd"), "promises 1 tokens (2 bytes), but 4 bytes"},
       {Write("none.bin", LlmcHeader(1, 0)), "promises 0 tokens"},
       {Write("negative.bin", LlmcHeader(1, -1) + "ab"), "promises -1 tokens"},
-      {Write("v7.bin", LlmcHeader(7, 1) + "ab"), "llm.c version 7"},
+      {Write("v7.bin", LlmcHeader(7, 1) + "ab"), "llm.c version 7 with magic 20240520"},
   };
   for (const Case& c : cases) {
     const std::string error = OpenError(c.path);
@@ -91,7 +110,7 @@ TEST(TokenFileTest, RefusesWithOneLineThatNamesTheFile) {
 
 // Three chunks and a bit, in each format: every place where one begins or ends.
 TEST(TokenFileTest, CopiesAcrossChunks) {
-  std::vector<uint16_t> ids(3 * TokenFile::kChunkBytes / 2 + 5);
+  std::vector<uint32_t> ids(3 * TokenFile::kChunkBytes / 2 + 5);
   for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<uint16_t>(i * 7919);
   std::string text(3 * TokenFile::kChunkBytes + 5, '\0');
   for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 31);
@@ -100,11 +119,11 @@ TEST(TokenFileTest, CopiesAcrossChunks) {
         Write("chunks_llmc.bin", LlmcHeader(1, static_cast<int32_t>(ids.size())) + Tokens(ids)),
         Write("chunks.txt", text)}) {
     const auto file = *TokenFile::Open(PosixDisk(), path);
-    const std::vector<uint16_t> all = ReadAll(*file);
+    const std::vector<uint32_t> all = ReadAll(*file);
     if (path.back() == 'n') {
       EXPECT_EQ(all, ids);
     }
-    std::vector<uint16_t> some(TokenFile::kChunkBytes / 2 + 3);
+    std::vector<uint32_t> some(TokenFile::kChunkBytes / 2 + 3);
     for (int64_t first = 0; first + static_cast<int64_t>(some.size()) <= file->size();
          first += 509) {
       ASSERT_TRUE(file->CopyTokens(first, some).ok());
@@ -142,7 +161,7 @@ TEST(TokenFileTest, AFileThatIsNoLongerWhatItWasIsAnErrorOfTheReadThatMeetsIt) {
     EXPECT_TRUE(file->IsAsOpened());
     c.spoil(path);
     EXPECT_FALSE(file->IsAsOpened()) << c.how;
-    std::vector<uint16_t> tokens(10);
+    std::vector<uint32_t> tokens(10);
     const absl::Status read = file->CopyTokens(TokenFile::kChunkBytes / 2 + 50, tokens);
     EXPECT_EQ(read.code(), absl::StatusCode::kDataLoss) << c.how;
     EXPECT_NE(read.message().find(c.what), std::string::npos) << c.how << ": " << read.message();
@@ -156,7 +175,7 @@ TEST(TokenFileTest, AFileThatIsReplacedStaysReadable) {
   const auto file = *TokenFile::Open(PosixDisk(), path);
   std::filesystem::rename(Write("new.txt", "new"), path);
   EXPECT_FALSE(file->IsAsOpened());
-  EXPECT_EQ(ReadAll(*file), (std::vector<uint16_t>{'o', 'l', 'd'}));
+  EXPECT_EQ(ReadAll(*file), (std::vector<uint32_t>{'o', 'l', 'd'}));
 }
 
 TEST(TokenFileTest, OnceAReadHasDisagreedItIsNotAsOpened) {
@@ -164,7 +183,7 @@ TEST(TokenFileTest, OnceAReadHasDisagreedItIsNotAsOpened) {
   const auto file = *TokenFile::Open(PosixDisk(), path);
   const auto times = std::filesystem::last_write_time(path);
   Write("healed.txt", "abd");
-  std::vector<uint16_t> three(3);
+  std::vector<uint32_t> three(3);
   EXPECT_FALSE(file->CopyTokens(0, three).ok());
   Write("healed.txt", "abc");
   std::filesystem::last_write_time(path, times);
@@ -183,12 +202,12 @@ TEST(TokenFileTest, ADiskThatFailsIsNoChangeOfTheFile) {
   });
   const auto file = *TokenFile::Open(disk, "/a.txt");
   fails = true;
-  std::vector<uint16_t> three(3);
+  std::vector<uint32_t> three(3);
   EXPECT_EQ(file->CopyTokens(0, three).code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(TokenFile::Open(disk, "/a.txt").status().code(), absl::StatusCode::kUnavailable);
   fails = false;
   EXPECT_TRUE(file->IsAsOpened());
-  EXPECT_EQ(ReadAll(*file), (std::vector<uint16_t>{'a', 'b', 'c'}));
+  EXPECT_EQ(ReadAll(*file), (std::vector<uint32_t>{'a', 'b', 'c'}));
   EXPECT_EQ(TokenFile::Open(disk, "/b.txt").status().code(), absl::StatusCode::kInvalidArgument);
 }
 
@@ -204,7 +223,7 @@ TEST(TokenFileTest, RefusesWhatIsNoFile) {
 }
 
 TEST(TokenFileTest, NamesTheFirstTokenOutsideTheVocabulary) {
-  std::vector<uint16_t> ids(100'000, 3);
+  std::vector<uint32_t> ids(100'000, 3);
   ids[70'000] = 50;
   ids[70'001] = 60;
   const auto file = *TokenFile::Open(PosixDisk(), Write("vocab.bin", Tokens(ids)));

@@ -50,7 +50,7 @@ std::vector<double> NaiveLosses(const Plan& plan, const NaiveWeights& weights) {
   const auto file = TokenFile::Open(PosixDisk(), plan.job.data().validation());
   std::vector<double> losses;
   for (int s = 0; s < kSequences; ++s) {
-    std::vector<uint16_t> tokens(model.context() + 1);
+    std::vector<uint32_t> tokens(model.context() + 1);
     EXPECT_TRUE((*file)->CopyTokens(int64_t{s} * model.context(), tokens).ok());
     losses.push_back(NaiveLoss(model, weights, {tokens.begin(), tokens.end() - 1},
                                {tokens.begin() + 1, tokens.end()}) /

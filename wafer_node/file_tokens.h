@@ -33,7 +33,7 @@ class FileTokens final : public TokenSource {
 
   const Split training_;
   const Split validation_;  // empty without a validation
-  std::vector<uint16_t> sample_;
+  std::vector<uint32_t> sample_;
 };
 
 }  // namespace waferstream

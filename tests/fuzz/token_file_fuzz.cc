@@ -21,13 +21,13 @@ std::string PathOf(bool text) {
 }
 
 void ReadAll(const TokenFile& file) {
-  std::vector<uint16_t> tokens(file.size());
+  std::vector<uint32_t> tokens(file.size());
   WS_CHECK(file.CopyTokens(0, tokens).ok());
   WS_CHECK(file.content().tokens() == tokens.size() && file.IsAsOpened());
   const auto samples = file.Samples(4);
   WS_CHECK(!samples.ok() || *samples * 4 < file.size());
   const bool fits = file.CheckVocabulary(200).ok();
-  for (const uint16_t token : tokens) WS_CHECK(!fits || token < 200);
+  for (const uint32_t token : tokens) WS_CHECK(!fits || token < 200);
 }
 
 }  // namespace
