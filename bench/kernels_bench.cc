@@ -190,7 +190,8 @@ void BenchAttention(const Table& table, Dtype dtype, int64_t tokens) {
   const AttentionOptions options{.dtype = dtype,
                                  .tokens = tokens,
                                  .head_dim = kHeadDim,
-                                 .qkv_stride = stride,
+                                 .q_stride = stride,
+                                 .kv_stride = stride,
                                  .out_stride = kHidden};
   const auto part = [&](Buffer& x, int which, int64_t head) {
     return static_cast<std::byte*>(x.data()) + (which * kHidden + head * kHeadDim) * BytesOf(dtype);
@@ -236,9 +237,9 @@ void BenchRows(const Table& table, Dtype dtype, int64_t tokens) {
                                   d_gamma.floats(), d_beta.floats());
               }));
   table.Bytes(dtype, "GELU forward",
-              rate(2 * element, [&] { GeluForward(dtype, u.data(), y.data(), n); }));
+              rate(2 * element, [&] { GeluForward(GeluBy::kTanh, dtype, u.data(), y.data(), n); }));
   table.Bytes(dtype, "GELU backward", rate(4 + 2 * element, [&] {
-                GeluBackward(dtype, u.data(), d_out.floats(), y.data(), n);
+                GeluBackward(GeluBy::kTanh, dtype, u.data(), d_out.floats(), y.data(), n);
               }));
   table.Bytes(dtype, "column sum", rate(element, [&] {
                 ColumnSum(dtype, u.data(), tokens, kHidden, kHidden, d_beta.floats());

@@ -6,8 +6,8 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/status.h"
 #include "checkpoint/config.h"
 #include "checkpoint/inspect.h"
@@ -65,7 +65,9 @@ absl::StatusOr<CheckpointReader> CheckpointReader::Open(Disk& disk, const std::s
 }
 
 absl::Status CheckpointReader::OpenModel() {
-  std::map<std::string, Source> sources;  // by name without prefix
+  // By name without the prefix, which a base model's files do not have.
+  std::map<std::string, Source> sources;
+  const std::string& prefix = parameters_.front().prefix;
   ASSIGN_OR_RETURN(const ModelFiles model, FindModelFiles(*disk_, folder_));
   for (const std::string& name : model.names) {
     ASSIGN_OR_RETURN(std::unique_ptr<File> file,
@@ -74,7 +76,7 @@ absl::Status CheckpointReader::OpenModel() {
     RETURN_IF_ERROR(CheckPlaces(folder_, name, model.places, tensors));
     for (const TensorInfo& tensor : tensors) {
       absl::string_view bare = tensor.name;
-      if (absl::StartsWith(bare, "transformer.")) bare.remove_prefix(12);
+      absl::ConsumePrefix(&bare, prefix);
       const Source source = {static_cast<int>(files_.size()), tensor};
       if (!sources.emplace(bare, source).second) {
         return absl::DataLossError(

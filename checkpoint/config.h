@@ -1,4 +1,4 @@
-// config.json: the model as Hugging Face's GPT2Config describes it.
+// config.json: the model as Hugging Face's configuration classes describe it.
 #pragma once
 
 #include <string>
@@ -11,6 +11,7 @@
 
 namespace waferstream {
 
+// Of a model whose family is known.
 std::string ConfigJson(const ModelSpec& model, Dtype dtype);
 
 // The model that a checkpoint folder says it holds; absent keys have Hugging Face's defaults.

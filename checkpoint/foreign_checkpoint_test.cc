@@ -24,6 +24,7 @@ using testing::HasSubstr;
 std::vector<Parameter> OneVector(int64_t n) {
   Parameter p;
   p.name = "ln_f.bias";
+  p.prefix = "transformer.";
   p.rows = n;
   p.cols = 1;
   return {p};
@@ -215,7 +216,7 @@ TEST(Config, SizesOutOfBoundsAreRefusedByField) {
   ModelSpec model = OddJob("").model();
   model.set_layers(4294967295);
   EXPECT_THAT(std::string(BuildParameters(model).status().message()),
-              HasSubstr("model.layers: 4.29497e+09 must be at most 4096"));
+              HasSubstr("model.layers: 4294967295 must be at most 4096"));
   model = OddJob("").model();
   model.set_ffn(4294967295);
   EXPECT_THAT(std::string(BuildParameters(model).status().message()), HasSubstr("model.ffn"));

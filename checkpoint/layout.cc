@@ -21,8 +21,7 @@ TensorInfo Describe(const Parameter& parameter, std::string name, Dtype dtype) {
 }  // namespace
 
 std::string TensorName(const Parameter& parameter) {
-  if (parameter.name == "lm_head.weight") return parameter.name;
-  return absl::StrCat("transformer.", parameter.name);
+  return absl::StrCat(parameter.prefix, parameter.name);
 }
 
 std::vector<int64_t> TensorShape(const Parameter& parameter) {

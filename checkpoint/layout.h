@@ -17,8 +17,8 @@ inline constexpr char kOptimizerFile[] = "optimizer.safetensors";
 inline constexpr char kConfigFile[] = "config.json";
 inline constexpr char kManifestFile[] = "waferstream.json";
 
-// The parameter's name in model.safetensors: as GPT2LMHeadModel's own save_pretrained writes it,
-// "transformer." before everything but the output projection.
+// The parameter's name in model.safetensors: as Hugging Face's own save_pretrained writes a whole
+// model, whose base model has a prefix.
 std::string TensorName(const Parameter& parameter);
 
 // Its shape there: one dimension for a vector; [in, out] where the file has it transposed.

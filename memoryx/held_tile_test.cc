@@ -22,7 +22,7 @@ class HeldTileTest : public testing::Test {
     adamw->set_beta1(0.9);
     adamw->set_beta2(0.95);
     adamw->set_eps(1e-8);
-    plan_.parameters.push_back({.name = "w", .rows = kElements, .cols = 1});
+    plan_.parameters.push_back({.name = "w", .prefix = "", .rows = kElements, .cols = 1});
     plan_.tiles.push_back({.rows = kElements, .elements = kElements, .shard = 4});
     memory_.resize(HeldTile::Floats(plan_.tiles[0], kStates));
     for (size_t i = 0; i < memory_.size(); ++i) memory_[i] = 0.5f + static_cast<float>(i % 97);

@@ -50,7 +50,7 @@ TEST(Compile, TightSramMeansMoreWavesAndMoreRecomputation) {
   const ClusterShape shape;
   const Plan roomy = MustCompile(job, shape);
   EXPECT_EQ(roomy.waves, 1);
-  EXPECT_EQ(roomy.recompute, RECOMPUTE_NONE);
+  EXPECT_EQ(roomy.policy.recompute, RECOMPUTE_NONE);
   // Every byte less than what one wave of `none` takes: never a crash, never more than is there.
   std::set<int> waves;
   std::set<Recompute> recomputes;
@@ -63,7 +63,7 @@ TEST(Compile, TightSramMeansMoreWavesAndMoreRecomputation) {
     }
     EXPECT_LE(plan->sram.bytes, sram);
     waves.insert(plan->waves);
-    recomputes.insert(plan->recompute);
+    recomputes.insert(plan->policy.recompute);
   }
   EXPECT_GT(waves.size(), 2u);
   EXPECT_TRUE(recomputes.contains(RECOMPUTE_FULL));
@@ -82,12 +82,19 @@ TEST(Compile, AutoTakesTheLeastRecomputationWithWhichAStepIsOneWave) {
   for (const auto& [recompute, bytes] : one_wave) {
     job.mutable_cluster()->mutable_wafer()->set_sram_bytes(bytes);
     const Plan plan = MustCompile(job, {});
-    EXPECT_EQ(plan.recompute, recompute);
+    EXPECT_EQ(plan.policy.recompute, recompute);
     EXPECT_EQ(plan.waves, 1);
   }
-  // Not even `full` makes it one wave: several, with as little recomputation as fits.
+  // A byte less, and the layer's weights are streamed twice instead of being held.
   job.mutable_cluster()->mutable_wafer()->set_sram_bytes(one_wave[RECOMPUTE_FULL] - 1);
-  EXPECT_EQ(MustCompile(job, {}).recompute, RECOMPUTE_NONE);
+  const Plan twice = MustCompile(job, {});
+  EXPECT_EQ(twice.policy, (KeepPolicy{RECOMPUTE_FULL, /*holds_weights=*/false}));
+  EXPECT_EQ(twice.waves, 1);
+  EXPECT_GT(twice.program.backward_stream.size(),
+            MustCompile(TestJob(), {}).program.backward_stream.size());
+  // Not even that makes it one wave: several, with as little recomputation as fits.
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(twice.sram.bytes - 1);
+  EXPECT_EQ(MustCompile(job, {}).policy.recompute, RECOMPUTE_NONE);
   EXPECT_GT(MustCompile(job, {}).waves, 1);
 }
 
@@ -167,8 +174,37 @@ TEST(Compile, ContradictionsAreRefusedByName) {
        }},
       {"model.hidden: 30 is not divisible by model.heads: 4",
        [](JobSpec& j) { j.mutable_model()->set_hidden(30); }},
-      {"model.vocab: 65537 must be at most 65536",
-       [](JobSpec& j) { j.mutable_model()->set_vocab(65537); }},
+      {"model.vocab: 1048577 must be at most 1048576",
+       [](JobSpec& j) { j.mutable_model()->set_vocab((1 << 20) + 1); }},
+      {"model.window: 5, but the family gpt2 has none",
+       [](JobSpec& j) { j.mutable_model()->set_window(5); }},
+      {"model.kv_heads: 2, but the family gpt2 has none",
+       [](JobSpec& j) { j.mutable_model()->set_kv_heads(2); }},
+      {"model.sequential: 1, but the family llama has none",
+       [](JobSpec& j) {
+         j.mutable_model()->set_family("llama");
+         j.mutable_model()->set_sequential(true);
+       }},
+      {"model.heads: 4 is not divisible by model.kv_heads: 3",
+       [](JobSpec& j) {
+         j.mutable_model()->set_family("llama");
+         j.mutable_model()->set_kv_heads(3);
+       }},
+      {"model.head_dim: of 7 columns 7 are turned by their position, which takes pairs",
+       [](JobSpec& j) {
+         j.mutable_model()->set_family("qwen3");
+         j.mutable_model()->set_head_dim(7);
+       }},
+      {"model.rope_original_context: 0; with model.rope_factor",
+       [](JobSpec& j) {
+         j.mutable_model()->set_family("llama");
+         j.mutable_model()->set_rope_factor(8);
+       }},
+      {"model.kv_heads: 2; the family gptj has 4",
+       [](JobSpec& j) {
+         j.mutable_model()->set_family("gptj");
+         j.mutable_model()->set_kv_heads(2);
+       }},
       {"training.micro_batch: 0 must be at least 1",
        [](JobSpec& j) { j.mutable_training()->set_micro_batch(0); }},
       {"training.optimizer.adamw.lr: 0 must be greater than 0",

@@ -19,17 +19,18 @@ constexpr size_t kRegionsShown = 4;
 
 int CeilDiv(int a, int b) { return (a + b - 1) / b; }
 
-// In order of growing recomputation. A generation makes no gradients: nothing to recompute.
-std::vector<Recompute> Candidates(const Plan& plan) {
-  if (plan.is_generation()) return {RECOMPUTE_NONE};
-  const Recompute asked = plan.job.training().recompute();
-  if (asked != RECOMPUTE_AUTO) return {asked};
-  return {RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL};
-}
-
-void SetRecompute(Plan& plan, Recompute recompute) {
-  plan.recompute = recompute;
-  plan.program = BuildProgram(plan.job.model(), plan.parameters, recompute);
+// In order of growing recomputation, and then of what is streamed. A generation makes no gradients:
+// nothing to recompute.
+std::vector<KeepPolicy> Candidates(const Plan& plan) {
+  if (plan.is_generation()) return {{RECOMPUTE_NONE}};
+  std::vector<KeepPolicy> candidates;
+  for (const KeepPolicy& policy :
+       {KeepPolicy{RECOMPUTE_NONE}, KeepPolicy{RECOMPUTE_SELECTIVE}, KeepPolicy{RECOMPUTE_FULL},
+        KeepPolicy{RECOMPUTE_FULL, /*holds_weights=*/false}}) {
+    const Recompute asked = plan.job.training().recompute();
+    if (asked == RECOMPUTE_AUTO || asked == policy.recompute) candidates.push_back(policy);
+  }
+  return candidates;
 }
 
 size_t SramBytes(const Plan& plan) { return plan.job.cluster().wafer().sram_bytes(); }
@@ -77,16 +78,16 @@ std::string LargestRegions(const SramLayout& layout) {
 // be the most recomputation: it keeps fewer activations, but a whole layer's weights.
 void LayOutLeast(Plan& plan) {
   const auto candidates = Candidates(plan);
-  Recompute best = candidates[0];
+  KeepPolicy best = candidates[0];
   size_t least = std::numeric_limits<size_t>::max();
-  for (Recompute recompute : candidates) {
-    SetRecompute(plan, recompute);
+  for (const KeepPolicy& policy : candidates) {
+    SetPolicy(plan, policy);
     LayOut(plan, 1);
     if (plan.sram.bytes >= least) continue;
     least = plan.sram.bytes;
-    best = recompute;
+    best = policy;
   }
-  SetRecompute(plan, best);
+  SetPolicy(plan, best);
   LayOut(plan, 1);
 }
 
@@ -162,7 +163,7 @@ absl::Status Refusal(Plan& plan) {
   std::string message = absl::StrCat(
       "cluster.wafer.sram: ", Bytes(SramBytes(plan)), " cannot hold one micro-batch",
       plan.verify_slots > 0 ? " and one to verify" : "", "; with recompute ",
-      RecomputeName(plan.recompute), " it needs ", Bytes(plan.sram.bytes), " = ",
+      RecomputeName(plan.policy.recompute), " it needs ", Bytes(plan.sram.bytes), " = ",
       LargestRegions(plan.sram), "; to fit: cluster.wafer.sram at least ", plan.sram.bytes, "B");
   for (const std::string& remedy : Remedies(plan.job, plan.shape.wafers))
     absl::StrAppend(&message, ", or ", remedy);
@@ -171,19 +172,27 @@ absl::Status Refusal(Plan& plan) {
 
 }  // namespace
 
+void SetPolicy(Plan& plan, const KeepPolicy& policy) {
+  plan.policy = policy;
+  plan.program = BuildProgram(plan.graph, plan.parameters, plan.wire, policy);
+  std::vector<const std::vector<Op>*> passes = {&plan.program.forward, &plan.program.backward};
+  if (plan.is_generation()) passes = {&plan.program.generate};
+  plan.places = PlaceValues(plan.program, LifetimesOf(plan.program, passes), plan.tokens());
+}
+
 absl::Status FitIntoSram(Plan& plan) {
   const int share = CeilDiv(plan.leaves, plan.shape.wafers);
-  std::optional<std::pair<Recompute, int>> least;  // the first with which anything fits
-  for (Recompute recompute : Candidates(plan)) {
-    SetRecompute(plan, recompute);
+  std::optional<std::pair<KeepPolicy, int>> least;  // the first with which anything fits
+  for (const KeepPolicy& policy : Candidates(plan)) {
+    SetPolicy(plan, policy);
     const int resident = MostResident(plan, share);
-    if (resident > 0 && !least.has_value()) least = {recompute, resident};
+    if (resident > 0 && !least.has_value()) least = {policy, resident};
     if (resident < share) continue;
-    least = {recompute, resident};
+    least = {policy, resident};
     break;
   }
   if (!least.has_value()) return Refusal(plan);
-  if (plan.recompute != least->first) SetRecompute(plan, least->first);
+  if (plan.policy != least->first) SetPolicy(plan, least->first);
   WS_CHECK(LayOut(plan, least->second));
   return absl::OkStatus();
 }

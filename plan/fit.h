@@ -7,7 +7,10 @@
 
 namespace waferstream {
 
-// Sets recompute, program, resident_max, waves, validation_waves and sram. Needs the tables
+// Sets the policy, and the program and places that follow from it. Needs the tables.
+void SetPolicy(Plan& plan, const KeepPolicy& policy);
+
+// Sets policy, program, places, resident_max, waves, validation_waves and sram. Needs the tables
 // (plan/tables.h).
 //
 // RECOMPUTE_AUTO takes the least recomputation with which a step is one wave; if there is none, the

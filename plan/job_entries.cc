@@ -26,6 +26,7 @@ std::string Join(const std::string& section, const std::string& name) {
 }
 
 bool IsKey(absl::string_view path) {
+  if (path == kModelFrom) return true;
   for (const JobKey& key : JobKeys()) {
     if (key.path == path) return true;
   }

@@ -31,13 +31,23 @@ constexpr JobKey kKeys[] = {
     {.path = "model.layers", .kind = kWhole, .required = true, .low = 1, .high = 1 << 12},
     {.path = "model.hidden", .kind = kWhole, .required = true, .low = 1, .high = kWidthMax},
     {.path = "model.heads", .kind = kWhole, .required = true, .low = 1, .high = kWidthMax},
-    // Tokens are uint16 in data files.
-    {.path = "model.vocab", .kind = kWhole, .required = true, .low = 1, .high = 65536},
+    // Above 2^16 tokens are uint32 in data files.
+    {.path = "model.vocab", .kind = kWhole, .required = true, .low = 1, .high = 1 << 20},
     {.path = "model.context", .kind = kWhole, .required = true, .low = 1, .high = kWidthMax},
     // Without a fallback of its own: 4 * hidden.
     {.path = "model.ffn", .kind = kWhole, .low = 1, .high = 16 * kWidthMax},
     {.path = "model.tied", .kind = kFlag, .fallback = "true"},
     {.path = "model.norm_eps", .kind = kReal, .fallback = "1e-5", .high = 1, .open_low = true},
+    {.path = "model.kv_heads", .kind = kWhole, .fallback = "0", .high = kWidthMax},
+    {.path = "model.head_dim", .kind = kWhole, .fallback = "0", .high = 256},
+    {.path = "model.window", .kind = kWhole, .fallback = "0", .high = kCountMax},
+    {.path = "model.sequential", .kind = kFlag, .fallback = "false"},
+    {.path = "model.rope_theta", .kind = kReal, .fallback = "0", .high = 1e12},
+    {.path = "model.rope_fraction", .kind = kReal, .fallback = "0", .high = 1},
+    {.path = "model.rope_factor", .kind = kReal, .fallback = "0", .high = 1e6},
+    {.path = "model.rope_low_freq_factor", .kind = kReal, .fallback = "0", .high = 1e6},
+    {.path = "model.rope_high_freq_factor", .kind = kReal, .fallback = "0", .high = 1e6},
+    {.path = "model.rope_original_context", .kind = kWhole, .fallback = "0", .high = kCountMax},
 
     {.path = "data.train", .kind = kPath, .required = true},
     {.path = "data.validation", .kind = kPath},

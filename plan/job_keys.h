@@ -48,6 +48,9 @@ struct JobKey {
 
 std::span<const JobKey> JobKeys();
 
+// A key that fills no field of its own (plan/job_yaml.h).
+inline constexpr absl::string_view kModelFrom = "model.from";
+
 // The key that a plain value in the place of this section stands for (`wafers: 2`); empty: none.
 absl::string_view KeyMeantBy(absl::string_view section);
 

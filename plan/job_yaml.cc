@@ -35,8 +35,9 @@ absl::Status CheckGiven(const JobKey& key, const JobSpec& job) {
       absl::StrCat(key.path, ": is empty; leave it out, or give it a value"));
 }
 
+// `has_model`: what is not given of the model is in the job already.
 absl::Status Read(const JobKey& key, const JobEntries& entries, const std::string& name,
-                  JobSpec& job) {
+                  bool has_model, JobSpec& job) {
   const absl::string_view section = OptionalSectionOf(key.path);
   if (!section.empty()) {
     if (!entries.HasSection(section)) return absl::OkStatus();
@@ -48,11 +49,29 @@ absl::Status Read(const JobKey& key, const JobEntries& entries, const std::strin
     if (status.ok()) return status;
     return absl::Status(status.code(), absl::StrCat(entry->where, ": ", status.message()));
   }
+  if (has_model && IsInside(key.path, "model")) return absl::OkStatus();
   if (key.required) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": ", key.path, ": missing"));
   }
   if (!key.fallback.empty()) WS_CHECK(SetFallback(key, job).ok());
   return absl::OkStatus();
+}
+
+// Whether the job takes its model from a folder; then it has it, and starts from its weights.
+absl::StatusOr<bool> TakeModel(const JobEntries& entries, const ModelOfFolder& model_of,
+                               JobSpec& job) {
+  const JobEntry* from = entries.Find(kModelFrom);
+  if (from == nullptr) return false;
+  const auto refuse = [&](absl::string_view why) {
+    return absl::InvalidArgumentError(absl::StrCat(from->where, ": ", kModelFrom, ": ", why));
+  };
+  if (model_of == nullptr) return refuse("is nothing that this command can read");
+  if (!from->value.IsScalar() || from->value.Scalar().empty()) return refuse("must be a folder");
+  absl::StatusOr<ModelSpec> model = model_of(from->value.Scalar());
+  if (!model.ok()) return refuse(model.status().message());
+  *job.mutable_model() = *std::move(model);
+  job.mutable_checkpoint()->set_from(from->value.Scalar());
+  return true;
 }
 
 // Defaults that depend on other keys.
@@ -78,21 +97,23 @@ bool IsLeftOut(const JobKey& key, const JobSpec& job) {
 }  // namespace
 
 absl::StatusOr<JobSpec> ReadJobFile(const std::string& path,
-                                    const std::vector<std::string>& overrides) {
+                                    const std::vector<std::string>& overrides,
+                                    const ModelOfFolder& model_of) {
   ASSIGN_OR_RETURN(const std::string text, ReadRegularFile(path, kJobFileBytesMax));
   ASSIGN_OR_RETURN(const std::filesystem::path absolute, AbsolutePath("--file", path));
-  return ParseJobYaml(text, absolute.parent_path().string(), overrides, path);
+  return ParseJobYaml(text, absolute.parent_path().string(), overrides, path, model_of);
 }
 
 absl::StatusOr<JobSpec> ParseJobYaml(const std::string& text, const std::string& base_dir,
                                      const std::vector<std::string>& overrides,
-                                     const std::string& name) {
+                                     const std::string& name, const ModelOfFolder& model_of) {
   JobEntries entries;
   RETURN_IF_ERROR(entries.AddFile(text, name));
   for (const std::string& override : overrides) RETURN_IF_ERROR(entries.Override(override));
   RETURN_IF_ERROR(CheckOneOptimizer(entries, name));
   JobSpec job;
-  for (const JobKey& key : JobKeys()) RETURN_IF_ERROR(Read(key, entries, name, job));
+  ASSIGN_OR_RETURN(const bool has_model, TakeModel(entries, model_of, job));
+  for (const JobKey& key : JobKeys()) RETURN_IF_ERROR(Read(key, entries, name, has_model, job));
   RETURN_IF_ERROR(SetDerived(base_dir, job));
   return job;
 }

@@ -1,5 +1,6 @@
 #include "plan/job_yaml.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -147,11 +148,11 @@ TEST(JobYaml, RefusesWithLinePathAndReason) {
       {"steps: 300", "steps: 1e3", "training.steps: \"1e3\" must be a whole number"},
       {"steps: 300", "steps: !int 3", "training.steps: \"3\" must be a value without a tag"},
       {"steps: 300", "steps: 99999999999999999999", "training.steps: "},
-      {"steps: 300", "steps: 2147483648", "training.steps: 2.14748e+09 must be at most"},
+      {"steps: 300", "steps: 2147483648", "training.steps: 2147483648 must be at most"},
       {"steps: 300", "steps: 0", "job.yaml:5: training.steps: 0 must be at least 1"},
       {"global_batch: 32", "global_batch: -4",
        "job.yaml:6: training.global_batch: -4 must be at least 1"},
-      {"vocab: 256", "vocab: 65537", "job.yaml:2: model.vocab: 65537 must be at most 65536"},
+      {"vocab: 256", "vocab: 1048577", "job.yaml:2: model.vocab: 1048577 must be at most 1048576"},
       {"lr: 1.0e-3", "lr: 0", "job.yaml:10: training.optimizer.adamw.lr: 0 must be greater than 0"},
       {"lr: 1.0e-3", "lr: .nan", "training.optimizer.adamw.lr: \".nan\" must be a number"},
       {"lr: 1.0e-3", "lr: inf", "training.optimizer.adamw.lr: \"inf\" must be a number"},
@@ -309,6 +310,38 @@ TEST(JobYaml, ReadsAFileAndResolvesDataBesideIt) {
   EXPECT_EQ(job->data().validation(), "/abs/v.bin");
   EXPECT_EQ(ReadJobFile((folder / "no.yaml").string(), {}).status().code(),
             absl::StatusCode::kNotFound);
+}
+
+TEST(JobYaml, AModelOfAFolderFillsInWhatIsNotSaid) {
+  const std::string rest =
+      "data: {train: a.bin}\n"
+      "training: {steps: 1, global_batch: 2, micro_batch: 1, optimizer: {sgd: {lr: 0.1}}}\n";
+  ModelSpec there;
+  there.set_family("llama");
+  there.set_layers(3);
+  there.set_hidden(64);
+  there.set_context(4096);
+  const auto model_of = [&](const std::string& folder) -> absl::StatusOr<ModelSpec> {
+    if (folder == "there") return there;
+    return absl::NotFoundError(folder + " is not there");
+  };
+  const auto job =
+      ParseJobYaml("model: {from: there, context: 128}\n" + rest, "/", {}, "job.yaml", model_of);
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->model().layers(), 3u);
+  EXPECT_EQ(job->model().context(), 128u);
+  EXPECT_EQ(job->checkpoint().from(), "there");
+  const auto other = ParseJobYaml("model: {from: there}\ncheckpoint: {from: elsewhere}\n" + rest,
+                                  "/", {}, "job.yaml", model_of);
+  EXPECT_EQ(other->checkpoint().from(), "elsewhere");
+  EXPECT_EQ(ParseJobYaml("model: {from: nowhere}\n" + rest, "/", {}, "job.yaml", model_of)
+                .status()
+                .message(),
+            "job.yaml:1: model.from: nowhere is not there");
+  EXPECT_THAT(std::string(ParseJobYaml("model: {from: [1]}\n" + rest, "/", {}, "job.yaml", model_of)
+                              .status()
+                              .message()),
+              testing::HasSubstr("model.from: must be a folder"));
 }
 
 // docs/FORMATS.md prints the list of keys; here the two are kept equal.

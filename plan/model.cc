@@ -1,76 +1,86 @@
 #include "plan/model.h"
 
 #include <algorithm>
-#include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "plan/families/families.h"
+#include "plan/graph.h"
 #include "plan/job_keys.h"
 
 namespace waferstream {
 namespace {
 
-constexpr double kInitStd = 0.02;  // GPT-2's
 constexpr int64_t kRowGrain = 64;  // tiles begin at a multiple of this many rows where they can
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-Parameter Matrix(std::string name, int64_t rows, int64_t cols, double init_std) {
-  Parameter p;
-  p.name = std::move(name);
-  p.rows = rows;
-  p.cols = cols;
-  p.is_matrix = true;
-  p.init_std = init_std;
-  return p;
+struct Family {
+  absl::string_view name;
+  absl::StatusOr<Model> (*build)(const ModelSpec&);
+  bool rotary = true;
+  bool window = false;
+  bool sequential = false;
+};
+constexpr Family kFamilies[] = {
+    {.name = "gpt2", .build = BuildGpt2, .rotary = false},
+    {.name = "gpt_neox", .build = BuildGptNeox, .sequential = true},
+    {.name = "gptj", .build = BuildGptj},
+    {.name = "llama", .build = BuildLlama},
+    {.name = "mistral", .build = BuildMistral, .window = true},
+    {.name = "olmo2", .build = BuildOlmo2},
+    {.name = "qwen2", .build = BuildQwen2},
+    {.name = "qwen3", .build = BuildQwen3},
+};
+
+const Family* Find(const ModelSpec& model) {
+  for (const Family& family : kFamilies) {
+    if (family.name == model.family()) return &family;
+  }
+  return nullptr;
 }
 
-// A Conv1D of Hugging Face's GPT-2: `out` x `in` here, [in, out] in files.
-Parameter Conv1D(std::string name, int64_t out, int64_t in, double init_std) {
-  Parameter p = Matrix(std::move(name), out, in, init_std);
-  p.transposed_in_checkpoint = true;
-  return p;
+absl::StatusOr<const Family*> FamilyOf(const ModelSpec& model) {
+  if (const Family* family = Find(model)) return family;
+  std::string known;
+  for (const Family& family : kFamilies) {
+    absl::StrAppend(&known, known.empty() ? "" : ", ", family.name);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("model.family: \"", model.family(), "\" is not known; there is: ", known));
 }
 
-Parameter Vector(std::string name, int64_t rows, double init_value) {
-  Parameter p;
-  p.name = std::move(name);
-  p.rows = rows;
-  p.cols = 1;
-  p.init_value = init_value;
-  return p;
-}
-
-absl::Status CheckShape(const ModelSpec& m) {
-  if (m.family() != "gpt2") {
+// Whether a key is set that the family knows nothing of.
+absl::Status CheckTaken(const Family& family, const ModelSpec& m) {
+  const std::pair<const char*, double> of_rotary[] = {
+      {"kv_heads", m.kv_heads()},
+      {"head_dim", m.head_dim()},
+      {"rope_theta", m.rope_theta()},
+      {"rope_fraction", m.rope_fraction()},
+      {"rope_factor", m.rope_factor()},
+      {"rope_low_freq_factor", m.rope_low_freq_factor()},
+      {"rope_high_freq_factor", m.rope_high_freq_factor()},
+      {"rope_original_context", m.rope_original_context()}};
+  const auto refuse = [&](const char* key, double value) {
     return absl::InvalidArgumentError(
-        absl::StrCat("model.family: \"", m.family(), "\" is not known; there is: gpt2"));
+        absl::StrCat("model.", key, ": ", value, ", but the family ", family.name, " has none"));
+  };
+  for (const auto& [key, value] : of_rotary) {
+    if (!family.rotary && value != 0) return refuse(key, value);
   }
-  RETURN_IF_ERROR(CheckKeys(m));
-  if (m.hidden() % m.heads() != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "model.hidden: ", m.hidden(), " is not divisible by model.heads: ", m.heads()));
-  }
+  if (!family.window && m.window() != 0) return refuse("window", m.window());
+  if (!family.sequential && m.sequential()) return refuse("sequential", m.sequential());
   return absl::OkStatus();
 }
 
-void AppendGpt2Layer(const ModelSpec& m, int layer, std::vector<Parameter>& out) {
-  const std::string h = absl::StrCat("h.", layer, ".");
-  // Scaled so that the residual's variance does not grow with depth.
-  const double residual_std = kInitStd / std::sqrt(2.0 * m.layers());
-  const int64_t hidden = m.hidden();
-  out.push_back(Vector(h + "ln_1.weight", hidden, 1));
-  out.push_back(Vector(h + "ln_1.bias", hidden, 0));
-  out.push_back(Conv1D(h + "attn.c_attn.weight", 3 * hidden, hidden, kInitStd));
-  out.push_back(Vector(h + "attn.c_attn.bias", 3 * hidden, 0));
-  out.push_back(Conv1D(h + "attn.c_proj.weight", hidden, hidden, residual_std));
-  out.push_back(Vector(h + "attn.c_proj.bias", hidden, 0));
-  out.push_back(Vector(h + "ln_2.weight", hidden, 1));
-  out.push_back(Vector(h + "ln_2.bias", hidden, 0));
-  out.push_back(Conv1D(h + "mlp.c_fc.weight", m.ffn(), hidden, kInitStd));
-  out.push_back(Vector(h + "mlp.c_fc.bias", m.ffn(), 0));
-  out.push_back(Conv1D(h + "mlp.c_proj.weight", hidden, m.ffn(), residual_std));
-  out.push_back(Vector(h + "mlp.c_proj.bias", hidden, 0));
+// A parameter that is used twice has two gradients.
+void CountContributions(Model& model) {
+  for (Parameter& p : model.parameters) p.contributions = 0;
+  for (const GraphNode& node : model.graph.nodes) {
+    for (const int vector : node.vectors) ++model.parameters[vector].contributions;
+    if (node.matrix >= 0) ++model.parameters[node.matrix].contributions;
+  }
 }
 
 // The first rows of a matrix's tiles, and its end: the fewest tiles that respect the bound, even up
@@ -90,19 +100,33 @@ std::vector<int64_t> Cuts(const Parameter& p, int64_t tile_elements) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<Parameter>> BuildParameters(const ModelSpec& model) {
-  RETURN_IF_ERROR(CheckShape(model));
-  std::vector<Parameter> out;
-  out.push_back(Matrix("wte.weight", model.vocab(), model.hidden(), kInitStd));
-  out.back().contributions = model.tied() ? 2 : 1;
-  out.push_back(Matrix("wpe.weight", model.context(), model.hidden(), kInitStd));
-  for (uint32_t i = 0; i < model.layers(); ++i) AppendGpt2Layer(model, i, out);
-  out.push_back(Vector("ln_f.weight", model.hidden(), 1));
-  out.push_back(Vector("ln_f.bias", model.hidden(), 0));
-  if (!model.tied()) {
-    out.push_back(Matrix("lm_head.weight", model.vocab(), model.hidden(), kInitStd));
+ModelSpec WithDefaults(ModelSpec model) {
+  const Family* family = Find(model);
+  if (family == nullptr || !family->rotary) return model;
+  if (model.kv_heads() == 0) model.set_kv_heads(model.heads());
+  if (model.head_dim() == 0 && model.heads() != 0) {
+    model.set_head_dim(model.hidden() / model.heads());
   }
-  return out;
+  if (model.rope_theta() == 0) model.set_rope_theta(10000);
+  if (model.rope_fraction() == 0) model.set_rope_fraction(1);
+  if (model.rope_factor() == 0) return model;
+  if (model.rope_low_freq_factor() == 0) model.set_rope_low_freq_factor(1);
+  if (model.rope_high_freq_factor() == 0) model.set_rope_high_freq_factor(4);
+  return model;
+}
+
+absl::StatusOr<Model> BuildModel(const ModelSpec& spec) {
+  ASSIGN_OR_RETURN(const Family* family, FamilyOf(spec));
+  RETURN_IF_ERROR(CheckKeys(spec));
+  RETURN_IF_ERROR(CheckTaken(*family, spec));
+  ASSIGN_OR_RETURN(Model model, family->build(WithDefaults(spec)));
+  CountContributions(model);
+  return model;
+}
+
+absl::StatusOr<std::vector<Parameter>> BuildParameters(const ModelSpec& spec) {
+  ASSIGN_OR_RETURN(Model model, BuildModel(spec));
+  return std::move(model.parameters);
 }
 
 std::vector<Tile> CutTiles(std::vector<Parameter>& parameters, uint64_t tile_elements) {
@@ -110,8 +134,10 @@ std::vector<Tile> CutTiles(std::vector<Parameter>& parameters, uint64_t tile_ele
   for (size_t i = 0; i < parameters.size(); ++i) {
     Parameter& p = parameters[i];
     p.first_tile = static_cast<int>(tiles.size());
-    const std::vector<int64_t> cuts = p.is_matrix ? Cuts(p, static_cast<int64_t>(tile_elements))
-                                                  : std::vector{int64_t{0}, p.rows};
+    const Parameter& like = p.cut_like >= 0 ? parameters[p.cut_like] : p;
+    const std::vector<int64_t> cuts = like.is_matrix
+                                          ? Cuts(like, static_cast<int64_t>(tile_elements))
+                                          : std::vector{int64_t{0}, p.rows};
     for (size_t c = 0; c + 1 < cuts.size(); ++c) {
       Tile tile;
       tile.parameter = static_cast<int>(i);

@@ -1,4 +1,4 @@
-// What a model is made of: its parameter tensors in graph order, and how they are cut into tiles.
+// What a model is made of: its parameter tensors, and how they are cut into tiles.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,16 @@ namespace waferstream {
 // One parameter tensor, in the order of the model graph. Inside the system a matrix is
 // [rows = output features, cols = input features], row-major; a vector is [rows, 1].
 struct Parameter {
-  std::string name;  // the Hugging Face name, e.g. "h.0.attn.c_attn.weight"
+  std::string name;    // of Hugging Face's base model, e.g. "h.0.attn.c_attn.weight"
+  std::string prefix;  // before it in the files of a whole model, e.g. "transformer."
   int64_t rows = 0;
   int64_t cols = 0;
   bool is_matrix = false;  // two dimensions: decayed, cut into tiles; a vector is one tile
   bool transposed_in_checkpoint = false;  // Conv1D: stored as [cols, rows] in files
   double init_std = 0;                    // normal(0, init_std), or, when 0,
   double init_value = 0;                  // this constant
-  int contributions = 1;                  // gradients a micro-batch makes: 2 for tied embeddings
+  int cut_like = -1;      // a vector: the matrix with whose tiles it is cut; -1: it is one tile
+  int contributions = 1;  // gradients a micro-batch makes: 2 for tied embeddings
   int first_tile = 0;
   int tile_count = 0;
 };
@@ -44,7 +46,10 @@ struct GradientItem {
   int contribution = 0;
 };
 
-// The parameters of a model; tile fields not yet set.
+// The same with what it leaves to the defaults of its family filled in.
+ModelSpec WithDefaults(ModelSpec model);
+
+// The parameters of a model (plan/graph.h), tile fields not yet set.
 // INVALID_ARGUMENT: an impossible shape, naming the field.
 absl::StatusOr<std::vector<Parameter>> BuildParameters(const ModelSpec& model);
 

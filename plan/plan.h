@@ -14,9 +14,11 @@
 #include "absl/status/statusor.h"
 #include "base/credit.h"
 #include "base/dtype.h"
+#include "plan/graph.h"
 #include "plan/model.h"
 #include "plan/program.h"
 #include "plan/sram.h"
+#include "plan/value_places.h"
 #include "proto/job.pb.h"
 #include "proto/node.pb.h"
 
@@ -84,6 +86,7 @@ struct Plan {
   ClusterShape shape;
   Dtype wire = Dtype::kF32;  // of tiles; gradients are always fp32
 
+  Graph graph;
   std::vector<Parameter> parameters;
   std::vector<Tile> tiles;  // in parameter order
   int64_t parameter_elements = 0;
@@ -102,9 +105,10 @@ struct Plan {
   size_t tile_slot_bytes[kSlotClasses] = {0, 0};
   size_t gradient_slot_bytes[kSlotClasses] = {0, 0};
 
-  Recompute recompute = RECOMPUTE_NONE;  // resolved, never RECOMPUTE_AUTO
-  Program program;                       // what a wafer computes; the stream orders of all roles
-  SramLayout sram;                       // where, to the byte
+  KeepPolicy policy;
+  Program program;     // what a wafer computes; the stream orders of all roles
+  ValuePlaces places;  // where the program's values are within a micro-batch's bytes
+  SramLayout sram;     // where everything is, to the byte
 
   // MemoryX processes: who streams the tile; and whether the process receives its gradients, be it
   // as an owner or while it fills the shard.
@@ -125,6 +129,9 @@ struct Plan {
 
   // The learning rate of 0-based step t (DESIGN: reference_train.py's schedule).
   double LearningRate(uint64_t step) const;
+
+  // Of a micro-batch.
+  int64_t tokens() const { return int64_t{job.training().micro_batch()} * job.model().context(); }
 
   size_t TileBytes(int tile) const { return tiles[tile].elements * BytesOf(wire); }
   size_t GradientBytes(int tile) const { return tiles[tile].elements * sizeof(float); }

@@ -94,21 +94,41 @@ StepTraffic TrafficOf(const Plan& plan) {
   return traffic;
 }
 
-// Of the forward of one sequence, two a multiply-add.
-struct ForwardFlops {
-  double layers = 0;
-  double last_products = 0;  // part of `layers`: mlp.c_proj, which no recomputation needs
-  double head = 0;
-};
+// Of one node's forward over one sequence, two a multiply-add of its products.
+double NodeFlops(const Plan& plan, const GraphNode& node) {
+  const double tokens = plan.job.model().context();
+  switch (node.kind) {
+    case OpKind::kMatmul:
+    case OpKind::kLogits: {
+      const Parameter& p = plan.parameters[node.matrix];
+      return 2 * tokens * p.rows * p.cols;
+    }
+    case OpKind::kAttention:
+      // Causal: of T tokens one attends to (T + 1) / 2 on average; scores and weighted values.
+      return 2 * tokens * 2 * (node.attributes.q.heads * node.attributes.head_dim) * (tokens + 1) /
+             2;
+    default:
+      return 0;
+  }
+}
 
-ForwardFlops ForwardFlopsOf(const ModelSpec& m) {
-  const double tokens = m.context(), hidden = m.hidden(), ffn = m.ffn();
-  // Causal: of T tokens one attends to (T + 1) / 2 on average; scores and weighted values.
-  const double attention = 2 * hidden * (tokens + 1) / 2;
-  ForwardFlops flops;
-  flops.layers = 2 * tokens * m.layers() * (4 * hidden * hidden + 2 * hidden * ffn + attention);
-  flops.last_products = 2 * tokens * m.layers() * hidden * ffn;
-  flops.head = 2 * tokens * hidden * m.vocab();
+double ForwardFlops(const Plan& plan) {
+  double flops = 0;
+  for (const GraphNode& node : plan.graph.nodes) flops += NodeFlops(plan, node);
+  return flops;
+}
+
+// What backward computes again.
+double RecomputeFlops(const Plan& plan) {
+  // The head makes its logits again, whatever is kept.
+  double flops = NodeFlops(plan, plan.graph.Head());
+  int last = -1;
+  for (const Op& op : plan.program.backward) {
+    const Operation& operation = plan.program.Of(op);
+    if (op.operation == last || operation.backward || operation.node < 0) continue;
+    last = op.operation;
+    flops += NodeFlops(plan, plan.graph.nodes[operation.node]);
+  }
   return flops;
 }
 
@@ -126,16 +146,11 @@ PlanCosts CostsOf(const Plan& plan) {
   costs.memoryx = MemoryXBytes(plan, costs.state_bytes_per_parameter, costs.gradient_buffers);
   costs.swarmx = SwarmXBytes(plan);
   costs.traffic = TrafficOf(plan);
-  const ForwardFlops forward = ForwardFlopsOf(plan.job.model());
   const double sequences = plan.job.training().global_batch();
   // The gradients of a product are two products of its size.
   const double passes = plan.is_generation() ? 1 : 3;
-  costs.step_flops = passes * sequences * (forward.layers + forward.head);
-  // The head makes its logits again in the backward, whatever is recomputed in the layers.
-  if (!plan.is_generation()) costs.recompute_flops = sequences * forward.head;
-  if (plan.recompute == RECOMPUTE_FULL) {
-    costs.recompute_flops += sequences * (forward.layers - forward.last_products);
-  }
+  costs.step_flops = passes * sequences * ForwardFlops(plan);
+  if (!plan.is_generation()) costs.recompute_flops = sequences * RecomputeFlops(plan);
   costs.verify_flops = VerifiedShare(plan) * (costs.step_flops + costs.recompute_flops);
   return costs;
 }

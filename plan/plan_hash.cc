@@ -54,12 +54,14 @@ class Bytes {
   }
   void Add(const Parameter& p) {
     Add(std::string_view(p.name));
+    Add(std::string_view(p.prefix));
     Add(p.rows);
     Add(p.cols);
     Add(p.is_matrix);
     Add(p.transposed_in_checkpoint);
     Add(p.init_std);
     Add(p.init_value);
+    Add(p.cut_like);
     Add(p.contributions);
   }
   void Add(const Tile& t) {
@@ -93,10 +95,41 @@ class Bytes {
     Add(c.tile_window);
     Add(c.gradient_window);
   }
+  void Add(const GraphNode& n) {
+    Add(n.kind);
+    AddList(n.reads);
+    AddList(n.writes);
+    AddList(n.vectors);
+    Add(n.matrix);
+    const Attributes& a = n.attributes;
+    Add(a.epsilon);
+    for (const int64_t number : {a.norm_width, a.head_dim, a.window, a.rotary.dims}) Add(number);
+    for (const HeadColumns& h : {a.q, a.k, a.v}) {
+      for (const int64_t number : {int64_t{h.operand}, h.first, h.stride, h.heads}) Add(number);
+    }
+    Add(a.exact);
+    Add(a.rotary.interleaved);
+    for (const double number : {a.rotary.theta, a.rotary.factor, a.rotary.low_freq_factor,
+                                a.rotary.high_freq_factor, a.rotary.original_context}) {
+      Add(number);
+    }
+  }
+  void Add(const Value& v) {
+    Add(v.width);
+    Add(v.per_token);
+    Add(v.dtype);
+    Add(v.storage);
+  }
+  void Add(const Operation& o) {
+    Add(o.kind);
+    Add(o.backward);
+    Add(o.node);
+    AddList(o.reads);
+    AddList(o.writes);
+  }
   void Add(const Op& op) {
-    Add(op.kind);
-    Add(op.site);
-    Add(op.layer);
+    Add(op.operation);
+    Add(op.accumulate);
     Add(op.item);
     AddList(op.needs);
     AddList(op.releases);
@@ -133,6 +166,8 @@ std::string Canonical(const JobSpec& job) {
 }
 
 void AddProgram(const Program& program, Bytes& bytes) {
+  bytes.AddList(program.values);
+  bytes.AddList(program.operations);
   for (const auto* ops : {&program.forward, &program.backward, &program.generate}) {
     bytes.AddList(*ops);
   }
@@ -149,6 +184,7 @@ uint64_t Plan::Hash() const {
   for (int n : {shape.wafers, shape.memoryx, shape.swarmx}) bytes.Add(n);
   bytes.AddList(shape.shards);
   bytes.Add(wire);
+  bytes.AddList(graph.nodes);
   bytes.AddList(parameters);
   bytes.AddList(tiles);
   for (int n : {leaves, resident_max, verify_slots, waves, validation_leaves, validation_waves}) {
@@ -159,8 +195,11 @@ uint64_t Plan::Hash() const {
   bytes.AddList(channels);
   for (size_t slot_bytes : tile_slot_bytes) bytes.Add(slot_bytes);
   for (size_t slot_bytes : gradient_slot_bytes) bytes.Add(slot_bytes);
-  bytes.Add(recompute);
+  bytes.Add(policy.recompute);
+  bytes.Add(policy.holds_weights);
   AddProgram(program, bytes);
+  bytes.AddList(places.offsets);
+  bytes.Add(places.bytes);
   bytes.AddList(sram.regions);
   bytes.Add(sram.bytes);
   return bytes.Hash();

@@ -130,7 +130,8 @@ void AddStep(const Plan& plan, const PlanCosts& costs, Text& out) {
   if (!plan.is_generation()) {
     out.Row("micro-batches", plan.leaves, " of ", plan.job.training().micro_batch(), " sequences");
     out.Row("waves", plan.waves, ", at most ", plan.resident_max, " of them resident on a wafer");
-    out.Row("recompute", RecomputeName(plan.recompute));
+    out.Row("recompute", RecomputeName(plan.policy.recompute),
+            plan.policy.holds_weights ? "" : ", for which a layer's weights are streamed twice");
   }
   if (plan.verify_slots > 0) {
     out.Row("verified", absl::StrFormat("%.4g", VerifiedShare(plan)), " of the micro-batches, ",
@@ -221,7 +222,8 @@ ordered_json PlanAsJson(const Plan& plan, double link_mbit) {
                        {"resident_micro_batches_max", plan.resident_max},
                        {"waves", plan.waves},
                        {"validation_waves", plan.validation_waves},
-                       {"recompute", RecomputeName(plan.recompute)},
+                       {"recompute", RecomputeName(plan.policy.recompute)},
+                       {"holds_layer_weights", plan.policy.holds_weights},
                        {"step_flops", costs.step_flops},
                        {"recompute_flops", costs.recompute_flops},
                        {"verified_share", VerifiedShare(plan)},

@@ -1,86 +1,91 @@
 // What a wafer computes in one wave, op by op, and so the order in which weights stream to it and
-// gradients leave it. The same program for every wafer and every wave.
+// gradients leave it. The same program for every wafer and every wave. It follows from the model's
+// graph:
 //
-//   forward    wte tiles, wpe tiles; for each layer: norm 1, c_attn, attention, c_proj, norm 2,
-//              c_fc, gelu, mlp.c_proj; final norm, vocabulary tiles, loss. The bias of a
-//              projection is streamed before its matrix.
-//   backward   vocabulary tiles again, final norm, layers last to first, then the gradients of wpe
-//              and wte, for which no weights are streamed
+//   forward    the nodes in order. A node's vectors (bias, gain) are streamed before its matrix,
+//              of which every tile is an op.
+//   backward   the nodes from last to first, by one rule a kind (backward.cc). A value that
+//   backward
+//              needs and that was not kept is computed again just before, by the nodes that made
+//              it. An embedding's gradient takes no weights, so none are streamed.
 //
-// A layer's backward stream begins with its small vectors (norms, biases), which are needed at
-// several places of the layer. Its matrices come last to first, or, with full recomputation, first
-// to last: the layer's forward runs again as they arrive, and they are kept until the backward op
-// that uses them is done ("room for one layer"). Recomputation uses the forward op kinds inside the
-// backward program.
+// What is streamed is needed by the op that comes next, so a window of a few tiles suffices.
+// Vectors stay until the layer's last op that needs them. A matrix that a layer needs twice, to
+// compute values again and for their deltas, stays ("room for one layer"), or is streamed twice, as
+// the policy says.
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/credit.h"
+#include "base/dtype.h"
+#include "plan/graph.h"
 #include "plan/model.h"
 #include "proto/job.pb.h"
 
 namespace waferstream {
 
-enum class OpKind : uint8_t {
-  kEmbedTokens,     // one wte tile: the rows of the residual whose token it holds
-  kEmbedPositions,  // one wpe tile: added to the residual
-  kNorm,            // LayerNorm of the residual into the matmul input
-  kMatmul,          // one tile's columns of a projection, bias and (c_proj) residual included
-  kGelu,
-  kAttention,
-  kLogits,          // one vocabulary tile: online log-sum-exp and target logit
-  kLoss,            // after the last vocabulary tile: the loss of every micro-batch
-  kPickToken,       // generation only, after the last vocabulary tile
-  kLogitsBackward,  // one vocabulary tile: logits again, gradient, delta
-  kNormBackward,    // gradients: gain, bias
-  kMatmulBackward,  // one tile: its gradient, and its part of the input's delta; the last tile of a
-                    // matrix makes the gradient of the bias too
-  kGeluBackward,
-  kAttentionBackward,
-  kEmbedPositionsBackward,  // one wpe tile
-  kEmbedTokensBackward,     // one wte tile
+// Which values are kept from forward to backward, and what becomes of weights that computing the
+// others again takes. Results do not depend on it.
+struct KeepPolicy {
+  Recompute recompute = RECOMPUTE_NONE;  // resolved: none, what is cheap, all within a layer
+  bool holds_weights = true;             // of a layer; false: they are streamed again
+  friend bool operator==(const KeepPolicy&, const KeepPolicy&) = default;
 };
 
-// Which of a layer's places the op works at.
-enum class Site : uint8_t {
-  kNone,
-  kNorm1,
-  kQkv,
-  kAttentionOut,
-  kNorm2,
-  kUp,
-  kDown,
-  kFinalNorm,
-  kHead
+// One array that lives in the SRAM for a while: an activation, its gradient, or room for something
+// between. Of every resident micro-batch there is one.
+struct Value {
+  std::string name;
+  int layer = -1;
+  int64_t width = 0;      // elements of a row
+  bool per_token = true;  // a row for every token; else one row
+  Dtype dtype = Dtype::kF32;
+  int storage = 0;  // the value whose bytes it has: its own, or one that it takes the place of
 };
 
+// A node of the graph, or its backward, at one place of a pass. By what `reads` and `writes` mean
+// of a kind the wafer computes it (wafer_node/ops); both are in Program::values.
+struct Operation {
+  OpKind kind = OpKind::kMatmul;
+  bool backward = false;
+  int node = -1;  // of the graph; -1: kAdd, and kConvert of a gradient
+  std::vector<int> reads = {};
+  std::vector<int> writes = {};
+};
+
+// An operation, or one tile's part of it.
 struct Op {
-  OpKind kind = OpKind::kNorm;
-  Site site = Site::kNone;
-  int layer = -1;              // -1: embedding or head
+  int operation = 0;  // in Program::operations
+  // Whether it adds to what the operation's first value holds already, rather than setting it.
+  bool accumulate = false;
   int item = -1;               // position in the pass's stream of the tile it works on; -1: none
-  std::vector<int> needs;      // positions in the pass's stream that must be here; a norm's are
-                               // gain, bias (only the gain when nothing is recomputed); a
-                               // projection's are bias (forward), `item`
+  std::vector<int> needs;      // positions in the pass's stream that must be here: the node's
+                               // vectors, as far as it needs them, and then `item`
   std::vector<int> releases;   // positions whose receive slot is free once this op is done
   std::vector<int> gradients;  // positions in the gradient stream that it makes, in order
 };
 
 struct Program {
+  std::vector<Value> values;
+  std::vector<Operation> operations;
   std::vector<Op> forward;  // of a training or a validation wave; ends in the loss
   std::vector<Op> backward;
   std::vector<Op> generate;         // the forward ops, but ends in a token
   std::vector<int> forward_stream;  // tile indices
   std::vector<int> backward_stream;
-  // Of a tied wte, contribution 0 is the output projection's and 1 the embedding's.
+  // The contributions of a parameter are numbered as backward makes them: of tied embeddings, 0 is
+  // the output projection's and 1 the embedding's.
   std::vector<GradientItem> gradient_stream;
+
+  const Operation& Of(const Op& op) const { return operations[op.operation]; }
 };
 
-// `recompute` is resolved. `parameters` are those of BuildParameters(model), cut into tiles.
-Program BuildProgram(const ModelSpec& model, const std::vector<Parameter>& parameters,
-                     Recompute recompute);
+// `parameters` are the model's, cut into tiles; `compute` is the dtype of products.
+Program BuildProgram(const Graph& graph, const std::vector<Parameter>& parameters, Dtype compute,
+                     const KeepPolicy& policy);
 
 // The receive slots that a wafer must have on each plane to run the program at all: the most tiles
 // that have arrived and are not yet released when an op starts. What a window has beyond it is

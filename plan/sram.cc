@@ -1,6 +1,7 @@
 #include "plan/sram.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,12 +16,8 @@ namespace {
 
 // Names for people, by SramBuffer.
 constexpr const char* kNames[] = {
-    "token ids",     "targets",       "residual",        "norm 1",      "qkv",
-    "attention lse", "attention out", "middle residual", "norm 2",      "up",
-    "gelu",          "final norm",    "row loss",        "head lse",    "token loss",
-    "delta",         "output delta",  "input delta",     "qkv delta",   "norm gradients",
-    "logits",        "probabilities", "workspace",       "packed tile", "receive small",
-    "receive large", "staging small", "staging large",
+    "token ids",   "targets",       "activations",   "logits",        "probabilities", "workspace",
+    "packed tile", "receive small", "receive large", "staging small", "staging large",
 };
 static_assert(std::size(kNames) == static_cast<size_t>(SramBuffer::kStagingLarge) + 1);
 
@@ -31,16 +28,13 @@ class LayoutBuilder {
  public:
   explicit LayoutBuilder(const Plan& plan)
       : plan_(plan),
-        model_(plan.job.model()),
         c_(BytesOf(plan.wire)),
         resident_(plan.resident_max + plan.verify_slots),
-        tokens_(size_t{plan.job.training().micro_batch()} * model_.context()) {}
+        tokens_(plan.tokens()) {}
 
   SramLayout Build() {
     AddTokens();
-    AddActivations();
     AddHead();
-    if (!plan_.is_generation()) AddBackward();
     AddWorkspace();
     AddReceiveSlots();
     if (!plan_.is_generation()) AddStaging();
@@ -64,34 +58,10 @@ class LayoutBuilder {
     layout_.regions.push_back(std::move(region));
   }
 
-  // [tokens, width] of `element` bytes, in so many sets.
-  void AddRows(SramBuffer buffer, size_t width, size_t element, size_t sets = 1) {
-    Add(buffer, tokens_ * width * element, sets * resident_);
-  }
-
   void AddTokens() {
-    AddRows(SramBuffer::kTokenIds, 1, sizeof(int32_t));
-    AddRows(SramBuffer::kTargets, 1, sizeof(int32_t));
-  }
-
-  void AddActivations() {
-    const size_t layers = model_.layers(), hidden = model_.hidden();
-    const bool generation = plan_.is_generation();
-    const Recompute recompute = plan_.recompute;
-    // Without a backward, a layer reads one residual and writes the other.
-    const size_t residuals = generation ? 2 : layers + 1;
-    const size_t kept = generation || recompute == RECOMPUTE_FULL ? 1 : layers;
-    const size_t cheap = recompute == RECOMPUTE_NONE ? kept : 1;
-    AddRows(SramBuffer::kResidual, hidden, sizeof(float), residuals);
-    AddRows(SramBuffer::kNorm1, hidden, c_, cheap);
-    AddRows(SramBuffer::kQkv, 3 * hidden, c_, kept);
-    AddRows(SramBuffer::kAttentionLse, model_.heads(), sizeof(float), kept);
-    AddRows(SramBuffer::kAttentionOut, hidden, c_, kept);
-    AddRows(SramBuffer::kMiddle, hidden, sizeof(float), kept);
-    AddRows(SramBuffer::kNorm2, hidden, c_, cheap);
-    AddRows(SramBuffer::kUp, model_.ffn(), c_, kept);
-    AddRows(SramBuffer::kGelu, model_.ffn(), c_, cheap);
-    AddRows(SramBuffer::kFinalNorm, hidden, c_);
+    Add(SramBuffer::kTokenIds, tokens_ * sizeof(int32_t), resident_);
+    Add(SramBuffer::kTargets, tokens_ * sizeof(int32_t), resident_);
+    Add(SramBuffer::kActivations, plan_.places.bytes, resident_);
   }
 
   void AddHead() {
@@ -99,26 +69,12 @@ class LayoutBuilder {
       Add(SramBuffer::kLogits, HeadTileRows() * sizeof(float), 1);
       return;
     }
-    AddRows(SramBuffer::kRowLoss, 1, kRowLossBytes);
-    AddRows(SramBuffer::kHeadLse, 1, sizeof(float));
-    AddRows(SramBuffer::kTokenLoss, 1, sizeof(float));
     const size_t block = std::min<size_t>(kHeadRows, tokens_) * HeadTileRows();
     Add(SramBuffer::kLogits, block * sizeof(float), 1);
     if (c_ == 2) Add(SramBuffer::kProbabilities, block * c_, 1);
   }
 
-  void AddBackward() {
-    const size_t hidden = model_.hidden();
-    AddRows(SramBuffer::kDelta, hidden, sizeof(float));
-    if (c_ == 2) AddRows(SramBuffer::kOutputDelta, hidden, c_);
-    AddRows(SramBuffer::kInputDelta, std::max<size_t>(hidden, model_.ffn()), sizeof(float));
-    AddRows(SramBuffer::kQkvDelta, 3 * hidden, c_);
-    Add(SramBuffer::kNormGradients, 2 * hidden * sizeof(float), resident_);
-  }
-
-  const Parameter& Head() const {
-    return model_.tied() ? plan_.parameters.front() : plan_.parameters.back();
-  }
+  const Parameter& Head() const { return plan_.parameters[plan_.graph.Head().matrix]; }
   // The first tile of a parameter is as large as any.
   size_t HeadTileRows() const { return plan_.tiles[Head().first_tile].rows; }
 
@@ -130,15 +86,15 @@ class LayoutBuilder {
   }
 
   size_t HeadWorkspace(size_t rows) const {
-    const size_t hidden = model_.hidden(), columns = std::min<size_t>(kHeadColumns, rows);
+    const size_t hidden = Head().cols, columns = std::min<size_t>(kHeadColumns, rows);
     const size_t logits = kUnitRows * columns * sizeof(float);
     return std::max({logits + GemmWorkspaceBytes(plan_.wire, columns, hidden),
                      GemmWorkspaceBytes(plan_.wire, hidden, rows),
                      GemmWorkspaceBytes(plan_.wire, hidden, std::min<size_t>(kHeadRows, tokens_))});
   }
 
-  size_t AttentionWorkspace() const {
-    const size_t context = model_.context(), head = model_.hidden() / model_.heads();
+  size_t AttentionWorkspace(size_t head) const {
+    const size_t context = plan_.job.model().context();
     size_t bytes = AttentionForwardWorkspaceBytes(plan_.wire, context, head);
     if (!plan_.is_generation()) {
       return std::max(bytes, AttentionBackwardWorkspaceBytes(plan_.wire, context, head));
@@ -147,6 +103,17 @@ class LayoutBuilder {
     for (size_t tokens = 1; tokens < context; ++tokens) {
       bytes = std::max(bytes, AttentionForwardWorkspaceBytes(plan_.wire, tokens, head));
     }
+    return bytes;
+  }
+
+  // Of all attention nodes, each head size once.
+  size_t AttentionWorkspace() const {
+    std::set<int64_t> heads;
+    for (const GraphNode& node : plan_.graph.nodes) {
+      if (node.kind == OpKind::kAttention) heads.insert(node.attributes.head_dim);
+    }
+    size_t bytes = 0;
+    for (const int64_t head : heads) bytes = std::max(bytes, AttentionWorkspace(head));
     return bytes;
   }
 
@@ -197,7 +164,6 @@ class LayoutBuilder {
   }
 
   const Plan& plan_;
-  const ModelSpec& model_;
   const size_t c_;  // bytes of a compute element
   const size_t resident_;
   const size_t tokens_;  // of a micro-batch

@@ -43,50 +43,23 @@ size_t BytesOfRegion(const Plan& plan, SramBuffer buffer) {
   return region == nullptr ? 0 : region->bytes;
 }
 
-// The formulas at the top of sram.h, for sizes at which nothing is rounded.
-TEST(Sram, ActivationsAreWhatTheFormulasSay) {
-  for (Precision precision : {F32, BF16}) {
-    JobSpec job = TestJob();
-    job.mutable_training()->set_precision(precision);
-    job.mutable_training()->set_micro_batch(2);
-    const size_t N = size_t{2} * 16, D = 32, F = 128, H = 4, L = 2, R = 4,
-                 c = precision == F32 ? 4 : 2;
-    const auto per_batch = [&](Recompute recompute) {
-      job.mutable_training()->set_recompute(recompute);
-      const Plan plan = MustCompile(job);
-      EXPECT_EQ(plan.resident_max, static_cast<int>(R));
-      size_t bytes = 0;
-      for (SramBuffer buffer :
-           {SramBuffer::kResidual, SramBuffer::kNorm1, SramBuffer::kQkv, SramBuffer::kAttentionLse,
-            SramBuffer::kAttentionOut, SramBuffer::kMiddle, SramBuffer::kNorm2, SramBuffer::kUp,
-            SramBuffer::kGelu, SramBuffer::kFinalNorm, SramBuffer::kDelta, SramBuffer::kOutputDelta,
-            SramBuffer::kInputDelta, SramBuffer::kQkvDelta}) {
-        bytes += BytesOfRegion(plan, buffer);
-      }
-      return bytes / R;
-    };
-    const size_t once = (L + 1) * N * D * 4 + N * D * c + N * D * 4 + N * std::max(D, F) * 4 +
-                        3 * N * D * c + (c == 2 ? 2 * N * D : 0);
-    const size_t layer = N * (6 * D * c + 2 * F * c + 4 * D + 4 * H);
-    const size_t selective = N * (4 * D * c + F * c + 4 * D + 4 * H);
-    EXPECT_EQ(per_batch(RECOMPUTE_NONE), once + L * layer);
-    EXPECT_EQ(per_batch(RECOMPUTE_SELECTIVE), once + L * selective + N * (2 * D * c + F * c));
-    EXPECT_EQ(per_batch(RECOMPUTE_FULL), once + layer);
-  }
+TEST(Sram, EveryMicroBatchHasAPartOfTheActivations) {
+  JobSpec job = TestJob();
+  job.mutable_training()->set_micro_batch(2);
+  const Plan plan = MustCompile(job);
+  ASSERT_EQ(plan.resident_max, 4);
+  EXPECT_EQ(plan.sram.Find(SramBuffer::kActivations)->count, 4u);
+  EXPECT_EQ(BytesOfRegion(plan, SramBuffer::kActivations), 4 * plan.places.bytes);
 }
 
-TEST(Sram, AGenerationKeepsTwoResidualsAndNothingForBackward) {
+TEST(Sram, AGenerationHasNothingForBackward) {
   JobSpec job = TestJob();
-  job.mutable_model()->set_layers(5);
   job.mutable_generate()->add_prompt(1);
   job.mutable_generate()->set_tokens(2);
   const Plan plan = MustCompile(job);
-  EXPECT_EQ(BytesOfRegion(plan, SramBuffer::kResidual), size_t{2} * 16 * 32 * sizeof(float));
-  EXPECT_EQ(BytesOfRegion(plan, SramBuffer::kUp), size_t{16} * 128 * sizeof(float));
-  for (SramBuffer buffer : {SramBuffer::kDelta, SramBuffer::kInputDelta, SramBuffer::kQkvDelta,
-                            SramBuffer::kStagingLarge}) {
-    EXPECT_EQ(plan.sram.Find(buffer), nullptr);
-  }
+  EXPECT_EQ(plan.sram.Find(SramBuffer::kStagingLarge), nullptr);
+  // Two residuals, and at the most, beside them, what is widest: MLP and its activation.
+  EXPECT_LE(plan.places.bytes, size_t{16} * (2 * 32 + 2 * 128) * sizeof(float));
 }
 
 TEST(Sram, ReceiveSlotsAreTheWindowsOfTheChannels) {

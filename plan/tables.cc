@@ -213,7 +213,9 @@ absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) 
   if (!plan.is_generation()) RETURN_IF_ERROR(CheckOptimizer(training));
   plan.wire = training.precision() == BF16 ? Dtype::kBf16 : Dtype::kF32;
 
-  ASSIGN_OR_RETURN(plan.parameters, BuildParameters(plan.job.model()));
+  ASSIGN_OR_RETURN(Model model, BuildModel(plan.job.model()));
+  plan.graph = std::move(model.graph);
+  plan.parameters = std::move(model.parameters);
   RETURN_IF_ERROR(CheckTileCount(plan.parameters, training.tile_elements()));
   plan.tiles = CutTiles(plan.parameters, training.tile_elements());
   Deal(plan.tiles, static_cast<int>(plan.shape.shards.size()),

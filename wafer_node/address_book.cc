@@ -4,14 +4,14 @@
 
 namespace waferstream {
 
-AddressBook::AddressBook(const Plan& plan, Arena& arena)
-    : resident_max_(plan.resident_max + plan.verify_slots) {
+AddressBook::AddressBook(const Plan& plan, Arena& arena) : offsets_(plan.places.offsets) {
   for (const SramRegion& region : plan.sram.regions) {
     std::byte* base = arena.Claim(region.offset, region.bytes).data();
     const size_t part_bytes = region.count == 0 ? 0 : region.bytes / region.count;
     regions_.push_back(
         {region.buffer, region.plane, base, part_bytes, static_cast<int>(region.count)});
   }
+  activations_ = *Find(SramBuffer::kActivations, 0);
 }
 
 const AddressBook::Region* AddressBook::Find(SramBuffer buffer, int plane) const {
@@ -19,14 +19,6 @@ const AddressBook::Region* AddressBook::Find(SramBuffer buffer, int plane) const
     if (region.buffer == buffer && region.plane == plane) return &region;
   }
   return nullptr;
-}
-
-std::byte* AddressBook::At(SramBuffer buffer, int resident, int layer) const {
-  const Region* region = Find(buffer, 0);
-  WS_CHECK(region != nullptr && resident < resident_max_);
-  const int sets = region->parts / resident_max_;
-  const int part = layer % sets * resident_max_ + resident;
-  return region->base + part * region->part_bytes;
 }
 
 std::span<std::byte> AddressBook::Part(SramBuffer buffer, int index, int plane) const {

@@ -2,8 +2,8 @@
 //
 // Claims every region of the layout from the arena once, so that the arena's peak is what was
 // planned, whatever the ops then write to. Immutable afterwards and safe to read from any thread;
-// who may touch what is behind an address is decided by whoever runs the ops. The arena must
-// outlive it.
+// who may touch what is behind an address is decided by whoever runs the ops. Arena and plan
+// must outlive it.
 #pragma once
 
 #include <cstddef>
@@ -20,15 +20,18 @@ class AddressBook {
  public:
   AddressBook(const Plan& plan, Arena& arena);
 
-  // An activation of resident micro-batch `resident` (0-based within the wave) at `layer`. Layers
-  // wrap around when the region has fewer sets than layers. The region must exist.
-  std::byte* At(SramBuffer buffer, int resident, int layer = 0) const;
-  template <typename T>
-  T* As(SramBuffer buffer, int resident, int layer = 0) const {
-    return reinterpret_cast<T*>(At(buffer, resident, layer));
+  // A value of the program, of resident micro-batch `resident` (0-based within the wave).
+  std::byte* ValueAt(int value, int resident) const {
+    return activations_.base + resident * activations_.part_bytes + offsets_[value];
   }
 
-  // Part `index` of a region that has nothing to do with layers.
+  // An array of resident micro-batch `resident`.
+  template <typename T>
+  T* As(SramBuffer buffer, int resident) const {
+    return reinterpret_cast<T*>(Part(buffer, resident).data());
+  }
+
+  // Part `index` of a region.
   std::span<std::byte> Part(SramBuffer buffer, int index, int plane = 0) const;
   // Parts of a region; 0 when this job has none.
   int Parts(SramBuffer buffer, int plane = 0) const;
@@ -43,8 +46,9 @@ class AddressBook {
   };
   const Region* Find(SramBuffer buffer, int plane) const;
 
-  int resident_max_;  // those that are only checked included
   std::vector<Region> regions_;
+  const std::vector<size_t>& offsets_;  // Plan::places
+  Region activations_;
 };
 
 }  // namespace waferstream

@@ -57,12 +57,12 @@ std::string PlaceOf(const OpContext& c) {
   if (!op.gradients.empty()) {
     return NameOf(c.plan, c.plan.program.gradient_stream[op.gradients[0]].tile);
   }
-  const bool attention = op.kind == OpKind::kAttention || op.kind == OpKind::kAttentionBackward;
-  return absl::StrCat("h.", op.layer, attention ? ".attn" : ".mlp gelu");
+  return c.operation().node >= 0 ? c.node().name
+                                 : c.plan.program.values[c.operation().writes[0]].name;
 }
 
 std::string WhereOf(const OpContext& c) {
-  if (c.op().kind == OpKind::kLoss) return "loss";
+  if (c.operation().kind == OpKind::kLoss) return "loss";
   const bool forward = c.wave.pass.kind == PassKind::kForward;
   return absl::StrCat(forward ? "forward, " : "backward, ", PlaceOf(c));
 }

@@ -33,6 +33,7 @@ struct OpResults {
   std::vector<double> loss_sums;  // of every resident micro-batch, in nats
   TokenPicker* picker = nullptr;  // generation only, and so is the token that it chose
   int32_t picked = 0;
+  std::vector<float> logits;  // of the last token, if the job asks for them
 };
 
 // Who looks at the numbers while they are made.
@@ -56,9 +57,9 @@ struct OpContext {
 
   const Op& op() const { return *in.op; }
   Dtype dtype() const { return plan.wire; }
-  int64_t hidden() const { return plan.job.model().hidden(); }
-  int64_t ffn() const { return plan.job.model().ffn(); }
-  int64_t heads() const { return plan.job.model().heads(); }
+  const Operation& operation() const { return plan.program.Of(op()); }
+  // Of the graph; not every operation is one's.
+  const GraphNode& node() const { return plan.graph.nodes[operation().node]; }
 
   // Tokens of a micro-batch whose loss counts: all, but for the last one of a validation, which is
   // filled up.

@@ -1,53 +1,52 @@
 #include "wafer_node/ops.h"
 
+#include "base/status.h"
 #include "wafer_node/compute_faults.h"
 #include "wafer_node/diagnosis.h"
+#include "wafer_node/ops/kinds.h"
 
 namespace waferstream {
 namespace {
 
-void RunKind(const OpContext& c) {
-  switch (c.op().kind) {
-    case OpKind::kEmbedTokens:
-      return RunEmbedTokens(c);
-    case OpKind::kEmbedPositions:
-      return RunEmbedPositions(c);
-    case OpKind::kNorm:
-      return RunNorm(c);
-    case OpKind::kMatmul:
-      return RunMatmul(c);
-    case OpKind::kGelu:
-      return RunGelu(c);
-    case OpKind::kAttention:
-      return RunAttention(c);
-    case OpKind::kLogits:
-      return c.plan.is_generation() ? RunLastLogits(c) : RunLogits(c);
-    case OpKind::kLoss:
-      return RunLoss(c);
-    case OpKind::kPickToken:
-      return RunPickToken(c);
-    case OpKind::kLogitsBackward:
-      return RunLogitsBackward(c);
-    case OpKind::kNormBackward:
-      return RunNormBackward(c);
-    case OpKind::kMatmulBackward:
-      return RunMatmulBackward(c);
-    case OpKind::kGeluBackward:
-      return RunGeluBackward(c);
-    case OpKind::kAttentionBackward:
-      return RunAttentionBackward(c);
-    case OpKind::kEmbedPositionsBackward:
-      return RunEmbedPositionsBackward(c);
-    case OpKind::kEmbedTokensBackward:
-      return RunEmbedTokensBackward(c);
+struct Kind {
+  OpKind kind;
+  void (*forward)(const OpContext& c);
+  void (*backward)(const OpContext& c);
+};
+// By OpKind.
+constexpr Kind kKinds[] = {
+    {OpKind::kEmbedTokens, EmbedTokensOp, EmbedTokensBackwardOp},
+    {OpKind::kEmbedPositions, EmbedPositionsOp, EmbedPositionsBackwardOp},
+    {OpKind::kLayerNorm, LayerNormOp, LayerNormBackwardOp},
+    {OpKind::kRmsNorm, RmsNormOp, RmsNormBackwardOp},
+    {OpKind::kMatmul, MatmulOp, MatmulBackwardOp},
+    {OpKind::kGelu, GeluOp, GeluBackwardOp},
+    {OpKind::kSiluGated, SiluGatedOp, SiluGatedBackwardOp},
+    {OpKind::kRotary, RotaryOp, RotaryBackwardOp},
+    {OpKind::kAttention, AttentionOp, AttentionBackwardOp},
+    {OpKind::kLogits, LogitsOp, LogitsBackwardOp},
+    {OpKind::kLoss, LossOp, nullptr},
+    {OpKind::kConvert, ConvertOp, nullptr},
+    {OpKind::kPickToken, PickTokenOp, nullptr},
+    {OpKind::kAdd, AddOp, nullptr},
+};
+static_assert(std::size(kKinds) == static_cast<size_t>(OpKind::kCount));
+static_assert([] {
+  for (size_t i = 0; i < std::size(kKinds); ++i) {
+    if (kKinds[i].kind != static_cast<OpKind>(i)) return false;
   }
-}
+  return true;
+}());
 
 }  // namespace
 
 void RunOp(const OpContext& c) {
   if (c.watchers.faults != nullptr) c.watchers.faults->BeforeOp(c);
-  RunKind(c);
+  const Operation& operation = c.operation();
+  const Kind& kind = kKinds[static_cast<size_t>(operation.kind)];
+  const auto run = operation.backward ? kind.backward : kind.forward;
+  WS_CHECK(run != nullptr);
+  run(c);
   if (c.watchers.faults != nullptr) c.watchers.faults->AfterOp(c);
   if (c.watchers.diagnosis != nullptr) c.watchers.diagnosis->OnOp(c);
 }

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "wafer_node/sites.h"
+#include "wafer_node/activation.h"
 
 namespace waferstream {
 
@@ -15,7 +15,8 @@ struct Output {
   int64_t columns = 0;
 };
 
-// Gradients are not among them, nor what a token lookup writes: single rows, copied as they are.
+// Gradients of parameters are not among them, nor what a token lookup writes: single rows, copied
+// as they are.
 std::vector<Output> OutputsOf(const OpContext& c);
 
 }  // namespace waferstream

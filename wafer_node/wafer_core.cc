@@ -242,6 +242,7 @@ void WaferCore::ReportToken(Turn& turn) {
   GeneratedToken& token = *action.report.mutable_generated_token();
   token.set_index(pass_->step);
   token.set_token(static_cast<uint32_t>(results_.picked));
+  token.mutable_logits()->Add(results_.logits.begin(), results_.logits.end());
   feeder_.Append(results_.picked);
   turn.actions.push_back(std::move(action));
 }

@@ -41,9 +41,10 @@ struct Problem {
       : options{.dtype = dtype,
                 .tokens = tokens,
                 .head_dim = head_dim,
-                .qkv_stride = 3 * kHeads * head_dim,
+                .q_stride = 3 * kHeads * head_dim,
+                .kv_stride = 3 * kHeads * head_dim,
                 .out_stride = kHeads * head_dim},
-        qkv(reference::Random(dtype, tokens * options.qkv_stride, 1)),
+        qkv(reference::Random(dtype, tokens * options.q_stride, 1)),
         d_out(reference::Random(dtype, tokens * options.out_stride, 2)) {}
 
   // Offset in elements of projection p's (0 q, 1 k, 2 v) part of the head.
@@ -60,7 +61,7 @@ struct Problem {
     }
     return dense;
   }
-  Array Input(int p) const { return Dense(qkv, Offset(p), options.qkv_stride); }
+  Array Input(int p) const { return Dense(qkv, Offset(p), options.q_stride); }
   Array Out(const Typed& x) const { return Dense(x, Offset(0), options.out_stride); }
 
   Typed Forward(std::vector<float>& lse) {
@@ -72,7 +73,7 @@ struct Problem {
     return out;
   }
   Typed Backward(const std::vector<float>& lse) {
-    Typed d_qkv = reference::Zeros(options.dtype, options.tokens * options.qkv_stride);
+    Typed d_qkv = reference::Zeros(options.dtype, options.tokens * options.q_stride);
     Workspace workspace(
         AttentionBackwardWorkspaceBytes(options.dtype, options.tokens, options.head_dim));
     AttentionBackward(options, in(), lse.data(), At(d_out, Offset(0)),
@@ -159,7 +160,7 @@ TEST(AttentionTest, BackwardMatchesTheReference) {
         const auto want =
             ReferenceBackward(tokens, head_dim, p.Input(0), p.Input(1), p.Input(2), p.Out(p.d_out));
         for (int which = 0; which < 3; ++which) {
-          const Array got = p.Dense(d_qkv, p.Offset(which), p.options.qkv_stride);
+          const Array got = p.Dense(d_qkv, p.Offset(which), p.options.q_stride);
           // Probabilities and their gradients are rounded before they are multiplied again.
           EXPECT_LE(reference::Distance(got, want[which]), 3 * reference::Tolerance(dtype))
               << which << " tokens " << tokens << " head_dim " << head_dim;
@@ -189,6 +190,108 @@ TEST(AttentionTest, SameBitsFromAnyThread) {
       EXPECT_EQ(outs[i], out.values());
       EXPECT_EQ(gradients[i], d_qkv);
     }
+  }
+}
+
+// Several heads of queries that share a key and value, of which a query sees so many.
+struct SharedProblem {
+  static constexpr int64_t kGroup = 3, kDim = 7, kTokens = 300;
+  AttentionOptions options;
+  Typed q, k, v, d_out;
+
+  explicit SharedProblem(int64_t window)
+      : options{.tokens = kTokens,
+                .head_dim = kDim,
+                .q_stride = kGroup * kDim,
+                .kv_stride = kDim,
+                .out_stride = kGroup * kDim,
+                .window = window,
+                .group = kGroup,
+                .q_head_stride = kDim,
+                .out_head_stride = kDim},
+        q(reference::Random(Dtype::kF32, kTokens * kGroup * kDim, 1)),
+        k(reference::Random(Dtype::kF32, kTokens * kDim, 2)),
+        v(reference::Random(Dtype::kF32, kTokens * kDim, 3)),
+        d_out(reference::Random(Dtype::kF32, kTokens * kGroup * kDim, 4)) {}
+
+  Array Head(const Typed& x, int64_t head) const {
+    Array dense;
+    for (int64_t t = 0; t < kTokens; ++t) {
+      for (int64_t c = 0; c < kDim; ++c) dense.push_back(x.at((t * kGroup + head) * kDim + c));
+    }
+    return dense;
+  }
+};
+
+// Forward, and the gradients of q, k and v, of one head, all in double.
+struct Windowed {
+  Array out, d_q, d_k, d_v;
+};
+Windowed ReferenceOf(const SharedProblem& p, int64_t head) {
+  constexpr int64_t kDim = SharedProblem::kDim;
+  const Array q = p.Head(p.q, head), k = p.k.values(), v = p.v.values();
+  const Array d_out = p.Head(p.d_out, head);
+  Windowed r{Array(q.size()), Array(q.size()), Array(k.size()), Array(k.size())};
+  const double scale = 1 / std::sqrt(kDim);
+  for (int64_t i = 0; i < SharedProblem::kTokens; ++i) {
+    const int64_t window = p.options.window == 0 ? i + 1 : p.options.window;
+    Array weight, d_weight;
+    double total = 0, mean = 0;
+    const int64_t first = std::max<int64_t>(0, i - window + 1);
+    for (int64_t j = first; j <= i; ++j) {
+      double score = 0, d_p = 0;
+      for (int64_t c = 0; c < kDim; ++c) {
+        score += q[i * kDim + c] * k[j * kDim + c] * scale;
+        d_p += d_out[i * kDim + c] * v[j * kDim + c];
+      }
+      weight.push_back(std::exp(score));
+      d_weight.push_back(d_p);
+      total += weight.back();
+    }
+    for (double& w : weight) w /= total;
+    mean = reference::Dot(weight, d_weight);
+    for (int64_t j = first; j <= i; ++j) {
+      const double w = weight[j - first], d_score = w * (d_weight[j - first] - mean) * scale;
+      for (int64_t c = 0; c < kDim; ++c) {
+        r.out[i * kDim + c] += w * v[j * kDim + c];
+        r.d_v[j * kDim + c] += w * d_out[i * kDim + c];
+        r.d_q[i * kDim + c] += d_score * k[j * kDim + c];
+        r.d_k[j * kDim + c] += d_score * q[i * kDim + c];
+      }
+    }
+  }
+  return r;
+}
+
+TEST(AttentionTest, HeadsShareKeysOfWhichAQuerySeesAWindow) {
+  for (const int64_t window : {0, 1, 5, 128, 200, 299, 300, 1000}) {
+    SharedProblem p(window);
+    constexpr int64_t kTokens = SharedProblem::kTokens, kDim = SharedProblem::kDim;
+    Typed out = reference::Zeros(Dtype::kF32, p.q.size());
+    Typed d_q = out, d_k = reference::Zeros(Dtype::kF32, p.k.size()), d_v = d_k;
+    std::vector<float> lse(SharedProblem::kGroup * kTokens);
+    Workspace workspace(AttentionBackwardWorkspaceBytes(Dtype::kF32, kTokens, kDim));
+    for (int64_t h = 0; h < SharedProblem::kGroup; ++h) {
+      AttentionForward(p.options, {p.q.wide.data() + h * kDim, p.k.data(), p.v.data()},
+                       out.wide.data() + h * kDim, lse.data() + h * kTokens, workspace.span());
+    }
+    AttentionBackward(p.options, {p.q.data(), p.k.data(), p.v.data()}, lse.data(), p.d_out.data(),
+                      {d_q.data(), d_k.data(), d_v.data()}, workspace.span());
+    Array want_k(p.k.size()), want_v(p.k.size());
+    for (int64_t h = 0; h < SharedProblem::kGroup; ++h) {
+      const Windowed want = ReferenceOf(p, h);
+      EXPECT_LE(reference::Distance(p.Head(out, h), want.out), 2e-6) << window;
+      EXPECT_LE(reference::Distance(p.Head(d_q, h), want.d_q), 6e-6) << window;
+      for (size_t i = 0; i < want_k.size(); ++i) {
+        want_k[i] += want.d_k[i];
+        want_v[i] += want.d_v[i];
+      }
+    }
+    // Of one key the softmax is 1, whatever the score: the gradient is all rounding.
+    if (window != 1) {
+      EXPECT_LE(reference::Distance(d_k, want_k), 6e-6) << window;
+    }
+    EXPECT_LE(reference::Distance(d_v, want_v), 6e-6) << window;
   }
 }
 

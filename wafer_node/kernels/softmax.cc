@@ -16,6 +16,17 @@ HWY_BEFORE_NAMESPACE();
 namespace waferstream {
 namespace HWY_NAMESPACE {
 
+// Columns of a row: the keys that its query sees.
+struct Seen {
+  int64_t first;
+  int64_t count;
+};
+HWY_INLINE Seen SeenBy(const ScoreBlock& block, int64_t row) {
+  const int64_t query = block.first_query + row;
+  const int64_t first = block.window == 0 ? 0 : std::max<int64_t>(0, query - block.window + 1);
+  return {first - block.first_key, query + 1 - first};
+}
+
 // Turns scores into the probabilities that SoftmaxRow made of them.
 HWY_INLINE void Probabilities(float* scores, float scale, float lse, int64_t seen) {
   ForLanes(seen, [=](auto d, size_t i) HWY_ATTR {
@@ -69,8 +80,11 @@ void Softmax(const ScoreBlock& block, Dtype dtype, void* probabilities, float* l
   WithElement(dtype, [=](auto element) HWY_ATTR {
     auto* p = static_cast<decltype(element)*>(probabilities);
     for (int64_t i = 0; i < block.queries; ++i) {
-      const int64_t seen = block.first_query + i + 1, at = i * block.keys();
-      lse[i] = SoftmaxRow(block.scores + at, block.scale, seen, block.keys(), p + at);
+      const Seen seen = SeenBy(block, i);
+      const int64_t at = i * block.keys() + seen.first;
+      std::fill(p + i * block.keys(), p + at, decltype(element){});
+      lse[i] =
+          SoftmaxRow(block.scores + at, block.scale, seen.count, block.keys() - seen.first, p + at);
     }
   });
 }
@@ -81,11 +95,14 @@ void SoftmaxBackward(const ScoreBlock& block, const float* lse, const float* d_p
     auto* p = static_cast<decltype(element)*>(probabilities);
     auto* d_s = static_cast<decltype(element)*>(d_scores);
     for (int64_t i = 0; i < block.queries; ++i) {
-      const int64_t seen = block.first_query + i + 1, at = i * block.keys();
+      const Seen seen = SeenBy(block, i);
+      const int64_t at = i * block.keys() + seen.first;
+      std::fill(p + i * block.keys(), p + at, decltype(element){});
+      std::fill(d_s + i * block.keys(), d_s + at, decltype(element){});
       float* scores = block.scores + at;
-      Probabilities(scores, block.scale, lse[i], seen);
-      ScoreGradients(scores, d_probabilities + at, block.scale, seen, block.keys(), p + at,
-                     d_s + at);
+      Probabilities(scores, block.scale, lse[i], seen.count);
+      ScoreGradients(scores, d_probabilities + at, block.scale, seen.count,
+                     block.keys() - seen.first, p + at, d_s + at);
     }
   });
 }

@@ -8,17 +8,21 @@
 
 namespace waferstream {
 
-// Rows are queries first_query.., columns are keys from 0. A query sees keys up to itself; every
-// matrix here is [queries, keys] with `keys` elements a row, keys = first_query + queries.
+// Rows are queries first_query.., columns are keys first_key.. up to the last query. A query sees
+// `window` keys (0: all), itself the last of them; every matrix here is [queries, keys] with `keys`
+// elements a row.
 struct ScoreBlock {
   int64_t first_query = 0;
+  int64_t first_key = 0;
+  int64_t window = 0;
   int64_t queries = 0;
   float scale = 1;  // of the scores
   float* scores = nullptr;
-  int64_t keys() const { return first_query + queries; }
+  int64_t keys() const { return first_query + queries - first_key; }
 };
 
-// probabilities (of `dtype`) = causal softmax of the scaled scores, zero for keys in the future.
+// probabilities (of `dtype`) = causal softmax of the scaled scores, zero for keys that are not
+// seen.
 // lse [queries] = log-sum-exp of the scaled scores. Overwrites the scores.
 void CausalSoftmax(const ScoreBlock& block, Dtype dtype, void* probabilities, float* lse);
 

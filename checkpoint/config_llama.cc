@@ -1,0 +1,147 @@
+// Llama's kin have one vocabulary of keys, and their own defaults.
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "checkpoint/config_families.h"
+#include "plan/model.h"
+
+namespace waferstream {
+namespace {
+
+using Json = ConfigKeys::Json;
+
+// What a key means that is not there. 0: as many as there are heads; hidden / heads.
+struct Defaults {
+  uint32_t kv_heads = 0;
+  uint32_t head_dim = 0;
+  uint32_t window = 0;
+  double norm_eps = 1e-6;
+};
+
+Defaults DefaultsOf(absl::string_view family) {
+  if (family == "mistral") return {.kv_heads = 8, .window = 4096};
+  if (family == "qwen2") return {.kv_heads = 32};
+  if (family == "qwen3") return {.kv_heads = 32, .head_dim = 128};
+  if (family == "olmo2") return {.norm_eps = 1e-5};
+  return {};
+}
+
+absl::Status CheckBuiltIn(const ConfigKeys& config) {
+  RETURN_IF_ERROR(config.Require("hidden_act", "silu"));
+  RETURN_IF_ERROR(config.Require("attention_bias", false));
+  RETURN_IF_ERROR(config.Require("mlp_bias", false));
+  RETURN_IF_ERROR(config.Require("use_sliding_window", false));
+  // Every layer sees all keys before its query, or the same window of them.
+  if (!config.Has("layer_types")) return absl::OkStatus();
+  for (const Json& type : config.At("layer_types")) {
+    if (type == "full_attention" || type == config.At("layer_types")[0]) continue;
+    return config.Unsupported(
+        "layer_types has several kinds of layers; only one kind is supported");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadScaling(const ConfigKeys& config, ModelSpec& model) {
+  const char* key = config.Has("rope_type") ? "rope_type" : "type";
+  if (!config.Has(key) || config.At(key) == "default") return absl::OkStatus();
+  if (config.At(key) != "llama3") {
+    return config.Unsupported(absl::StrCat(key, " is ", config.At(key).dump(),
+                                           "; only \"default\" and \"llama3\" are supported"));
+  }
+  double factor, low, high;
+  uint32_t context;
+  RETURN_IF_ERROR(config.Real("factor", factor, 0));
+  RETURN_IF_ERROR(config.Real("low_freq_factor", low, 1));
+  RETURN_IF_ERROR(config.Real("high_freq_factor", high, 4));
+  RETURN_IF_ERROR(config.Size("original_max_position_embeddings", context));
+  if (factor < 1) return config.Wrong("factor is not a number of at least 1");
+  model.set_rope_factor(factor);
+  model.set_rope_low_freq_factor(low);
+  model.set_rope_high_freq_factor(high);
+  model.set_rope_original_context(context);
+  return absl::OkStatus();
+}
+
+// rope_theta and rope_scaling, or, of later versions, both in rope_parameters.
+absl::Status ReadRotary(const ConfigKeys& config, ModelSpec& model) {
+  const bool together = config.Has("rope_parameters");
+  const char* section = together ? "rope_parameters" : "rope_scaling";
+  if (config.Has(section) && !config.At(section).is_object()) {
+    return config.Wrong(absl::StrCat(section, " is not an object"));
+  }
+  double theta, fraction;
+  RETURN_IF_ERROR((together ? config.Within(section) : config).Real("rope_theta", theta, 10000));
+  RETURN_IF_ERROR(config.Real("partial_rotary_factor", fraction, 1));
+  model.set_rope_theta(theta);
+  model.set_rope_fraction(fraction);
+  return config.Has(section) ? ReadScaling(config.Within(section), model) : absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ReadLlamaConfig(const ConfigKeys& config, ModelSpec& model) {
+  RETURN_IF_ERROR(CheckBuiltIn(config));
+  const Defaults defaults = DefaultsOf(model.family());
+  uint32_t layers, heads, hidden, vocab, context, ffn, kv_heads, head_dim;
+  RETURN_IF_ERROR(config.Size("num_hidden_layers", layers));
+  RETURN_IF_ERROR(config.Size("num_attention_heads", heads));
+  RETURN_IF_ERROR(config.Size("hidden_size", hidden));
+  RETURN_IF_ERROR(config.Size("vocab_size", vocab));
+  RETURN_IF_ERROR(config.Size("max_position_embeddings", context));
+  RETURN_IF_ERROR(config.Size("intermediate_size", ffn));
+  RETURN_IF_ERROR(config.Size("num_key_value_heads", kv_heads,
+                              defaults.kv_heads == 0 ? heads : defaults.kv_heads));
+  RETURN_IF_ERROR(config.Size("head_dim", head_dim,
+                              defaults.head_dim == 0 ? hidden / heads : defaults.head_dim));
+  double norm_eps;
+  bool tied;
+  RETURN_IF_ERROR(config.Real("rms_norm_eps", norm_eps, defaults.norm_eps));
+  RETURN_IF_ERROR(config.Flag("tie_word_embeddings", tied, false));
+  model.set_layers(layers);
+  model.set_heads(heads);
+  model.set_hidden(hidden);
+  model.set_vocab(vocab);
+  model.set_context(context);
+  model.set_ffn(ffn);
+  model.set_kv_heads(kv_heads);
+  model.set_head_dim(head_dim);
+  model.set_norm_eps(norm_eps);
+  model.set_tied(tied);
+  if (model.family() == "mistral") {
+    uint32_t window = 0;
+    if (!config.IsNull("sliding_window")) {
+      RETURN_IF_ERROR(config.Size("sliding_window", window, defaults.window));
+    }
+    model.set_window(window);
+  }
+  return ReadRotary(config, model);
+}
+
+void WriteLlamaConfig(const ModelSpec& asked, Json& config) {
+  const ModelSpec model = WithDefaults(asked);
+  config.update({{"hidden_act", "silu"},
+                 {"num_hidden_layers", model.layers()},
+                 {"num_attention_heads", model.heads()},
+                 {"num_key_value_heads", model.kv_heads()},
+                 {"head_dim", model.head_dim()},
+                 {"hidden_size", model.hidden()},
+                 {"intermediate_size", model.ffn()},
+                 {"max_position_embeddings", model.context()},
+                 {"rms_norm_eps", model.norm_eps()},
+                 {"rope_theta", model.rope_theta()},
+                 {"attention_bias", false},
+                 {"attention_dropout", 0.0}});
+  if (model.rope_fraction() != 1) config["partial_rotary_factor"] = model.rope_fraction();
+  if (model.family() == "llama") config["mlp_bias"] = false;
+  if (model.family() == "mistral") {
+    config["sliding_window"] = model.window() == 0 ? Json() : Json(model.window());
+  }
+  config["rope_scaling"] = nullptr;
+  if (model.rope_factor() == 0) return;
+  config["rope_scaling"] = {{"rope_type", "llama3"},
+                            {"factor", model.rope_factor()},
+                            {"low_freq_factor", model.rope_low_freq_factor()},
+                            {"high_freq_factor", model.rope_high_freq_factor()},
+                            {"original_max_position_embeddings", model.rope_original_context()}};
+}
+
+}  // namespace waferstream

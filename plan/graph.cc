@@ -1,0 +1,195 @@
+#include "plan/graph.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <utility>
+
+#include "base/status.h"
+
+namespace waferstream {
+
+const GraphNode& Graph::Head() const {
+  const GraphNode& head = nodes[nodes.size() - 2];
+  WS_CHECK(head.kind == OpKind::kLogits);
+  return head;
+}
+
+void GraphBuilder::SetLayer(int layer, int input) {
+  layer_ = layer;
+  if (input >= 0) model_.graph.values[input].kept = true;
+}
+
+int GraphBuilder::Matrix(std::string name, int64_t rows, int64_t cols, double init_std) {
+  Parameter& p = model_.parameters.emplace_back();
+  p.prefix = prefix_;
+  p.name = std::move(name);
+  p.rows = rows;
+  p.cols = cols;
+  p.is_matrix = true;
+  p.init_std = init_std;
+  return static_cast<int>(model_.parameters.size()) - 1;
+}
+
+int GraphBuilder::TransposedMatrix(std::string name, int64_t rows, int64_t cols, double init_std) {
+  const int matrix = Matrix(std::move(name), rows, cols, init_std);
+  model_.parameters[matrix].transposed_in_checkpoint = true;
+  return matrix;
+}
+
+int GraphBuilder::Vector(std::string name, int64_t rows, double init_value) {
+  Parameter& p = model_.parameters.emplace_back();
+  p.prefix = prefix_;
+  p.name = std::move(name);
+  p.rows = rows;
+  p.cols = 1;
+  p.init_value = init_value;
+  return static_cast<int>(model_.parameters.size()) - 1;
+}
+
+int GraphBuilder::SlicedVector(std::string name, int matrix, double init_value) {
+  const int vector = Vector(std::move(name), model_.parameters[matrix].rows, init_value);
+  model_.parameters[vector].cut_like = matrix;
+  return vector;
+}
+
+int GraphBuilder::AddValue(std::string name, int64_t width, ElementType type) {
+  GraphValue& value = model_.graph.values.emplace_back();
+  value.name = std::move(name);
+  value.layer = layer_;
+  value.width = width;
+  value.type = type;
+  value.kept = layer_ < 0;
+  return static_cast<int>(model_.graph.values.size()) - 1;
+}
+
+std::vector<float> RotaryFrequencies(const RotarySpec& spec) {
+  constexpr double kTurn = 2 * std::numbers::pi;
+  std::vector<float> frequencies;
+  for (int64_t i = 0; i < spec.dims / 2; ++i) {
+    const double exponent = 2.0 * i / spec.dims;
+    const float plain = static_cast<float>(1 / std::pow(spec.theta, exponent));
+    if (spec.factor == 0) {
+      frequencies.push_back(plain);
+      continue;
+    }
+    // How often the wave fits into the context that the model was trained with first.
+    const double turns = spec.original_context * plain / kTurn;
+    const double share = std::clamp(
+        (turns - spec.low_freq_factor) / (spec.high_freq_factor - spec.low_freq_factor), 0.0, 1.0);
+    frequencies.push_back(static_cast<float>((1 - share) * plain / spec.factor + share * plain));
+  }
+  return frequencies;
+}
+
+GraphNode& GraphBuilder::AddNode(OpKind kind, std::string name) {
+  GraphNode& node = model_.graph.nodes.emplace_back();
+  node.kind = kind;
+  node.name = std::move(name);
+  node.layer = layer_;
+  return node;
+}
+
+int GraphBuilder::Write(int value) {
+  model_.graph.nodes.back().writes.push_back(value);
+  model_.graph.values[value].producer = static_cast<int>(model_.graph.nodes.size()) - 1;
+  return value;
+}
+
+int GraphBuilder::EmbedTokens(std::string name, int table, int64_t hidden) {
+  AddNode(OpKind::kEmbedTokens, NameOfMatrix(table)).matrix = table;
+  return Write(AddValue(std::move(name), hidden, ElementType::kF32));
+}
+
+int GraphBuilder::EmbedPositions(int residual, int table) {
+  GraphNode& node = AddNode(OpKind::kEmbedPositions, NameOfMatrix(table));
+  node.matrix = table;
+  node.reads = {residual};
+  return Write(AddValue(model_.graph.values[residual].name, WidthOf(residual), ElementType::kF32));
+}
+
+int GraphBuilder::LayerNorm(std::string name, int input, int gain, int bias, double epsilon) {
+  GraphNode& node = AddNode(OpKind::kLayerNorm, NameOfMatrix(gain));
+  node.reads = {input};
+  node.vectors = {gain, bias};
+  node.attributes.epsilon = epsilon;
+  return Write(AddValue(std::move(name), WidthOf(input), ElementType::kCompute));
+}
+
+int GraphBuilder::RmsNorm(std::string name, int input, int gain, double epsilon, int residual) {
+  GraphNode& node = AddNode(OpKind::kRmsNorm, NameOfMatrix(gain));
+  node.reads = {input};
+  if (residual >= 0) node.reads.push_back(residual);
+  node.vectors = {gain};
+  node.attributes.epsilon = epsilon;
+  node.attributes.norm_width = model_.parameters[gain].rows;
+  const ElementType type = residual >= 0 ? ElementType::kF32 : ElementType::kCompute;
+  return Write(AddValue(std::move(name), WidthOf(input), type));
+}
+
+int GraphBuilder::Round(std::string name, int residual) {
+  AddNode(OpKind::kConvert, name).reads = {residual};
+  return Write(AddValue(std::move(name), WidthOf(residual), ElementType::kCompute));
+}
+
+int GraphBuilder::Matmul(std::string name, int input, int matrix, const Addends& addends) {
+  const int64_t width = model_.parameters[matrix].rows;
+  WS_CHECK(model_.parameters[matrix].cols == WidthOf(input));
+  GraphNode& node = AddNode(OpKind::kMatmul, NameOfMatrix(matrix));
+  node.matrix = matrix;
+  node.reads = {input};
+  if (addends.bias >= 0) node.vectors = {addends.bias};
+  if (addends.residual < 0) return Write(AddValue(std::move(name), width, ElementType::kCompute));
+  node.reads.push_back(addends.residual);
+  return Write(AddValue(std::move(name), width, ElementType::kF32));
+}
+
+int GraphBuilder::Gelu(std::string name, std::string node, int input, GeluFormula formula) {
+  GraphNode& added = AddNode(OpKind::kGelu, std::move(node));
+  added.reads = {input};
+  added.attributes.exact = formula == kExact;
+  return Write(AddValue(std::move(name), WidthOf(input), ElementType::kCompute));
+}
+
+int GraphBuilder::SiluGated(std::string name, std::string node, int gate, int up) {
+  AddNode(OpKind::kSiluGated, std::move(node)).reads = {gate, up};
+  return Write(AddValue(std::move(name), WidthOf(gate), ElementType::kCompute));
+}
+
+std::vector<int> GraphBuilder::Rotary(std::string node, const std::vector<int>& inputs,
+                                      const Attributes& attributes) {
+  GraphNode& added = AddNode(OpKind::kRotary, std::move(node));
+  added.reads = inputs;
+  added.attributes = attributes;
+  std::vector<int> turned;
+  for (const int input : inputs) {
+    const std::string name = model_.graph.values[input].name;
+    turned.push_back(Write(AddValue(name, WidthOf(input), ElementType::kCompute)));
+  }
+  return turned;
+}
+
+int GraphBuilder::Attention(std::string node, const std::vector<int>& inputs,
+                            const Attributes& attributes) {
+  GraphNode& added = AddNode(OpKind::kAttention, std::move(node));
+  added.reads = inputs;
+  added.attributes = attributes;
+  const int64_t heads = attributes.q.heads;
+  const int out =
+      Write(AddValue("attention out", heads * attributes.head_dim, ElementType::kCompute));
+  Write(AddValue("attention lse", heads, ElementType::kF32));
+  return out;
+}
+
+void GraphBuilder::Head(int input, int matrix, int bias) {
+  GraphNode& logits = AddNode(OpKind::kLogits, NameOfMatrix(matrix));
+  logits.matrix = matrix;
+  logits.reads = {input};
+  if (bias >= 0) logits.vectors = {bias};
+  const int state = Write(AddValue("row loss", kRowLossFloats, ElementType::kF32));
+  AddNode(OpKind::kLoss, "loss").reads = {state};
+  Write(AddValue("head lse", 1, ElementType::kF32));
+  Write(AddValue("token loss", 1, ElementType::kF32));
+}
+
+}  // namespace waferstream

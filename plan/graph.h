@@ -1,0 +1,184 @@
+// A model as a graph of values and operations. A family (families/) writes it; all that a job needs
+// to know of a model follows from it by rules that know no family: parameters and tiles, streams,
+// backward and recomputation (program.h), SRAM (sram.h), costs.
+//
+// Nodes are in the order in which forward runs them. A value has one row for every token of a
+// micro-batch.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "plan/model.h"
+#include "proto/job.pb.h"
+
+namespace waferstream {
+
+enum class OpKind : uint8_t {
+  // Of graphs. What each reads, writes and takes: the makers of GraphBuilder.
+  kEmbedTokens,
+  kEmbedPositions,
+  kLayerNorm,
+  kRmsNorm,
+  kMatmul,
+  kGelu,
+  kSiluGated,
+  kRotary,
+  kAttention,
+  kLogits,   // one vocabulary tile: online log-sum-exp and target logit
+  kLoss,     // after the last vocabulary tile: the loss of every micro-batch
+  kConvert,  // a copy of an fp32 value in the compute dtype, for products
+  // Of programs alone.
+  kPickToken,  // generation, in the place of the loss
+  kAdd,        // one fp32 value to another
+  kCount,
+};
+
+// The online log-sum-exp keeps so many floats of a row (wafer_node/kernels/loss.h).
+inline constexpr int64_t kRowLossFloats = 3;
+
+// fp32, or what products take: Plan::wire.
+enum class ElementType : uint8_t { kF32, kCompute };
+
+struct GraphValue {
+  std::string name;   // for people: "qkv"
+  int layer = -1;     // -1: not in a layer
+  int64_t width = 0;  // elements of a row
+  ElementType type = ElementType::kCompute;
+  int producer = -1;  // node
+  // Whether every recomputation keeps it: the input of a layer, and what is outside of layers.
+  bool kept = false;
+};
+
+// Where the heads of q, k or v are: of which operand, the first head's first column, and how far it
+// is from one head to the next.
+struct HeadColumns {
+  int operand = 0;
+  int64_t first = 0;
+  int64_t stride = 0;
+  int64_t heads = 0;
+};
+
+// Angles of rotary positions: position * theta^(-2 i / dims) for pair i, in fp32; stretched as
+// Llama 3.1 does if factor is not 0: long waves by the factor, short ones not, those between by a
+// mean of both.
+struct RotarySpec {
+  int64_t dims = 0;  // of a head that are turned
+  bool interleaved = false;
+  double theta = 10000;
+  double factor = 0;
+  double low_freq_factor = 1;
+  double high_freq_factor = 4;
+  double original_context = 0;
+};
+// Of every pair, dims / 2.
+std::vector<float> RotaryFrequencies(const RotarySpec& spec);
+
+// What a kind needs to know beside its operands.
+struct Attributes {
+  double epsilon = 0;      // norms
+  int64_t norm_width = 0;  // kRmsNorm: of a group; a row has one or several
+  // Attention and rotary: a head has so many columns, and where they are.
+  int64_t head_dim = 0;
+  HeadColumns q = {};
+  HeadColumns k = {};
+  HeadColumns v = {};
+  int64_t window = 0;  // of keys that a query sees; 0: all before it
+  bool exact = false;  // GELU by erf instead of tanh
+  RotarySpec rotary = {};
+};
+
+struct GraphNode {
+  OpKind kind = OpKind::kMatmul;
+  std::string name;  // for people: "h.3.attn"
+  int layer = -1;
+  std::vector<int> reads;    // values
+  std::vector<int> writes;   // values
+  std::vector<int> vectors;  // parameters that it needs whole
+  int matrix = -1;           // the parameter that it takes tile by tile; -1: none
+  Attributes attributes;
+};
+
+struct Graph {
+  std::vector<GraphValue> values;
+  std::vector<GraphNode> nodes;
+
+  // The node of the output projection.
+  const GraphNode& Head() const;
+};
+
+// A model: what a family makes. Parameters are in the order in which they are initialised and
+// tiles are dealt; tile fields are not yet set.
+struct Model {
+  std::vector<Parameter> parameters;
+  Graph graph;
+};
+
+// INVALID_ARGUMENT: an unknown family, or an impossible shape, naming the field.
+absl::StatusOr<Model> BuildModel(const ModelSpec& spec);
+
+// Writes a model, parameter after parameter and node after node.
+class GraphBuilder {
+ public:
+  // What parameters have before their names in checkpoints (Parameter::prefix), from here on.
+  void SetPrefix(std::string prefix) { prefix_ = std::move(prefix); }
+
+  // What follows belongs to this layer; `input` is kept whatever is recomputed. -1: to none.
+  void SetLayer(int layer, int input = -1);
+
+  // [rows = output features, cols = input features]: cut into tiles, decayed.
+  int Matrix(std::string name, int64_t rows, int64_t cols, double init_std);
+  // The same, stored as [cols, rows] in files (a Conv1D of Hugging Face's GPT-2).
+  int TransposedMatrix(std::string name, int64_t rows, int64_t cols, double init_std);
+  // One tile, not decayed.
+  int Vector(std::string name, int64_t rows, double init_value);
+  // With the rows of a matrix, and cut where it is cut: each tile goes with one of the matrix.
+  int SlicedVector(std::string name, int matrix, double init_value);
+
+  // Each returns the value that it writes. Residual streams are fp32, all else is for products.
+  int EmbedTokens(std::string name, int table, int64_t hidden);
+  // In place: nobody else reads `residual`.
+  int EmbedPositions(int residual, int table);
+  int LayerNorm(std::string name, int input, int gain, int bias, double epsilon);
+  // In groups as wide as the gain. Plus a residual, and then the result is one. -1: none.
+  int RmsNorm(std::string name, int input, int gain, double epsilon, int residual = -1);
+  // A residual stream as products take it, where no norm stands between.
+  int Round(std::string name, int residual);
+  // input W^T + bias; plus a residual, and then the result is one. -1: no bias, none.
+  struct Addends {
+    int bias = -1;
+    int residual = -1;
+  };
+  int Matmul(std::string name, int input, int matrix, const Addends& addends);
+  // By tanh, as GPT-2 has it, or exactly, by erf.
+  enum GeluFormula { kTanh, kExact };
+  int Gelu(std::string name, std::string node, int input, GeluFormula formula = kTanh);
+  // silu(gate) * up.
+  int SiluGated(std::string name, std::string node, int gate, int up);
+  // Turns the heads of q and k in place: nobody else reads `inputs`, which are one or two.
+  std::vector<int> Rotary(std::string node, const std::vector<int>& inputs,
+                          const Attributes& attributes);
+  // Causal, within a sequence. `inputs`: q, k and v, or fewer that have the columns of all.
+  int Attention(std::string node, const std::vector<int>& inputs, const Attributes& attributes);
+  // Logits and loss; the last two nodes. `bias`: a sliced vector of the matrix; -1: none.
+  void Head(int input, int matrix, int bias = -1);
+
+  Model Take() { return std::move(model_); }
+
+ private:
+  int AddValue(std::string name, int64_t width, ElementType type);
+  GraphNode& AddNode(OpKind kind, std::string name);
+  int64_t WidthOf(int value) const { return model_.graph.values[value].width; }
+  // Makes the last node the producer of a value.
+  int Write(int value);
+  std::string NameOfMatrix(int matrix) const { return model_.parameters[matrix].name; }
+
+  Model model_;
+  int layer_ = -1;
+  std::string prefix_;
+};
+
+}  // namespace waferstream

@@ -1,0 +1,94 @@
+// Attention. The unit of work is one head of one sequence of one micro-batch; in backward, all
+// heads that share a key and value, whose gradients are one sum.
+#include "wafer_node/kernels/attention.h"
+
+#include <functional>
+
+#include "wafer_node/activation.h"
+#include "wafer_node/ops/kinds.h"
+
+namespace waferstream {
+namespace {
+
+struct Unit {
+  int resident;
+  int64_t row;   // first of the sequence
+  int64_t head;  // of queries
+  float* lse;    // [sequence_tokens] of each query head, from this one on
+};
+
+// Runs unit(unit, thread) for every `step`-th query head of every sequence. `lse` has the
+// log-sum-exp of all queries, [sequence, head, token].
+void ForHeads(const OpContext& c, const Activation& lse, int64_t step,
+              const std::function<void(const Unit&, int thread)>& unit) {
+  const int64_t heads = c.node().attributes.q.heads, tokens = c.wave.sequence_tokens;
+  const int units = static_cast<int>(heads / step);
+  const int sequences = static_cast<int>(c.wave.sequences);
+  c.parallel.For(c.wave.resident() * sequences * units, [&](int i, int thread) {
+    const int64_t head = i % units * step;
+    const int sequence = i / units % sequences, resident = i / units / sequences;
+    float* of_head = lse.Floats(c, resident) + (sequence * heads + head) * tokens;
+    unit({resident, sequence * tokens, head, of_head}, thread);
+  });
+}
+
+int64_t GroupOf(const Attributes& a) { return a.q.heads / a.k.heads; }
+
+AttentionOptions OptionsOf(const OpContext& c) {
+  const Attributes& a = c.node().attributes;
+  return {.dtype = c.dtype(),
+          .tokens = c.wave.sequence_tokens,
+          .head_dim = a.head_dim,
+          .q_stride = Read(c, a.q.operand).width,
+          .kv_stride = Read(c, a.k.operand).width,
+          .out_stride = a.q.heads * a.head_dim,
+          .window = a.window,
+          .group = GroupOf(a),
+          .q_head_stride = a.q.stride,
+          .out_head_stride = a.head_dim};
+}
+
+// Where the unit's q, k and v begin, among operands of the operation: what it reads, or, of their
+// gradients, what it writes.
+struct Qkv {
+  std::byte* q;
+  std::byte* k;
+  std::byte* v;
+};
+Qkv QkvOf(const OpContext& c, const Unit& unit, Activation (*operand)(const OpContext&, size_t)) {
+  const Attributes& a = c.node().attributes;
+  const auto at = [&](const HeadColumns& columns, int64_t head) {
+    return operand(c, columns.operand)
+        .Of(c, unit.resident, unit.row, columns.first + head * columns.stride);
+  };
+  const int64_t shared = unit.head / GroupOf(a);
+  return {at(a.q, unit.head), at(a.k, shared), at(a.v, shared)};
+}
+
+}  // namespace
+
+void AttentionOp(const OpContext& c) {
+  const Activation out = Written(c, 0);
+  const int64_t head_dim = c.node().attributes.head_dim;
+  ForHeads(c, Written(c, 1), /*step=*/1, [&](const Unit& unit, int thread) {
+    const Qkv in = QkvOf(c, unit, Read);
+    AttentionForward(OptionsOf(c), {in.q, in.k, in.v},
+                     out.Of(c, unit.resident, unit.row, unit.head * head_dim), unit.lse,
+                     c.Workspace(thread));
+  });
+}
+
+void AttentionBackwardOp(const OpContext& c) {
+  const Attributes& a = c.node().attributes;
+  const size_t inputs = c.node().reads.size();
+  const Activation lse = Read(c, inputs), output_delta = Read(c, inputs + 1);
+  ForHeads(c, lse, GroupOf(a), [&](const Unit& unit, int thread) {
+    const Qkv in = QkvOf(c, unit, Read);
+    const Qkv out = QkvOf(c, unit, Written);
+    AttentionBackward(OptionsOf(c), {in.q, in.k, in.v}, unit.lse,
+                      output_delta.Of(c, unit.resident, unit.row, unit.head * a.head_dim),
+                      {out.q, out.k, out.v}, c.Workspace(thread));
+  });
+}
+
+}  // namespace waferstream

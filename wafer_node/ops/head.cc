@@ -1,0 +1,207 @@
+// The output projection and the loss, vocabulary tile by vocabulary tile.
+#include <algorithm>
+
+#include "wafer_node/activation.h"
+#include "wafer_node/kernels/gemm.h"
+#include "wafer_node/kernels/loss.h"
+#include "wafer_node/kernels/reduce.h"
+#include "wafer_node/ops/kinds.h"
+#include "wafer_node/right_operand.h"
+
+namespace waferstream {
+namespace {
+
+static_assert(sizeof(RowLoss) == kRowLossFloats * sizeof(float));
+
+RowLoss* RowLossAt(const OpContext& c, const Activation& state, int resident, int64_t row = 0) {
+  return reinterpret_cast<RowLoss*>(state.Of(c, resident, row));
+}
+
+// logits [rows, columns] of the tile's ids `columns`, `stride` elements a row; `weights` is the
+// tile as forward takes it.
+void MakeLogits(const OpContext& c, const MatrixIn& weights, int resident, RowSpan rows,
+                RowSpan columns, float* logits, int64_t stride, std::span<std::byte> workspace) {
+  const Activation input = Read(c, 0);
+  const bool has_bias = c.in.tiles.size() > 1;
+  Gemm({.dtype = c.dtype(),
+        .m = rows.count,
+        .n = columns.count,
+        .k = input.width,
+        .bias = has_bias ? ElementAt(c.in.tiles[0], c.dtype(), columns.first) : nullptr,
+        .bias_dtype = c.dtype()},
+       {input.Of(c, resident, rows.first), input.width}, ColumnsFrom(c, weights, columns.first),
+       {logits, stride}, workspace);
+}
+
+const int32_t* Targets(const OpContext& c, int resident, int64_t row) {
+  return c.at.As<int32_t>(SramBuffer::kTargets, resident) + row;
+}
+
+// The tile's ids, a few columns at a time, into the online log-sum-exp of some rows.
+void UpdateRows(const OpContext& c, const MatrixIn& weights, int resident, RowSpan rows,
+                int thread) {
+  const Tile& tile = c.tile();
+  RowLoss* state = RowLossAt(c, Written(c), resident, rows.first);
+  if (!c.op().accumulate) StartLoss(rows.count, state);
+  const int64_t stride = std::min(kHeadColumns, tile.rows);
+  const std::span<std::byte> workspace = c.Workspace(thread);
+  float* logits = reinterpret_cast<float*>(workspace.data());
+  for (int64_t i = 0; i < SpanCount(tile.rows, kHeadColumns); ++i) {
+    const RowSpan columns = SpanAt(tile.rows, kHeadColumns, i);
+    MakeLogits(c, weights, resident, rows, columns, logits, stride,
+               workspace.subspan(kUnitRows * stride * sizeof(float)));
+    UpdateLoss({.rows = rows.count,
+                .ids = columns.count,
+                .first_id = tile.first_row + columns.first,
+                .logits = logits,
+                .stride = stride},
+               Targets(c, resident, rows.first), state);
+  }
+}
+
+// Backward goes through a micro-batch in blocks of kHeadRows tokens, because a block's
+// probabilities serve two products: the delta (a sum over ids) and the tile's gradient (a sum over
+// tokens).
+class HeadBlock {
+ public:
+  // The tile as either pass takes it.
+  struct Weights {
+    MatrixIn forward, backward;
+  };
+
+  HeadBlock(const OpContext& c, const Weights& weights, int resident, RowSpan rows)
+      : c_(c), weights_(weights), resident_(resident), rows_(rows), ids_(c.tile().rows) {}
+
+  void Run() {
+    const int spans = static_cast<int>(SpanCount(rows_.count, kUnitRows));
+    const int columns = static_cast<int>(SpanCount(ids_, kHeadColumns));
+    c_.parallel.For(spans * columns, [&](int i, int thread) {
+      MakeProbabilities(SpanAt(rows_.count, kUnitRows, i % spans),
+                        SpanAt(ids_, kHeadColumns, i / spans), thread);
+    });
+    const int chunks = static_cast<int>(SpanCount(ids_, kGradientRows));
+    c_.parallel.For(spans + chunks, [&](int i, int thread) {
+      if (i < spans) return AddDelta(SpanAt(rows_.count, kUnitRows, i), thread);
+      AddGradient(SpanAt(ids_, kGradientRows, i - spans), thread);
+    });
+  }
+
+ private:
+  // The block's gradient of the logits, [rows, ids]. In fp32 it takes the place of the logits.
+  std::byte* DeltaLogits(int64_t row, int64_t column) const {
+    const bool f32 = c_.dtype() == Dtype::kF32;
+    std::byte* base = c_.at.Part(f32 ? SramBuffer::kLogits : SramBuffer::kProbabilities, 0).data();
+    return ElementAt(base, c_.dtype(), row * ids_ + column);
+  }
+
+  void MakeProbabilities(RowSpan rows, RowSpan columns, int thread) const {
+    const RowSpan of_batch{rows_.first + rows.first, rows.count};
+    float* logits = reinterpret_cast<float*>(c_.at.Part(SramBuffer::kLogits, 0).data()) +
+                    rows.first * ids_ + columns.first;
+    MakeLogits(c_, weights_.forward, resident_, of_batch, columns, logits, ids_,
+               c_.Workspace(thread));
+    const double tokens =
+        double{1} * c_.plan.job.training().global_batch() * c_.plan.job.model().context();
+    LossBackward({.rows = rows.count,
+                  .ids = columns.count,
+                  .first_id = c_.tile().first_row + columns.first,
+                  .logits = logits,
+                  .stride = ids_},
+                 Targets(c_, resident_, of_batch.first),
+                 Read(c_, 1).Floats(c_, resident_, of_batch.first), static_cast<float>(1 / tokens),
+                 c_.dtype(), DeltaLogits(rows.first, columns.first), ids_);
+  }
+
+  void AddDelta(RowSpan rows, int thread) const {
+    const Activation delta = Written(c_);
+    Gemm({.dtype = c_.dtype(),
+          .m = rows.count,
+          .n = delta.width,
+          .k = ids_,
+          .accumulate = c_.op().accumulate},
+         {DeltaLogits(rows.first, 0), ids_}, weights_.backward,
+         {delta.Of(c_, resident_, rows_.first + rows.first), delta.width}, c_.Workspace(thread));
+  }
+
+  void AddGradient(RowSpan chunk, int thread) const {
+    const Activation input = Read(c_, 0);
+    const int64_t hidden = input.width, first = chunk.first * hidden;
+    Gemm({.dtype = c_.dtype(),
+          .m = chunk.count,
+          .n = hidden,
+          .k = rows_.count,
+          .accumulate = rows_.first > 0},
+         {DeltaLogits(0, chunk.first), ids_, true}, {input.Of(c_, resident_, rows_.first), hidden},
+         {c_.Staging(0, resident_) + first, hidden}, c_.Workspace(thread));
+    if (IsLast()) c_.FinishStaged(0, resident_, first, chunk.count * hidden);
+    if (c_.op().gradients.size() > 1) AddBiasGradient(chunk);
+  }
+
+  void AddBiasGradient(RowSpan chunk) const {
+    float* sum = c_.Staging(1, resident_) + chunk.first;
+    if (rows_.first == 0) std::fill_n(sum, chunk.count, 0.0f);
+    ColumnSum(c_.dtype(), DeltaLogits(0, chunk.first), rows_.count, chunk.count, ids_, sum);
+    if (IsLast()) c_.FinishStaged(1, resident_, chunk.first, chunk.count);
+  }
+
+  bool IsLast() const { return rows_.first + rows_.count == c_.wave.tokens(); }
+
+  const OpContext& c_;
+  const Weights& weights_;
+  const int resident_;
+  const RowSpan rows_;
+  const int64_t ids_;
+};
+
+// Of the last position only, for the next token.
+void LastLogits(const OpContext& c) {
+  const Tile& tile = c.tile();
+  float* logits = reinterpret_cast<float*>(c.at.Part(SramBuffer::kLogits, 0).data());
+  const RowSpan row{c.wave.tokens() - 1, 1};
+  const int chunks = static_cast<int>(SpanCount(tile.rows, kHeadColumns));
+  const MatrixIn weights = {c.weights(), Read(c, 0).width, true};  // of one use: not worth packing
+  c.parallel.For(chunks, [&](int i, int thread) {
+    const RowSpan columns = SpanAt(tile.rows, kHeadColumns, i);
+    MakeLogits(c, weights, 0, row, columns, logits + columns.first, tile.rows, c.Workspace(thread));
+  });
+  if (!c.op().accumulate) c.results.picker->Start(c.wave.pass.step);
+  c.results.picker->Add(tile.first_row, logits, tile.rows);
+  const GenerateSpec& generate = c.plan.job.generate();
+  if (!generate.logits() || c.wave.pass.step + 1 < generate.tokens()) return;
+  if (!c.op().accumulate) c.results.logits.clear();
+  c.results.logits.insert(c.results.logits.end(), logits, logits + tile.rows);
+}
+
+}  // namespace
+
+void LogitsOp(const OpContext& c) {
+  if (c.plan.is_generation()) return LastLogits(c);
+  const MatrixIn weights = RightOperand(c, TileUse::kForward);
+  c.ForRows([&](int r, RowSpan rows, int thread) { UpdateRows(c, weights, r, rows, thread); });
+}
+
+void LogitsBackwardOp(const OpContext& c) {
+  const int64_t tokens = c.wave.tokens();
+  const HeadBlock::Weights weights = {RightOperand(c, TileUse::kForward),
+                                      RightOperand(c, TileUse::kBackward)};
+  for (int r = 0; r < c.wave.resident(); ++r) {
+    for (int64_t i = 0; i < SpanCount(tokens, kHeadRows); ++i) {
+      HeadBlock(c, weights, r, SpanAt(tokens, kHeadRows, i)).Run();
+    }
+  }
+}
+
+void LossOp(const OpContext& c) {
+  c.results.loss_sums.assign(c.wave.resident(), 0);
+  c.parallel.For(c.wave.resident(), [&](int r, int) {
+    float* losses = Written(c, 1).Floats(c, r);
+    FinishLoss(c.wave.tokens(), RowLossAt(c, Read(c, 0), r), Written(c, 0).Floats(c, r), losses);
+    double sum = 0;
+    for (int64_t t = 0; t < c.MeasuredTokens(r); ++t) sum += losses[t];
+    c.results.loss_sums[r] = sum;
+  });
+}
+
+void PickTokenOp(const OpContext& c) { c.results.picked = c.results.picker->Pick(); }
+
+}  // namespace waferstream

@@ -1,0 +1,50 @@
+// LayerNorm of a residual stream, for products.
+#include <algorithm>
+
+#include "wafer_node/activation.h"
+#include "wafer_node/kernels/norm.h"
+#include "wafer_node/ops/kinds.h"
+
+namespace waferstream {
+namespace {
+
+LayerNormOptions OptionsOf(const OpContext& c, int64_t rows) {
+  return {.rows = rows,
+          .hidden = Read(c, 0).width,
+          .epsilon = static_cast<float>(c.node().attributes.epsilon),
+          .parameters = c.dtype()};
+}
+
+void BackwardOf(const OpContext& c, int resident) {
+  const Activation input = Read(c, 0), output_delta = Read(c, 1), delta = Written(c, 0);
+  const int64_t rows = c.wave.tokens(), width = input.width;
+  if (!c.op().accumulate) std::fill_n(delta.Floats(c, resident), rows * width, 0.0f);
+  float* d_gain = Written(c, 1).Floats(c, resident);
+  std::fill_n(d_gain, 2 * width, 0.0f);
+  LayerNormBackward(OptionsOf(c, rows), input.Floats(c, resident), c.in.tiles[0],
+                    output_delta.Floats(c, resident), delta.Floats(c, resident), d_gain,
+                    d_gain + width);
+}
+
+}  // namespace
+
+void LayerNormOp(const OpContext& c) {
+  const Activation input = Read(c, 0), output = Written(c);
+  c.ForRows([&](int r, RowSpan rows, int) {
+    LayerNormForward(OptionsOf(c, rows.count), input.Floats(c, r, rows.first), c.in.tiles[0],
+                     c.in.tiles[1], c.dtype(), output.Of(c, r, rows.first));
+  });
+}
+
+void LayerNormBackwardOp(const OpContext& c) {
+  c.parallel.For(c.wave.resident(), [&](int r, int) { BackwardOf(c, r); });
+  const int64_t width = Read(c, 0).width;
+  for (int g = 0; g < 2; ++g) {  // gain, bias
+    for (int r = 0; r < c.wave.resident(); ++r) {
+      std::copy_n(Written(c, 1).Floats(c, r, 0, g * width), width, c.Staging(g, r));
+      c.FinishStaged(g, r, 0, width);
+    }
+  }
+}
+
+}  // namespace waferstream
