@@ -151,6 +151,61 @@ INSTANTIATE_TEST_SUITE_P(, OneHashTest,
                                   std::to_string(std::get<1>(info.param)) + "_leaves";
                          });
 
+// Every family, with what it has that others have not.
+ModelSpec ModelOf(const std::string& family) {
+  ModelSpec m = SmallJob(5).model();
+  m.set_family(family);
+  m.set_heads(4);
+  m.set_tied(false);
+  m.set_ffn(60);
+  if (family == "gpt_neox" || family == "gptj") m.set_rope_fraction(0.7);
+  if (family == "llama" || family == "qwen3" || family == "olmo2") {
+    m.set_kv_heads(2);
+    m.set_head_dim(10);
+  }
+  if (family == "llama") {
+    m.set_rope_factor(4);
+    m.set_rope_original_context(6);
+  }
+  if (family == "mistral") m.set_window(5);
+  if (family == "qwen2") m.set_kv_heads(1);
+  return m;
+}
+
+class FamilyHashTest : public testing::TestWithParam<std::tuple<std::string, Precision>> {
+ protected:
+  JobSpec Job() const {
+    JobSpec job = SmallJob(5);
+    *job.mutable_model() = ModelOf(std::get<0>(GetParam()));
+    job.mutable_training()->set_precision(std::get<1>(GetParam()));
+    return job;
+  }
+};
+
+TEST_P(FamilyHashTest, OnAnyClusterWithAnyRecomputation) {
+  const Numbers expected = Plainest(Job());
+  ASSERT_EQ(expected.losses.size(), 3u);
+  ASSERT_LT(expected.losses[2], expected.losses[0]);
+  uint64_t seed = 300;
+  for (const Recompute recompute : {RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL}) {
+    for (const int wafers : {1, 3}) {
+      const Cluster c = {wafers, 2, 2, 2, 2, recompute};
+      ExpectSame(expected, On(c, Job()), c, ++seed);
+    }
+    const Cluster tight = {2, 2, 1, 1, 1, recompute};
+    ExpectSame(expected, WithLeastSram(On(tight, Job()), {2, 1, 1}), tight, ++seed);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, FamilyHashTest,
+                         testing::Combine(testing::Values("gpt_neox", "gptj", "llama", "mistral",
+                                                          "olmo2", "qwen2", "qwen3"),
+                                          testing::Values(F32, BF16)),
+                         [](const auto& info) {
+                           return std::get<0>(info.param) + "_" +
+                                  Precision_Name(std::get<1>(info.param));
+                         });
+
 // What the job does depend on shows in the hash: a test of the test.
 TEST(OneHashSensitivityTest, AnotherJobHasAnotherHash) {
   const JobSpec job = SmallJob(5);

@@ -150,6 +150,20 @@ TEST(ParityTest, OddVocabularyInBf16) {
 TEST(ParityTest, GradientsOfOddHeads) { ExpectGradientsOfPyTorch("odd_heads"); }
 TEST(ParityTest, GradientsOfOddVocabulary) { ExpectGradientsOfPyTorch("odd_vocab"); }
 
+// Families that are Hugging Face's, each with odd shapes.
+class FamilyParityTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(FamilyParityTest, LossesInF32) {
+  ExpectLossesOfPyTorch(GetParam(), F32, {.wafers = 2, .memoryx = 2});
+}
+TEST_P(FamilyParityTest, LossesInBf16) { ExpectLossesOfPyTorch(GetParam(), BF16, {.wafers = 3}); }
+TEST_P(FamilyParityTest, Gradients) { ExpectGradientsOfPyTorch(GetParam()); }
+
+INSTANTIATE_TEST_SUITE_P(Families, FamilyParityTest,
+                         testing::Values("odd_gpt_neox", "odd_gpt_neox_sequential", "odd_gptj",
+                                         "odd_llama", "odd_mistral", "odd_olmo2", "odd_qwen2",
+                                         "odd_qwen3"));
+
 // Minutes each; the target with these is tagged "long".
 TEST(ParityLongTest, Gpt2InF32) { ExpectLossesOfPyTorch("gpt2_124m", F32, {.wafers = 2}); }
 TEST(ParityLongTest, Gpt2InBf16) { ExpectLossesOfPyTorch("gpt2_124m", BF16, {.wafers = 2}); }

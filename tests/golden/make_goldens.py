@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the golden files of the parity tests from the PyTorch reference script.
+"""Makes the golden files of the parity tests from the PyTorch reference script, or, of families that it does
+not have, from Hugging Face's transformers (transformers_train.py).
 
 For every case folder beside this script (each holds a job.yaml and, made here, tokens.bin) it writes
 the initial weights with `waferctl checkpoint init`, trains from them with the reference script in f32
@@ -10,7 +11,8 @@ and in bf16, and stores what came out:
   gradients.json  or, of each of them, the norm, the largest values and values anywhere (large cases)
 
 Usage: make_goldens.py REFERENCE_TRAIN_PY [CASE ...]
-Run it from the repository's root after `bazel build //client:waferctl`. Needs torch, numpy and PyYAML.
+Run it from the repository's root after `bazel build //client:waferctl`. Needs torch, transformers,
+numpy and PyYAML.
 """
 import json
 import pathlib
@@ -110,6 +112,8 @@ def write_samples(path, golden):
 
 def make(case, script):
     job = yaml.safe_load((case / "job.yaml").read_text())
+    if job["model"]["family"] != "gpt2":
+        script = str(HERE / "transformers_train.py")
     batch, context = job["training"]["global_batch"], job["model"]["context"]
     # Fewer samples than the run takes, so that the wrap-around of the data order is covered too.
     samples = batch * job["training"]["steps"] * 3 // 4
@@ -123,7 +127,7 @@ def make(case, script):
             dump = f"{work}/gradients.npz" if precision == "f32" else None
             golden[precision], summary = run_reference(
                 script, job, start, case / "tokens.bin", precision, dump)
-        golden["torch"] = summary["torch"]
+        golden |= {package: summary[package] for package in ("torch", "transformers") if package in summary}
         (case / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
         gradients = dict(np.load(f"{work}/gradients.npz"))
         if sum(g.size for g in gradients.values()) <= GRADIENT_ELEMENTS_MAX:
