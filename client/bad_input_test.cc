@@ -388,9 +388,9 @@ const BadInput kBadFiles[] = {
     {"another_architecture",
      {"--resume", "initial"},
      2,
-     "model_type is \"llama\"",
+     "model_type is \"bert\"",
      [](const fs::path& dir) {
-       std::ofstream(dir / "initial/config.json") << R"({"model_type": "llama"})";
+       std::ofstream(dir / "initial/config.json") << R"({"model_type": "bert"})";
      }},
     {"weights_not_finite",
      {"--set", "checkpoint.from=initial"},

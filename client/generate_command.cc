@@ -86,6 +86,7 @@ Json GenerationJson(const JobStatus& status) {
                {"reason", status.reason()},
                {"prompt_tokens", status.job().generate().prompt()},
                {"tokens", generated}};
+  if (status.job().generate().logits()) json["logits"] = status.logits();
   const ModelSpec& model = status.job().model();
   if (model.vocab() == kByteVocabulary) {
     json["text"] = RenderTokens(model, {generated.begin(), generated.end()}, true);
@@ -97,6 +98,10 @@ Outcome Generate(GenerateFlags flags) {
   ASSIGN_OR_RETURN(NamedCheckpoint from,
                    ResolveCheckpoint("--checkpoint", flags.request.checkpoint));
   flags.request.checkpoint = std::move(from.path);
+  if (flags.request.logits && flags.format == Format::kTable) {
+    return absl::InvalidArgumentError(
+        "--logits: are numbers for programs; give -o json or -o yaml");
+  }
   absl::StatusOr<JobSpec> job = GenerationJob(flags.request);
   if (!job.ok()) return absl::InvalidArgumentError(job.status().message());
   std::vector<std::string> ignored;
@@ -134,11 +139,16 @@ void AddGenerateCommand(CLI::App& app, Outcome& outcome) {
                "Tokens, with commas between them")
       ->excludes(text)
       ->configurable(false);
-  AddWhole(*command, "--tokens", request.tokens, "How many to generate [200]", kGeneratedTokens);
+  CLI::Option* tokens = AddWhole(*command, "--tokens", request.tokens, "How many to generate [200]",
+                                 kGeneratedTokens);
   AddReal(*command, "--temperature", request.temperature, "0: always the likeliest token [0.8]",
           kTemperature);
   AddWhole(*command, "--top-k", request.top_k, "Choose among the k likeliest; 0: all [40]");
   AddWhole(*command, "--seed", request.seed, "The same seed gives the same text [1]");
+  AddSwitch(*command, "--logits", request.logits,
+            "Give the logits of the prompt's last position, and one token")
+      ->excludes(tokens)
+      ->configurable(false);
   AddAddress(*command, "--controller", flags->controller.address,
              "Generate on this cluster, instead of a local one made for it");
   AddSecretFlag(*command, flags->controller);

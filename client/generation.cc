@@ -40,7 +40,8 @@ absl::StatusOr<JobSpec> GenerationJob(const GenerationRequest& request) {
   ASSIGN_OR_RETURN(const std::vector<uint32_t> prompt, PromptTokens(request, job.model()));
   GenerateSpec* generate = job.mutable_generate();
   generate->mutable_prompt()->Assign(prompt.begin(), prompt.end());
-  generate->set_tokens(request.tokens);
+  generate->set_tokens(request.logits ? 1 : request.tokens);
+  generate->set_logits(request.logits);
   generate->set_temperature(request.temperature);
   generate->set_top_k(request.top_k);
   generate->set_seed(request.seed);

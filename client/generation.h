@@ -22,6 +22,7 @@ struct GenerationRequest {
   double temperature = 0.8;
   uint32_t top_k = 40;
   uint64_t seed = 1;
+  bool logits = false;  // of the prompt's last position: one token is chosen
 };
 
 // The job, with the model that the checkpoint says it holds, for one node of each role.

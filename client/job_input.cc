@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/user_input.h"
 #include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/config.h"
 #include "checkpoint/go_on.h"
 #include "checkpoint/inspect.h"
 #include "checkpoint/layout.h"
@@ -144,7 +145,9 @@ absl::StatusOr<JobSpec> LoadJob(const JobFlags& flags) {
   AddCount(overrides, "wafers", flags.wafers);
   AddCount(overrides, "memoryx", flags.memoryx);
   AddCount(overrides, "swarmx", flags.swarmx);
-  absl::StatusOr<JobSpec> job = ReadJobFile(flags.file, overrides);
+  absl::StatusOr<JobSpec> job = ReadJobFile(flags.file, overrides, [](const std::string& folder) {
+    return ReadConfig(PosixDisk(), folder);
+  });
   if (!job.ok()) return AsUsersMistake(job.status());
   CheckpointSpec* checkpoint = job->mutable_checkpoint();
   checkpoint->mutable_accept()->Add(flags.accept.begin(), flags.accept.end());

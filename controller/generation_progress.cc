@@ -23,6 +23,7 @@ absl::Status GenerationProgress::OnReport(const PlacedProcess& from, const NodeR
                                             " as token ", token.index(), ", another node ", known));
   }
   status_.add_generated(token.token());
+  *status_.mutable_logits() = token.logits();
   status_.set_step(step());
   turn.publish = true;
   return absl::OkStatus();

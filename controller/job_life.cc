@@ -289,6 +289,7 @@ void JobLife::PlanSram(uint64_t bytes) {
 
 void JobLife::ResetGeneration() {
   record_.status.clear_generated();
+  record_.status.clear_logits();
   record_.status.set_step(0);
 }
 

@@ -38,6 +38,7 @@ JobList StatusBoard::List() const {
   for (auto it = statuses_.rbegin(); it != statuses_.rend(); ++it) {
     JobStatus* job = list.add_jobs();
     *job = it->second;
+    job->clear_logits();
     job->clear_traffic();
   }
   return list;

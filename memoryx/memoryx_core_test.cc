@@ -300,7 +300,7 @@ TEST_F(Prepare, RefusesAFolderThatOnlyThisHostSees) {
     EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(std::string(refused.message()),
                 HasSubstr("checkpoint.dir: " + job.checkpoint().dir() + " is another folder"));
-    EXPECT_TRUE(fs::is_empty(job.checkpoint().dir())) << "nothing half done";
+    EXPECT_FALSE(fs::exists(job.checkpoint().dir())) << "nothing half done";
   }
   const auto claim =
       ClaimFolder(PosixDisk(), job.checkpoint().dir(), {.job_id = "job", .name = "job"});

@@ -149,7 +149,7 @@ TEST_F(LeavingNodeTest, TheEndOfTheGraceIsOneLineAndExitCode6) {
 
 TEST_F(RunNodeTest, ANodeWithoutAControllerEndsWhenItsPatienceDoes) {
   controller_.answer_register = {grpc::UNAVAILABLE, "not yet"};
-  EXPECT_EQ(Wait(SpawnNode({"--patience", "1"})), 4);
+  EXPECT_EQ(Wait(SpawnNode({"--patience", "1", "--log", log_})), 4);
   EXPECT_THAT(Slurp(err_), MatchesRegex("w0: [^\n]*1s[^\n]*\n"));
 }
 

@@ -101,6 +101,7 @@ class Run final : StatusWatcher {
     result_.weights_hash = status_.weights_hash();
     result_.optimizer_hash = status_.optimizer_hash();
     result_.generated.assign(status_.generated().begin(), status_.generated().end());
+    result_.logits.assign(status_.logits().begin(), status_.logits().end());
     result_.trace_hash = world_.trace.Hash();
     return std::move(result_);
   }

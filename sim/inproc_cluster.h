@@ -31,6 +31,7 @@ struct InprocResult {
   std::string weights_hash;
   std::string optimizer_hash;
   std::vector<uint32_t> generated;
+  std::vector<float> logits;
   // Of verified micro-batches, by step and micro-batch: what each wafer that computed it reported.
   std::map<std::pair<uint64_t, uint32_t>, std::vector<uint64_t>> hashes;
   size_t sram_planned_bytes = 0;         // of every wafer
