@@ -2,7 +2,7 @@
 """Makes docs/MODELS.md: for each language model of the installed transformers, whether waferctl takes its default
 configuration, and if not, waferctl's own words.
 
-Usage: make_models.py > docs/MODELS.md
+Usage: python3 docs/make_models.py > docs/MODELS.md
 Run it from the repository's root after `bazel build //client:waferctl`. Needs transformers.
 """
 import json
@@ -18,7 +18,7 @@ from transformers.models.auto import modeling_auto
 JOB = """
 data: {train: none.bin}
 training: {steps: 1, global_batch: 1, micro_batch: 1, optimizer: {adamw: {lr: 1.0e-3}}}
-cluster: {wafer: {sram: 1000TiB}}
+cluster: {wafer: {sram: 1000000GiB}}
 """
 
 
@@ -26,7 +26,7 @@ def config_of(model_type):
     """The default configuration as its class writes it, or why there is none."""
     try:
         config = transformers.CONFIG_MAPPING[model_type]().to_dict()
-        return json.loads(json.dumps(config, default=str)), None
+        return json.loads(json.dumps(config, default=str).replace("Infinity", "null")), None
     except Exception as error:  # whatever a class of somebody else's does
         return None, f"its class makes no default configuration ({type(error).__name__})"
 
@@ -42,7 +42,7 @@ def refusal(config, architecture, work):
     if plan.returncode == 0:
         return None
     line = plan.stderr.strip().splitlines()[-1]
-    return re.sub(r"^waferctl: (--set: model\.from: )?(\S*config\.json: ?)?", "", line)
+    return re.sub(r"^waferctl: (--set: model\.from: )?(\S*/config\.json:? ?)?", "", line)
 
 
 def main():
@@ -52,16 +52,18 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         (work / "job.yaml").write_text(JOB)
-        for model_type, architecture in sorted(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.items()):
+        for model_type, architecture in sorted(set(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.items())):
             config, why = config_of(model_type)
             if config is not None:
                 why = refusal(config, architecture, work)
+            if why is not None and why.startswith("model_type is "):
+                why = "no such family"
             rows.append((model_type, architecture, why))
     taken = [row for row in rows if row[2] is None]
     print("# Models\n")
     print(f"Made by `docs/make_models.py` with transformers {transformers.__version__}: of its {len(rows)} language")
     print(f"models the default configurations of {len(taken)} are taken. A configuration of a kind that is taken is")
-    print("refused by the same words where it asks for something that is not built in. Which ones are held to")
+    print("refused by waferctl's own words where it asks for something that is not built in. Which ones are held to")
     print("transformers' own losses and gradients: `tests/golden`.\n")
     print("| model_type | architecture | taken, or why not |\n| --- | --- | --- |")
     for model_type, architecture, why in rows:
