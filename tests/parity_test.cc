@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/worker_pool.h"
 #include "checkpoint/checkpoint_reader.h"
+#include "checkpoint/initial_checkpoint.h"
 #include "checkpoint/layout.h"
 #include "checkpoint/posix_disk.h"
 #include "data/job_data.h"
@@ -158,6 +160,24 @@ TEST_P(FamilyParityTest, LossesInF32) {
 }
 TEST_P(FamilyParityTest, LossesInBf16) { ExpectLossesOfPyTorch(GetParam(), BF16, {.wafers = 3}); }
 TEST_P(FamilyParityTest, Gradients) { ExpectGradientsOfPyTorch(GetParam()); }
+
+// As `generate --logits` gives them, by the weights that the case starts from.
+TEST_P(FamilyParityTest, Logits) {
+  JobSpec job = GoldenJob(GetParam(), F32);
+  const std::string start = EmptyFolder("logits") + "/start";
+  WorkerPool workers(1);
+  ASSERT_TRUE(WriteInitialCheckpoint(PosixDisk(), job, start, workers).ok());
+  std::ifstream file(CaseFolder(GetParam()) + "golden.json");
+  const auto golden = nlohmann::json::parse(file);
+  for (const uint32_t token : golden.at("prompt")) job.mutable_generate()->add_prompt(token);
+  job.mutable_generate()->set_tokens(1);
+  job.mutable_generate()->set_logits(true);
+  job.mutable_checkpoint()->set_from(start);
+  const InprocResult run = RunSmallJob(job, {});
+  const std::vector<float> want = golden.at("logits");
+  ASSERT_EQ(run.logits.size(), want.size());
+  for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(run.logits[i], want[i], 1e-4) << i;
+}
 
 INSTANTIATE_TEST_SUITE_P(Families, FamilyParityTest,
                          testing::Values("odd_gpt_neox", "odd_gpt_neox_sequential", "odd_gptj",

@@ -6,7 +6,8 @@ For every case folder beside this script (each holds a job.yaml and, made here, 
 the initial weights with `waferctl checkpoint init`, trains from them with the reference script in f32
 and in bf16, and stores what came out:
 
-  golden.json     the losses of every step, by precision, and the version of PyTorch
+  golden.json     the losses of every step, by precision, and the version of PyTorch; of transformers' families
+                  also the logits after a prompt, by the initial weights
   gradients/      step 0's unclipped f32 gradients, as a checkpoint folder holds weights (small cases)
   gradients.json  or, of each of them, the norm, the largest values and values anywhere (large cases)
 
@@ -127,7 +128,7 @@ def make(case, script):
             dump = f"{work}/gradients.npz" if precision == "f32" else None
             golden[precision], summary = run_reference(
                 script, job, start, case / "tokens.bin", precision, dump)
-        golden |= {package: summary[package] for package in ("torch", "transformers") if package in summary}
+        golden |= {key: summary[key] for key in ("torch", "transformers", "prompt", "logits") if key in summary}
         (case / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
         gradients = dict(np.load(f"{work}/gradients.npz"))
         if sum(g.size for g in gradients.values()) <= GRADIENT_ELEMENTS_MAX:

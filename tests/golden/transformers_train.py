@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The training mathematics of a job on a model of Hugging Face's transformers, for the families that the
 reference script does not have. Takes that script's flags and prints what it prints: a JSON object a step
-and one at the end; --dump-gradients writes the first step's gradients, before clipping.
+and one at the end, with the logits after the data's first tokens by the weights that it starts from;
+--dump-gradients writes the first step's gradients, before clipping.
 
 What it defines is DESIGN's "Numerics": sample k is tokens [k*T, k*T+T]; step t takes samples t*B to
 t*B+B-1, modulo their number; mean cross-entropy over all tokens; clip by global norm; AdamW, decayed where
@@ -14,6 +15,9 @@ import math
 import numpy as np
 import torch
 import transformers
+
+
+PROMPT = 8  # tokens
 
 
 def flags():
@@ -51,12 +55,20 @@ def name_in_files(model, name):
     return name
 
 
+def first_logits(model, tokens):
+    """Of the position after them: those from which the next token would be chosen."""
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([tokens]), use_cache=False).logits[0, -1]
+    return {"prompt": tokens, "logits": [float(f"{x:.7g}") for x in logits.tolist()]}
+
+
 def main():
     a = flags()
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_pretrained(
         a.init, dtype=torch.float32, attn_implementation="eager")
     model.train()
+    first = first_logits(model, next(batches(a, model.config.vocab_size))[0][0, :PROMPT].tolist())
     named = dict(model.named_parameters())
     groups = [{"params": [p for p in named.values() if p.dim() >= 2], "weight_decay": a.weight_decay},
               {"params": [p for p in named.values() if p.dim() < 2], "weight_decay": 0.0}]
@@ -80,7 +92,7 @@ def main():
         optimizer.step()
         optimizer.zero_grad()
         print(json.dumps({"step": t, "loss": total}), flush=True)
-    print(json.dumps({"torch": torch.__version__, "transformers": transformers.__version__}))
+    print(json.dumps({"torch": torch.__version__, "transformers": transformers.__version__} | first))
 
 
 if __name__ == "__main__":
