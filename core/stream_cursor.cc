@@ -8,6 +8,7 @@ namespace waferstream {
 
 absl::Status CheckExpected(const FrameHeader& expected, const FrameHeader& got) {
   FrameHeader plain = got;
+  plain.protocol = expected.protocol;
   plain.sequence = expected.sequence;
   plain.crc = expected.crc;
   if (Encode(plain) == Encode(expected)) return absl::OkStatus();

@@ -235,6 +235,7 @@ TEST(CheckExpected, LeavesTheFabricsFieldsToTheFabricAndNothingElse) {
   const Plan plan = MustCompile(Job());
   const FrameHeader due = GradientCursor(plan, 0, {WAFER, 0, 0}, kEpoch, 0).Header();
   FrameHeader got = due;
+  got.protocol = 2;
   got.sequence = 17;
   got.crc = 99;
   EXPECT_EQ(CheckExpected(due, got), absl::OkStatus());
