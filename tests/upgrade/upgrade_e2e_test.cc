@@ -87,7 +87,7 @@ class UpgradeTest : public ::testing::TestWithParam<UpgradeCase> {};
 
 TEST_P(UpgradeTest, AJobGoesThroughItAndEndsInTheSameHash) {
   const UpgradeCase& upgrade = GetParam();
-  const std::vector<std::string> steps = {"training.steps=6000", "checkpoint.every=2000"};
+  const std::vector<std::string> steps = {"training.steps=1500", "checkpoint.every=500"};
   ChaosCluster cluster("upgrade", Cluster(upgrade.from));
   const std::string job_id = cluster.Submit(ChaosJob(cluster, steps));
   cluster.Await(job_id, [](const JobStatus& job) { return job.step() > 2; });
