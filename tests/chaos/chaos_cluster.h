@@ -69,7 +69,7 @@ class ChaosCluster {
   // Polls until `condition` holds; fails the test, with the job's events and what the processes
   // said last, when it does not within `limit`.
   JobStatus Await(const std::string& job_id, const std::function<bool(const JobStatus&)>& condition,
-                  absl::Duration limit = absl::Minutes(5));
+                  absl::Duration limit = absl::Seconds(90));
   // DONE, FAILED, CANCELLED or PAUSED.
   JobStatus AwaitEnd(const std::string& job_id);
   // What the controller says of a node.
