@@ -84,20 +84,20 @@ class BackupTest : public ::testing::Test {
 };
 
 TEST_F(BackupTest, ARunningJobGoesBackToTheCheckpointThatTheCopyKnows) {
-  const std::vector<std::string> steps = {"training.steps=3000", "checkpoint.every=1000"};
+  const std::vector<std::string> steps = {"training.steps=1500", "checkpoint.every=500"};
   const std::string job_id = Submit(steps);
-  const JobStatus then = AwaitCheckpoint(job_id, 1000);
+  const JobStatus then = AwaitCheckpoint(job_id, 500);
   BackUp();
   cluster_.Await(job_id, [&](const JobStatus& job) { return job.step() > then.step() + 100; });
   LoseAndRestore();
   const JobStatus job = cluster_.AwaitEnd(job_id);
   ExpectSameResult(job, steps);
-  EXPECT_TRUE(absl::StrContains(cluster_.Events(job_id), "going back to step 1000"))
+  EXPECT_TRUE(absl::StrContains(cluster_.Events(job_id), "going back to step 500"))
       << cluster_.Events(job_id);
 }
 
 TEST_F(BackupTest, AJobWhoseCheckpointIsGoneFailsAndANewOneGoesOnFromTheNewest) {
-  const std::vector<std::string> steps = {"training.steps=3000", "checkpoint.every=200",
+  const std::vector<std::string> steps = {"training.steps=1500", "checkpoint.every=200",
                                           "checkpoint.keep=1"};
   const std::string job_id = Submit(steps);
   const JobStatus then = AwaitCheckpoint(job_id, 200);
@@ -111,7 +111,7 @@ TEST_F(BackupTest, AJobWhoseCheckpointIsGoneFailsAndANewOneGoesOnFromTheNewest) 
 }
 
 TEST_F(BackupTest, AJobThatTheCopyDoesNotKnowLeavesItsNodesAndItsCheckpoints) {
-  const std::vector<std::string> steps = {"training.steps=3000", "checkpoint.every=200"};
+  const std::vector<std::string> steps = {"training.steps=1500", "checkpoint.every=200"};
   BackUp();
   const std::string forgotten = Submit(steps);
   AwaitCheckpoint(forgotten, 200);
