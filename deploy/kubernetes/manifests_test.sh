@@ -11,14 +11,4 @@ if kustomize=$(command -v kustomize) && tools=$(dirname "$kustomize") &&
   "$tools/kubernetes-validate/bin/python" "$work/kubernetes/manifests_test.py"
   exit
 fi
-message="no kustomize or kubernetes-validate (scripts/get_kubernetes_tools.sh)"
-echo "skipped: $message" >&2
-cat >"${XML_OUTPUT_FILE:-/dev/null}" <<END
-<testsuites tests="1" failures="0" errors="0" disabled="0" name="AllTests">
-  <testsuite name="Manifests" tests="1" failures="0" errors="0" disabled="0" skipped="1">
-    <testcase name="All" status="run" result="skipped" classname="Manifests">
-      <skipped message="$message"></skipped>
-    </testcase>
-  </testsuite>
-</testsuites>
-END
+scripts/skip_test.sh Manifests "no kustomize or kubernetes-validate (scripts/get_kubernetes_tools.sh)"
