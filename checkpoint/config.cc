@@ -61,8 +61,6 @@ std::string ConfigJson(const ModelSpec& model, Dtype dtype) {
   WS_CHECK(kind != nullptr);
   Json config = {{"model_type", kind->family},
                  {"architectures", {kind->architecture}},
-                 {"vocab_size", model.vocab()},
-                 {"tie_word_embeddings", model.tied()},
                  {"bos_token_id", nullptr},
                  {"eos_token_id", nullptr},
                  {"pad_token_id", nullptr},  // some loaders never train its embedding
@@ -113,7 +111,7 @@ absl::Status CheckSameModel(const std::string& folder, const ModelSpec& checkpoi
   compare("head_dim", there.head_dim(), here.head_dim());
   compare("window", there.window(), here.window());
   compare("rope_theta", there.rope_theta(), here.rope_theta());
-  compare("rope_fraction", there.rope_fraction(), here.rope_fraction());
+  compare("rope_fraction, in columns,", TurnedColumns(there), TurnedColumns(here));
   compare("rope_factor", there.rope_factor(), here.rope_factor());
   compare("rope_low_freq_factor", there.rope_low_freq_factor(), here.rope_low_freq_factor());
   compare("rope_high_freq_factor", there.rope_high_freq_factor(), here.rope_high_freq_factor());

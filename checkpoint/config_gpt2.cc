@@ -1,5 +1,6 @@
 #include "base/status.h"
 #include "checkpoint/config_families.h"
+#include "checkpoint/config_shape.h"
 
 namespace waferstream {
 namespace {
@@ -17,37 +18,13 @@ absl::Status CheckBuiltIn(const ConfigKeys& config) {
 
 absl::Status ReadGpt2Config(const ConfigKeys& config, ModelSpec& model) {
   RETURN_IF_ERROR(CheckBuiltIn(config));
-  uint32_t layers, heads, hidden, vocab, context, ffn;
-  RETURN_IF_ERROR(config.Size("n_layer", layers));
-  RETURN_IF_ERROR(config.Size("n_head", heads));
-  RETURN_IF_ERROR(config.Size("n_embd", hidden));
-  RETURN_IF_ERROR(config.Size("vocab_size", vocab));
-  RETURN_IF_ERROR(config.Size("n_positions", context));
-  RETURN_IF_ERROR(config.Size("n_inner", ffn, 4 * hidden));
-  bool tied;
-  double norm_eps;
-  RETURN_IF_ERROR(config.Flag("tie_word_embeddings", tied, true));
-  RETURN_IF_ERROR(config.Real("layer_norm_epsilon", norm_eps, 1e-5));
-  model.set_layers(layers);
-  model.set_heads(heads);
-  model.set_hidden(hidden);
-  model.set_vocab(vocab);
-  model.set_context(context);
-  model.set_ffn(ffn);
-  model.set_tied(tied);
-  model.set_norm_eps(norm_eps);
-  return absl::OkStatus();
+  return ReadShape(config, kEarlyKeys, {.tied = true, .ffn_per_hidden = 4}, model);
 }
 
 void WriteGpt2Config(const ModelSpec& model, ConfigKeys::Json& config) {
+  WriteShape(model, kEarlyKeys, config);
   config.update({{"activation_function", "gelu_new"},
-                 {"n_layer", model.layers()},
-                 {"n_head", model.heads()},
-                 {"n_embd", model.hidden()},
-                 {"n_positions", model.context()},
                  {"n_ctx", model.context()},
-                 {"n_inner", model.ffn()},
-                 {"layer_norm_epsilon", model.norm_eps()},
                  {"attn_pdrop", 0.0},
                  {"embd_pdrop", 0.0},
                  {"resid_pdrop", 0.0}});

@@ -53,6 +53,11 @@ absl::Status ConfigKeys::Flag(const char* key, bool& value, bool otherwise) cons
   return absl::OkStatus();
 }
 
+absl::StatusOr<ConfigKeys> ConfigKeys::Within(const char* key) const {
+  if (!At(key).is_object()) return Wrong(absl::StrCat(key, " is not an object"));
+  return ConfigKeys(absl::StrCat(path_, ": ", key), At(key));
+}
+
 absl::Status ConfigKeys::Require(const char* key, const Json& value) const {
   if (!Has(key) || At(key) == value) return absl::OkStatus();
   return Unsupported(

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 namespace waferstream {
@@ -39,8 +40,8 @@ class ConfigKeys {
 
   absl::Status Wrong(const std::string& what) const;        // DATA_LOSS
   absl::Status Unsupported(const std::string& what) const;  // INVALID_ARGUMENT
-  // The keys of an object within.
-  ConfigKeys Within(const char* key) const { return {path_ + ": " + key, config_.at(key)}; }
+  // The keys of an object within, of a key that is there. DATA_LOSS: it is no object.
+  absl::StatusOr<ConfigKeys> Within(const char* key) const;
 
  private:
   std::string path_;

@@ -1,13 +1,18 @@
 // Llama's kin have one vocabulary of keys, and their own defaults.
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "checkpoint/config_families.h"
+#include "checkpoint/config_shape.h"
 #include "plan/model.h"
 
 namespace waferstream {
 namespace {
 
 using Json = ConfigKeys::Json;
+
+constexpr ShapeKeys kKeys = LaterKeys("rms_norm_eps");
 
 // What a key means that is not there. 0: as many as there are heads; hidden / heads.
 struct Defaults {
@@ -25,19 +30,20 @@ Defaults DefaultsOf(absl::string_view family) {
   return {};
 }
 
-absl::Status CheckBuiltIn(const ConfigKeys& config) {
+absl::Status CheckBuiltIn(const ConfigKeys& config, absl::string_view family) {
   RETURN_IF_ERROR(config.Require("hidden_act", "silu"));
   RETURN_IF_ERROR(config.Require("attention_bias", false));
   RETURN_IF_ERROR(config.Require("mlp_bias", false));
   RETURN_IF_ERROR(config.Require("use_sliding_window", false));
-  // Every layer sees all keys before its query, or the same window of them.
-  if (!config.Has("layer_types")) return absl::OkStatus();
-  for (const Json& type : config.At("layer_types")) {
-    if (type == "full_attention" || type == config.At("layer_types")[0]) continue;
-    return config.Unsupported(
-        "layer_types has several kinds of layers; only one kind is supported");
+  // Mistral has no such key: sliding_window is every layer's.
+  if (!config.Has("layer_types") || family == "mistral") return absl::OkStatus();
+  const Json& types = config.At("layer_types");
+  const auto is_full = [](const Json& type) { return type == "full_attention"; };
+  if (types.is_array() && std::all_of(types.begin(), types.end(), is_full)) {
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  return config.Unsupported(absl::StrCat("layer_types is ", types.dump(),
+                                         "; only \"full_attention\" in every layer is supported"));
 }
 
 absl::Status ReadScaling(const ConfigKeys& config, ModelSpec& model) {
@@ -65,47 +71,33 @@ absl::Status ReadScaling(const ConfigKeys& config, ModelSpec& model) {
 absl::Status ReadRotary(const ConfigKeys& config, ModelSpec& model) {
   const bool together = config.Has("rope_parameters");
   const char* section = together ? "rope_parameters" : "rope_scaling";
-  if (config.Has(section) && !config.At(section).is_object()) {
-    return config.Wrong(absl::StrCat(section, " is not an object"));
+  std::optional<ConfigKeys> within;
+  if (config.Has(section)) {
+    ASSIGN_OR_RETURN(within, config.Within(section));
   }
-  double theta, fraction;
-  RETURN_IF_ERROR((together ? config.Within(section) : config).Real("rope_theta", theta, 10000));
-  RETURN_IF_ERROR(config.Real("partial_rotary_factor", fraction, 1));
+  const ConfigKeys& rotary = together ? *within : config;
+  double theta;
+  RETURN_IF_ERROR(rotary.Real("rope_theta", theta, 10000));
+  // Their loader knows no other, or takes no notice.
+  RETURN_IF_ERROR(rotary.Require("partial_rotary_factor", 1));
   model.set_rope_theta(theta);
-  model.set_rope_fraction(fraction);
-  return config.Has(section) ? ReadScaling(config.Within(section), model) : absl::OkStatus();
+  return within.has_value() ? ReadScaling(*within, model) : absl::OkStatus();
 }
 
 }  // namespace
 
 absl::Status ReadLlamaConfig(const ConfigKeys& config, ModelSpec& model) {
-  RETURN_IF_ERROR(CheckBuiltIn(config));
+  RETURN_IF_ERROR(CheckBuiltIn(config, model.family()));
   const Defaults defaults = DefaultsOf(model.family());
-  uint32_t layers, heads, hidden, vocab, context, ffn, kv_heads, head_dim;
-  RETURN_IF_ERROR(config.Size("num_hidden_layers", layers));
-  RETURN_IF_ERROR(config.Size("num_attention_heads", heads));
-  RETURN_IF_ERROR(config.Size("hidden_size", hidden));
-  RETURN_IF_ERROR(config.Size("vocab_size", vocab));
-  RETURN_IF_ERROR(config.Size("max_position_embeddings", context));
-  RETURN_IF_ERROR(config.Size("intermediate_size", ffn));
+  RETURN_IF_ERROR(ReadShape(config, kKeys, {.norm_eps = defaults.norm_eps}, model));
+  uint32_t kv_heads, head_dim;
   RETURN_IF_ERROR(config.Size("num_key_value_heads", kv_heads,
-                              defaults.kv_heads == 0 ? heads : defaults.kv_heads));
-  RETURN_IF_ERROR(config.Size("head_dim", head_dim,
-                              defaults.head_dim == 0 ? hidden / heads : defaults.head_dim));
-  double norm_eps;
-  bool tied;
-  RETURN_IF_ERROR(config.Real("rms_norm_eps", norm_eps, defaults.norm_eps));
-  RETURN_IF_ERROR(config.Flag("tie_word_embeddings", tied, false));
-  model.set_layers(layers);
-  model.set_heads(heads);
-  model.set_hidden(hidden);
-  model.set_vocab(vocab);
-  model.set_context(context);
-  model.set_ffn(ffn);
+                              defaults.kv_heads == 0 ? model.heads() : defaults.kv_heads));
+  RETURN_IF_ERROR(
+      config.Size("head_dim", head_dim,
+                  defaults.head_dim == 0 ? model.hidden() / model.heads() : defaults.head_dim));
   model.set_kv_heads(kv_heads);
   model.set_head_dim(head_dim);
-  model.set_norm_eps(norm_eps);
-  model.set_tied(tied);
   if (model.family() == "mistral") {
     uint32_t window = 0;
     if (!config.IsNull("sliding_window")) {
@@ -118,19 +110,13 @@ absl::Status ReadLlamaConfig(const ConfigKeys& config, ModelSpec& model) {
 
 void WriteLlamaConfig(const ModelSpec& asked, Json& config) {
   const ModelSpec model = WithDefaults(asked);
+  WriteShape(model, kKeys, config);
   config.update({{"hidden_act", "silu"},
-                 {"num_hidden_layers", model.layers()},
-                 {"num_attention_heads", model.heads()},
                  {"num_key_value_heads", model.kv_heads()},
                  {"head_dim", model.head_dim()},
-                 {"hidden_size", model.hidden()},
-                 {"intermediate_size", model.ffn()},
-                 {"max_position_embeddings", model.context()},
-                 {"rms_norm_eps", model.norm_eps()},
                  {"rope_theta", model.rope_theta()},
                  {"attention_bias", false},
                  {"attention_dropout", 0.0}});
-  if (model.rope_fraction() != 1) config["partial_rotary_factor"] = model.rope_fraction();
   if (model.family() == "llama") config["mlp_bias"] = false;
   if (model.family() == "mistral") {
     config["sliding_window"] = model.window() == 0 ? Json() : Json(model.window());

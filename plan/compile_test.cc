@@ -185,6 +185,21 @@ TEST(Compile, ContradictionsAreRefusedByName) {
          j.mutable_model()->set_family("llama");
          j.mutable_model()->set_sequential(true);
        }},
+      {"model.rope_fraction: 0.5, but the family llama has none",
+       [](JobSpec& j) {
+         j.mutable_model()->set_family("llama");
+         j.mutable_model()->set_rope_fraction(0.5);
+       }},
+      {"model.rope_theta: 5000; the family gptj has 10000",
+       [](JobSpec& j) {
+         j.mutable_model()->set_family("gptj");
+         j.mutable_model()->set_rope_theta(5000);
+       }},
+      {"model.rope_low_freq_factor: 2, but there is no model.rope_factor",
+       [](JobSpec& j) {
+         j.mutable_model()->set_family("llama");
+         j.mutable_model()->set_rope_low_freq_factor(2);
+       }},
       {"model.heads: 4 is not divisible by model.kv_heads: 3",
        [](JobSpec& j) {
          j.mutable_model()->set_family("llama");

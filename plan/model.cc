@@ -21,12 +21,13 @@ struct Family {
   absl::StatusOr<Model> (*build)(const ModelSpec&);
   bool rotary = true;
   bool window = false;
+  bool fraction = false;  // of a head's columns are turned, not all
   bool sequential = false;
 };
 constexpr Family kFamilies[] = {
     {.name = "gpt2", .build = BuildGpt2, .rotary = false},
-    {.name = "gpt_neox", .build = BuildGptNeox, .sequential = true},
-    {.name = "gptj", .build = BuildGptj},
+    {.name = "gpt_neox", .build = BuildGptNeox, .fraction = true, .sequential = true},
+    {.name = "gptj", .build = BuildGptj, .fraction = true},
     {.name = "llama", .build = BuildLlama},
     {.name = "mistral", .build = BuildMistral, .window = true},
     {.name = "olmo2", .build = BuildOlmo2},
@@ -68,6 +69,9 @@ absl::Status CheckTaken(const Family& family, const ModelSpec& m) {
   };
   for (const auto& [key, value] : of_rotary) {
     if (!family.rotary && value != 0) return refuse(key, value);
+  }
+  if (!family.fraction && m.rope_fraction() != 0 && m.rope_fraction() != 1) {
+    return refuse("rope_fraction", m.rope_fraction());
   }
   if (!family.window && m.window() != 0) return refuse("window", m.window());
   if (!family.sequential && m.sequential()) return refuse("sequential", m.sequential());
@@ -113,6 +117,10 @@ ModelSpec WithDefaults(ModelSpec model) {
   if (model.rope_low_freq_factor() == 0) model.set_rope_low_freq_factor(1);
   if (model.rope_high_freq_factor() == 0) model.set_rope_high_freq_factor(4);
   return model;
+}
+
+int64_t TurnedColumns(const ModelSpec& model) {
+  return static_cast<int64_t>(model.rope_fraction() * model.head_dim());
 }
 
 absl::StatusOr<Model> BuildModel(const ModelSpec& spec) {

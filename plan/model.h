@@ -46,8 +46,12 @@ struct GradientItem {
   int contribution = 0;
 };
 
-// The same with what it leaves to the defaults of its family filled in.
+// A model with what it leaves to the defaults of its family filled in.
 ModelSpec WithDefaults(ModelSpec model);
+
+// How many of a head's columns are turned by their position, of a model with its defaults: Hugging
+// Face rounds its share down too.
+int64_t TurnedColumns(const ModelSpec& model);
 
 // The parameters of a model (plan/graph.h), tile fields not yet set.
 // INVALID_ARGUMENT: an impossible shape, naming the field.

@@ -44,6 +44,7 @@ int AddLayer(const ModelSpec& m, const Heads& heads, int layer, int input, Graph
 absl::StatusOr<Model> BuildGptj(const ModelSpec& m) {
   ASSIGN_OR_RETURN(Heads heads, HeadsOf(m));
   RETURN_IF_ERROR(CheckOwnKeys(m));
+  RETURN_IF_ERROR(CheckOnly("rope_theta", m.rope_theta(), 10000, m));
   heads.rotary.interleaved = true;
   GraphBuilder b;
   b.SetPrefix("transformer.");

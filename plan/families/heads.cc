@@ -1,16 +1,36 @@
 #include "plan/families/heads.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 
 namespace waferstream {
+namespace {
+
+// What says how far the angles are stretched, where they are not.
+absl::Status CheckUnstretched(const ModelSpec& m) {
+  const std::pair<const char*, double> of_stretching[] = {
+      {"rope_low_freq_factor", m.rope_low_freq_factor()},
+      {"rope_high_freq_factor", m.rope_high_freq_factor()},
+      {"rope_original_context", m.rope_original_context()}};
+  for (const auto& [key, value] : of_stretching) {
+    if (value == 0) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("model.", key, ": ", value, ", but there is no model.rope_factor"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<Heads> HeadsOf(const ModelSpec& m) {
   Heads heads{.queries = m.heads(), .keys = m.kv_heads(), .dim = m.head_dim(), .rotary = {}};
   if (heads.queries % heads.keys != 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "model.heads: ", heads.queries, " is not divisible by model.kv_heads: ", heads.keys));
   }
-  const auto dims = static_cast<int64_t>(m.rope_fraction() * m.head_dim());
+  const int64_t dims = TurnedColumns(m);
   if (dims == 0 || dims % 2 != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("model.head_dim: of ", heads.dim, " columns ", dims,
@@ -22,7 +42,10 @@ absl::StatusOr<Heads> HeadsOf(const ModelSpec& m) {
                   .low_freq_factor = m.rope_low_freq_factor(),
                   .high_freq_factor = m.rope_high_freq_factor(),
                   .original_context = static_cast<double>(m.rope_original_context())};
-  if (heads.rotary.factor == 0) return heads;
+  if (heads.rotary.factor == 0) {
+    RETURN_IF_ERROR(CheckUnstretched(m));
+    return heads;
+  }
   if (m.rope_original_context() == 0) {
     return absl::InvalidArgumentError(
         "model.rope_original_context: 0; with model.rope_factor it is the context that the model "
@@ -36,19 +59,20 @@ absl::StatusOr<Heads> HeadsOf(const ModelSpec& m) {
   return heads;
 }
 
+absl::Status CheckOnly(const char* key, double value, double only, const ModelSpec& m) {
+  if (value == only) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("model.", key, ": ", value, "; the family ", m.family(), " has ", only));
+}
+
 absl::Status CheckOwnKeys(const ModelSpec& m) {
-  const auto check = [&](const char* key, double value, double only) {
-    if (value == only) return absl::OkStatus();
-    return absl::InvalidArgumentError(
-        absl::StrCat("model.", key, ": ", value, "; the family ", m.family(), " has ", only));
-  };
-  RETURN_IF_ERROR(check("kv_heads", m.kv_heads(), m.heads()));
+  RETURN_IF_ERROR(CheckOnly("kv_heads", m.kv_heads(), m.heads(), m));
   if (m.hidden() % m.heads() != 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "model.hidden: ", m.hidden(), " is not divisible by model.heads: ", m.heads()));
   }
-  RETURN_IF_ERROR(check("head_dim", m.head_dim(), m.hidden() / m.heads()));
-  return check("rope_factor", m.rope_factor(), 0);
+  RETURN_IF_ERROR(CheckOnly("head_dim", m.head_dim(), m.hidden() / m.heads(), m));
+  return CheckOnly("rope_factor", m.rope_factor(), 0, m);
 }
 
 int AttendTurned(const std::string& node, const Heads& heads, int64_t window, const ModelSpec& m,

@@ -22,6 +22,9 @@ struct Heads {
 // field.
 absl::StatusOr<Heads> HeadsOf(const ModelSpec& m);
 
+// Of a key of which the family has one value. INVALID_ARGUMENT: the model says otherwise.
+absl::Status CheckOnly(const char* key, double value, double only, const ModelSpec& m);
+
 // Of a family in which every head has keys of its own, hidden / heads columns, and plain angles.
 // INVALID_ARGUMENT: the model says otherwise, naming the field.
 absl::Status CheckOwnKeys(const ModelSpec& m);
