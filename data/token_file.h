@@ -1,10 +1,8 @@
 // A file of tokens, read at random.
 //
-//   name.bin   little-endian tokens; with llm.c's 1024-byte header (int32 magic 20240520, version
-//   1,
-//              token count: uint16; magic 20240801, version 7: uint32) or, when the first four
-//              bytes are neither magic, without: uint16, or uint32 where the vocabulary has more
-//              than 2^16
+//   name.bin   little-endian tokens. With one of llm.c's 1024-byte headers (int32 magic, version,
+//              token count): uint16 for magic 20240520, version 1; uint32 for 20240801, version 7.
+//              Without: uint16, or uint32 where the vocabulary has more than 2^16.
 //   name.txt   bytes; every byte is a token (the byte tokenizer, vocabulary 256)
 //
 // Open reads the file through once and keeps a hash of every kChunkBytes; from then on no byte is
