@@ -31,9 +31,11 @@ constexpr Kind kKinds[] = {
     {"gptj", "GPTJForCausalLM", "GPTJ", ReadGptjConfig, WriteGptjConfig},
     {"llama", "LlamaForCausalLM", "Llama", ReadLlamaConfig, WriteLlamaConfig},
     {"mistral", "MistralForCausalLM", "Mistral", ReadLlamaConfig, WriteLlamaConfig},
+    {"mixtral", "MixtralForCausalLM", "Mixtral", ReadLlamaConfig, WriteLlamaConfig},
     {"olmo2", "Olmo2ForCausalLM", "Olmo2", ReadLlamaConfig, WriteLlamaConfig},
     {"qwen2", "Qwen2ForCausalLM", "Qwen2", ReadLlamaConfig, WriteLlamaConfig},
     {"qwen3", "Qwen3ForCausalLM", "Qwen3", ReadLlamaConfig, WriteLlamaConfig},
+    {"qwen3_moe", "Qwen3MoeForCausalLM", "Qwen3Moe", ReadLlamaConfig, WriteLlamaConfig},
 };
 
 const Kind* Find(absl::string_view family) {
@@ -116,6 +118,9 @@ absl::Status CheckSameModel(const std::string& folder, const ModelSpec& checkpoi
   compare("rope_low_freq_factor", there.rope_low_freq_factor(), here.rope_low_freq_factor());
   compare("rope_high_freq_factor", there.rope_high_freq_factor(), here.rope_high_freq_factor());
   compare("sequential", there.sequential(), here.sequential());
+  compare("experts", there.experts(), here.experts());
+  compare("experts_per_token", there.experts_per_token(), here.experts_per_token());
+  compare("norm_topk", there.norm_topk(), here.norm_topk());
   compare("rope_original_context", there.rope_original_context(), here.rope_original_context());
   return status;
 }

@@ -19,6 +19,10 @@ ModelSpec ModelOf(const std::string& family) {
   model.set_family(family);
   model.set_hidden(48);
   model.set_heads(4);
+  if (family == "mixtral" || family == "qwen3_moe") {
+    model.set_experts(5);
+    model.set_experts_per_token(2);
+  }
   return model;
 }
 
@@ -45,6 +49,10 @@ TEST(ConfigFamilies, WhateverIsTrainedIsSaidByItsConfig) {
       [](ModelSpec& m) { m.set_window(3); },
       [](ModelSpec& m) { m.set_window(1000); },
       [](ModelSpec& m) { m.set_sequential(true); },
+      [](ModelSpec& m) { m.set_experts(6); },
+      [](ModelSpec& m) { m.set_experts_per_token(3); },
+      [](ModelSpec& m) { m.set_norm_topk(true); },
+      [](ModelSpec& m) { m.set_router_aux_loss(0.25); },
       [](ModelSpec& m) { m.set_rope_theta(500); },
       [](ModelSpec& m) { m.set_rope_fraction(0.5); },
       [](ModelSpec& m) { m.set_rope_fraction(0.36); },
@@ -92,7 +100,7 @@ TEST(ConfigFamilies, WhatIsNotBuiltInIsRefusedByItsKey) {
   const std::string folder = FreshFolder();
   const std::string sizes =
       R"("num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4,
-         "hidden_size": 48, "intermediate_size": 9, "vocab_size": 9, "head_dim": 12,
+         "hidden_size": 48, "intermediate_size": 9, "moe_intermediate_size": 9, "vocab_size": 9, "head_dim": 12,
          "max_position_embeddings": 8)";
   const auto read = [&](const std::string& family, const std::string& more) {
     return Read(folder, "{\"model_type\": \"" + family + "\", " + sizes + ", " + more + "}")
@@ -126,6 +134,9 @@ TEST(ConfigFamilies, WhatIsNotBuiltInIsRefusedByItsKey) {
       {"qwen2", R"("layer_types": ["sliding_attention", "full_attention"])", "layer_types is ["},
       {"qwen3", R"("layer_types": {"0": "sliding_attention"})", "layer_types is {"},
       {"qwen3", R"("layer_types": "full_attention")", "layer_types is \""},
+      {"mixtral", R"("router_jitter_noise": 0.1)", "router_jitter_noise is 0.1"},
+      {"qwen3_moe", R"("decoder_sparse_step": 2)", "decoder_sparse_step is 2"},
+      {"qwen3_moe", R"("mlp_only_layers": [0])", "mlp_only_layers is [0]"},
       {"gpt_neox", R"("rope_parameters": [10000])", "rope_parameters is not an object"},
       {"gpt_neox", R"("rope_parameters": {"rope_type": "llama3"})", "rope_type is \"llama3\""},
       {"gpt_neox", R"("attention_bias": false)", "attention_bias is false"},

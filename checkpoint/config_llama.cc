@@ -12,7 +12,12 @@ namespace {
 
 using Json = ConfigKeys::Json;
 
-constexpr ShapeKeys kKeys = LaterKeys("rms_norm_eps");
+// Of Qwen3-MoE the MLP that has no experts goes by the name, and there is none.
+ShapeKeys KeysOf(absl::string_view family) {
+  ShapeKeys keys = LaterKeys("rms_norm_eps");
+  if (family == "qwen3_moe") keys.ffn = "moe_intermediate_size";
+  return keys;
+}
 
 // What a key means that is not there. 0: as many as there are heads; hidden / heads.
 struct Defaults {
@@ -20,23 +25,28 @@ struct Defaults {
   uint32_t head_dim = 0;
   uint32_t window = 0;
   double norm_eps = 1e-6;
+  double rope_theta = 10000;
 };
 
 Defaults DefaultsOf(absl::string_view family) {
   if (family == "mistral") return {.kv_heads = 8, .window = 4096};
+  if (family == "mixtral") return {.kv_heads = 8, .norm_eps = 1e-5, .rope_theta = 1e6};
+  if (family == "qwen3_moe") return {.kv_heads = 4};
   if (family == "qwen2") return {.kv_heads = 32};
   if (family == "qwen3") return {.kv_heads = 32, .head_dim = 128};
   if (family == "olmo2") return {.norm_eps = 1e-5};
   return {};
 }
 
+bool HasWindow(absl::string_view family) { return family == "mistral" || family == "mixtral"; }
+
 absl::Status CheckBuiltIn(const ConfigKeys& config, absl::string_view family) {
   RETURN_IF_ERROR(config.Require("hidden_act", "silu"));
   RETURN_IF_ERROR(config.Require("attention_bias", false));
   RETURN_IF_ERROR(config.Require("mlp_bias", false));
   RETURN_IF_ERROR(config.Require("use_sliding_window", false));
-  // Mistral has no such key: sliding_window is every layer's.
-  if (!config.Has("layer_types") || family == "mistral") return absl::OkStatus();
+  // Mistral and Mixtral have no such key: sliding_window is every layer's.
+  if (!config.Has("layer_types") || HasWindow(family)) return absl::OkStatus();
   const Json& types = config.At("layer_types");
   const auto is_full = [](const Json& type) { return type == "full_attention"; };
   if (types.is_array() && std::all_of(types.begin(), types.end(), is_full)) {
@@ -77,11 +87,54 @@ absl::Status ReadRotary(const ConfigKeys& config, ModelSpec& model) {
   }
   const ConfigKeys& rotary = together ? *within : config;
   double theta;
-  RETURN_IF_ERROR(rotary.Real("rope_theta", theta, 10000));
+  RETURN_IF_ERROR(rotary.Real("rope_theta", theta, DefaultsOf(model.family()).rope_theta));
   // Their loader knows no other, or takes no notice.
   RETURN_IF_ERROR(rotary.Require("partial_rotary_factor", 1));
   model.set_rope_theta(theta);
   return within.has_value() ? ReadScaling(*within, model) : absl::OkStatus();
+}
+
+// transformers' own names of one number, of different releases.
+const char* KeyOfExperts(const ConfigKeys& config, absl::string_view family) {
+  return family == "qwen3_moe" && !config.Has("num_local_experts") ? "num_experts"
+                                                                   : "num_local_experts";
+}
+
+absl::Status ReadExperts(const ConfigKeys& config, ModelSpec& model) {
+  const bool qwen = model.family() == "qwen3_moe";
+  uint32_t experts, chosen;
+  bool norm_topk, balances;
+  double aux_loss;
+  RETURN_IF_ERROR(config.Require("router_jitter_noise", 0.0));
+  RETURN_IF_ERROR(config.Require("decoder_sparse_step", 1));
+  RETURN_IF_ERROR(config.Require("mlp_only_layers", Json::array()));
+  RETURN_IF_ERROR(config.Size(KeyOfExperts(config, model.family()), experts, qwen ? 128 : 8));
+  RETURN_IF_ERROR(config.Size("num_experts_per_tok", chosen, qwen ? 8 : 2));
+  RETURN_IF_ERROR(config.Flag("norm_topk_prob", norm_topk, false));
+  RETURN_IF_ERROR(config.Flag("output_router_logits", balances, false));
+  RETURN_IF_ERROR(config.Real("router_aux_loss_coef", aux_loss, 0.001));
+  model.set_experts(experts);
+  model.set_experts_per_token(chosen);
+  model.set_norm_topk(qwen && norm_topk);
+  // The loss has it only if the logits are asked for.
+  model.set_router_aux_loss(balances ? aux_loss : 0);
+  return absl::OkStatus();
+}
+
+void WriteExperts(const ModelSpec& model, Json& config) {
+  const bool balances = model.router_aux_loss() != 0;
+  config.update({{"num_experts_per_tok", model.experts_per_token()},
+                 {"output_router_logits", balances},
+                 {"router_aux_loss_coef", model.router_aux_loss()}});
+  if (model.family() == "mixtral") {
+    config["num_local_experts"] = model.experts();
+    return;
+  }
+  config.update({{"num_experts", model.experts()},
+                 {"norm_topk_prob", model.norm_topk()},
+                 {"intermediate_size", model.ffn()},
+                 {"decoder_sparse_step", 1},
+                 {"mlp_only_layers", Json::array()}});
 }
 
 }  // namespace
@@ -89,7 +142,8 @@ absl::Status ReadRotary(const ConfigKeys& config, ModelSpec& model) {
 absl::Status ReadLlamaConfig(const ConfigKeys& config, ModelSpec& model) {
   RETURN_IF_ERROR(CheckBuiltIn(config, model.family()));
   const Defaults defaults = DefaultsOf(model.family());
-  RETURN_IF_ERROR(ReadShape(config, kKeys, {.norm_eps = defaults.norm_eps}, model));
+  RETURN_IF_ERROR(
+      ReadShape(config, KeysOf(model.family()), {.norm_eps = defaults.norm_eps}, model));
   uint32_t kv_heads, head_dim;
   RETURN_IF_ERROR(config.Size("num_key_value_heads", kv_heads,
                               defaults.kv_heads == 0 ? model.heads() : defaults.kv_heads));
@@ -98,7 +152,10 @@ absl::Status ReadLlamaConfig(const ConfigKeys& config, ModelSpec& model) {
                   defaults.head_dim == 0 ? model.hidden() / model.heads() : defaults.head_dim));
   model.set_kv_heads(kv_heads);
   model.set_head_dim(head_dim);
-  if (model.family() == "mistral") {
+  if (model.family() == "mixtral" || model.family() == "qwen3_moe") {
+    RETURN_IF_ERROR(ReadExperts(config, model));
+  }
+  if (HasWindow(model.family())) {
     uint32_t window = 0;
     if (!config.IsNull("sliding_window")) {
       RETURN_IF_ERROR(config.Size("sliding_window", window, defaults.window));
@@ -110,7 +167,7 @@ absl::Status ReadLlamaConfig(const ConfigKeys& config, ModelSpec& model) {
 
 void WriteLlamaConfig(const ModelSpec& asked, Json& config) {
   const ModelSpec model = WithDefaults(asked);
-  WriteShape(model, kKeys, config);
+  WriteShape(model, KeysOf(model.family()), config);
   config.update({{"hidden_act", "silu"},
                  {"num_key_value_heads", model.kv_heads()},
                  {"head_dim", model.head_dim()},
@@ -118,7 +175,8 @@ void WriteLlamaConfig(const ModelSpec& asked, Json& config) {
                  {"attention_bias", false},
                  {"attention_dropout", 0.0}});
   if (model.family() == "llama") config["mlp_bias"] = false;
-  if (model.family() == "mistral") {
+  if (model.experts() != 0) WriteExperts(model, config);
+  if (HasWindow(model.family())) {
     config["sliding_window"] = model.window() == 0 ? Json() : Json(model.window());
   }
   config["rope_scaling"] = nullptr;

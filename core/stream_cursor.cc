@@ -17,6 +17,11 @@ absl::Status CheckExpected(const FrameHeader& expected, const FrameHeader& got) 
                                                  expected.length, " bytes is due"));
 }
 
+absl::Status CheckExpectedBlock(FrameHeader expected, const FrameHeader& got) {
+  if (got.length == 0) expected.length = 0;
+  return CheckExpected(expected, got);
+}
+
 TileCursor::TileCursor(const Plan& plan, int plane, int primary, uint32_t epoch,
                        uint64_t start_step)
     : plan_(&plan), epoch_(epoch), pass_(FirstPass(plan, start_step)) {

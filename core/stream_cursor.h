@@ -20,6 +20,9 @@ namespace waferstream {
 // naming both.
 absl::Status CheckExpected(const FrameHeader& expected, const FrameHeader& got);
 
+// The same of a gradient block, which may also come without its payload: then it is all zeros.
+absl::Status CheckExpectedBlock(FrameHeader expected, const FrameHeader& got);
+
 // The tiles of one plane, pass after pass, to the end of the job.
 class TileCursor {
  public:

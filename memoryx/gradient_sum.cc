@@ -109,7 +109,7 @@ absl::StatusOr<std::span<std::byte>> GradientSum::BufferFor(ChannelId channel,
   Port& port = ports_[index];
   WS_CHECK(!port.receiving);
   if (port.due.done()) return absl::InvalidArgumentError("a gradient after the last step");
-  RETURN_IF_ERROR(CheckExpected(port.due.Header(), header));
+  RETURN_IF_ERROR(CheckExpectedBlock(port.due.Header(), header));
   ASSIGN_OR_RETURN(const int slot, slots_.Take(index, static_cast<int>(header.tile)));
   port.receiving = slot;
   port.header = header;
@@ -175,7 +175,7 @@ void GradientSum::Land(const Arrival& arrival, Turn& turn) {
   Gradient& gradient = gradients_[local];
   Contribution& c = gradient.contributions[header.contribution];
   const BlockRange range = {header.range_lo, header.range_level};
-  const auto* block = reinterpret_cast<const float*>(slots_.bytes(slot));
+  auto* block = reinterpret_cast<float*>(slots_.bytes(slot));
   std::vector<Move> moves = Insert(gradient, c, range, block);
   if (c.root != kNoBuffer) --gradient.missing;
   const bool last = gradient.missing == 0;
@@ -183,9 +183,11 @@ void GradientSum::Land(const Arrival& arrival, Turn& turn) {
     const std::vector<Move> sums = AddContributions(gradient);
     moves.insert(moves.end(), sums.begin(), sums.end());
   }
+  float* const zeros = header.length == 0 ? block : nullptr;
   const auto work = [moves = std::move(moves), n = gradient.elements, &tile = store_.tile(local),
-                     last, total = last ? Total(gradient) : nullptr, step = header.step,
+                     zeros, last, total = last ? Total(gradient) : nullptr, step = header.step,
                      &square_sum = square_sums_[local]](Parallel& parallel) {
+    if (zeros != nullptr) std::fill_n(zeros, n, 0.0f);
     for (const Move& move : moves) {
       (move.add ? AddTile : CopyTile)(parallel, move.into, move.from, n);
     }

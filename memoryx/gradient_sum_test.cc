@@ -69,6 +69,7 @@ class GradientSumTest : public testing::Test {
     ASSERT_TRUE(buffer.ok()) << buffer.status();
     ASSERT_EQ(buffer->size(), header.length);
     auto* const floats = reinterpret_cast<float*>(buffer->data());
+    if (header.length == 0) std::fill_n(floats, plan_.tiles[header.tile].elements, NAN);
     for (size_t i = 0; i < header.length / 4; ++i) floats[i] = value * Scale(i);
     sum_->Land(sum_->OnFrame(kChannel), turn_);
   }
@@ -129,6 +130,23 @@ TEST_F(GradientSumTest, AddsSiblingsAndNothingElse) {
   ExpectTotal(1, 0);  // (1e8 + 1) + (-1e8 + 1); one after the other it would be 1
   ExpectTotal(0, 3);  // each contribution apart, then both
   EXPECT_EQ(traffic_.gradient_adds(), 3 * 3u);
+}
+
+// Wherever such a block stands in the tree, and where all are such.
+TEST_F(GradientSumTest, ABlockWithoutItsZerosIsOneOfZeros) {
+  for (const uint32_t zeros : {0u, 1u, 2u, 3u, 4u}) {
+    Begin(TestPlan(4));
+    for (uint32_t leaf = 0; leaf < 4; ++leaf) {
+      FrameHeader block = Block(2, 0, {leaf, 0}, leaf);
+      if (leaf == zeros || zeros == 4) block.length = 0;
+      Deliver(block, 1);
+      Deliver(Block(0, 0, {leaf, 0}, leaf), 1);
+      Deliver(Block(0, 1, {leaf, 0}, leaf), 1);
+    }
+    ASSERT_TRUE(sum_->complete());
+    ExpectTotal(1, zeros == 4 ? 0 : 3);
+    ExpectTotal(0, 8);
+  }
 }
 
 // (1 + 1e8) + (-1e8 + 1), then the fifth, which has no sibling below the root.

@@ -21,6 +21,8 @@ bool IsCheap(OpKind kind) {
     case OpKind::kGelu:
     case OpKind::kSiluGated:
     case OpKind::kConvert:
+    case OpKind::kRoute:
+    case OpKind::kDispatch:
       return true;
     default:
       return false;
@@ -85,6 +87,14 @@ class BackwardWriter {
         return WriteRotary(n);
       case OpKind::kAttention:
         return WriteAttention(n);
+      case OpKind::kRoute:
+        return WriteRoute(n);
+      case OpKind::kDispatch:
+        return WriteDispatch(n);
+      case OpKind::kExpertMatmul:
+        return WriteExpertMatmul(n);
+      case OpKind::kCombine:
+        return WriteCombine(n);
       case OpKind::kEmbedTokens:
       case OpKind::kEmbedPositions:
         return WriteEmbedding(n);
@@ -107,7 +117,9 @@ class BackwardWriter {
     for (const int read : graph_.nodes[producer].reads) Materialize(read);
     pass_.WriteForward(producer, values_);
     const GraphNode& node = graph_.nodes[producer];
-    if (node.matrix >= 0 && !policy_.holds_weights) pass_.Forget(node.matrix);
+    if (!policy_.holds_weights) {
+      for (const int matrix : node.matrices) pass_.Forget(matrix);
+    }
     return values_[v];
   }
 
@@ -181,19 +193,22 @@ class BackwardWriter {
   // of the vectors' tiles that go with it; of a vector that is one tile, the last op. `needed`: the
   // vectors that backward needs.
   void AddPerTile(const GraphNode& node, bool adds, const std::vector<int>& needed = {}) {
+    for (const int matrix : node.matrices) AddPerTile(node, matrix, adds, needed);
+    for (const int vector : node.vectors) Finish(vector);
+  }
+  void AddPerTile(const GraphNode& node, int matrix, bool adds, const std::vector<int>& needed) {
     const size_t first = program_.backward.size();
-    pass_.AddPerTile(node.matrix, needed, adds);
+    pass_.AddPerTile(matrix, needed, adds);
     const int tiles = static_cast<int>(program_.backward.size() - first);
     for (int i = 0; i < tiles; ++i) {
       Op& op = program_.backward[first + i];
-      Emit(op, node.matrix, i);
+      Emit(op, matrix, i);
       for (const int vector : node.vectors) {
         const bool sliced = pass_.parameter(vector).cut_like >= 0;
         if (sliced || i + 1 == tiles) Emit(op, vector, sliced ? i : 0);
       }
     }
-    Finish(node.matrix);
-    for (const int vector : node.vectors) Finish(vector);
+    Finish(matrix);
   }
 
   // ---- rules -----------------------------------------------------------------------------------
@@ -284,6 +299,63 @@ class BackwardWriter {
     pass_.Add();
   }
 
+  // reads: logits, choices, gradient of the weights, balance (if there is one); writes: gradient of
+  // the logits.
+  void WriteRoute(int n) {
+    const GraphNode& node = graph_.nodes[n];
+    const GraphNode& loss = graph_.nodes.back();
+    Operation operation{.kind = node.kind,
+                        .backward = true,
+                        .node = n,
+                        .reads = {Materialize(node.reads[0]), Materialize(node.writes[1]),
+                                  GradientOf(node.writes[0])},
+                        .writes = {AddTo(node.reads[0]).value}};
+    if (loss.attributes.aux_loss != 0) operation.reads.push_back(values_[loss.writes.back()]);
+    pass_.Begin(std::move(operation));
+    pass_.Add();
+  }
+
+  // reads: choices, gradient of the copies; writes: gradient of the input.
+  void WriteDispatch(int n) {
+    const GraphNode& node = graph_.nodes[n];
+    const int choices = Materialize(node.reads[1]);
+    const int output_delta = GradientOf(node.writes[0]);
+    const Target delta = AddTo(node.reads[0]);
+    pass_.Begin({.kind = node.kind,
+                 .backward = true,
+                 .node = n,
+                 .reads = {choices, output_delta},
+                 .writes = {delta.value}});
+    pass_.Add({}, delta.adds);
+  }
+
+  // reads: copies, ends, gradient of the output; writes: gradient of the copies.
+  void WriteExpertMatmul(int n) {
+    const GraphNode& node = graph_.nodes[n];
+    const int copies = Materialize(node.reads[0]), ends = Materialize(node.reads[1]);
+    const int output_delta = Operand(node.writes[0]);
+    const Target delta = AddTo(node.reads[0]);
+    pass_.Begin({.kind = node.kind,
+                 .backward = true,
+                 .node = n,
+                 .reads = {copies, ends, output_delta},
+                 .writes = {delta.value}});
+    AddPerTile(node, delta.adds);
+  }
+
+  // reads: copies, weights, choices, gradient of the output; writes: gradients of copies and
+  // weights.
+  void WriteCombine(int n) {
+    const GraphNode& node = graph_.nodes[n];
+    Operation operation{.kind = node.kind, .backward = true, .node = n};
+    for (const int i : {0, 1, 2}) operation.reads.push_back(Materialize(node.reads[i]));
+    operation.reads.push_back(GradientOf(node.writes[0]));
+    operation.writes = {SetFor(node.reads[0]).value, AddTo(node.reads[1]).value};
+    pass_.Begin(std::move(operation));
+    pass_.Add();
+    PassThrough(node.writes[0], node.reads[3]);
+  }
+
   // Turns the gradients back, in place.
   void WriteRotary(int n) {
     const GraphNode& node = graph_.nodes[n];
@@ -306,10 +378,9 @@ class BackwardWriter {
     const GraphNode& node = graph_.nodes[n];
     pass_.Begin(
         {.kind = node.kind, .backward = true, .node = n, .reads = {GradientOf(node.writes[0])}});
-    for (int i = 0; i < pass_.parameter(node.matrix).tile_count; ++i) {
-      Emit(pass_.Add(), node.matrix, i);
-    }
-    Finish(node.matrix);
+    const int table = node.matrices[0];
+    for (int i = 0; i < pass_.parameter(table).tile_count; ++i) Emit(pass_.Add(), table, i);
+    Finish(table);
     for (const int read : node.reads) PassThrough(node.writes[0], read);
   }
 

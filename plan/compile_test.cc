@@ -200,6 +200,33 @@ TEST(Compile, ContradictionsAreRefusedByName) {
          j.mutable_model()->set_family("llama");
          j.mutable_model()->set_rope_low_freq_factor(2);
        }},
+      {"model.experts: 4, but the family llama has none",
+       [](JobSpec& j) {
+         j.mutable_model()->set_family("llama");
+         j.mutable_model()->set_experts(4);
+       }},
+      {"model.experts is missing; the family mixtral has several",
+       [](JobSpec& j) { j.mutable_model()->set_family("mixtral"); }},
+      {"model.experts_per_token: 5 must be from 1 to model.experts: 4",
+       [](JobSpec& j) {
+         j.mutable_model()->set_family("qwen3_moe");
+         j.mutable_model()->set_experts(4);
+         j.mutable_model()->set_experts_per_token(5);
+       }},
+      {"model.norm_topk: 1, but the family mixtral has none",
+       [](JobSpec& j) {
+         j.mutable_model()->set_family("mixtral");
+         j.mutable_model()->set_experts(4);
+         j.mutable_model()->set_experts_per_token(2);
+         j.mutable_model()->set_norm_topk(true);
+       }},
+      {"model.experts: 1024 in each of 4096 layers are more than",
+       [](JobSpec& j) {
+         j.mutable_model()->set_family("mixtral");
+         j.mutable_model()->set_layers(4096);
+         j.mutable_model()->set_experts(1024);
+         j.mutable_model()->set_experts_per_token(2);
+       }},
       {"model.heads: 4 is not divisible by model.kv_heads: 3",
        [](JobSpec& j) {
          j.mutable_model()->set_family("llama");

@@ -63,6 +63,12 @@ int GraphBuilder::AddValue(std::string name, int64_t width, ElementType type) {
   return static_cast<int>(model_.graph.values.size()) - 1;
 }
 
+int GraphBuilder::AddRow(std::string name, int64_t width, ElementType type) {
+  const int value = AddValue(std::move(name), width, type);
+  model_.graph.values[value].per_token = false;
+  return value;
+}
+
 std::vector<float> RotaryFrequencies(const RotarySpec& spec) {
   constexpr double kTurn = 2 * std::numbers::pi;
   std::vector<float> frequencies;
@@ -97,13 +103,13 @@ int GraphBuilder::Write(int value) {
 }
 
 int GraphBuilder::EmbedTokens(std::string name, int table, int64_t hidden) {
-  AddNode(OpKind::kEmbedTokens, NameOfMatrix(table)).matrix = table;
+  AddNode(OpKind::kEmbedTokens, NameOfMatrix(table)).matrices = {table};
   return Write(AddValue(std::move(name), hidden, ElementType::kF32));
 }
 
 int GraphBuilder::EmbedPositions(int residual, int table) {
   GraphNode& node = AddNode(OpKind::kEmbedPositions, NameOfMatrix(table));
-  node.matrix = table;
+  node.matrices = {table};
   node.reads = {residual};
   return Write(AddValue(model_.graph.values[residual].name, WidthOf(residual), ElementType::kF32));
 }
@@ -136,10 +142,10 @@ int GraphBuilder::Matmul(std::string name, int input, int matrix, const Addends&
   const int64_t width = model_.parameters[matrix].rows;
   WS_CHECK(model_.parameters[matrix].cols == WidthOf(input));
   GraphNode& node = AddNode(OpKind::kMatmul, NameOfMatrix(matrix));
-  node.matrix = matrix;
+  node.matrices = {matrix};
   node.reads = {input};
   if (addends.bias >= 0) node.vectors = {addends.bias};
-  if (addends.residual < 0) return Write(AddValue(std::move(name), width, ElementType::kCompute));
+  if (addends.residual < 0) return Write(AddValue(std::move(name), width, addends.type));
   node.reads.push_back(addends.residual);
   return Write(AddValue(std::move(name), width, ElementType::kF32));
 }
@@ -181,15 +187,64 @@ int GraphBuilder::Attention(std::string node, const std::vector<int>& inputs,
   return out;
 }
 
-void GraphBuilder::Head(int input, int matrix, int bias) {
+GraphBuilder::Routes GraphBuilder::Route(std::string node, int logits,
+                                         const Attributes& attributes) {
+  WS_CHECK(WidthOf(logits) == attributes.experts);
+  GraphNode& added = AddNode(OpKind::kRoute, std::move(node));
+  added.reads = {logits};
+  added.attributes = attributes;
+  const int64_t chosen = attributes.experts_per_token, experts = attributes.experts;
+  Routes routes{.attributes = attributes};
+  routes.weights = Write(AddValue("expert weights", chosen, ElementType::kF32));
+  routes.choices = Write(AddValue("expert choices", 2 * chosen, ElementType::kIndex));
+  routes.ends = Write(AddRow("expert ends", experts, ElementType::kIndex));
+  routes.load = Write(AddRow("expert load", 2 * experts, ElementType::kF32));
+  return routes;
+}
+
+int GraphBuilder::Dispatch(std::string name, int input, const Routes& routes) {
+  GraphNode& node = AddNode(OpKind::kDispatch, name);
+  node.reads = {input, routes.choices};
+  node.attributes = routes.attributes;
+  const int64_t width = WidthOf(input) * routes.attributes.experts_per_token;
+  return Write(AddValue(std::move(name), width, ElementType::kCompute));
+}
+
+int GraphBuilder::ExpertMatmul(std::string name, int copies, const std::vector<int>& matrices,
+                               const Routes& routes) {
+  WS_CHECK(static_cast<int64_t>(matrices.size()) == routes.attributes.experts);
+  const Parameter& first = model_.parameters[matrices[0]];
+  const int64_t chosen = routes.attributes.experts_per_token;
+  WS_CHECK(first.cols * chosen == WidthOf(copies));
+  GraphNode& node = AddNode(OpKind::kExpertMatmul, name);
+  node.matrices = matrices;
+  node.reads = {copies, routes.ends};
+  node.attributes = routes.attributes;
+  return Write(AddValue(std::move(name), first.rows * chosen, ElementType::kCompute));
+}
+
+int GraphBuilder::Combine(std::string name, int copies, const Routes& routes, int residual) {
+  GraphNode& node = AddNode(OpKind::kCombine, name);
+  node.reads = {copies, routes.weights, routes.choices, residual};
+  node.attributes = routes.attributes;
+  return Write(AddValue(std::move(name), WidthOf(residual), ElementType::kF32));
+}
+
+void GraphBuilder::Head(int input, int matrix, int bias, const ExpertBalance& balance) {
   GraphNode& logits = AddNode(OpKind::kLogits, NameOfMatrix(matrix));
-  logits.matrix = matrix;
+  logits.matrices = {matrix};
   logits.reads = {input};
   if (bias >= 0) logits.vectors = {bias};
   const int state = Write(AddValue("row loss", kRowLossFloats, ElementType::kF32));
-  AddNode(OpKind::kLoss, "loss").reads = {state};
+  GraphNode& loss = AddNode(OpKind::kLoss, "loss");
+  loss.reads = {state};
+  loss.attributes.experts = balance.experts;
+  loss.attributes.aux_loss = balance.weight;
+  const bool balances = balance.weight != 0;
+  if (balances) loss.reads.insert(loss.reads.end(), balance.loads.begin(), balance.loads.end());
   Write(AddValue("head lse", 1, ElementType::kF32));
   Write(AddValue("token loss", 1, ElementType::kF32));
+  if (balances) Write(AddRow("expert balance", balance.experts, ElementType::kF32));
 }
 
 }  // namespace waferstream

@@ -28,9 +28,13 @@ enum class OpKind : uint8_t {
   kSiluGated,
   kRotary,
   kAttention,
-  kLogits,   // one vocabulary tile: online log-sum-exp and target logit
-  kLoss,     // after the last vocabulary tile: the loss of every micro-batch
-  kConvert,  // a copy of an fp32 value in the compute dtype, for products
+  kRoute,         // which experts a token goes to, and what each weighs
+  kDispatch,      // a copy of every token for each of its experts, expert by expert
+  kExpertMatmul,  // a product of every expert with the copies that it was given
+  kCombine,       // what a token's experts made, weighed and added
+  kLogits,        // one vocabulary tile: online log-sum-exp and target logit
+  kLoss,          // after the last vocabulary tile: the loss of every micro-batch
+  kConvert,       // a copy of an fp32 value in the compute dtype, for products
   // Of programs alone.
   kPickToken,  // generation, in the place of the loss
   kAdd,        // one fp32 value to another
@@ -40,15 +44,16 @@ enum class OpKind : uint8_t {
 // The online log-sum-exp keeps so many floats of a row (wafer_node/kernels/loss.h).
 inline constexpr int64_t kRowLossFloats = 3;
 
-// fp32, or what products take: Plan::wire.
-enum class ElementType : uint8_t { kF32, kCompute };
+// fp32, or what products take: Plan::wire, or int32, which lies where an fp32 would.
+enum class ElementType : uint8_t { kF32, kCompute, kIndex };
 
 struct GraphValue {
   std::string name;   // for people: "qkv"
   int layer = -1;     // -1: not in a layer
   int64_t width = 0;  // elements of a row
   ElementType type = ElementType::kCompute;
-  int producer = -1;  // node
+  bool per_token = true;  // a row for every token; else one row
+  int producer = -1;      // node
   // Whether every recomputation keeps it: the input of a layer, and what is outside of layers.
   bool kept = false;
 };
@@ -89,16 +94,21 @@ struct Attributes {
   int64_t window = 0;  // of keys that a query sees; 0: all before it
   bool exact = false;  // GELU by erf instead of tanh
   RotarySpec rotary = {};
+  // kRoute and what follows it, up to kCombine.
+  int64_t experts = 0;
+  int64_t experts_per_token = 0;
+  bool norm_topk = false;  // the weights of a token's experts add up to 1
+  double aux_loss = 0;     // kLoss: weight of the loss that balances experts
 };
 
 struct GraphNode {
   OpKind kind = OpKind::kMatmul;
   std::string name;  // for people: "h.3.attn"
   int layer = -1;
-  std::vector<int> reads;    // values
-  std::vector<int> writes;   // values
-  std::vector<int> vectors;  // parameters that it needs whole
-  int matrix = -1;           // the parameter that it takes tile by tile; -1: none
+  std::vector<int> reads;     // values
+  std::vector<int> writes;    // values
+  std::vector<int> vectors;   // parameters that it needs whole
+  std::vector<int> matrices;  // parameters that it takes tile by tile: none, one, or every expert's
   Attributes attributes;
 };
 
@@ -119,6 +129,15 @@ struct Model {
 
 // INVALID_ARGUMENT: an unknown family, or an impossible shape, naming the field.
 absl::StatusOr<Model> BuildModel(const ModelSpec& spec);
+
+// What is added to the loss of a micro-batch: weight * E * sum over experts of (share of tokens
+// that have it) * (its mean probability), both over all tokens of all layers: equations 4 to 6 of
+// the Switch Transformer (arXiv:2101.03961) as transformers has them.
+struct ExpertBalance {
+  double weight = 0;
+  int64_t experts = 0;
+  std::vector<int> loads;  // of every layer
+};
 
 // Writes a model, parameter after parameter and node after node.
 class GraphBuilder {
@@ -151,6 +170,7 @@ class GraphBuilder {
   struct Addends {
     int bias = -1;
     int residual = -1;
+    ElementType type = ElementType::kCompute;  // of a result that is no residual
   };
   int Matmul(std::string name, int input, int matrix, const Addends& addends);
   // By tanh, as GPT-2 has it, or exactly, by erf.
@@ -163,13 +183,35 @@ class GraphBuilder {
                           const Attributes& attributes);
   // Causal, within a sequence. `inputs`: q, k and v, or fewer that have the columns of all.
   int Attention(std::string node, const std::vector<int>& inputs, const Attributes& attributes);
+  // Experts of a layer, in the order of these four; E of them, K a token. A token has a copy of
+  // what it is for each of its experts; copies stand expert by expert, and in the order of tokens
+  // within one: T * K rows, kept as T rows that are K times as wide.
+  //
+  // Softmax over `logits` [T, E]; the K largest, the first of equal ones.
+  struct Routes {
+    int weights = -1;  // fp32 [T, K]: the probabilities of the chosen, from the largest on
+    int choices = -1;  // int32 [T, 2 K]: the chosen experts, and then where their copies are
+    int ends = -1;     // int32 [E]: behind the last copy of each expert
+    int load = -1;     // fp32 [2 E]: copies of each, and the sum of its probabilities
+    Attributes attributes = {};
+  };
+  Routes Route(std::string node, int logits, const Attributes& attributes);
+  int Dispatch(std::string name, int input, const Routes& routes);
+  // copies W^T, with each expert's own matrix.
+  int ExpertMatmul(std::string name, int copies, const std::vector<int>& matrices,
+                   const Routes& routes);
+  // residual + the weighted sum of each token's copies.
+  int Combine(std::string name, int copies, const Routes& routes, int residual);
+
   // Logits and loss; the last two nodes. `bias`: a sliced vector of the matrix; -1: none.
-  void Head(int input, int matrix, int bias = -1);
+  void Head(int input, int matrix, int bias = -1, const ExpertBalance& balance = {});
 
   Model Take() { return std::move(model_); }
 
  private:
   int AddValue(std::string name, int64_t width, ElementType type);
+  // One row of a micro-batch.
+  int AddRow(std::string name, int64_t width, ElementType type);
   GraphNode& AddNode(OpKind kind, std::string name);
   int64_t WidthOf(int value) const { return model_.graph.values[value].width; }
   // Makes the last node the producer of a value.

@@ -15,6 +15,9 @@
 
 namespace waferstream {
 
+// A router's probabilities of one token are on a stack.
+inline constexpr int kExpertsMax = 1024;
+
 enum class KeyKind {
   kName,      // can be a part of a file name
   kPath,      // relative: to the job file's folder

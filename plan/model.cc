@@ -23,6 +23,8 @@ struct Family {
   bool window = false;
   bool fraction = false;  // of a head's columns are turned, not all
   bool sequential = false;
+  bool experts = false;
+  bool norm_topk = false;
 };
 constexpr Family kFamilies[] = {
     {.name = "gpt2", .build = BuildGpt2, .rotary = false},
@@ -30,9 +32,11 @@ constexpr Family kFamilies[] = {
     {.name = "gptj", .build = BuildGptj, .fraction = true},
     {.name = "llama", .build = BuildLlama},
     {.name = "mistral", .build = BuildMistral, .window = true},
+    {.name = "mixtral", .build = BuildMixtral, .window = true, .experts = true},
     {.name = "olmo2", .build = BuildOlmo2},
     {.name = "qwen2", .build = BuildQwen2},
     {.name = "qwen3", .build = BuildQwen3},
+    {.name = "qwen3_moe", .build = BuildQwen3Moe, .experts = true, .norm_topk = true},
 };
 
 const Family* Find(const ModelSpec& model) {
@@ -74,6 +78,13 @@ absl::Status CheckTaken(const Family& family, const ModelSpec& m) {
     return refuse("rope_fraction", m.rope_fraction());
   }
   if (!family.window && m.window() != 0) return refuse("window", m.window());
+  const std::pair<const char*, double> of_experts[] = {{"experts", m.experts()},
+                                                       {"experts_per_token", m.experts_per_token()},
+                                                       {"router_aux_loss", m.router_aux_loss()}};
+  for (const auto& [key, value] : of_experts) {
+    if (!family.experts && value != 0) return refuse(key, value);
+  }
+  if (!family.norm_topk && m.norm_topk()) return refuse("norm_topk", m.norm_topk());
   if (!family.sequential && m.sequential()) return refuse("sequential", m.sequential());
   return absl::OkStatus();
 }
@@ -83,7 +94,7 @@ void CountContributions(Model& model) {
   for (Parameter& p : model.parameters) p.contributions = 0;
   for (const GraphNode& node : model.graph.nodes) {
     for (const int vector : node.vectors) ++model.parameters[vector].contributions;
-    if (node.matrix >= 0) ++model.parameters[node.matrix].contributions;
+    for (const int matrix : node.matrices) ++model.parameters[matrix].contributions;
   }
 }
 

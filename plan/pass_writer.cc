@@ -18,7 +18,8 @@ int PassWriter::NewValue(int of) {
   return NewValue({.name = value.name,
                    .layer = value.layer,
                    .width = value.width,
-                   .dtype = value.type == ElementType::kF32 ? Dtype::kF32 : compute_});
+                   .per_token = value.per_token,
+                   .dtype = value.type == ElementType::kCompute ? compute_ : Dtype::kF32});
 }
 
 void PassWriter::Begin(Operation operation) { program_.operations.push_back(std::move(operation)); }
@@ -81,7 +82,8 @@ void PassWriter::WriteForward(int node, std::vector<int>& values) {
     operation.writes.push_back(value);
   }
   Begin(std::move(operation));
-  if (n.matrix >= 0) return AddPerTile(n.matrix, n.vectors, /*adds=*/false);
+  for (const int matrix : n.matrices) AddPerTile(matrix, n.vectors, /*adds=*/false);
+  if (!n.matrices.empty()) return;
   std::vector<int> needs;
   for (const int vector : n.vectors) {
     const std::vector<int> positions = Stream(vector);

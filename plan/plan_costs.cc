@@ -100,8 +100,12 @@ double NodeFlops(const Plan& plan, const GraphNode& node) {
   switch (node.kind) {
     case OpKind::kMatmul:
     case OpKind::kLogits: {
-      const Parameter& p = plan.parameters[node.matrix];
+      const Parameter& p = plan.parameters[node.matrices[0]];
       return 2 * tokens * p.rows * p.cols;
+    }
+    case OpKind::kExpertMatmul: {
+      const Parameter& p = plan.parameters[node.matrices[0]];
+      return 2 * tokens * node.attributes.experts_per_token * p.rows * p.cols;
     }
     case OpKind::kAttention:
       // Causal: of T tokens one attends to (T + 1) / 2 on average; scores and weighted values.

@@ -100,13 +100,16 @@ class Bytes {
     AddList(n.reads);
     AddList(n.writes);
     AddList(n.vectors);
-    Add(n.matrix);
+    AddList(n.matrices);
     const Attributes& a = n.attributes;
     Add(a.epsilon);
     for (const int64_t number : {a.norm_width, a.head_dim, a.window, a.rotary.dims}) Add(number);
     for (const HeadColumns& h : {a.q, a.k, a.v}) {
       for (const int64_t number : {int64_t{h.operand}, h.first, h.stride, h.heads}) Add(number);
     }
+    for (const int64_t number : {a.experts, a.experts_per_token}) Add(number);
+    Add(a.norm_topk);
+    Add(a.aux_loss);
     Add(a.exact);
     Add(a.rotary.interleaved);
     for (const double number : {a.rotary.theta, a.rotary.factor, a.rotary.low_freq_factor,

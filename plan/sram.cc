@@ -74,7 +74,7 @@ class LayoutBuilder {
     if (c_ == 2) Add(SramBuffer::kProbabilities, block * c_, 1);
   }
 
-  const Parameter& Head() const { return plan_.parameters[plan_.graph.Head().matrix]; }
+  const Parameter& Head() const { return plan_.parameters[plan_.graph.Head().matrices[0]]; }
   // The first tile of a parameter is as large as any.
   size_t HeadTileRows() const { return plan_.tiles[Head().first_tile].rows; }
 
@@ -117,8 +117,25 @@ class LayoutBuilder {
     return bytes;
   }
 
+  // An expert's gradient sums over as many tokens as come to it, and the formula need not grow with
+  // them.
+  size_t ExpertsWorkspace() const {
+    std::set<int64_t> widths;
+    for (const GraphNode& node : plan_.graph.nodes) {
+      if (node.kind != OpKind::kExpertMatmul) continue;
+      widths.insert(plan_.parameters[node.matrices[0]].cols);
+    }
+    size_t bytes = 0;
+    for (const int64_t width : widths) {
+      for (size_t tokens = 1; tokens <= tokens_; ++tokens) {
+        bytes = std::max(bytes, GemmWorkspaceBytes(plan_.wire, width, tokens));
+      }
+    }
+    return bytes;
+  }
+
   void AddWorkspace() {
-    size_t bytes = AttentionWorkspace(), packed = 0;
+    size_t bytes = std::max(AttentionWorkspace(), ExpertsWorkspace()), packed = 0;
     for (const Tile& tile : plan_.tiles) {
       const Parameter& p = plan_.parameters[tile.parameter];
       if (!p.is_matrix) continue;

@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kChunkElements = 16 << 10;
 
 struct Sum {
+  float* zeros;  // one of the two, of which nobody has written the zeros yet; nullptr: none
   float* into;
   const float* from;
   size_t elements;
@@ -20,6 +21,7 @@ struct Sum {
 
 void AddAll(const std::vector<Sum>& sums, Parallel& parallel) {
   for (const Sum& sum : sums) {
+    if (sum.zeros != nullptr) std::fill_n(sum.zeros, sum.elements, 0.0f);
     const int chunks = static_cast<int>((sum.elements + kChunkElements - 1) / kChunkElements);
     parallel.For(chunks, [&sum](int chunk, int) {
       const size_t first = chunk * kChunkElements;
@@ -43,7 +45,8 @@ GradientReducer::GradientReducer(const Plan& plan, const Endpoint& self, uint32_
       traffic_(traffic),
       slots_(plan, FrameKind::kGradient, plan.tree_nodes[self.node].down_channels, memory),
       out_(plan, plan.tree_nodes[self.node].plane, self, epoch, start_step),
-      sends_left_(slots_.size(), 0) {
+      sends_left_(slots_.size(), 0),
+      zero_(slots_.size(), false) {
   const TreeNode& node = plan.tree_nodes[self.node];
   for (const int id : node.down_channels) {
     const Endpoint& child = plan.channels[id].down;
@@ -58,8 +61,9 @@ absl::StatusOr<std::span<std::byte>> GradientReducer::BufferFor(ChannelId channe
   Child& child = children_[port];
   WS_CHECK(!child.receiving);
   if (child.due.done()) return absl::InvalidArgumentError("a gradient that is not in the plan");
-  RETURN_IF_ERROR(CheckExpected(child.due.Header(), header));
+  RETURN_IF_ERROR(CheckExpectedBlock(child.due.Header(), header));
   ASSIGN_OR_RETURN(child.receiving_slot, slots_.Take(port, child.due.TileOf(child.due.item())));
+  zero_[child.receiving_slot] = header.length == 0;
   child.receiving = child.due.item();
   child.receiving_range = child.due.range();
   child.due.Advance();
@@ -71,8 +75,10 @@ void GradientReducer::OnFrame(ChannelId channel, Turn& turn) {
   WS_CHECK(child.receiving);
   const uint64_t item = *std::exchange(child.receiving, std::nullopt);
   traffic_->set_gradient_blocks_in(traffic_->gradient_blocks_in() + 1);
-  traffic_->set_gradient_bytes_in(traffic_->gradient_bytes_in() +
-                                  plan_.GradientBytes(out_.TileOf(item)));
+  if (!zero_[child.receiving_slot]) {
+    traffic_->set_gradient_bytes_in(traffic_->gradient_bytes_in() +
+                                    plan_.GradientBytes(out_.TileOf(item)));
+  }
   Insert(item, child.receiving_range, child.receiving_slot);
   StartBatch(turn);
   Send(turn);
@@ -88,10 +94,13 @@ void GradientReducer::StartBatch(Turn& turn) {
   running_.swap(due_);
   batch_started_s_ = turn.now_s;
   std::vector<Sum> sums;
-  for (const Addition& addition : running_) {
-    sums.push_back({reinterpret_cast<float*>(slots_.bytes(addition.merge.into)),
-                    reinterpret_cast<const float*>(slots_.bytes(addition.merge.from)),
-                    static_cast<size_t>(plan_.tiles[out_.TileOf(addition.item)].elements)});
+  for (const auto& [item, merge] : running_) {
+    if (zero_[merge.into] && zero_[merge.from]) continue;
+    auto* into = reinterpret_cast<float*>(slots_.bytes(merge.into));
+    auto* from = reinterpret_cast<float*>(slots_.bytes(merge.from));
+    float* zeros = zero_[merge.into] ? into : zero_[merge.from] ? from : nullptr;
+    sums.push_back(
+        {zeros, into, from, static_cast<size_t>(plan_.tiles[out_.TileOf(item)].elements)});
   }
   turn.actions.push_back(
       ComputeAction{Lane::kCompute, compute_id_, [sums = std::move(sums)](Parallel& parallel) {
@@ -105,6 +114,7 @@ void GradientReducer::OnComputeDone(Turn& turn) {
   traffic_->set_busy_seconds(traffic_->busy_seconds() + turn.now_s - batch_started_s_);
   traffic_->set_gradient_adds(traffic_->gradient_adds() + running_.size());
   for (const Addition& addition : running_) {
+    zero_[addition.merge.into] = zero_[addition.merge.into] && zero_[addition.merge.from];
     slots_.Release(addition.merge.from, turn);
     Insert(addition.item, addition.merge.result, addition.merge.into);
   }
@@ -124,7 +134,8 @@ void GradientReducer::Send(Turn& turn) {
     for (const Parent* parent : parents) {
       if (!parent->credit.Has(slot_class)) return;
     }
-    const FrameHeader header = out_.Header();
+    FrameHeader header = out_.Header();
+    if (zero_[*slot]) header.length = 0;
     for (Parent* parent : parents) {
       parent->credit.Spend(slot_class);
       turn.actions.push_back(SendAction{parent->channel, header, slots_.bytes(*slot),

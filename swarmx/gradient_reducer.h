@@ -9,7 +9,10 @@
 // Invariants:
 // 1. A slot holds exactly one block, from its arrival until it was added to another or sent to all.
 // 2. Additions happen in batches, one batch at a time; slots of a running batch are in no set.
-// 3. Arrival order decides when two blocks are added, never which two: the bits are the plan's.
+// 3. A block of zeros comes as a header alone. Its slot's bytes are only set when it is added to
+// one
+//    that has some; so the bits are those of a sum with zeros.
+// 4. Arrival order decides when two blocks are added, never which two: the bits are the plan's.
 //
 // Not thread-safe; owned by the SwarmxCore, which calls it from the role's executor.
 #pragma once
@@ -88,6 +91,7 @@ class GradientReducer {
   GradientCursor out_;                 // what goes up next
   std::map<uint64_t, BlockSet> open_;  // by item; at most one a slot
   std::vector<int> sends_left_;        // by slot
+  std::vector<bool> zero_;             // by slot: the block came without its zeros
   std::vector<Addition> due_;          // for the next batch
   std::vector<Addition> running_;      // the batch on the compute lane; empty: there is none
   double batch_started_s_ = 0;

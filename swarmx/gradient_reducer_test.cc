@@ -82,6 +82,15 @@ class GradientReducerTest : public testing::Test {
     for (size_t i = 0; i < header.length / 4; ++i) floats[i] = value * Scale(i);
     reducer_->OnFrame(child, turn_);
   }
+  // A header alone; the slot keeps what was there.
+  void ReceiveZeros(ChannelId child, const Block& block) {
+    FrameHeader header = Frame(block);
+    header.length = 0;
+    const auto buffer = reducer_->BufferFor(child, header);
+    ASSERT_TRUE(buffer.ok()) << buffer.status();
+    ASSERT_TRUE(buffer->empty());
+    reducer_->OnFrame(child, turn_);
+  }
   void GrantAll(int slots = 50) {
     for (ChannelId parent : {kParent0, kParent1}) {
       reducer_->OnCredit(parent, {{slots, slots}}, turn_);
@@ -117,7 +126,7 @@ class GradientReducerTest : public testing::Test {
       ups.push_back({send->channel,
                      static_cast<int>(header.tile),
                      {header.range_lo, header.range_level},
-                     floats[0]});
+                     send->header.length == 0 ? 0 : floats[0]});
       slots_.push_back(static_cast<int>(send->token - kTokenBase));
       return true;
     });
@@ -183,6 +192,38 @@ TEST_F(GradientReducerTest, WhatHasNoSiblingHereGoesUpInPlanOrder) {
   Receive(kChild0, {0, {0, 1}}, 4);
   EXPECT_THAT(SentUp(), ElementsAre(Up{kParent0, 0, {0, 1}, 4}, Up{kParent0, 0, {2, 0}, 5}));
   EXPECT_FALSE(Compute()) << "a block is only added to its sibling";
+}
+
+TEST_F(GradientReducerTest, ABlockWithoutItsZerosIsAddedAsZeros) {
+  for (const bool left : {true, false}) {
+    Begin(TestTree(2));
+    std::fill(memory_.begin(), memory_.end(), std::byte{0x40});
+    GrantAll();
+    left ? ReceiveZeros(kChild0, {0, kLeft}) : Receive(kChild0, {0, kLeft}, -0.0f);
+    left ? Receive(kChild1, {0, kRight}, -0.0f) : ReceiveZeros(kChild1, {0, kRight});
+    ComputeAll();
+    const std::vector<Up> ups = SentUp();
+    EXPECT_THAT(ups, ElementsAre(Up{kParent0, 0, kWhole, 0}));
+    EXPECT_FALSE(std::signbit(ups[0].value)) << "as zeros that had been sent";
+    EXPECT_EQ(traffic_.gradient_bytes_in(), 80u);
+    EXPECT_EQ(traffic_.gradient_bytes_out(), 80u);
+  }
+}
+
+TEST_F(GradientReducerTest, BlocksWithoutTheirZerosGoUpWithoutThem) {
+  Begin(TestTree(2));
+  GrantAll();
+  ReceiveZeros(kChild0, {0, kLeft});
+  ReceiveZeros(kChild1, {0, kRight});
+  ComputeAll();
+  EXPECT_THAT(SentUp(), ElementsAre(Up{kParent0, 0, kWhole, 0}));
+  EXPECT_EQ(traffic_.gradient_blocks_out(), 1u);
+  EXPECT_EQ(traffic_.gradient_bytes_out(), 0u);
+  // A slot that had no zeros has them no longer when it is used again.
+  Receive(kChild0, {2, kLeft}, 1);
+  Receive(kChild1, {2, kRight}, 2);
+  ComputeAll();
+  EXPECT_THAT(SentUp(), ElementsAre(Up{kParent0, 2, kWhole, 3}, Up{kParent1, 2, kWhole, 3}));
 }
 
 TEST_F(GradientReducerTest, WavesAreNotAddedToOneAnother) {

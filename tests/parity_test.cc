@@ -181,8 +181,8 @@ TEST_P(FamilyParityTest, Logits) {
 
 INSTANTIATE_TEST_SUITE_P(Families, FamilyParityTest,
                          testing::Values("odd_gpt_neox", "odd_gpt_neox_sequential", "odd_gptj",
-                                         "odd_llama", "odd_mistral", "odd_olmo2", "odd_qwen2",
-                                         "odd_qwen3"));
+                                         "odd_llama", "odd_mistral", "odd_mixtral", "odd_olmo2",
+                                         "odd_qwen2", "odd_qwen3", "odd_qwen3_moe"));
 
 // Minutes each; the target with these is tagged "long".
 TEST(ParityLongTest, Gpt2InF32) { ExpectLossesOfPyTorch("gpt2_124m", F32, {.wafers = 2}); }

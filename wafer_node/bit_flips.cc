@@ -17,12 +17,13 @@ void Flip(std::byte* array, uint64_t bit) {
   array[bit / 8] ^= std::byte{1} << bit % 8;
 }
 
-void FlipOutput(const OpContext& c, const Output& output, uint64_t bit) {
-  const uint64_t bits = 8 * BytesOf(output.activation.dtype);
-  bit %= c.wave.tokens() * output.columns * bits;
+void FlipOutput(const Output& output, uint64_t bit) {
+  const uint64_t bits = 8 * BytesOf(output.dtype);
+  if (output.rows == 0) return;  // an expert without tokens
+  bit %= output.rows * output.columns * bits;
   const int64_t element = static_cast<int64_t>(bit / bits);
   const int64_t row = element / output.columns, column = element % output.columns;
-  Flip(output.activation.Of(c, /*resident=*/0, row, output.column + column), bit % bits);
+  Flip(ElementAt(output.data, output.dtype, row * output.stride + column), bit % bits);
 }
 
 }  // namespace
@@ -48,7 +49,7 @@ void BitFlips::AfterOp(const OpContext& c) {
   if (spec_.what != FaultSpec::What::kActivation || !IsNow(c)) return;
   if (c.wave.pass.kind != PassKind::kForward || c.op().item < 0) return;
   if (c.plan.program.forward_stream[c.op().item] != spec_.tile) return;
-  for (const Output& output : OutputsOf(c)) FlipOutput(c, output, spec_.bit);
+  for (const Output& output : OutputsOf(c, /*resident=*/0)) FlipOutput(output, spec_.bit);
 }
 
 void BitFlips::OnGradient(const OpContext& c, int g, int resident, int64_t first, float* values,

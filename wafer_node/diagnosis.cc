@@ -36,10 +36,10 @@ bool AllFinite(Dtype dtype, const std::byte* values, int64_t count) {
                               : AllFinite(reinterpret_cast<const Bf16*>(values), count);
 }
 
-bool AllFinite(const OpContext& c, const Output& output, int resident) {
-  const Activation& a = output.activation;
-  for (int64_t row = 0; row < c.wave.tokens(); ++row) {
-    if (!AllFinite(a.dtype, a.Of(c, resident, row, output.column), output.columns)) return false;
+bool AllFinite(const Output& output) {
+  for (int64_t row = 0; row < output.rows; ++row) {
+    const std::byte* values = ElementAt(output.data, output.dtype, row * output.stride);
+    if (!AllFinite(output.dtype, values, output.columns)) return false;
   }
   return true;
 }
@@ -97,10 +97,9 @@ void Diagnosis::OnOp(const OpContext& c) {
     if (AllFinite(c.dtype(), c.in.tiles[i], c.plan.tiles[tile].elements)) continue;
     return Keep(c, 0, absl::StrCat("weights of ", NameOf(c.plan, tile), " as received"));
   }
-  const std::vector<Output> outputs = OutputsOf(c);
   c.parallel.For(c.wave.resident(), [&](int resident, int) {
-    for (const Output& output : outputs) {
-      if (!AllFinite(c, output, resident)) Note(resident);
+    for (const Output& output : OutputsOf(c, resident)) {
+      if (!AllFinite(output)) Note(resident);
     }
   });
   const int bad = std::min(bad_gradient, bad_.exchange(kNone));

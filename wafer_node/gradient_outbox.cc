@@ -10,6 +10,16 @@ uint64_t TokenOf(SlotClass slot, int index) {
   return static_cast<uint64_t>(index) * kSlotClasses + slot;
 }
 
+// Whether all micro-batches of the block are; all that it is of are the wafer's own.
+bool IsUntouched(BlockRange range, const Wave& wave, const std::vector<bool>& untouched) {
+  for (int r = 0; r < wave.leaves.count; ++r) {
+    const uint64_t leaf = wave.LeafOf(r);
+    const bool inside = leaf >= range.lo && leaf < range.lo + (uint64_t{1} << range.level);
+    if (inside && !untouched[r]) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 GradientOutbox::GradientOutbox(const Plan& plan, int wafer, uint32_t epoch, uint64_t start_step,
@@ -61,15 +71,17 @@ std::vector<std::vector<float*>> GradientOutbox::Take(const Op& op, int buffers)
   return addresses;
 }
 
-void GradientOutbox::Send(const Op& op, const Wave& wave, Turn& turn) {
+void GradientOutbox::Send(const Op& op, const Wave& wave, const std::vector<bool>& untouched,
+                          Turn& turn) {
   for (size_t g = 0; g < op.gradients.size(); ++g) {
     const GradientItem& item = plan_.program.gradient_stream[op.gradients[g]];
     const SlotClass slot = SlotOf(op.gradients[g]);
     Lane& lane = lanes_[plan_.tiles[item.tile].plane];
     for (const BlockSet::Held& block : wave.staging.blocks) {
-      const FrameHeader header = lane.cursor.Header();
+      FrameHeader header = lane.cursor.Header();
       WS_CHECK(static_cast<int>(header.tile) == item.tile && lane.cursor.range() == block.range);
       lane.cursor.Advance();
+      if (IsUntouched(block.range, wave, untouched)) header.length = 0;
       int& index = taken_[g][block.buffer];
       lane.queue.push_back({header, slot, index});
       bytes_ += header.length;

@@ -29,8 +29,9 @@ class GradientOutbox {
   bool HasRoom(const Op& op, int buffers) const;
   // Takes them. One list of addresses for every gradient of the op.
   std::vector<std::vector<float*>> Take(const Op& op, int buffers);
-  // The op is done: what is left of its gradients is on its way.
-  void Send(const Op& op, const Wave& wave, Turn& turn);
+  // The op is done: what is left of its gradients is on its way. A block of micro-batches that are
+  // all `untouched` (OpResults) goes without its zeros: as a header alone.
+  void Send(const Op& op, const Wave& wave, const std::vector<bool>& untouched, Turn& turn);
 
   void OnCredit(ChannelId channel, const Credit& credit, Turn& turn);
   void OnSent(uint64_t token);

@@ -28,8 +28,11 @@ struct OpInputs {
   std::vector<std::vector<float*>> staging;
 };
 
-// What comes out of the forward ops, other than activations.
+// What comes out of ops, other than activations and gradients.
 struct OpResults {
+  // Of every resident micro-batch, whether the gradients that the op made of it are all zero, as it
+  // had nothing to do with the weights. The op sets it before its work is shared out.
+  std::vector<bool> untouched;
   std::vector<double> loss_sums;  // of every resident micro-batch, in nats
   TokenPicker* picker = nullptr;  // generation only, and so is the token that it chose
   int32_t picked = 0;

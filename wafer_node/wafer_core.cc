@@ -67,7 +67,7 @@ absl::Status WaferCore::OnComputeDone(uint64_t id, const absl::Status& status, T
   RETURN_IF_ERROR(status);
   running_.reset();
   clock_.ComputeEnds(turn.now_s);
-  outbox_.Send(Ops()[op_], wave_, turn);
+  outbox_.Send(Ops()[op_], wave_, results_.untouched, turn);
   FinishOp(turn);
   Advance(turn);
   return absl::OkStatus();
@@ -147,6 +147,7 @@ void WaferCore::StartOp(const Op& op, Turn& turn) {
   inputs_.tiles.clear();
   for (int position : op.needs) inputs_.tiles.push_back(inbox_.Data(pass_->kind, position));
   inputs_.staging = outbox_.Take(op, wave_.staging_buffers());
+  results_.untouched.assign(wave_.resident(), false);
   running_ = Encode(ComputeId{pass_->kind, wave_.resident(), static_cast<int>(op_)});
   clock_.ComputeBegins(turn.now_s);
   turn.actions.push_back(

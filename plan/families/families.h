@@ -15,8 +15,10 @@ absl::StatusOr<Model> BuildGptNeox(const ModelSpec& spec);
 absl::StatusOr<Model> BuildGptj(const ModelSpec& spec);
 absl::StatusOr<Model> BuildLlama(const ModelSpec& spec);
 absl::StatusOr<Model> BuildMistral(const ModelSpec& spec);
+absl::StatusOr<Model> BuildMixtral(const ModelSpec& spec);
 absl::StatusOr<Model> BuildOlmo2(const ModelSpec& spec);
 absl::StatusOr<Model> BuildQwen2(const ModelSpec& spec);
 absl::StatusOr<Model> BuildQwen3(const ModelSpec& spec);
+absl::StatusOr<Model> BuildQwen3Moe(const ModelSpec& spec);
 
 }  // namespace waferstream

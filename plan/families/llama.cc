@@ -1,5 +1,6 @@
 // Llama and its kin: RMSNorm before each half of a layer, rotary positions, keys and values shared
-// by groups of heads, a gated MLP, no biases. The kin differ in a few places.
+// by groups of heads, a gated MLP, no biases. The kin differ in a few places; of some the MLP is a
+// mixture of experts.
 #include <algorithm>
 #include <string>
 
@@ -13,25 +14,47 @@ namespace {
 
 constexpr double kInitStd = 0.02;
 
+// Of a layer's router and, in front of and behind an expert's number, its matrices.
+struct ExpertNames {
+  const char* router;
+  const char* experts;
+  const char* gate;
+  const char* up;
+  const char* down;
+};
+constexpr ExpertNames kMixtralNames = {"block_sparse_moe.gate", "block_sparse_moe.experts.", ".w1",
+                                       ".w3", ".w2"};
+constexpr ExpertNames kQwenNames = {"mlp.gate", "mlp.experts.", ".gate_proj", ".up_proj",
+                                    ".down_proj"};
+
 // What a family of Llama's kin has that Llama has not.
 struct Kin {
-  bool qkv_bias = false;   // Qwen2
-  bool head_norm = false;  // Qwen3: q and k of every head are normalised before they are turned
-  bool window = false;     // Mistral: model.window
+  bool qkv_bias = false;    // Qwen2
+  bool head_norm = false;   // Qwen3: q and k of every head are normalised before they are turned
+  bool window = false;      // Mistral: model.window
+  bool norms_topk = false;  // Mixtral: whatever model.norm_topk says
+  const ExpertNames* experts = nullptr;  // Mixtral, Qwen3-MoE: what its experts are called
 };
 
 class LayerWriter {
  public:
   LayerWriter(const ModelSpec& m, const Heads& heads, const Kin& kin, GraphBuilder& b)
-      : m_(m), heads_(heads), kin_(kin), b_(b) {}
+      : m_(m), heads_(heads), kin_(kin), b_(b) {
+    balance_.weight = m.router_aux_loss();
+    balance_.experts = m.experts();
+  }
 
   // From residual to residual.
   int Write(int layer, int input) {
     h_ = absl::StrCat("layers.", layer, ".");
     b_.SetLayer(layer, input);
     const int middle = Attend(Norm("norm 1", "input_layernorm", input), input);
-    return Feed(Norm("norm 2", "post_attention_layernorm", middle), middle);
+    const int norm = Norm("norm 2", "post_attention_layernorm", middle);
+    return kin_.experts != nullptr ? FeedExperts(norm, middle) : Feed(norm, middle);
   }
+
+  // Of the experts of all layers so far.
+  const ExpertBalance& balance() const { return balance_; }
 
  private:
   int Norm(const char* name, const char* parameter, int x) {
@@ -81,15 +104,67 @@ class LayerWriter {
                    {.residual = residual});
   }
 
+  std::vector<int> ExpertMatrices(const char* name, int64_t rows, int64_t cols) {
+    std::vector<int> matrices;
+    for (uint32_t e = 0; e < m_.experts(); ++e) {
+      matrices.push_back(b_.Matrix(absl::StrCat(h_, kin_.experts->experts, e, name, ".weight"),
+                                   rows, cols, kInitStd));
+    }
+    return matrices;
+  }
+
+  int FeedExperts(int x, int residual) {
+    const ExpertNames& names = *kin_.experts;
+    // The router's logits are as products sum them.
+    const int logits =
+        Project("router", names.router, x, m_.experts(), m_.hidden(), {.type = ElementType::kF32});
+    const GraphBuilder::Routes routes = b_.Route(h_ + "routes", logits,
+                                                 {.experts = m_.experts(),
+                                                  .experts_per_token = m_.experts_per_token(),
+                                                  .norm_topk = kin_.norms_topk || m_.norm_topk()});
+    balance_.loads.push_back(routes.load);
+    const int copies = b_.Dispatch("copies", x, routes);
+    const auto multiply = [&](const char* name, int in, const char* parameter, int64_t rows,
+                              int64_t cols) {
+      return b_.ExpertMatmul(name, in, ExpertMatrices(parameter, rows, cols), routes);
+    };
+    const int gate = multiply("gates", copies, names.gate, m_.ffn(), m_.hidden());
+    const int up = multiply("ups", copies, names.up, m_.ffn(), m_.hidden());
+    const int gated = b_.SiluGated("gated", h_ + "experts silu", gate, up);
+    const int out = multiply("expert outs", gated, names.down, m_.hidden(), m_.ffn());
+    return b_.Combine("residual", out, routes, residual);
+  }
+
   const ModelSpec& m_;
   const Heads& heads_;
   const Kin& kin_;
   GraphBuilder& b_;
   std::string h_;
+  ExpertBalance balance_;
 };
+
+// Of all layers: what a model of a job that came over the network may be made of.
+constexpr uint64_t kAllExpertsMax = 1 << 18;
+
+absl::Status CheckExperts(const ModelSpec& m) {
+  if (m.experts() == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model.experts is missing; the family ", m.family(), " has several"));
+  }
+  if (uint64_t{m.layers()} * m.experts() > kAllExpertsMax) {
+    return absl::InvalidArgumentError(absl::StrCat("model.experts: ", m.experts(), " in each of ",
+                                                   m.layers(), " layers are more than ",
+                                                   kAllExpertsMax));
+  }
+  if (m.experts_per_token() >= 1 && m.experts_per_token() <= m.experts()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("model.experts_per_token: ", m.experts_per_token(),
+                   " must be from 1 to model.experts: ", m.experts()));
+}
 
 absl::StatusOr<Model> Build(const ModelSpec& m, const Kin& kin) {
   ASSIGN_OR_RETURN(const Heads heads, HeadsOf(m));
+  if (kin.experts != nullptr) RETURN_IF_ERROR(CheckExperts(m));
   GraphBuilder b;
   b.SetPrefix("model.");
   const int tokens = b.Matrix("embed_tokens.weight", m.vocab(), m.hidden(), kInitStd);
@@ -100,7 +175,8 @@ absl::StatusOr<Model> Build(const ModelSpec& m, const Kin& kin) {
   const int gain = b.Vector("norm.weight", m.hidden(), 1);
   const int norm = b.RmsNorm("final norm", residual, gain, m.norm_eps());
   b.SetPrefix("");
-  b.Head(norm, m.tied() ? tokens : b.Matrix("lm_head.weight", m.vocab(), m.hidden(), kInitStd));
+  b.Head(norm, m.tied() ? tokens : b.Matrix("lm_head.weight", m.vocab(), m.hidden(), kInitStd),
+         /*bias=*/-1, layers.balance());
   return b.Take();
 }
 
@@ -108,7 +184,13 @@ absl::StatusOr<Model> Build(const ModelSpec& m, const Kin& kin) {
 
 absl::StatusOr<Model> BuildLlama(const ModelSpec& m) { return Build(m, {}); }
 absl::StatusOr<Model> BuildMistral(const ModelSpec& m) { return Build(m, {.window = true}); }
+absl::StatusOr<Model> BuildMixtral(const ModelSpec& m) {
+  return Build(m, {.window = true, .norms_topk = true, .experts = &kMixtralNames});
+}
 absl::StatusOr<Model> BuildQwen2(const ModelSpec& m) { return Build(m, {.qkv_bias = true}); }
 absl::StatusOr<Model> BuildQwen3(const ModelSpec& m) { return Build(m, {.head_norm = true}); }
+absl::StatusOr<Model> BuildQwen3Moe(const ModelSpec& m) {
+  return Build(m, {.head_norm = true, .experts = &kQwenNames});
+}
 
 }  // namespace waferstream

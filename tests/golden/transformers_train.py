@@ -5,7 +5,8 @@ and one at the end, with the logits after the data's first tokens by the weights
 --dump-gradients writes the first step's gradients, before clipping.
 
 What it defines is DESIGN's "Numerics": sample k is tokens [k*T, k*T+T]; step t takes samples t*B to
-t*B+B-1, modulo their number; mean cross-entropy over all tokens; clip by global norm; AdamW, decayed where
+t*B+B-1, modulo their number; mean cross-entropy over all tokens, and of mixtures of experts the mean over
+micro-batches of what balances them; clip by global norm; AdamW, decayed where
 a tensor has two dimensions; linear warm-up, then cosine. Needs torch, transformers and numpy.
 """
 import argparse
@@ -48,11 +49,27 @@ def batches(a, vocab):
         yield step.split(a.micro_batch)
 
 
-def name_in_files(model, name):
-    """Some are others in memory."""
-    if model.config.model_type == "gpt_neox" and name.startswith("lm_head."):
-        return name.replace("lm_head.", "embed_out.")
-    return name
+def in_files(model, name, values):
+    """A parameter as files have it, by name: some are others in memory, and experts are together there."""
+    kind = model.config.model_type
+    if kind == "gpt_neox" and name.startswith("lm_head."):
+        return {name.replace("lm_head.", "embed_out."): values}
+    gate, up, down = ("w1", "w3", "w2") if kind == "mixtral" else ("gate_proj", "up_proj", "down_proj")
+    if kind == "mixtral":
+        name = name.replace(".mlp.", ".block_sparse_moe.")
+    parts = {"gate_up_proj": (gate, up), "down_proj": (down,)}.get(name.rsplit(".", 1)[-1])
+    if ".experts." not in name or parts is None:
+        return {name: values}
+    folder = name.rsplit(".", 1)[0]
+    return {f"{folder}.{e}.{part}.weight": matrix
+            for e, expert in enumerate(values)
+            for part, matrix in zip(parts, np.split(expert, len(parts)))}
+
+
+def balance(model, out):
+    """What a micro-batch's experts cost beside its tokens."""
+    coefficient = getattr(model.config, "router_aux_loss_coef", 0)
+    return coefficient * out.aux_loss if getattr(model.config, "output_router_logits", False) else 0
 
 
 def first_logits(model, tokens):
@@ -66,7 +83,7 @@ def main():
     a = flags()
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_pretrained(
-        a.init, dtype=torch.float32, attn_implementation="eager")
+        a.init, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager")
     model.train()
     first = first_logits(model, next(batches(a, model.config.vocab_size))[0][0, :PROMPT].tolist())
     named = dict(model.named_parameters())
@@ -77,14 +94,15 @@ def main():
         total = 0.0
         for batch in step:
             with torch.autocast("cpu", torch.bfloat16, enabled=a.precision == "bf16"):
-                logits = model(input_ids=batch[:, :-1], use_cache=False).logits
+                out = model(input_ids=batch[:, :-1], use_cache=False)
             loss = torch.nn.functional.cross_entropy(
-                logits.float().flatten(0, 1), batch[:, 1:].flatten(), reduction="sum")
-            loss = loss / (a.global_batch * a.context)
+                out.logits.float().flatten(0, 1), batch[:, 1:].flatten())
+            loss = (loss + balance(model, out)) * len(batch) / a.global_batch
             loss.backward()
             total += loss.item()
         if t == 0 and a.dump_gradients:
-            np.savez(a.dump_gradients, **{name_in_files(model, name): p.grad.numpy() for name, p in named.items()})
+            gradients = [in_files(model, name, p.grad.numpy()) for name, p in named.items()]
+            np.savez(a.dump_gradients, **{name: g for some in gradients for name, g in some.items()})
         if a.clip > 0:
             torch.nn.utils.clip_grad_norm_(named.values(), a.clip)
         for group in optimizer.param_groups:

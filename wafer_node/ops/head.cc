@@ -172,6 +172,30 @@ void LastLogits(const OpContext& c) {
   c.results.logits.insert(c.results.logits.end(), logits, logits + tile.rows);
 }
 
+// What the balance of the experts costs a micro-batch, a token, and what each token's probability
+// of an expert adds to it (plan/graph.h): in the last value that the operation writes.
+double BalanceLoss(const OpContext& c, int resident) {
+  const Attributes& a = c.node().attributes;
+  float* slope = Written(c, 2).Floats(c, resident);
+  const double layers = static_cast<double>(c.operation().reads.size() - 1);
+  const double all = layers * c.wave.tokens();  // tokens of all layers
+  const double batch =
+      double{1} * c.plan.job.training().global_batch() * c.plan.job.model().context();
+  double loss = 0;
+  for (int64_t e = 0; e < a.experts; ++e) {
+    double copies = 0, probabilities = 0;
+    for (size_t i = 1; i < c.operation().reads.size(); ++i) {
+      const float* load = Read(c, i).Floats(c, resident);
+      copies += load[e];
+      probabilities += load[a.experts + e];
+    }
+    const double each = a.aux_loss * a.experts * copies / all / all;
+    loss += each * probabilities;
+    slope[e] = static_cast<float>(each * c.wave.tokens() / batch);
+  }
+  return loss;
+}
+
 }  // namespace
 
 void LogitsOp(const OpContext& c) {
@@ -198,6 +222,10 @@ void LossOp(const OpContext& c) {
     FinishLoss(c.wave.tokens(), RowLossAt(c, Read(c, 0), r), Written(c, 0).Floats(c, r), losses);
     double sum = 0;
     for (int64_t t = 0; t < c.MeasuredTokens(r); ++t) sum += losses[t];
+    const bool balances = c.node().attributes.aux_loss != 0;
+    if (balances && c.wave.pass.kind == PassKind::kForward) {
+      sum += BalanceLoss(c, r) * c.wave.tokens();
+    }
     c.results.loss_sums[r] = sum;
   });
 }

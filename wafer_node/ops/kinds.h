@@ -28,6 +28,14 @@ void RotaryOp(const OpContext& c);
 void RotaryBackwardOp(const OpContext& c);
 void AttentionOp(const OpContext& c);
 void AttentionBackwardOp(const OpContext& c);
+void RouteOp(const OpContext& c);
+void RouteBackwardOp(const OpContext& c);
+void DispatchOp(const OpContext& c);
+void DispatchBackwardOp(const OpContext& c);
+void ExpertMatmulOp(const OpContext& c);
+void ExpertMatmulBackwardOp(const OpContext& c);
+void CombineOp(const OpContext& c);
+void CombineBackwardOp(const OpContext& c);
 void LogitsOp(const OpContext& c);  // of a generation: of the last position only
 void LogitsBackwardOp(const OpContext& c);
 void LossOp(const OpContext& c);
