@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "plan/plan_costs.h"
 #include "tests/small_job.h"
 
 namespace waferstream {
@@ -169,9 +170,9 @@ ModelSpec ModelOf(const std::string& family) {
   }
   if (family == "mistral") m.set_window(5);
   if (family == "qwen2") m.set_kv_heads(1);
-  // Of seven experts some have no token of a micro-batch.
+  // Of so many experts some have no token of a micro-batch.
   if (family == "mixtral" || family == "qwen3_moe") {
-    m.set_experts(7);
+    m.set_experts(19);
     m.set_experts_per_token(2);
     m.set_router_aux_loss(0.02);
   }
@@ -212,6 +213,25 @@ INSTANTIATE_TEST_SUITE_P(, FamilyHashTest,
                            return std::get<0>(info.param) + "_" +
                                   Precision_Name(std::get<1>(info.param));
                          });
+
+// What is planned is what is sent, less what experts without a token would have sent.
+TEST(ExpertsTest, WithoutATokenSendNoGradient) {
+  for (const uint32_t experts : {2, 19}) {
+    JobSpec job = SmallJob(5);
+    *job.mutable_model() = ModelOf("mixtral");
+    job.mutable_model()->set_experts(experts);
+    const ClusterShape shape = {1, 1, 1};
+    const auto plan = Compile(job, shape);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    const InprocResult run = RunSmallJob(job, {.shape = shape});
+    const uint64_t planned = job.training().steps() * CostsOf(*plan).traffic.gradients_from_wafer;
+    const uint64_t sent = run.wafers[0].gradient_bytes_out();
+    EXPECT_EQ(run.memoryx[0].gradient_bytes_in(), run.swarmx[0].gradient_bytes_out());
+    EXPECT_EQ(sent == planned, experts == 2);
+    EXPECT_LE(sent, planned);
+    EXPECT_GT(sent, planned / 2);
+  }
+}
 
 // What the job does depend on shows in the hash: a test of the test.
 TEST(OneHashSensitivityTest, AnotherJobHasAnotherHash) {

@@ -28,6 +28,7 @@ struct Case {
   Precision precision = F32;
   Recompute recompute = RECOMPUTE_NONE;
   int wafers = 1;
+  int experts = 0;  // more than a micro-batch has tokens for; 0: GPT-2
 };
 
 JobSpec JobOf(const Case& of) {
@@ -38,6 +39,13 @@ JobSpec JobOf(const Case& of) {
   job.mutable_data()->set_validation("validation.bin");
   job.mutable_training()->set_validate_every(1);
   job.mutable_cluster()->set_planes(2);
+  if (of.experts == 0) return job;
+  ModelSpec* model = job.mutable_model();
+  model->set_family("mixtral");
+  model->set_ffn(40);
+  model->set_experts(of.experts);
+  model->set_experts_per_token(2);
+  model->set_router_aux_loss(0.1);
   return job;
 }
 
@@ -52,6 +60,7 @@ std::vector<Case> Cases() {
   for (const Precision precision : {F32, BF16}) {
     for (const Recompute recompute : {RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL}) {
       for (const int wafers : {1, 3}) cases.push_back({precision, recompute, wafers});
+      cases.push_back({precision, recompute, 1, 40});
     }
   }
   return cases;
@@ -90,7 +99,7 @@ std::vector<std::string> Idle(const SramLayout& layout, const SramWatch& watch) 
 
 TEST(SramUse, EveryPlannedRegionIsUsedAndNothingBetweenThem) {
   for (const Case& of : Cases()) {
-    SCOPED_TRACE(absl::StrCat(of.precision, " ", of.recompute, " ", of.wafers));
+    SCOPED_TRACE(absl::StrCat(of.precision, " ", of.recompute, " ", of.wafers, " ", of.experts));
     Plan plan = PlanOf(JobOf(of), of.wafers);
     plan.sram = WithGuards(plan.sram, kGuard);
     const WatchedRun run(plan);
@@ -138,11 +147,13 @@ TEST(SramUse, AGenerationStaysInItsRegions) {
 // The watch's pattern is what the arena holds before: other bits would mean that an op reads what
 // nobody wrote.
 TEST(SramUse, WhatTheSramHeldBeforeChangesNoBit) {
-  const Plan plan = PlanOf(JobOf({.precision = BF16}), 1);
-  const WatchedRun filled(plan);
-  FakeParent zeroed(plan, filled.weights, {.gradient_slots = 100, .crowded = true});
-  zeroed.Run();
-  EXPECT_EQ(filled.parent.blocks(), zeroed.blocks());
+  for (const int experts : {0, 40}) {
+    const Plan plan = PlanOf(JobOf({.precision = BF16, .experts = experts}), 1);
+    const WatchedRun filled(plan);
+    FakeParent zeroed(plan, filled.weights, {.gradient_slots = 100, .crowded = true});
+    zeroed.Run();
+    EXPECT_EQ(filled.parent.blocks(), zeroed.blocks());
+  }
 }
 
 // ---- wrong plans -------------------------------------------------------------------------------
