@@ -35,7 +35,7 @@ Plan OneMatrix() {
   adamw->set_eps(1e-8);
   adamw->set_weight_decay(0.1);
   plan.parameters.push_back({.name = "w", .prefix = "", .rows = kTiles, .cols = kTileElements});
-  plan.parameters[0].is_matrix = true;
+  plan.parameters[0].decayed = true;
   for (int t = 0; t < kTiles; ++t) {
     plan.tiles.push_back({.first_row = t, .rows = 1, .elements = kTileElements});
   }

@@ -25,7 +25,7 @@ std::string TensorName(const Parameter& parameter) {
 }
 
 std::vector<int64_t> TensorShape(const Parameter& parameter) {
-  if (!parameter.is_matrix) return {parameter.rows};
+  if (!parameter.two_dimensional) return {parameter.rows};
   if (parameter.transposed_in_checkpoint) return {parameter.cols, parameter.rows};
   return {parameter.rows, parameter.cols};
 }

@@ -94,10 +94,10 @@ class EagerTrainer {
     TileState& state = tiles_[tile];
     std::vector<float*> states;
     for (auto& s : state.states) states.push_back(s.data());
-    const bool is_matrix = plan_.parameters[plan_.tiles[tile].parameter].is_matrix;
-    ApplyUpdate(
-        plan_.job.training().optimizer(), {step, clip_factors_[step], plan_.LearningRate(step)},
-        {gradient.size(), is_matrix, gradient.data(), state.weights.data(), states}, serial_);
+    const bool decayed = plan_.parameters[plan_.tiles[tile].parameter].decayed;
+    ApplyUpdate(plan_.job.training().optimizer(),
+                {step, clip_factors_[step], plan_.LearningRate(step)},
+                {gradient.size(), decayed, gradient.data(), state.weights.data(), states}, serial_);
   }
 
   const Plan& plan_;

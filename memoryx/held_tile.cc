@@ -25,7 +25,7 @@ HeldTile::HeldTile(const Plan& plan, int tile, int states, float* memory, Memory
     : tile_(tile),
       shard_(plan.tiles[tile].shard),
       parameter_(plan.parameters[plan.tiles[tile].parameter].name),
-      is_matrix_(plan.parameters[plan.tiles[tile].parameter].is_matrix),
+      decayed_(plan.parameters[plan.tiles[tile].parameter].decayed),
       elements_(plan.tiles[tile].elements),
       faults_(faults) {
   WS_CHECK(states >= 0 && static_cast<size_t>(states) <= kStatesMax);
@@ -95,7 +95,7 @@ absl::Status HeldTile::Update(const Optimizer& optimizer, const StepUpdate& upda
     for (size_t s = 1; s < arrays_.size(); ++s) states[s - 1] = arrays_[s] + at;
     Serial serial;
     ApplyUpdate(optimizer, update,
-                {count, is_matrix_, gradient_ + at, arrays_[0] + at,
+                {count, decayed_, gradient_ + at, arrays_[0] + at,
                  std::span(states.data(), arrays_.size() - 1)},
                 serial);
     StampPiece(at, count);

@@ -77,7 +77,7 @@ class HeldTile {
   const int tile_;
   const int shard_;
   const std::string parameter_;
-  const bool is_matrix_;
+  const bool decayed_;
   const size_t elements_;
   MemoryFaults* const faults_;
   std::vector<float*> arrays_;  // weights, then states

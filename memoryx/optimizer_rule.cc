@@ -38,14 +38,14 @@ SgdFactors FactorsOf(const Sgd& sgd, const StepUpdate& update, bool decay) {
 void ApplyUpdate(const Optimizer& optimizer, const StepUpdate& update, const TileArrays& tile,
                  Parallel& parallel) {
   if (optimizer.has_adamw()) {
-    const AdamWFactors f = FactorsOf(optimizer.adamw(), update, tile.is_matrix);
+    const AdamWFactors f = FactorsOf(optimizer.adamw(), update, tile.decayed);
     ForPieces(parallel, tile.elements, [&](size_t at, size_t n) {
       UpdateAdamW(f, n, tile.gradient + at, tile.weights + at, tile.states[0] + at,
                   tile.states[1] + at);
     });
     return;
   }
-  const SgdFactors f = FactorsOf(optimizer.sgd(), update, tile.is_matrix);
+  const SgdFactors f = FactorsOf(optimizer.sgd(), update, tile.decayed);
   float* const momentum = tile.states.empty() ? nullptr : tile.states[0];
   ForPieces(parallel, tile.elements, [&](size_t at, size_t n) {
     UpdateSgd(f, n, tile.gradient + at, tile.weights + at,

@@ -16,10 +16,10 @@ struct StepUpdate {
   double learning_rate = 0;
 };
 
-// One tile's arrays, `elements` floats each. Two-dimensional parameters are decayed, vectors not.
+// One tile's arrays, `elements` floats each.
 struct TileArrays {
   size_t elements = 0;
-  bool is_matrix = false;
+  bool decayed = false;
   const float* gradient = nullptr;
   float* weights = nullptr;
   std::span<float* const> states;  // in the order of checkpoint's OptimizerStates()

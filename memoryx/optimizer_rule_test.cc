@@ -40,7 +40,7 @@ Optimizer SgdOf(double momentum, double weight_decay) {
   return optimizer;
 }
 
-void ExpectGolden(const Optimizer& optimizer, bool is_matrix, const Golden& golden) {
+void ExpectGolden(const Optimizer& optimizer, bool decayed, const Golden& golden) {
   std::vector<float> weights = kWeights;
   std::vector<std::vector<float>> states(golden.states.size(), std::vector<float>(kCount));
   std::vector<float*> state_pointers;
@@ -49,7 +49,7 @@ void ExpectGolden(const Optimizer& optimizer, bool is_matrix, const Golden& gold
   for (int t = 0; t < 3; ++t) {
     std::vector<float> gradient = kGradient;
     for (float& g : gradient) g *= static_cast<float>(1 - 0.75 * t);
-    const TileArrays tile = {kCount, is_matrix, gradient.data(), weights.data(), state_pointers};
+    const TileArrays tile = {kCount, decayed, gradient.data(), weights.data(), state_pointers};
     ApplyUpdate(optimizer, {static_cast<uint64_t>(t), 0.8, kRates[t]}, tile, serial);
   }
   // PyTorch may fuse a multiplication with an addition; three steps are a few roundings apart.

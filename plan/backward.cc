@@ -188,7 +188,7 @@ class BackwardWriter {
       Op& op = program_.backward[first + i];
       Emit(op, node.matrix, i);
       for (const int vector : node.vectors) {
-        const bool sliced = pass_.parameter(vector).cut_like >= 0;
+        const bool sliced = !pass_.parameter(vector).one_tile;
         if (sliced || i + 1 == tiles) Emit(op, vector, sliced ? i : 0);
       }
     }
