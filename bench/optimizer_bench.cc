@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <deque>
 #include <functional>
@@ -12,6 +13,7 @@
 #include "base/status.h"
 #include "memoryx/held_tile.h"
 #include "memoryx/tile_math.h"
+#include "plan/optimizer_state.h"
 #include "plan/plan.h"
 
 namespace waferstream {
@@ -47,7 +49,8 @@ class Bench {
   Bench() : plan_(OneMatrix()), memory_(kTiles * size_t{kTileElements} * 3, 1e-3f) {
     gradients_.assign(kTiles * size_t{kTileElements}, 1e-4f);
     for (int t = 0; t < kTiles; ++t) {
-      tiles_.emplace_back(plan_, t, 2, memory_.data() + t * size_t{kTileElements} * 3);
+      auto* const at = reinterpret_cast<std::byte*>(memory_.data() + t * size_t{kTileElements} * 3);
+      tiles_.emplace_back(plan_, t, StatesOf(plan_)[0], at);
       tiles_.back().Stamp(0, serial_);
     }
   }

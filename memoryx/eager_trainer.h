@@ -5,15 +5,16 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <vector>
 
 #include "base/exact_sum.h"
 #include "base/parallel.h"
 #include "checkpoint/initialise.h"
-#include "checkpoint/layout.h"
 #include "memoryx/optimizer_rule.h"
 #include "memoryx/tile_math.h"
 #include "plan/canonical_sum.h"
+#include "plan/optimizer_state.h"
 #include "plan/plan.h"
 
 namespace waferstream {
@@ -22,16 +23,18 @@ class EagerTrainer {
  public:
   struct TileState {
     std::vector<float> weights;
-    std::vector<std::vector<float>> states;
+    std::vector<std::vector<std::byte>> states;
   };
 
   explicit EagerTrainer(const Plan& plan) : plan_(plan) {
-    const size_t states = OptimizerStates(plan.job.training().optimizer()).size();
+    const StateTable states = StatesOf(plan);
     tiles_.resize(plan.tiles.size());
     for (size_t t = 0; t < tiles_.size(); ++t) {
       const Tile& tile = plan.tiles[t];
       tiles_[t].weights.resize(tile.elements);
-      tiles_[t].states.assign(states, std::vector<float>(tile.elements));
+      for (const OptimizerState& state : states[tile.parameter]) {
+        tiles_[t].states.emplace_back(ElementsOf(state, tile) * BytesOf(state.dtype));
+      }
       InitialiseRows(plan.parameters[tile.parameter], tile.parameter, plan.job.training().seed(),
                      {tile.first_row, tile.rows}, serial_, tiles_[t].weights.data());
     }
@@ -92,7 +95,7 @@ class EagerTrainer {
 
   void Update(uint64_t step, int tile, const std::vector<float>& gradient) {
     TileState& state = tiles_[tile];
-    std::vector<float*> states;
+    std::vector<std::byte*> states;
     for (auto& s : state.states) states.push_back(s.data());
     const bool decayed = plan_.parameters[plan_.tiles[tile].parameter].decayed;
     ApplyUpdate(plan_.job.training().optimizer(),

@@ -34,7 +34,7 @@ class GradientSumTest : public testing::Test {
     plan_ = std::move(plan);
     TileStore::Shards shards;
     for (int s = 0; s < 2; ++s) {
-      if (s == 0 || process == 1) shards.push_back(*ShardMemory::Create(plan_, s, 0, nullptr));
+      if (s == 0 || process == 1) shards.push_back(*ShardMemory::Create(plan_, s, nullptr));
     }
     store_.emplace(plan_, process, shards);
     for (size_t local = 0; local < store_->tiles().size(); ++local) {

@@ -33,7 +33,7 @@ class KeptShardsTest : public testing::Test {
     }
   }
 
-  void Allocate() { shards_ = *kept_.Allocate(plan_, place_, 0, nullptr); }
+  void Allocate() { shards_ = *kept_.Allocate(plan_, place_, nullptr); }
   ShardMemory& Shard(int shard) { return *shards_[shard]; }
   HeldTile& Tile(int shard, int index) { return shards_[shard]->tiles()[index]; }
   void SumGradients(int shard, uint64_t step = 4) {

@@ -152,6 +152,7 @@ std::vector<Tile> CutTiles(std::vector<Parameter>& parameters, uint64_t tile_ele
     for (size_t c = 0; c + 1 < cuts.size(); ++c) {
       Tile tile;
       tile.parameter = static_cast<int>(i);
+      tile.index = static_cast<int>(c);
       tile.first_row = cuts[c];
       tile.rows = cuts[c + 1] - cuts[c];
       tile.elements = tile.rows * p.cols;

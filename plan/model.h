@@ -36,6 +36,7 @@ struct Parameter {
 // Rows [first_row, first_row + rows) of one parameter: contiguous.
 struct Tile {
   int parameter = 0;
+  int index = 0;  // among the parameter's tiles
   int64_t first_row = 0;
   int64_t rows = 0;
   int64_t elements = 0;
