@@ -78,18 +78,22 @@ class EagerTrainer {
     ExactSum sum;
     for (size_t t = 0; t < tiles_.size(); ++t) {
       const int tile = static_cast<int>(t);
-      gradients.push_back(Block(step, tile, 0, root));
-      for (int c = 1; c < plan_.parameters[plan_.tiles[t].parameter].contributions; ++c) {
+      const int contributions = plan_.parameters[plan_.tiles[t].parameter].contributions;
+      gradients.push_back(contributions > 0 ? Block(step, tile, 0, root) : std::vector<float>());
+      for (int c = 1; c < contributions; ++c) {
         const std::vector<float> next = Block(step, tile, c, root);
         for (size_t i = 0; i < next.size(); ++i) gradients[t][i] += next[i];
       }
       square_sums_[step].push_back(
-          SquareSumOfTile(serial_, gradients[t].data(), gradients[t].size()));
+          contributions > 0 ? SquareSumOfTile(serial_, gradients[t].data(), gradients[t].size())
+                            : 0);
       sum.Add(square_sums_[step][t]);
     }
     const double clip = plan_.job.training().clip();
     clip_factors_.push_back(std::min(1.0, clip / (std::sqrt(sum.Rounded()) + 1e-6)));
-    for (size_t t = 0; t < tiles_.size(); ++t) Update(step, static_cast<int>(t), gradients[t]);
+    for (size_t t = 0; t < tiles_.size(); ++t) {
+      if (!gradients[t].empty()) Update(step, static_cast<int>(t), gradients[t]);
+    }
     history_.push_back(tiles_);
   }
 

@@ -40,6 +40,7 @@ HeldTile::HeldTile(const Plan& plan, int tile, std::span<const OptimizerState> s
       shard_(plan.tiles[tile].shard),
       parameter_(plan.parameters[plan.tiles[tile].parameter].name),
       decayed_(plan.parameters[plan.tiles[tile].parameter].decayed),
+      trained_(plan.parameters[plan.tiles[tile].parameter].trained),
       elements_(plan.tiles[tile].elements),
       faults_(faults) {
   WS_CHECK(states.size() <= kStatesMax);
@@ -112,6 +113,13 @@ void HeldTile::SetGradient(uint64_t step, const float* total) {
 absl::Status HeldTile::Update(const Optimizer& optimizer, const StepUpdate& update,
                               Parallel& parallel) {
   WS_CHECK(version_ == update.step && HasGradient(update.step));
+  if (trained_) RETURN_IF_ERROR(UpdateArrays(optimizer, update, parallel));
+  Reached(version_ + 1);
+  return absl::OkStatus();
+}
+
+absl::Status HeldTile::UpdateArrays(const Optimizer& optimizer, const StepUpdate& update,
+                                    Parallel& parallel) {
   // The optimizers that there are work element by element, so the same pieces of all arrays go
   // together.
   for (const Array& array : arrays_) WS_CHECK(array.elements == elements_);
@@ -133,9 +141,7 @@ absl::Status HeldTile::Update(const Optimizer& optimizer, const StepUpdate& upda
         serial);
     for (Array& array : arrays_) array.Stamp(at, count);
   });
-  if (!sound) return Damaged();
-  Reached(version_ + 1);
-  return absl::OkStatus();
+  return sound ? absl::OkStatus() : Damaged();
 }
 
 absl::Status HeldTile::Damaged() {

@@ -9,6 +9,8 @@
 //
 // Invariant: version() == v, HasGradient(v): the tile may be updated to v + 1, at any time.
 //
+// A tile that is not trained has every version, too, with the same bytes.
+//
 // Threads: one lane at a time may write; who may is the core's business (TileUpdates). Checks only
 // read, and may run beside each other. Danger: a tile found damaged is torn or wrong for good.
 #pragma once
@@ -65,7 +67,8 @@ class HeldTile {
   // `total`: the whole, unclipped gradient of `step`, until the next step's begins to land.
   void SetGradient(uint64_t step, const float* total);
   void DropGradient() { gradient_step_ = kAbsent; }
-  bool HasGradient(uint64_t step) const { return gradient_step_ == step; }
+  // Or none is needed, as the tile is not trained.
+  bool HasGradient(uint64_t step) const { return !trained_ || gradient_step_ == step; }
   // From version update.step to the next, with the gradient of that step. Errors as Check().
   absl::Status Update(const Optimizer& optimizer, const StepUpdate& update, Parallel& parallel);
 
@@ -84,6 +87,8 @@ class HeldTile {
 
   // Of the first `count` arrays.
   absl::Status CheckArrays(size_t count, Parallel& parallel);
+  absl::Status UpdateArrays(const Optimizer& optimizer, const StepUpdate& update,
+                            Parallel& parallel);
   void Reached(uint64_t version);
   absl::Status Damaged();
 
@@ -91,6 +96,7 @@ class HeldTile {
   const int shard_;
   const std::string parameter_;
   const bool decayed_;
+  const bool trained_;
   const size_t elements_;
   MemoryFaults* const faults_;
   std::vector<Array> arrays_;  // weights, then states

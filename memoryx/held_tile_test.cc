@@ -83,6 +83,27 @@ TEST_F(HeldTileTest, ADamagedTileIsNotUpdatedAndNamesItsShard) {
   EXPECT_EQ(tile_->version(), 7u);
 }
 
+TEST(HeldTile, WhatIsNotTrainedHasEveryVersion) {
+  Plan plan;
+  plan.job.mutable_training()->mutable_optimizer()->mutable_adamw()->set_weight_decay(0.1);
+  plan.parameters.push_back({.name = "w", .prefix = "", .rows = 2, .cols = 2, .decayed = true});
+  plan.parameters[0].trained = false;
+  plan.tiles.push_back({.rows = 2, .elements = 4});
+  const std::vector<OptimizerState> states = StatesOf(plan)[0];
+  EXPECT_EQ(HeldTile::Bytes(plan.tiles[0], states), 64u) << "weights only";
+  std::vector<float> memory(16, 3);
+  HeldTile tile(plan, 0, states, reinterpret_cast<std::byte*>(memory.data()));
+  Serial serial;
+  tile.Stamp(0, serial);
+  for (const uint64_t step : {0, 1, 2}) {
+    EXPECT_TRUE(tile.HasGradient(step));
+    ASSERT_TRUE(tile.Update(plan.job.training().optimizer(), {step, 1.0, 0.1}, serial).ok());
+    EXPECT_EQ(tile.version(), step + 1);
+    EXPECT_TRUE(tile.Check(serial).ok());
+  }
+  EXPECT_EQ(memory, std::vector<float>(16, 3));
+}
+
 // Moments in bf16, and a number for each column: other bytes and other pieces than the weights'.
 TEST(HeldTile, StatesLieAsTheyAreDescribed) {
   constexpr size_t kColumns = 3, kRows = kPieceElements + 1;

@@ -97,6 +97,21 @@ TEST_F(KeptShardsTest, ACommitThatDidNotArriveIsAdopted) {
   }
 }
 
+TEST_F(KeptShardsTest, WhatIsNotTrainedNeedsNoGradient) {
+  kept_.Forget();
+  plan_.parameters[1].trained = false;
+  plan_.parameters[1].contributions = 0;
+  Allocate();
+  for (const auto& shard : shards_) {
+    for (HeldTile& tile : shard->tiles()) tile.Stamp(4, serial_);
+  }
+  for (int shard : {0, 1}) Tile(shard, 0).SetGradient(4, gradient_.data());
+  ASSERT_TRUE(Settle(5, kUpdate).ok());
+  ExpectTile(0, 0, 5, kUpdated);
+  ExpectTile(0, 1, 5, 0);
+  ExpectTile(1, 0, 5, kUpdated);
+}
+
 // As when its copy came from a process that had heard more.
 TEST_F(KeptShardsTest, ATileMayBeAheadOfTheCommits) {
   for (int shard : {0, 1}) SumGradients(shard);

@@ -13,6 +13,7 @@
 #include "memoryx/scripted_cluster.h"
 #include "plan/optimizer_state.h"
 #include "plan/test_job.h"
+#include "plan/test_untrained.h"
 #include "plan/topology.h"
 
 namespace waferstream {
@@ -94,6 +95,28 @@ TEST_P(MemoryxCoreTest, UpdatesOnTheStreamAreTheEagerOnes) {
     ASSERT_EQ(cluster.sealed().size(), 3u);
     for (const auto& [steps, sealed] : cluster.sealed()) {
       ExpectCheckpoint(PosixDisk(), plan, oracle, sealed, steps);
+    }
+  }
+}
+
+// One parameter of two is not trained, in both ways; and then none is.
+TEST(MemoryxCore, WhatIsNotTrainedStaysAsItIs) {
+  for (const size_t rest : {0, 1, 2}) {
+    JobSpec job = SmallJob(FreshFolder());
+    job.mutable_cluster()->set_planes(2);
+    const ClusterShape shape = {.wafers = 3, .memoryx = 2, .swarmx = 1, .shards = {}};
+    const auto plan = CompileUntrained(job, shape, [&](size_t p) { return p % 2 == rest; });
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    const EagerTrainer oracle(*plan);
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      fs::remove_all(job.checkpoint().dir());
+      ScriptedCluster cluster(*plan, oracle, 0, seed);
+      ASSERT_TRUE(cluster.Run()) << "seed " << seed;
+      ASSERT_EQ(cluster.sealed().size(), 3u);
+      for (const auto& [steps, sealed] : cluster.sealed()) {
+        ExpectCheckpoint(PosixDisk(), *plan, oracle, sealed, steps);
+      }
+      EXPECT_EQ(fs::exists(cluster.sealed().at(3).path() + "/optimizer.safetensors"), rest < 2);
     }
   }
 }

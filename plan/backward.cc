@@ -170,7 +170,9 @@ class BackwardWriter {
     pass_.Add({}, /*accumulate=*/true);
   }
 
+  // Of what is not trained there is no gradient.
   void Emit(Op& op, int parameter, int tile = 0) {
+    if (!pass_.parameter(parameter).trained) return;
     op.gradients.push_back(static_cast<int>(program_.gradient_stream.size()));
     program_.gradient_stream.push_back(
         {pass_.parameter(parameter).first_tile + tile, contributions_[parameter]});
@@ -301,15 +303,17 @@ class BackwardWriter {
     pass_.Add();
   }
 
-  // reads: gradient of the output. No weights: nothing is streamed.
+  // reads: gradient of the output. No weights: nothing is streamed. The table's gradient is all
+  // that there is to make.
   void WriteEmbedding(int n) {
     const GraphNode& node = graph_.nodes[n];
-    pass_.Begin(
-        {.kind = node.kind, .backward = true, .node = n, .reads = {GradientOf(node.writes[0])}});
-    for (int i = 0; i < pass_.parameter(node.matrix).tile_count; ++i) {
-      Emit(pass_.Add(), node.matrix, i);
+    const Parameter& table = pass_.parameter(node.matrix);
+    if (table.trained) {
+      pass_.Begin(
+          {.kind = node.kind, .backward = true, .node = n, .reads = {GradientOf(node.writes[0])}});
+      for (int i = 0; i < table.tile_count; ++i) Emit(pass_.Add(), node.matrix, i);
+      Finish(node.matrix);
     }
-    Finish(node.matrix);
     for (const int read : node.reads) PassThrough(node.writes[0], read);
   }
 

@@ -181,7 +181,7 @@ void AddTraffic(const Plan& plan, const StepTraffic& t, Text& out) {
   out.Heading(plan.is_generation() ? "Traffic a token" : "Traffic a step");
   out.Row("weights into each wafer", Bytes(t.weights_to_wafer), " = ", Count(plan.waves, "wave"),
           " x (", t.forward_stream, " forward + ", t.backward_stream, " backward)");
-  if (plan.is_generation()) return;
+  if (t.gradient_stream == 0) return;  // a generation, or nothing is trained
   out.Row("gradients from a wafer", "at most ", Bytes(t.gradients_from_wafer), " = ",
           Count(t.gradients_from_wafer / t.gradient_stream, "block"), " x ", t.gradient_stream);
   out.Row("gradients into MemoryX", Bytes(t.gradients_to_memoryx), " = ",
