@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <deque>
 #include <functional>
@@ -12,6 +13,7 @@
 #include "base/status.h"
 #include "memoryx/held_tile.h"
 #include "memoryx/tile_math.h"
+#include "plan/optimizer_state.h"
 #include "plan/plan.h"
 
 namespace waferstream {
@@ -35,7 +37,7 @@ Plan OneMatrix() {
   adamw->set_eps(1e-8);
   adamw->set_weight_decay(0.1);
   plan.parameters.push_back({.name = "w", .prefix = "", .rows = kTiles, .cols = kTileElements});
-  plan.parameters[0].is_matrix = true;
+  plan.parameters[0].decayed = true;
   for (int t = 0; t < kTiles; ++t) {
     plan.tiles.push_back({.first_row = t, .rows = 1, .elements = kTileElements});
   }
@@ -47,7 +49,8 @@ class Bench {
   Bench() : plan_(OneMatrix()), memory_(kTiles * size_t{kTileElements} * 3, 1e-3f) {
     gradients_.assign(kTiles * size_t{kTileElements}, 1e-4f);
     for (int t = 0; t < kTiles; ++t) {
-      tiles_.emplace_back(plan_, t, 2, memory_.data() + t * size_t{kTileElements} * 3);
+      auto* const at = reinterpret_cast<std::byte*>(memory_.data() + t * size_t{kTileElements} * 3);
+      tiles_.emplace_back(plan_, t, StatesOf(plan_)[0], at);
       tiles_.back().Stamp(0, serial_);
     }
   }

@@ -52,15 +52,15 @@ absl::Status CheckTensor(const File& file, const TensorInfo& tensor, const Param
 absl::StatusOr<CheckpointReader> CheckpointReader::Open(Disk& disk, const std::string& folder,
                                                         const ModelSpec& model,
                                                         const std::vector<Parameter>& parameters,
-                                                        const std::vector<std::string>& states) {
+                                                        const StateTable& states) {
   ASSIGN_OR_RETURN(const ModelSpec there, ReadConfig(disk, folder));
   RETURN_IF_ERROR(CheckSameModel(folder, there, model));
-  CheckpointReader reader(disk, folder, parameters);
+  CheckpointReader reader(disk, folder, parameters, states);
   auto manifest = ReadManifest(disk, folder);
   if (!manifest.ok() && !absl::IsNotFound(manifest.status())) return manifest.status();
   if (manifest.ok()) reader.manifest_ = *std::move(manifest);
   RETURN_IF_ERROR(reader.OpenModel());
-  if (!states.empty()) RETURN_IF_ERROR(reader.OpenOptimizer(states));
+  if (KeepsAny(states)) RETURN_IF_ERROR(reader.OpenOptimizer());
   return reader;
 }
 
@@ -98,7 +98,7 @@ absl::Status CheckpointReader::OpenModel() {
   return absl::OkStatus();
 }
 
-absl::Status CheckpointReader::OpenOptimizer(const std::vector<std::string>& states) {
+absl::Status CheckpointReader::OpenOptimizer() {
   auto file = disk_->OpenForReading(absl::StrCat(folder_, "/", kOptimizerFile));
   if (absl::IsNotFound(file.status())) {
     return absl::InvalidArgumentError(
@@ -109,16 +109,16 @@ absl::Status CheckpointReader::OpenOptimizer(const std::vector<std::string>& sta
   std::map<absl::string_view, const TensorInfo*> by_name;
   for (const TensorInfo& tensor : tensors) by_name[tensor.name] = &tensor;
   const int index = static_cast<int>(files_.size());
-  for (const std::string& state : states) {
+  for (size_t p = 0; p < kept_.size(); ++p) {
     states_.emplace_back();
-    for (const Parameter& parameter : parameters_) {
-      const std::string name = absl::StrCat(state, ".", TensorName(parameter));
+    for (const OptimizerState& state : kept_[p]) {
+      const std::string name = absl::StrCat(state.name, ".", TensorName(parameters_[p]));
       const auto found = by_name.find(name);
       if (found == by_name.end()) {
         return absl::InvalidArgumentError(
             absl::StrCat((*file)->path(), " has no tensor '", name, "'"));
       }
-      RETURN_IF_ERROR(CheckTensor(**file, *found->second, parameter));
+      RETURN_IF_ERROR(CheckTensor(**file, *found->second, ShapeOf(state, parameters_[p])));
       states_.back().push_back({index, *found->second});
     }
   }
@@ -127,17 +127,16 @@ absl::Status CheckpointReader::OpenOptimizer(const std::vector<std::string>& sta
 }
 
 absl::Status CheckpointReader::ReadWeights(int parameter, RowSpan rows, float* values) const {
-  return Read(weights_[parameter], parameter, rows, values);
+  const Source& source = weights_[parameter];
+  return ReadRows(*files_[source.file], source.tensor, parameters_[parameter], rows, values);
 }
 
 absl::Status CheckpointReader::ReadState(int parameter, int state, RowSpan rows,
-                                         float* values) const {
-  return Read(states_[state][parameter], parameter, rows, values);
-}
-
-absl::Status CheckpointReader::Read(const Source& source, int parameter, RowSpan rows,
-                                    float* values) const {
-  return ReadRows(*files_[source.file], source.tensor, parameters_[parameter], rows, values);
+                                         std::byte* values) const {
+  const Source& source = states_[parameter][state];
+  const OptimizerState& kept = kept_[parameter][state];
+  return ReadRows(*files_[source.file], source.tensor, ShapeOf(kept, parameters_[parameter]), rows,
+                  kept.dtype, values);
 }
 
 absl::Status CheckpointReader::CheckFinite() const {

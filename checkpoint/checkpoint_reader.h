@@ -8,6 +8,7 @@
 // Reading is thread-safe.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,22 +20,25 @@
 #include "checkpoint/manifest.h"
 #include "checkpoint/tensor_io.h"
 #include "plan/model.h"
+#include "plan/optimizer_state.h"
 
 namespace waferstream {
 
 class CheckpointReader {
  public:
-  // `states` as OptimizerStates() gives them; empty: weights only.
+  // `states` of the parameters; none: weights only. They must be there as they are described, but
+  // that a tensor may be of any type that can be read.
   // `disk` must outlive the reader. NOT_FOUND: no such folder or file. DATA_LOSS: damaged.
   // INVALID_ARGUMENT: another model than `model`, or optimizer state asked for and missing. One
   // line, naming file and tensor.
   static absl::StatusOr<CheckpointReader> Open(Disk& disk, const std::string& folder,
                                                const ModelSpec& model,
                                                const std::vector<Parameter>& parameters,
-                                               const std::vector<std::string>& states);
+                                               const StateTable& states);
 
   absl::Status ReadWeights(int parameter, RowSpan rows, float* values) const;
-  absl::Status ReadState(int parameter, int state, RowSpan rows, float* values) const;
+  // Rows of the state's tensor (plan/optimizer_state.h); `values` are of the state's dtype.
+  absl::Status ReadState(int parameter, int state, RowSpan rows, std::byte* values) const;
 
   // Absent for a folder that this system did not write.
   const std::optional<Manifest>& manifest() const { return manifest_; }
@@ -52,20 +56,24 @@ class CheckpointReader {
     TensorInfo tensor;
   };
 
-  CheckpointReader(Disk& disk, std::string folder, std::vector<Parameter> parameters)
-      : disk_(&disk), folder_(std::move(folder)), parameters_(std::move(parameters)) {}
+  CheckpointReader(Disk& disk, std::string folder, std::vector<Parameter> parameters,
+                   StateTable states)
+      : disk_(&disk),
+        folder_(std::move(folder)),
+        parameters_(std::move(parameters)),
+        kept_(std::move(states)) {}
 
   absl::Status OpenModel();
-  absl::Status OpenOptimizer(const std::vector<std::string>& states);
-  absl::Status Read(const Source& source, int parameter, RowSpan rows, float* values) const;
+  absl::Status OpenOptimizer();
 
   Disk* disk_;
   std::string folder_;
   std::vector<Parameter> parameters_;
+  StateTable kept_;
   std::optional<Manifest> manifest_;
   std::vector<std::unique_ptr<File>> files_;
   std::vector<Source> weights_;              // by parameter
-  std::vector<std::vector<Source>> states_;  // by state, parameter
+  std::vector<std::vector<Source>> states_;  // by parameter, state
 };
 
 }  // namespace waferstream

@@ -65,7 +65,8 @@ TEST_P(RoundTrip, AnyTilingReadsWhatAnyTilingWrote) {
     ASSERT_TRUE(reader->ReadWeights(tile.parameter, rows, values.data()).ok());
     EXPECT_EQ(values, TestRows(0, tile.parameter, shape, rows)) << shape.name;
     for (int state = 0; state < 2; ++state) {
-      ASSERT_TRUE(reader->ReadState(tile.parameter, state, rows, values.data()).ok());
+      auto* const bytes = reinterpret_cast<std::byte*>(values.data());
+      ASSERT_TRUE(reader->ReadState(tile.parameter, state, rows, bytes).ok());
       EXPECT_EQ(values, TestRows(1 + state, tile.parameter, shape, rows)) << shape.name;
     }
   }
@@ -73,6 +74,71 @@ TEST_P(RoundTrip, AnyTilingReadsWhatAnyTilingWrote) {
 
 INSTANTIATE_TEST_SUITE_P(All, RoundTrip,
                          testing::Combine(testing::Bool(), testing::Values(1, 30, 64, 100000)));
+
+// A matrix, stored transposed, of which an optimizer keeps moments in bf16 and sums of rows and of
+// columns; and one of which it keeps nothing.
+CheckpointFormat OddFormat() {
+  CheckpointFormat format = FormatOf(OddJob(""));
+  for (size_t p = 0; p < format.parameters.size(); ++p) {
+    format.states[p].clear();
+    if (format.parameters[p].name != "h.1.mlp.c_fc.weight") continue;
+    format.states[p] = {{.name = "m", .dtype = Dtype::kBf16},
+                        {.name = "rows", .per_column = false},
+                        {.name = "columns", .per_row = false}};
+  }
+  CutTiles(format.parameters, 64);
+  return format;
+}
+
+// Bytes of a tile's array, told apart by tile and array.
+std::vector<std::byte> OddBytes(const OptimizerState& state, const Tile& tile) {
+  std::vector<std::byte> bytes(ElementsOf(state, tile) * BytesOf(state.dtype));
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<std::byte>((7 * i + 13 * tile.first_row + state.name.size()) % 61 + 1);
+  }
+  return bytes;
+}
+
+TEST(Checkpoint, KeepsStatesAsTheyAreDescribed) {
+  const JobSpec job = OddJob(FreshFolder());
+  CheckpointFormat format = OddFormat();
+  const std::string folder = job.checkpoint().dir() + "/odd";
+  std::vector<Parameter> parameters = format.parameters;
+  const std::vector<Tile> tiles = CutTiles(parameters, 64);
+  auto writer = CheckpointWriter::Open(PosixDisk(), format, folder);
+  ASSERT_TRUE(writer.ok()) << writer.status();
+  for (const Tile& tile : tiles) {
+    const std::vector<float> weights(tile.elements, 1);
+    std::vector<std::vector<std::byte>> arrays;
+    std::vector<std::byte*> states;
+    for (const auto& state : format.states[tile.parameter]) arrays.push_back(OddBytes(state, tile));
+    for (auto& array : arrays) states.push_back(array.data());
+    ASSERT_TRUE(writer->Write(tile, weights.data(), states).ok());
+  }
+  ASSERT_TRUE(writer->Finish().ok());
+  Manifest manifest;
+  manifest.job = job;
+  ASSERT_TRUE(CompleteFolder(PosixDisk(), format, folder, manifest).ok());
+  const std::string header = FileLayout::OfOptimizer(format.parameters, format.states).header();
+  // In order of name.
+  EXPECT_THAT(header, HasSubstr(R"([0,160],"dtype":"F32","shape":[4,10])"));      // columns
+  EXPECT_THAT(header, HasSubstr(R"([160,620],"dtype":"BF16","shape":[10,23])"));  // m
+  EXPECT_THAT(header, HasSubstr(R"([620,712],"dtype":"F32","shape":[23])"));      // rows
+  const auto reader =
+      CheckpointReader::Open(PosixDisk(), folder, job.model(), format.parameters, format.states);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  for (const Tile& tile : tiles) {
+    const std::vector<OptimizerState>& states = format.states[tile.parameter];
+    for (size_t s = 0; s < states.size(); ++s) {
+      std::vector<std::byte> bytes(OddBytes(states[s], tile).size());
+      ASSERT_TRUE(reader
+                      ->ReadState(tile.parameter, static_cast<int>(s), RowsOf(states[s], tile),
+                                  bytes.data())
+                      .ok());
+      EXPECT_EQ(bytes, OddBytes(states[s], tile)) << states[s].name << " " << tile.index;
+    }
+  }
+}
 
 TEST(Checkpoint, TransposesWhatHuggingFaceKeepsTransposed) {
   const JobSpec job = OddJob(FreshFolder());

@@ -12,7 +12,7 @@ absl::StatusOr<CheckpointWriter> CheckpointWriter::Open(Disk& disk, const Checkp
   RETURN_IF_ERROR(disk.CreateFolder(folder));
   CheckpointWriter writer(disk, format, folder);
   ASSIGN_OR_RETURN(writer.model_, writer.OpenSized(kModelFile, writer.model_layout_));
-  if (!format.states.empty()) {
+  if (KeepsAny(format.states)) {
     ASSIGN_OR_RETURN(writer.optimizer_, writer.OpenSized(kOptimizerFile, writer.optimizer_layout_));
   }
   return writer;
@@ -21,8 +21,7 @@ absl::StatusOr<CheckpointWriter> CheckpointWriter::Open(Disk& disk, const Checkp
 CheckpointWriter::CheckpointWriter(Disk& disk, const CheckpointFormat& format, std::string folder)
     : disk_(&disk),
       folder_(std::move(folder)),
-      parameters_(format.parameters),
-      states_(format.states.size()),
+      format_(format),
       model_layout_(FileLayout::OfModel(format.parameters, format.dtype)),
       optimizer_layout_(FileLayout::OfOptimizer(format.parameters, format.states)) {}
 
@@ -35,14 +34,18 @@ absl::StatusOr<std::unique_ptr<File>> CheckpointWriter::OpenSized(const char* na
   return file;
 }
 
-absl::Status CheckpointWriter::Write(int parameter, RowSpan rows, const float* weights,
-                                     std::span<const float* const> states) {
-  WS_CHECK(states.size() == states_);
-  const Parameter& shape = parameters_[parameter];
-  RETURN_IF_ERROR(WriteRows(*model_, model_layout_.Of(parameter), shape, rows, weights));
+absl::Status CheckpointWriter::Write(const Tile& tile, const float* weights,
+                                     std::span<std::byte* const> states) {
+  const Parameter& parameter = format_.parameters[tile.parameter];
+  RETURN_IF_ERROR(WriteRows(*model_, model_layout_.Of(tile.parameter), parameter,
+                            {tile.first_row, tile.rows}, weights));
+  if (optimizer_ == nullptr) return absl::OkStatus();
+  const std::vector<OptimizerState>& kept = format_.states[tile.parameter];
+  WS_CHECK(states.size() == kept.size());
   for (size_t s = 0; s < states.size(); ++s) {
-    const TensorInfo& tensor = optimizer_layout_.Of(parameter, static_cast<int>(s));
-    RETURN_IF_ERROR(WriteRows(*optimizer_, tensor, shape, rows, states[s]));
+    const TensorInfo& tensor = optimizer_layout_.Of(tile.parameter, static_cast<int>(s));
+    RETURN_IF_ERROR(WriteRows(*optimizer_, tensor, ShapeOf(kept[s], parameter),
+                              RowsOf(kept[s], tile), kept[s].dtype, states[s]));
   }
   return absl::OkStatus();
 }

@@ -8,6 +8,7 @@
 // disk. After an error the folder is not complete and must not be sealed.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,14 +20,15 @@
 #include "checkpoint/layout.h"
 #include "checkpoint/tensor_io.h"
 #include "plan/model.h"
+#include "plan/optimizer_state.h"
 
 namespace waferstream {
 
 // What a checkpoint holds.
 struct CheckpointFormat {
   std::vector<Parameter> parameters;
-  std::vector<std::string> states;  // OptimizerStates(), or none
-  Dtype dtype = Dtype::kF32;        // of the weights
+  StateTable states;          // of the parameters, or none
+  Dtype dtype = Dtype::kF32;  // of the weights
 };
 
 class CheckpointWriter {
@@ -37,9 +39,8 @@ class CheckpointWriter {
   static absl::StatusOr<CheckpointWriter> Open(Disk& disk, const CheckpointFormat& format,
                                                const std::string& folder);
 
-  // Rows of one parameter: its weights, and one array for each of the format's states.
-  absl::Status Write(int parameter, RowSpan rows, const float* weights,
-                     std::span<const float* const> states);
+  // A tile: its weights, and one array for each state that the format has of its parameter.
+  absl::Status Write(const Tile& tile, const float* weights, std::span<std::byte* const> states);
 
   // Returns when everything written is on the disk, where every process sees it. NOT_FOUND: the
   // folder was removed meanwhile, and everything written with it.
@@ -53,8 +54,7 @@ class CheckpointWriter {
 
   Disk* disk_;
   std::string folder_;
-  std::vector<Parameter> parameters_;
-  size_t states_;
+  CheckpointFormat format_;
   FileLayout model_layout_;
   FileLayout optimizer_layout_;
   std::unique_ptr<File> model_;

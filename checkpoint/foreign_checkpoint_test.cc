@@ -226,7 +226,7 @@ TEST(Initialise, DoesNotDependOnTheTiling) {
   Parameter p;
   p.rows = 13;
   p.cols = 7;  // odd rows: tiles begin in the middle of a pair
-  p.is_matrix = true;
+  p.two_dimensional = true;
   p.init_std = 0.02;
   Serial serial;
   std::vector<float> whole(p.rows * p.cols);

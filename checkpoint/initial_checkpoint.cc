@@ -59,7 +59,7 @@ absl::Status WriteAll(Disk& disk, const CheckpointFormat& format, const std::str
     const RowSpan rows = {piece.first_row, piece.rows};
     values.resize(piece.elements);
     RETURN_IF_ERROR(fill(piece.parameter, rows, values.data()));
-    RETURN_IF_ERROR(writer.Write(piece.parameter, rows, values.data(), {}));
+    RETURN_IF_ERROR(writer.Write(piece, values.data(), {}));
   }
   return writer.Finish();
 }

@@ -7,62 +7,56 @@
 #include "absl/strings/str_cat.h"
 
 namespace waferstream {
-namespace {
-
-TensorInfo Describe(const Parameter& parameter, std::string name, Dtype dtype) {
-  TensorInfo tensor;
-  tensor.name = std::move(name);
-  tensor.dtype = dtype == Dtype::kF32 ? "F32" : "BF16";
-  tensor.shape = TensorShape(parameter);
-  tensor.bytes = parameter.rows * parameter.cols * BytesOf(dtype);
-  return tensor;
-}
-
-}  // namespace
 
 std::string TensorName(const Parameter& parameter) {
   return absl::StrCat(parameter.prefix, parameter.name);
 }
 
 std::vector<int64_t> TensorShape(const Parameter& parameter) {
-  if (!parameter.is_matrix) return {parameter.rows};
+  if (!parameter.two_dimensional) return {parameter.rows};
   if (parameter.transposed_in_checkpoint) return {parameter.cols, parameter.rows};
   return {parameter.rows, parameter.cols};
 }
 
-std::vector<std::string> OptimizerStates(const Optimizer& optimizer) {
-  if (optimizer.has_adamw()) return {"exp_avg", "exp_avg_sq"};
-  if (optimizer.sgd().momentum() > 0) return {"momentum"};
-  return {};
-}
-
 FileLayout FileLayout::OfModel(const std::vector<Parameter>& parameters, Dtype dtype) {
-  std::vector<TensorInfo> tensors;
-  tensors.reserve(parameters.size());
+  FileLayout layout;
   for (const Parameter& parameter : parameters) {
-    tensors.push_back(Describe(parameter, TensorName(parameter), dtype));
+    layout.first_.push_back(static_cast<int>(layout.tensors_.size()));
+    layout.Add(parameter, TensorName(parameter), dtype);
   }
-  return FileLayout(std::move(tensors), parameters.size());
+  layout.Finish();
+  return layout;
 }
 
 FileLayout FileLayout::OfOptimizer(const std::vector<Parameter>& parameters,
-                                   const std::vector<std::string>& states) {
-  std::vector<TensorInfo> tensors;
-  for (const std::string& state : states) {
-    for (const Parameter& parameter : parameters) {
-      tensors.push_back(
-          Describe(parameter, absl::StrCat(state, ".", TensorName(parameter)), Dtype::kF32));
+                                   const StateTable& states) {
+  FileLayout layout;
+  for (size_t p = 0; p < states.size(); ++p) {
+    layout.first_.push_back(static_cast<int>(layout.tensors_.size()));
+    for (const OptimizerState& state : states[p]) {
+      layout.Add(ShapeOf(state, parameters[p]),
+                 absl::StrCat(state.name, ".", TensorName(parameters[p])), state.dtype);
     }
   }
-  return FileLayout(std::move(tensors), parameters.size());
+  layout.Finish();
+  return layout;
 }
 
-FileLayout::FileLayout(std::vector<TensorInfo> unsorted, size_t parameters)
-    : parameters_(parameters), index_(unsorted.size()) {
+void FileLayout::Add(const Parameter& shape, std::string name, Dtype dtype) {
+  TensorInfo& tensor = tensors_.emplace_back();
+  tensor.name = std::move(name);
+  tensor.dtype = dtype == Dtype::kF32 ? "F32" : "BF16";
+  tensor.shape = TensorShape(shape);
+  tensor.bytes = shape.rows * shape.cols * BytesOf(dtype);
+}
+
+void FileLayout::Finish() {
+  std::vector<TensorInfo> unsorted = std::exchange(tensors_, {});
   std::vector<int> order(unsorted.size());
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(),
             [&](int a, int b) { return unsorted[a].name < unsorted[b].name; });
+  index_.resize(unsorted.size());
   for (const int from : order) {
     index_[from] = static_cast<int>(tensors_.size());
     tensors_.push_back(std::move(unsorted[from]));

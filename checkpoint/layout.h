@@ -8,7 +8,7 @@
 #include "base/dtype.h"
 #include "checkpoint/safetensors.h"
 #include "plan/model.h"
-#include "proto/job.pb.h"
+#include "plan/optimizer_state.h"
 
 namespace waferstream {
 
@@ -24,32 +24,29 @@ std::string TensorName(const Parameter& parameter);
 // Its shape there: one dimension for a vector; [in, out] where the file has it transposed.
 std::vector<int64_t> TensorShape(const Parameter& parameter);
 
-// What the optimizer keeps for every parameter: {"exp_avg", "exp_avg_sq"} for AdamW, {"momentum"}
-// for SGD with momentum, nothing for SGD without.
-std::vector<std::string> OptimizerStates(const Optimizer& optimizer);
-
 // The layout of one file. Tensors are in order of name, so the file's order is the order of the
 // hashes.
 class FileLayout {
  public:
   static FileLayout OfModel(const std::vector<Parameter>& parameters, Dtype dtype);
-  // Tensor "<state>.<parameter's tensor name>" for every state and parameter, fp32.
-  static FileLayout OfOptimizer(const std::vector<Parameter>& parameters,
-                                const std::vector<std::string>& states);
+  // Tensor "<state>.<parameter's tensor name>" for every state that is kept of a parameter.
+  static FileLayout OfOptimizer(const std::vector<Parameter>& parameters, const StateTable& states);
 
   const std::string& header() const { return header_; }
   uint64_t bytes() const { return bytes_; }
-  // `state` counts the states of OfOptimizer; 0 for OfModel.
+  // `state` counts the parameter's states of OfOptimizer; 0 for OfModel.
   const TensorInfo& Of(int parameter, int state = 0) const {
-    return tensors_[index_[state * parameters_ + parameter]];
+    return tensors_[index_[first_[parameter] + state]];
   }
 
  private:
-  FileLayout(std::vector<TensorInfo> unsorted, size_t parameters);
+  void Add(const Parameter& shape, std::string name, Dtype dtype);
+  // When all are added.
+  void Finish();
 
-  size_t parameters_;
+  std::vector<int> first_;           // in index_, by parameter
+  std::vector<int> index_;           // in tensors_, as they were added
   std::vector<TensorInfo> tensors_;  // by name
-  std::vector<int> index_;           // in tensors_, by (state, parameter)
   std::string header_;
   uint64_t bytes_ = 0;
 };

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "checkpoint/layout.h"
+#include "plan/optimizer_state.h"
 
 namespace waferstream {
 
@@ -32,7 +33,7 @@ std::string DescribeOrigin(const JobSpec& job, const std::optional<Manifest>& or
     return absl::StrCat("starts at step 0 from the weights in ", from, ", after 0 steps of job ",
                         WriterOf(*origin), "; the optimizer starts empty");
   }
-  const bool keeps = !OptimizerStates(job.training().optimizer()).empty();
+  const bool keeps = !StatesOf(job.training().optimizer(), Parameter()).empty();
   return absl::StrCat("goes on from ", from, ": step ", origin->steps_done, " of job ",
                       WriterOf(*origin), ", ",
                       keeps ? "optimizer state included" : "whose optimizer keeps no state");

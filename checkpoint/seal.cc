@@ -93,7 +93,7 @@ absl::StatusOr<Manifest> CompleteFolder(Disk& disk, const CheckpointFormat& form
   manifest.numerics = Numerics();
   manifest.weights_hash = model.data_hash;
   manifest.optimizer_hash = Hash128().Hex();
-  if (!format.states.empty()) {
+  if (KeepsAny(format.states)) {
     ASSIGN_OR_RETURN(const TensorFileDigest optimizer,
                      SealTensorFile(disk, in_partial(kOptimizerFile),
                                     FileLayout::OfOptimizer(format.parameters, format.states)));

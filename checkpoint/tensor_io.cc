@@ -90,6 +90,17 @@ absl::Status ForTransposedBlocks(const Parameter& parameter, RowSpan rows, Block
   });
 }
 
+// Goes through the rows a chunk at a time, with room for its elements [first, first + n) as fp32.
+template <class Body>
+absl::Status ForFloatRows(const Parameter& parameter, RowSpan rows, Body body) {
+  const int64_t step = std::clamp<int64_t>(kChunkElements / parameter.cols, 1, rows.count);
+  std::vector<float> floats(step * parameter.cols);
+  return ForChunks(rows.count, step, [&](int64_t row, int64_t count) {
+    return body(RowSpan{rows.first + row, count}, row * parameter.cols, count * parameter.cols,
+                floats.data());
+  });
+}
+
 }  // namespace
 
 absl::Status WriteRows(File& file, const TensorInfo& tensor, const Parameter& parameter,
@@ -130,6 +141,30 @@ absl::Status ReadRows(const File& file, const TensorInfo& tensor, const Paramete
         }
         return absl::OkStatus();
       });
+}
+
+absl::Status WriteRows(File& file, const TensorInfo& tensor, const Parameter& parameter,
+                       RowSpan rows, Dtype dtype, const std::byte* values) {
+  if (dtype == Dtype::kF32) {
+    return WriteRows(file, tensor, parameter, rows, reinterpret_cast<const float*>(values));
+  }
+  return ForFloatRows(parameter, rows, [&](RowSpan some, int64_t first, int64_t n, float* floats) {
+    const Bf16* from = reinterpret_cast<const Bf16*>(values) + first;
+    std::transform(from, from + n, floats, ToFloat);
+    return WriteRows(file, tensor, parameter, some, floats);
+  });
+}
+
+absl::Status ReadRows(const File& file, const TensorInfo& tensor, const Parameter& parameter,
+                      RowSpan rows, Dtype dtype, std::byte* values) {
+  if (dtype == Dtype::kF32) {
+    return ReadRows(file, tensor, parameter, rows, reinterpret_cast<float*>(values));
+  }
+  return ForFloatRows(parameter, rows, [&](RowSpan some, int64_t first, int64_t n, float* floats) {
+    RETURN_IF_ERROR(ReadRows(file, tensor, parameter, some, floats));
+    std::transform(floats, floats + n, reinterpret_cast<Bf16*>(values) + first, ToBf16);
+    return absl::OkStatus();
+  });
 }
 
 bool IsReadable(const TensorInfo& tensor) {

@@ -2,7 +2,10 @@
 // (maybe transposed, maybe of another type). Buffers are bounded whatever the tensor's size.
 #pragma once
 
+#include <cstddef>
+
 #include "absl/status/status.h"
+#include "base/dtype.h"
 #include "checkpoint/disk.h"
 #include "checkpoint/safetensors.h"
 #include "plan/model.h"
@@ -18,6 +21,12 @@ absl::Status WriteRows(File& file, const TensorInfo& tensor, const Parameter& pa
 // The tensor is F32, BF16 or F16; all of them become fp32 exactly.
 absl::Status ReadRows(const File& file, const TensorInfo& tensor, const Parameter& parameter,
                       RowSpan rows, float* values);
+
+// The same of values that are of `dtype` in memory, as optimizer states may be.
+absl::Status WriteRows(File& file, const TensorInfo& tensor, const Parameter& parameter,
+                       RowSpan rows, Dtype dtype, const std::byte* values);
+absl::Status ReadRows(const File& file, const TensorInfo& tensor, const Parameter& parameter,
+                      RowSpan rows, Dtype dtype, std::byte* values);
 
 // Whether ReadRows can read it.
 bool IsReadable(const TensorInfo& tensor);

@@ -23,7 +23,7 @@ Parameter Matrix(int64_t rows, int64_t cols, bool transposed) {
   Parameter p;
   p.rows = rows;
   p.cols = cols;
-  p.is_matrix = true;
+  p.two_dimensional = true;
   p.transposed_in_checkpoint = transposed;
   return p;
 }

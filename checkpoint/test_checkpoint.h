@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "checkpoint/posix_disk.h"
 #include "checkpoint/seal.h"
 #include "plan/model.h"
+#include "plan/optimizer_state.h"
 
 namespace waferstream {
 
@@ -51,7 +53,8 @@ inline JobSpec OddJob(const std::string& dir, bool tied = true) {
 }
 
 inline CheckpointFormat FormatOf(const JobSpec& job) {
-  return {*BuildParameters(job.model()), OptimizerStates(job.training().optimizer()), Dtype::kF32};
+  const std::vector<Parameter> parameters = *BuildParameters(job.model());
+  return {parameters, StatesOf(job.training().optimizer(), parameters), Dtype::kF32};
 }
 
 // Element `index` of array `kind` (0: weights, then states) of a parameter: all distinct.
@@ -80,13 +83,15 @@ inline absl::Status WriteTestTiles(Disk& disk, const CheckpointFormat& format,
     const Tile& tile = tiles[t];
     const RowSpan rows = {tile.first_row, tile.rows};
     std::vector<std::vector<float>> arrays;
-    for (size_t kind = 0; kind <= format.states.size(); ++kind) {
+    for (size_t kind = 0; kind <= format.states[tile.parameter].size(); ++kind) {
       arrays.push_back(
           TestRows(static_cast<int>(kind), tile.parameter, parameters[tile.parameter], rows, salt));
     }
-    std::vector<const float*> states;
-    for (size_t s = 1; s < arrays.size(); ++s) states.push_back(arrays[s].data());
-    RETURN_IF_ERROR(writer.Write(tile.parameter, rows, arrays[0].data(), states));
+    std::vector<std::byte*> states;
+    for (size_t s = 1; s < arrays.size(); ++s) {
+      states.push_back(reinterpret_cast<std::byte*>(arrays[s].data()));
+    }
+    RETURN_IF_ERROR(writer.Write(tile, arrays[0].data(), states));
   }
   return writer.Finish();
 }

@@ -21,6 +21,7 @@
 #include "data/job_data.h"
 #include "plan/dependencies.h"
 #include "plan/job_yaml.h"
+#include "plan/optimizer_state.h"
 #include "plan/plan.h"
 
 namespace waferstream {
@@ -78,9 +79,9 @@ absl::StatusOr<std::optional<Manifest>> CheckCheckpoint(const JobSpec& job, cons
   if (!job.has_generate() && weights.manifest()->steps_done > 0) {
     ASSIGN_OR_RETURN(const GoingOn going_on, GoOnFrom(job, *weights.manifest()));
     notes.insert(notes.end(), going_on.notes.begin(), going_on.notes.end());
-    RETURN_IF_ERROR(CheckpointReader::Open(PosixDisk(), from, job.model(), plan.parameters,
-                                           OptimizerStates(job.training().optimizer()))
-                        .status());
+    RETURN_IF_ERROR(
+        CheckpointReader::Open(PosixDisk(), from, job.model(), plan.parameters, StatesOf(plan))
+            .status());
   }
   RETURN_IF_ERROR(weights.Verify());
   return weights.manifest();

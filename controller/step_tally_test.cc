@@ -160,6 +160,16 @@ TEST(StepTally, ADuplicateCountsOnce) {
   EXPECT_EQ(tally.Result()->loss, 4.0 / 64);
 }
 
+// A shard of which nothing is trained.
+TEST(StepTally, AShardWithoutGradientsAddsNothing) {
+  StepTally tally(SmallPlan(), 5);
+  ASSERT_TRUE(tally.Add(0, Wafer({{0, 1}, {1, 1}})).ok());
+  ASSERT_TRUE(tally.Add(1, Wafer({{2, 1}, {3, 1}})).ok());
+  ASSERT_TRUE(tally.Add(0, Gradients({{0, 0}, {2, 0}, {4, 0}})).ok());
+  ASSERT_TRUE(tally.Add(1, Gradients({{1, 4}, {3, 5}, {5, 0}})).ok());
+  EXPECT_EQ(tally.Result()->norm, 3);
+}
+
 TEST(StepTally, RefusesWhatCannotBeTrueAndKeepsNothingOfIt) {
   StepTally tally(SmallPlan(), 5);
   EXPECT_THAT(tally.Add(0, Losses<WaferStep>(4, {{0, 1}})).message(), HasSubstr("step 5"));

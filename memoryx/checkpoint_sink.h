@@ -1,6 +1,7 @@
 // Where checkpoints go: the core's view of a file system.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -15,9 +16,9 @@ class CheckpointSink {
  public:
   virtual ~CheckpointSink() = default;
   virtual absl::Status Begin(uint64_t steps_done) = 0;
-  // `states`: one array for each state the optimizer keeps.
+  // `states`: one array for each that the optimizer keeps of the tile.
   virtual absl::Status Write(const Tile& tile, const float* weights,
-                             std::span<float* const> states) = 0;
+                             std::span<std::byte* const> states) = 0;
   // Returns when everything written is durable, and visible to every process.
   virtual absl::Status Finish() = 0;
 };

@@ -5,15 +5,16 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <vector>
 
 #include "base/exact_sum.h"
 #include "base/parallel.h"
 #include "checkpoint/initialise.h"
-#include "checkpoint/layout.h"
 #include "memoryx/optimizer_rule.h"
 #include "memoryx/tile_math.h"
 #include "plan/canonical_sum.h"
+#include "plan/optimizer_state.h"
 #include "plan/plan.h"
 
 namespace waferstream {
@@ -22,16 +23,18 @@ class EagerTrainer {
  public:
   struct TileState {
     std::vector<float> weights;
-    std::vector<std::vector<float>> states;
+    std::vector<std::vector<std::byte>> states;
   };
 
   explicit EagerTrainer(const Plan& plan) : plan_(plan) {
-    const size_t states = OptimizerStates(plan.job.training().optimizer()).size();
+    const StateTable states = StatesOf(plan);
     tiles_.resize(plan.tiles.size());
     for (size_t t = 0; t < tiles_.size(); ++t) {
       const Tile& tile = plan.tiles[t];
       tiles_[t].weights.resize(tile.elements);
-      tiles_[t].states.assign(states, std::vector<float>(tile.elements));
+      for (const OptimizerState& state : states[tile.parameter]) {
+        tiles_[t].states.emplace_back(ElementsOf(state, tile) * BytesOf(state.dtype));
+      }
       InitialiseRows(plan.parameters[tile.parameter], tile.parameter, plan.job.training().seed(),
                      {tile.first_row, tile.rows}, serial_, tiles_[t].weights.data());
     }
@@ -75,29 +78,33 @@ class EagerTrainer {
     ExactSum sum;
     for (size_t t = 0; t < tiles_.size(); ++t) {
       const int tile = static_cast<int>(t);
-      gradients.push_back(Block(step, tile, 0, root));
-      for (int c = 1; c < plan_.parameters[plan_.tiles[t].parameter].contributions; ++c) {
+      const int contributions = plan_.parameters[plan_.tiles[t].parameter].contributions;
+      gradients.push_back(contributions > 0 ? Block(step, tile, 0, root) : std::vector<float>());
+      for (int c = 1; c < contributions; ++c) {
         const std::vector<float> next = Block(step, tile, c, root);
         for (size_t i = 0; i < next.size(); ++i) gradients[t][i] += next[i];
       }
       square_sums_[step].push_back(
-          SquareSumOfTile(serial_, gradients[t].data(), gradients[t].size()));
+          contributions > 0 ? SquareSumOfTile(serial_, gradients[t].data(), gradients[t].size())
+                            : 0);
       sum.Add(square_sums_[step][t]);
     }
     const double clip = plan_.job.training().clip();
     clip_factors_.push_back(std::min(1.0, clip / (std::sqrt(sum.Rounded()) + 1e-6)));
-    for (size_t t = 0; t < tiles_.size(); ++t) Update(step, static_cast<int>(t), gradients[t]);
+    for (size_t t = 0; t < tiles_.size(); ++t) {
+      if (!gradients[t].empty()) Update(step, static_cast<int>(t), gradients[t]);
+    }
     history_.push_back(tiles_);
   }
 
   void Update(uint64_t step, int tile, const std::vector<float>& gradient) {
     TileState& state = tiles_[tile];
-    std::vector<float*> states;
+    std::vector<std::byte*> states;
     for (auto& s : state.states) states.push_back(s.data());
-    const bool is_matrix = plan_.parameters[plan_.tiles[tile].parameter].is_matrix;
-    ApplyUpdate(
-        plan_.job.training().optimizer(), {step, clip_factors_[step], plan_.LearningRate(step)},
-        {gradient.size(), is_matrix, gradient.data(), state.weights.data(), states}, serial_);
+    const bool decayed = plan_.parameters[plan_.tiles[tile].parameter].decayed;
+    ApplyUpdate(plan_.job.training().optimizer(),
+                {step, clip_factors_[step], plan_.LearningRate(step)},
+                {gradient.size(), decayed, gradient.data(), state.weights.data(), states}, serial_);
   }
 
   const Plan& plan_;

@@ -78,8 +78,10 @@ void GradientSum::LayOutBuffers() {
 }
 
 void GradientSum::BeginStep() {
+  tiles_done_ = 0;
   for (Gradient& gradient : gradients_) {
     gradient.missing = static_cast<int>(gradient.contributions.size());
+    if (gradient.missing == 0) ++tiles_done_;
     for (Contribution& c : gradient.contributions) {
       c.blocks.Clear();
       c.root = kNoBuffer;
@@ -87,7 +89,6 @@ void GradientSum::BeginStep() {
       for (int b = buffers_ - 1; b >= 0; --b) c.free.push_back(b);
     }
   }
-  tiles_done_ = 0;
 }
 
 bool GradientSum::HasBlocks(int local) const {

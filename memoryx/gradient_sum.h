@@ -65,9 +65,9 @@ class GradientSum {
   // block is of the current step (BeginStep).
   void Land(const Arrival& arrival, Turn& turn);
 
-  // Whether all gradients of the step are here and summed.
+  // Whether all gradients of the step are here and summed; a tile that is not trained has none.
   bool complete() const { return tiles_done_ == store_.tiles().size(); }
-  // By local tile; of the unclipped gradient. Valid while complete().
+  // By local tile; of the unclipped gradient, 0 without one. Valid while complete().
   const std::vector<double>& square_sums() const { return square_sums_; }
 
   // Whether any block of the current step was landed on this tile.

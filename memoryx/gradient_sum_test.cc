@@ -19,6 +19,7 @@
 namespace waferstream {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr uint32_t kEpoch = 6;
@@ -34,7 +35,7 @@ class GradientSumTest : public testing::Test {
     plan_ = std::move(plan);
     TileStore::Shards shards;
     for (int s = 0; s < 2; ++s) {
-      if (s == 0 || process == 1) shards.push_back(*ShardMemory::Create(plan_, s, 0, nullptr));
+      if (s == 0 || process == 1) shards.push_back(*ShardMemory::Create(plan_, s, nullptr));
     }
     store_.emplace(plan_, process, shards);
     for (size_t local = 0; local < store_->tiles().size(); ++local) {
@@ -278,6 +279,31 @@ TEST_F(GradientSumTest, DamagedWeightsDoNotComplete) {
   Deliver(Block(0, 0, {0, 0}, 0), 1);
   Deliver(Block(0, 1, {0, 0}, 0), 1);
   EXPECT_FALSE(sum_->complete());
+}
+
+// The vector, or everything, is not trained.
+TEST_F(GradientSumTest, WithoutGradientsATileIsDone) {
+  Plan plan = TestPlan(1);
+  plan.parameters[1].trained = false;
+  plan.parameters[1].contributions = 0;
+  std::erase_if(plan.program.gradient_stream, [](const GradientItem& g) { return g.tile == 2; });
+  Begin(plan);
+  for (const uint64_t step : {0, 1}) {
+    EXPECT_FALSE(sum_->complete());
+    Deliver(Block(0, 0, {0, 0}, 0, step), 1);
+    Deliver(Block(0, 1, {0, 0}, 0, step), 1);
+    ASSERT_TRUE(sum_->complete());
+    EXPECT_EQ(sum_->square_sums()[1], 0);
+    EXPECT_FALSE(sum_->HasBlocks(1));
+    sum_->BeginStep();
+    for (int local : {0, 1}) Tile(local).Stamp(step + 1, serial_);
+  }
+  plan.parameters[0].trained = false;
+  plan.parameters[0].contributions = 0;
+  plan.program.gradient_stream.clear();
+  Begin(plan);
+  EXPECT_TRUE(sum_->complete());
+  EXPECT_THAT(sum_->square_sums(), ElementsAre(0, 0));
 }
 
 // Process 1 holds tile 1, and fills tiles 0 and 2: it sums their gradients, too, though the copy of

@@ -12,48 +12,74 @@ namespace waferstream {
 namespace {
 
 constexpr size_t kStatesMax = 2;  // of any optimizer
-constexpr size_t kLineFloats = 16;
+constexpr size_t kLineBytes = 64;
+
+size_t RoundUp(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
+
+// Where the states begin, and, last, where they end.
+std::vector<size_t> OffsetsOf(const Tile& tile, std::span<const OptimizerState> states) {
+  std::vector<size_t> offsets;
+  size_t end = tile.elements * sizeof(float);
+  for (const OptimizerState& state : states) {
+    offsets.push_back(RoundUp(end, sizeof(float)));
+    end = offsets.back() + ElementsOf(state, tile) * BytesOf(state.dtype);
+  }
+  offsets.push_back(end);
+  return offsets;
+}
 
 }  // namespace
 
-size_t HeldTile::Floats(const Tile& tile, int states) {
-  const size_t floats = tile.elements * (1 + states);
-  return (floats + kLineFloats - 1) / kLineFloats * kLineFloats;
+size_t HeldTile::Bytes(const Tile& tile, std::span<const OptimizerState> states) {
+  return RoundUp(OffsetsOf(tile, states).back(), kLineBytes);
 }
 
-HeldTile::HeldTile(const Plan& plan, int tile, int states, float* memory, MemoryFaults* faults)
+HeldTile::HeldTile(const Plan& plan, int tile, std::span<const OptimizerState> states,
+                   std::byte* memory, MemoryFaults* faults)
     : tile_(tile),
       shard_(plan.tiles[tile].shard),
       parameter_(plan.parameters[plan.tiles[tile].parameter].name),
-      is_matrix_(plan.parameters[plan.tiles[tile].parameter].is_matrix),
+      decayed_(plan.parameters[plan.tiles[tile].parameter].decayed),
+      trained_(plan.parameters[plan.tiles[tile].parameter].trained),
       elements_(plan.tiles[tile].elements),
       faults_(faults) {
-  WS_CHECK(states >= 0 && static_cast<size_t>(states) <= kStatesMax);
-  for (int array = 0; array <= states; ++array) arrays_.push_back(memory + array * elements_);
-  checksums_.resize((elements_ + kPieceElements - 1) / kPieceElements * arrays_.size());
+  WS_CHECK(states.size() <= kStatesMax);
+  const Tile& shape = plan.tiles[tile];
+  const std::vector<size_t> offsets = OffsetsOf(shape, states);
+  arrays_.push_back({memory, elements_, sizeof(float), {}});
+  for (size_t s = 0; s < states.size(); ++s) {
+    states_.push_back(memory + offsets[s]);
+    arrays_.push_back({states_[s],
+                       static_cast<size_t>(ElementsOf(states[s], shape)),
+                       BytesOf(states[s].dtype),
+                       {}});
+  }
+  for (Array& array : arrays_) {
+    array.checksums.resize((array.elements + kPieceElements - 1) / kPieceElements);
+  }
 }
 
 std::span<std::byte> HeldTile::bytes() const {
-  return std::as_writable_bytes(std::span(arrays_[0], elements_ * arrays_.size()));
+  const Array& last = arrays_.back();
+  return {arrays_[0].data, last.data + last.elements * last.element_bytes};
 }
 
-void HeldTile::StampPiece(size_t at, size_t count) {
-  uint64_t* const sums = &checksums_[at / kPieceElements * arrays_.size()];
-  for (size_t a = 0; a < arrays_.size(); ++a) {
-    sums[a] = Hash64(arrays_[a] + at, count * sizeof(float));
-  }
+uint64_t HeldTile::Array::HashPiece(size_t at, size_t count) const {
+  return Hash64(data + at * element_bytes, count * element_bytes);
 }
 
-bool HeldTile::IsSound(size_t at, size_t count, size_t arrays) const {
-  const uint64_t* const sums = &checksums_[at / kPieceElements * arrays_.size()];
-  for (size_t a = 0; a < arrays; ++a) {
-    if (sums[a] != Hash64(arrays_[a] + at, count * sizeof(float))) return false;
-  }
-  return true;
+bool HeldTile::Array::IsSound(size_t at, size_t count) const {
+  return checksums[at / kPieceElements] == HashPiece(at, count);
+}
+
+void HeldTile::Array::Stamp(size_t at, size_t count) {
+  checksums[at / kPieceElements] = HashPiece(at, count);
 }
 
 void HeldTile::Stamp(uint64_t version, Parallel& parallel) {
-  ForPieces(parallel, elements_, [&](size_t at, size_t count) { StampPiece(at, count); });
+  for (Array& array : arrays_) {
+    ForPieces(parallel, array.elements, [&](size_t at, size_t count) { array.Stamp(at, count); });
+  }
   Reached(version);
 }
 
@@ -68,12 +94,14 @@ void HeldTile::Reached(uint64_t version) {
   if (faults_ != nullptr) faults_->OnWritten(tile_, version_, bytes());
 }
 
-absl::Status HeldTile::CheckArrays(size_t arrays, Parallel& parallel) {
+absl::Status HeldTile::CheckArrays(size_t count, Parallel& parallel) {
   WS_CHECK(version_ != kAbsent);
   std::atomic<bool> sound{true};
-  ForPieces(parallel, elements_, [&](size_t at, size_t count) {
-    if (!IsSound(at, count, arrays)) sound = false;
-  });
+  for (const Array& array : std::span(arrays_).first(count)) {
+    ForPieces(parallel, array.elements, [&](size_t at, size_t n) {
+      if (!array.IsSound(at, n)) sound = false;
+    });
+  }
   return sound ? absl::OkStatus() : Damaged();
 }
 
@@ -85,24 +113,35 @@ void HeldTile::SetGradient(uint64_t step, const float* total) {
 absl::Status HeldTile::Update(const Optimizer& optimizer, const StepUpdate& update,
                               Parallel& parallel) {
   WS_CHECK(version_ == update.step && HasGradient(update.step));
+  if (trained_) RETURN_IF_ERROR(UpdateArrays(optimizer, update, parallel));
+  Reached(version_ + 1);
+  return absl::OkStatus();
+}
+
+absl::Status HeldTile::UpdateArrays(const Optimizer& optimizer, const StepUpdate& update,
+                                    Parallel& parallel) {
+  // The optimizers that there are work element by element, so the same pieces of all arrays go
+  // together.
+  for (const Array& array : arrays_) WS_CHECK(array.elements == elements_);
   std::atomic<bool> sound{true};
   ForPieces(parallel, elements_, [&](size_t at, size_t count) {
-    if (!IsSound(at, count, arrays_.size())) {
+    for (const Array& array : arrays_) {
+      if (array.IsSound(at, count)) continue;
       sound = false;
       return;
     }
-    std::array<float*, kStatesMax> states;
-    for (size_t s = 1; s < arrays_.size(); ++s) states[s - 1] = arrays_[s] + at;
+    std::array<std::byte*, kStatesMax> states;
+    for (size_t s = 0; s < states_.size(); ++s) {
+      states[s] = states_[s] + at * arrays_[1 + s].element_bytes;
+    }
     Serial serial;
-    ApplyUpdate(optimizer, update,
-                {count, is_matrix_, gradient_ + at, arrays_[0] + at,
-                 std::span(states.data(), arrays_.size() - 1)},
-                serial);
-    StampPiece(at, count);
+    ApplyUpdate(
+        optimizer, update,
+        {count, decayed_, gradient_ + at, weights() + at, std::span(states.data(), states_.size())},
+        serial);
+    for (Array& array : arrays_) array.Stamp(at, count);
   });
-  if (!sound) return Damaged();
-  Reached(version_ + 1);
-  return absl::OkStatus();
+  return sound ? absl::OkStatus() : Damaged();
 }
 
 absl::Status HeldTile::Damaged() {

@@ -9,6 +9,8 @@
 //
 // Invariant: version() == v, HasGradient(v): the tile may be updated to v + 1, at any time.
 //
+// A tile that is not trained has every version, too, with the same bytes.
+//
 // Threads: one lane at a time may write; who may is the core's business (TileUpdates). Checks only
 // read, and may run beside each other. Danger: a tile found damaged is torn or wrong for good.
 #pragma once
@@ -24,6 +26,7 @@
 #include "base/parallel.h"
 #include "memoryx/memory_faults.h"
 #include "memoryx/optimizer_rule.h"
+#include "plan/optimizer_state.h"
 #include "plan/plan.h"
 
 namespace waferstream {
@@ -32,18 +35,20 @@ class HeldTile {
  public:
   static constexpr uint64_t kAbsent = ~uint64_t{0};  // the version of a tile not yet filled
 
-  // Floats that a tile with `states` occupies, so that no two tiles share a cache line.
-  static size_t Floats(const Tile& tile, int states);
+  // Bytes that a tile with `states` occupies, so that no two tiles share a cache line.
+  static size_t Bytes(const Tile& tile, std::span<const OptimizerState> states);
 
-  // `memory`: Floats() of them, zero. Both outlive the tile; `faults` may be null.
-  HeldTile(const Plan& plan, int tile, int states, float* memory, MemoryFaults* faults = nullptr);
+  // `memory`: Bytes() of them, zero, aligned as floats are. Both outlive the tile; `faults` may be
+  // null.
+  HeldTile(const Plan& plan, int tile, std::span<const OptimizerState> states, std::byte* memory,
+           MemoryFaults* faults = nullptr);
 
   int tile() const { return tile_; }
   size_t elements() const { return elements_; }
-  float* weights() const { return arrays_[0]; }
+  float* weights() const { return reinterpret_cast<float*>(arrays_[0].data); }
   // One array for each optimizer state.
-  std::span<float* const> states() const { return {arrays_.data() + 1, arrays_.size() - 1}; }
-  // Weights and states, one array right after the other.
+  std::span<std::byte* const> states() const { return states_; }
+  // Weights and states, one array after the other, each from the next multiple of 4 bytes on.
   std::span<std::byte> bytes() const;
 
   // The number of steps whose update the bytes have, or kAbsent.
@@ -62,27 +67,41 @@ class HeldTile {
   // `total`: the whole, unclipped gradient of `step`, until the next step's begins to land.
   void SetGradient(uint64_t step, const float* total);
   void DropGradient() { gradient_step_ = kAbsent; }
-  bool HasGradient(uint64_t step) const { return gradient_step_ == step; }
+  // Or none is needed, as the tile is not trained.
+  bool HasGradient(uint64_t step) const { return !trained_ || gradient_step_ == step; }
   // From version update.step to the next, with the gradient of that step. Errors as Check().
   absl::Status Update(const Optimizer& optimizer, const StepUpdate& update, Parallel& parallel);
 
  private:
-  absl::Status CheckArrays(size_t arrays, Parallel& parallel);
-  // Of one piece, which begins at element `at`.
-  bool IsSound(size_t at, size_t count, size_t arrays) const;
-  void StampPiece(size_t at, size_t count);
+  struct Array {
+    std::byte* data;
+    size_t elements;
+    size_t element_bytes;
+    std::vector<uint64_t> checksums;  // by piece
+
+    // Of the piece that begins at element `at`.
+    uint64_t HashPiece(size_t at, size_t count) const;
+    bool IsSound(size_t at, size_t count) const;
+    void Stamp(size_t at, size_t count);
+  };
+
+  // Of the first `count` arrays.
+  absl::Status CheckArrays(size_t count, Parallel& parallel);
+  absl::Status UpdateArrays(const Optimizer& optimizer, const StepUpdate& update,
+                            Parallel& parallel);
   void Reached(uint64_t version);
   absl::Status Damaged();
 
   const int tile_;
   const int shard_;
   const std::string parameter_;
-  const bool is_matrix_;
+  const bool decayed_;
+  const bool trained_;
   const size_t elements_;
   MemoryFaults* const faults_;
-  std::vector<float*> arrays_;  // weights, then states
+  std::vector<Array> arrays_;  // weights, then states
+  std::vector<std::byte*> states_;
   uint64_t version_ = kAbsent;
-  std::vector<uint64_t> checksums_;  // [piece][array]
   const float* gradient_ = nullptr;
   uint64_t gradient_step_ = kAbsent;
   std::atomic<bool> damaged_{false};

@@ -109,7 +109,7 @@ absl::Status KeptShards::Settle(const Plan& plan, const MemoryxPlace& place,
 }
 
 absl::StatusOr<TileStore::Shards> KeptShards::Allocate(const Plan& plan, const MemoryxPlace& place,
-                                                       int states, MemoryFaults* faults) {
+                                                       MemoryFaults* faults) {
   const auto& holders = plan.shape.shards;
   std::erase_if(shards_, [&](const auto& kept) {
     return !Contains(holders[kept->shard()].owners, place.process) &&
@@ -122,7 +122,7 @@ absl::StatusOr<TileStore::Shards> KeptShards::Allocate(const Plan& plan, const M
     if (!owns && !Contains(holders[s].filling, place.process)) continue;
     std::shared_ptr<ShardMemory> memory = Find(shard);
     if (memory == nullptr) {
-      ASSIGN_OR_RETURN(memory, ShardMemory::Create(plan, shard, states, faults));
+      ASSIGN_OR_RETURN(memory, ShardMemory::Create(plan, shard, faults));
       memory->BeginAt(place.start_step);
     }
     held.push_back(std::move(memory));

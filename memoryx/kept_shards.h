@@ -39,7 +39,7 @@ class KeptShards {
   // filling, others new, with absent tiles and the machine's `faults` (null: it is sound). Forgets
   // the rest. RESOURCE_EXHAUSTED: the memory is not there.
   absl::StatusOr<TileStore::Shards> Allocate(const Plan& plan, const MemoryxPlace& place,
-                                             int states, MemoryFaults* faults);
+                                             MemoryFaults* faults);
 
  private:
   // What Settle has to bring to the start step: the first `tiles` of a shard.

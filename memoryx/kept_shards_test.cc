@@ -33,7 +33,7 @@ class KeptShardsTest : public testing::Test {
     }
   }
 
-  void Allocate() { shards_ = *kept_.Allocate(plan_, place_, 0, nullptr); }
+  void Allocate() { shards_ = *kept_.Allocate(plan_, place_, nullptr); }
   ShardMemory& Shard(int shard) { return *shards_[shard]; }
   HeldTile& Tile(int shard, int index) { return shards_[shard]->tiles()[index]; }
   void SumGradients(int shard, uint64_t step = 4) {
@@ -95,6 +95,21 @@ TEST_F(KeptShardsTest, ACommitThatDidNotArriveIsAdopted) {
     ExpectTile(shard, 0, 5, kUpdated);
     EXPECT_EQ(Shard(shard).committed(), 5u);
   }
+}
+
+TEST_F(KeptShardsTest, WhatIsNotTrainedNeedsNoGradient) {
+  kept_.Forget();
+  plan_.parameters[1].trained = false;
+  plan_.parameters[1].contributions = 0;
+  Allocate();
+  for (const auto& shard : shards_) {
+    for (HeldTile& tile : shard->tiles()) tile.Stamp(4, serial_);
+  }
+  for (int shard : {0, 1}) Tile(shard, 0).SetGradient(4, gradient_.data());
+  ASSERT_TRUE(Settle(5, kUpdate).ok());
+  ExpectTile(0, 0, 5, kUpdated);
+  ExpectTile(0, 1, 5, 0);
+  ExpectTile(1, 0, 5, kUpdated);
 }
 
 // As when its copy came from a process that had heard more.

@@ -19,6 +19,8 @@ absl::StatusOr<std::unique_ptr<MemoryxCore>> MemoryxCore::Create(
   if (plan.is_generation()) return core;
   ASSIGN_OR_RETURN(core->gradients_,
                    GradientSum::Create(plan, place, core->store_, core->lanes_, core->traffic_));
+  core->untrained_ = std::make_unique<UntrainedCheck>(plan, core->store_, *core->updates_,
+                                                      *core->sender_, core->lanes_);
   core->checkpoints_ = std::make_unique<CheckpointCopier>(plan, core->store_, *core->updates_,
                                                           core->lanes_, std::move(sink));
   core->secondary_ =
@@ -154,13 +156,14 @@ absl::Status MemoryxCore::OnComputeDone(uint64_t id, const absl::Status& status,
 absl::Status MemoryxCore::OnCommit(const CommitRequest& request, Turn& turn) {
   const uint64_t committed = updates_->committed();
   if (request.step() + 1 == committed && committed > place_.start_step) return absl::OkStatus();
-  if (!gradients_ || request.step() != committed || !gradients_->complete()) {
+  if (!gradients_ || request.step() != committed || !StepIsDone()) {
     return absl::FailedPreconditionError(absl::StrCat("commit of step ", request.step(),
                                                       ", but the gradients of step ", committed,
                                                       " are awaited"));
   }
   updates_->Commit({request.step(), request.clip_factor(), request.learning_rate()});
   gradients_->BeginStep();
+  untrained_->BeginStep();
   reported_ = false;
   secondary_->AddAll();
   if (plan_.CheckpointDue(committed + 1)) checkpoints_->Add(committed + 1);
@@ -173,13 +176,14 @@ absl::Status MemoryxCore::OnCommit(const CommitRequest& request, Turn& turn) {
 void MemoryxCore::Pump(Turn& turn) {
   sender_->Pump(turn);
   if (!gradients_) return;
+  untrained_->Pump(turn);
   checkpoints_->Pump(turn);
   copier_->Pump(turn);
   secondary_->Pump(turn);  // last: gives way to all others
 }
 
 void MemoryxCore::ReportGradients(Turn& turn) {
-  if (!gradients_ || reported_ || !gradients_->complete()) return;
+  if (!gradients_ || reported_ || !StepIsDone()) return;
   if (updates_->committed() >= plan_.job.training().steps()) return;  // the job is done
   reported_ = true;
   traffic_.set_busy_seconds(lanes_.busy_seconds());

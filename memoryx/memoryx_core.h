@@ -1,7 +1,8 @@
 // MemoryX: owns parameters, optimizer state and gradient accumulation, and runs the optimizer.
 //
 //   tiles:      TileSender streams them, pass after pass, as credit and commits allow
-//   gradients:  GradientSum finishes their canonical sums and reports GradientsReady
+//   gradients:  GradientSum finishes their canonical sums and reports GradientsReady, when
+//               UntrainedCheck has looked at the weights that have none
 //   updates:    TileUpdates knows which tile is at which step; Commit makes the next update due,
 //               and the stream carries it out tile by tile; SecondaryUpdates does so for tiles that
 //               another process streams
@@ -37,6 +38,7 @@
 #include "memoryx/tile_sender.h"
 #include "memoryx/tile_store.h"
 #include "memoryx/tile_updates.h"
+#include "memoryx/untrained_check.h"
 #include "plan/plan.h"
 
 namespace waferstream {
@@ -73,6 +75,8 @@ class MemoryxCore final : public RoleCore {
   absl::Status CheckTimely(const FrameHeader& gradient) const;
   absl::Status CheckCopy(const FrameHeader& copy) const;
   void Land(const GradientSum::Arrival& arrival, Turn& turn);
+  // Whether this process's part of the step is done, and sound.
+  bool StepIsDone() const { return gradients_->complete() && untrained_->done(); }
   // Starts whatever the last event made possible.
   void Pump(Turn& turn);
   void ReportGradients(Turn& turn);
@@ -86,6 +90,7 @@ class MemoryxCore final : public RoleCore {
   std::unique_ptr<TileUpdates> updates_;
   std::unique_ptr<TileSender> sender_;
   // Null for a generation job.
+  std::unique_ptr<UntrainedCheck> untrained_;
   std::unique_ptr<CheckpointCopier> checkpoints_;
   std::unique_ptr<SecondaryUpdates> secondary_;
   std::unique_ptr<ShardCopier> copier_;

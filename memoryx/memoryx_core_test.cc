@@ -11,7 +11,9 @@
 #include "checkpoint/ownership.h"
 #include "checkpoint/posix_disk.h"
 #include "memoryx/scripted_cluster.h"
+#include "plan/optimizer_state.h"
 #include "plan/test_job.h"
+#include "plan/test_untrained.h"
 #include "plan/topology.h"
 
 namespace waferstream {
@@ -93,6 +95,28 @@ TEST_P(MemoryxCoreTest, UpdatesOnTheStreamAreTheEagerOnes) {
     ASSERT_EQ(cluster.sealed().size(), 3u);
     for (const auto& [steps, sealed] : cluster.sealed()) {
       ExpectCheckpoint(PosixDisk(), plan, oracle, sealed, steps);
+    }
+  }
+}
+
+// One parameter of two is not trained, in both ways; and then none is.
+TEST(MemoryxCore, WhatIsNotTrainedStaysAsItIs) {
+  for (const size_t rest : {0, 1, 2}) {
+    JobSpec job = SmallJob(FreshFolder());
+    job.mutable_cluster()->set_planes(2);
+    const ClusterShape shape = {.wafers = 3, .memoryx = 2, .swarmx = 1, .shards = {}};
+    const auto plan = CompileUntrained(job, shape, [&](size_t p) { return p % 2 == rest; });
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    const EagerTrainer oracle(*plan);
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      fs::remove_all(job.checkpoint().dir());
+      ScriptedCluster cluster(*plan, oracle, 0, seed);
+      ASSERT_TRUE(cluster.Run()) << "seed " << seed;
+      ASSERT_EQ(cluster.sealed().size(), 3u);
+      for (const auto& [steps, sealed] : cluster.sealed()) {
+        ExpectCheckpoint(PosixDisk(), *plan, oracle, sealed, steps);
+      }
+      EXPECT_EQ(fs::exists(cluster.sealed().at(3).path() + "/optimizer.safetensors"), rest < 2);
     }
   }
 }
@@ -182,7 +206,7 @@ TEST(MemoryxCore, ResidentBytesAreThoseOfTheFormula) {
   ScriptedCluster cluster(plan, oracle, 0, 1);
   size_t held = 0, gradients = 0, window = 0;
   for (const Tile& tile : plan.tiles) {
-    held += HeldTile::Floats(tile, 2);
+    held += HeldTile::Bytes(tile, StatesOf(plan)[tile.parameter]);
     gradients += PaddedElements(tile) * plan.parameters[tile.parameter].contributions;
   }
   for (const Channel& channel : plan.channels) {
@@ -191,7 +215,7 @@ TEST(MemoryxCore, ResidentBytesAreThoseOfTheFormula) {
                                                               plan.gradient_slot_bytes[kLarge]});
   }
   ASSERT_EQ(plan.waves, 1);
-  EXPECT_EQ(cluster.resident_bytes(), 4 * held + 4 * gradients + window);
+  EXPECT_EQ(cluster.resident_bytes(), held + 4 * gradients + window);
 }
 
 TEST(MemoryxCore, BuffersFollowFromTheWaves) {

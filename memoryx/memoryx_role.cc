@@ -92,11 +92,9 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
   if (request.job_id() != job_id_ || request.index() != 0) claim_.reset();
   const MemoryxPlace place = {static_cast<int>(request.index()), request.epoch(),
                               request.start_step(), request.checkpoint_now(), FilledTiles(request)};
-  int states = 0;
   std::unique_ptr<CheckpointSink> sink;
   if (!plan.is_generation()) {
     CheckpointFormat format = CheckpointFormatOf(plan);
-    states = static_cast<int>(format.states.size());
     const WriterEpoch epoch = {request.job_id(), request.epoch()};
     if (request.folder_marked()) RETURN_IF_ERROR(CheckShared(plan.job, epoch));
     sink = std::make_unique<PartialCheckpoint>(disk_, plan, epoch);
@@ -106,7 +104,7 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
       sealing_->ancestors.assign(request.ancestors().begin(), request.ancestors().end());
     }
   }
-  absl::StatusOr<TileStore> store = HoldShards(request, plan, place, states);
+  absl::StatusOr<TileStore> store = HoldShards(request, plan, place);
   if (!store.ok()) {
     claim_.reset();  // there is no epoch whose Release would
     return store.status();
@@ -126,14 +124,14 @@ MemoryFaults* MemoryxRole::Faults(const PrepareRequest& request) {
 }
 
 absl::StatusOr<TileStore> MemoryxRole::HoldShards(const PrepareRequest& request, const Plan& plan,
-                                                  const MemoryxPlace& place, int states) {
+                                                  const MemoryxPlace& place) {
   if (request.job_id() != job_id_ || !request.keep()) kept_.Forget();
   job_id_ = request.job_id();
   WorkerPool pool(UsableCpus());
   if (request.keep()) {
     RETURN_IF_ERROR(kept_.Settle(plan, place, LastCommitOf(request), pool));
   }
-  ASSIGN_OR_RETURN(TileStore::Shards shards, kept_.Allocate(plan, place, states, Faults(request)));
+  ASSIGN_OR_RETURN(TileStore::Shards shards, kept_.Allocate(plan, place, Faults(request)));
   TileStore store(plan, place.process, std::move(shards));
   if (!request.keep()) {
     RETURN_IF_ERROR(LoadTiles(disk_, plan, place, request.restore(), pool, store));

@@ -66,7 +66,7 @@ class MemoryxRole final : public NodeRole {
 
   // What this process holds in the epoch, at its start_step.
   absl::StatusOr<TileStore> HoldShards(const PrepareRequest& request, const Plan& plan,
-                                       const MemoryxPlace& place, int states);
+                                       const MemoryxPlace& place);
 
   // Of this machine; null: it is sound.
   MemoryFaults* Faults(const PrepareRequest& request);

@@ -33,20 +33,24 @@ SgdFactors FactorsOf(const Sgd& sgd, const StepUpdate& update, bool decay) {
   return f;
 }
 
+float* Floats(const TileArrays& tile, size_t state) {
+  return reinterpret_cast<float*>(tile.states[state]);
+}
+
 }  // namespace
 
 void ApplyUpdate(const Optimizer& optimizer, const StepUpdate& update, const TileArrays& tile,
                  Parallel& parallel) {
   if (optimizer.has_adamw()) {
-    const AdamWFactors f = FactorsOf(optimizer.adamw(), update, tile.is_matrix);
+    const AdamWFactors f = FactorsOf(optimizer.adamw(), update, tile.decayed);
     ForPieces(parallel, tile.elements, [&](size_t at, size_t n) {
-      UpdateAdamW(f, n, tile.gradient + at, tile.weights + at, tile.states[0] + at,
-                  tile.states[1] + at);
+      UpdateAdamW(f, n, tile.gradient + at, tile.weights + at, Floats(tile, 0) + at,
+                  Floats(tile, 1) + at);
     });
     return;
   }
-  const SgdFactors f = FactorsOf(optimizer.sgd(), update, tile.is_matrix);
-  float* const momentum = tile.states.empty() ? nullptr : tile.states[0];
+  const SgdFactors f = FactorsOf(optimizer.sgd(), update, tile.decayed);
+  float* const momentum = tile.states.empty() ? nullptr : Floats(tile, 0);
   ForPieces(parallel, tile.elements, [&](size_t at, size_t n) {
     UpdateSgd(f, n, tile.gradient + at, tile.weights + at,
               momentum == nullptr ? nullptr : momentum + at);

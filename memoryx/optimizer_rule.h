@@ -1,6 +1,7 @@
 // The job's optimizer, applied to one tile.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -16,13 +17,13 @@ struct StepUpdate {
   double learning_rate = 0;
 };
 
-// One tile's arrays, `elements` floats each. Two-dimensional parameters are decayed, vectors not.
+// One tile's arrays; weights and gradient are `elements` floats each.
 struct TileArrays {
   size_t elements = 0;
-  bool is_matrix = false;
+  bool decayed = false;
   const float* gradient = nullptr;
   float* weights = nullptr;
-  std::span<float* const> states;  // in the order of checkpoint's OptimizerStates()
+  std::span<std::byte* const> states;  // as StatesOf describes them (plan/optimizer_state.h)
 };
 
 // Splits the tile over the threads; the bits do not depend on how.

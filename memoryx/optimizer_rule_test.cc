@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <vector>
 
 #include "base/worker_pool.h"
@@ -40,16 +41,18 @@ Optimizer SgdOf(double momentum, double weight_decay) {
   return optimizer;
 }
 
-void ExpectGolden(const Optimizer& optimizer, bool is_matrix, const Golden& golden) {
+void ExpectGolden(const Optimizer& optimizer, bool decayed, const Golden& golden) {
   std::vector<float> weights = kWeights;
   std::vector<std::vector<float>> states(golden.states.size(), std::vector<float>(kCount));
-  std::vector<float*> state_pointers;
-  for (auto& state : states) state_pointers.push_back(state.data());
+  std::vector<std::byte*> state_pointers;
+  for (auto& state : states) {
+    state_pointers.push_back(reinterpret_cast<std::byte*>(state.data()));
+  }
   Serial serial;
   for (int t = 0; t < 3; ++t) {
     std::vector<float> gradient = kGradient;
     for (float& g : gradient) g *= static_cast<float>(1 - 0.75 * t);
-    const TileArrays tile = {kCount, is_matrix, gradient.data(), weights.data(), state_pointers};
+    const TileArrays tile = {kCount, decayed, gradient.data(), weights.data(), state_pointers};
     ApplyUpdate(optimizer, {static_cast<uint64_t>(t), 0.8, kRates[t]}, tile, serial);
   }
   // PyTorch may fuse a multiplication with an addition; three steps are a few roundings apart.
@@ -124,7 +127,8 @@ TEST(OptimizerRule, BitsDoNotDependOnVectorsPiecesOrThreads) {
     std::vector<std::vector<float>> results;
     for (Parallel* parallel : {static_cast<Parallel*>(&serial), static_cast<Parallel*>(&pool)}) {
       std::vector<float> w2 = w, m2 = m, v2 = v;
-      float* const states[] = {m2.data(), v2.data()};
+      std::byte* const states[] = {reinterpret_cast<std::byte*>(m2.data()),
+                                   reinterpret_cast<std::byte*>(v2.data())};
       ApplyUpdate(optimizer, update, {n, true, g.data(), w2.data(), states}, *parallel);
       results.push_back(w2);
       results.push_back(m2);

@@ -1,13 +1,12 @@
 #include "memoryx/partial_checkpoint.h"
 
-#include <vector>
-
 #include "base/status.h"
+#include "plan/optimizer_state.h"
 
 namespace waferstream {
 
 CheckpointFormat CheckpointFormatOf(const Plan& plan) {
-  return {plan.parameters, OptimizerStates(plan.job.training().optimizer()), Dtype::kF32};
+  return {plan.parameters, StatesOf(plan), Dtype::kF32};
 }
 
 absl::Status PartialCheckpoint::Begin(uint64_t steps_done) {
@@ -17,9 +16,8 @@ absl::Status PartialCheckpoint::Begin(uint64_t steps_done) {
 }
 
 absl::Status PartialCheckpoint::Write(const Tile& tile, const float* weights,
-                                      std::span<float* const> states) {
-  const std::vector<const float*> read_only(states.begin(), states.end());
-  return writer_->Write(tile.parameter, {tile.first_row, tile.rows}, weights, read_only);
+                                      std::span<std::byte* const> states) {
+  return writer_->Write(tile, weights, states);
 }
 
 absl::Status PartialCheckpoint::Finish() {

@@ -22,7 +22,7 @@ class PartialCheckpoint final : public CheckpointSink {
 
   absl::Status Begin(uint64_t steps_done) override;
   absl::Status Write(const Tile& tile, const float* weights,
-                     std::span<float* const> states) override;
+                     std::span<std::byte* const> states) override;
   absl::Status Finish() override;
 
  private:

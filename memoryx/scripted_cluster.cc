@@ -8,9 +8,9 @@
 #include "base/exact_sum.h"
 #include "base/status.h"
 #include "checkpoint/checkpoint_reader.h"
-#include "checkpoint/layout.h"
 #include "checkpoint/posix_disk.h"
 #include "core/fault.h"
+#include "plan/optimizer_state.h"
 #include "plan/shard_squares.h"
 #include "plan/topology.h"
 
@@ -321,9 +321,10 @@ void ScriptedCluster::CheckPayload(const SendAction& send) const {
 void ScriptedCluster::CheckCopy(const SendAction& send) const {
   ASSERT_LE(send.header.step, committed_);
   const EagerTrainer::TileState& expected = oracle_.After(send.header.step)[send.header.tile];
-  std::vector<float> all = expected.weights;
+  const auto weights = std::as_bytes(std::span(expected.weights));
+  std::vector<std::byte> all(weights.begin(), weights.end());
   for (const auto& state : expected.states) all.insert(all.end(), state.begin(), state.end());
-  ASSERT_EQ(send.header.length, all.size() * sizeof(float));
+  ASSERT_EQ(send.header.length, all.size());
   EXPECT_EQ(std::memcmp(send.payload, all.data(), send.header.length), 0) << Describe(send.header);
 }
 
@@ -496,7 +497,7 @@ bool ScriptedCluster::done() const {
 
 void ExpectCheckpoint(Disk& disk, const Plan& plan, const EagerTrainer& oracle,
                       const SealReply& sealed, uint64_t steps) {
-  const auto states = OptimizerStates(plan.job.training().optimizer());
+  const StateTable states = StatesOf(plan);
   const auto reader =
       CheckpointReader::Open(disk, sealed.path(), plan.job.model(), plan.parameters, states);
   ASSERT_TRUE(reader.ok()) << reader.status();
@@ -508,9 +509,11 @@ void ExpectCheckpoint(Disk& disk, const Plan& plan, const EagerTrainer& oracle,
     std::vector<float> values(tile.elements);
     ASSERT_TRUE(reader->ReadWeights(tile.parameter, rows, values.data()).ok());
     EXPECT_EQ(values, expected.weights) << "tile " << t << " after " << steps;
-    for (size_t s = 0; s < states.size(); ++s) {
-      ASSERT_TRUE(reader->ReadState(tile.parameter, s, rows, values.data()).ok());
-      EXPECT_EQ(values, expected.states[s]) << "tile " << t << " after " << steps;
+    const std::vector<OptimizerState>& kept = states[tile.parameter];
+    for (size_t s = 0; s < kept.size(); ++s) {
+      std::vector<std::byte> state(expected.states[s].size());
+      ASSERT_TRUE(reader->ReadState(tile.parameter, s, RowsOf(kept[s], tile), state.data()).ok());
+      EXPECT_EQ(state, expected.states[s]) << "tile " << t << " after " << steps;
     }
   }
 }

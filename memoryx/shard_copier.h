@@ -29,7 +29,7 @@ namespace waferstream {
 
 class ShardCopier {
  public:
-  // A copied tile carries its optimizer state in fp32, so it is up to 6 times a streamed one: with
+  // A copied tile carries its optimizer state; AdamW's is up to 6 times a streamed one: with
   // 4, copies take about as much of the network as the stream does, and less of its time the more
   // the wafers compute.
   static constexpr uint64_t kStreamedPerCopied = 4;

@@ -4,24 +4,27 @@
 #include <utility>
 
 #include "base/status.h"
+#include "plan/optimizer_state.h"
 
 namespace waferstream {
 
 absl::StatusOr<std::shared_ptr<ShardMemory>> ShardMemory::Create(const Plan& plan, int shard,
-                                                                 int states, MemoryFaults* faults) {
-  size_t floats = 0;
+                                                                 MemoryFaults* faults) {
+  const StateTable states = StatesOf(plan);
+  size_t bytes = 0;
   for (const Tile& tile : plan.tiles) {
-    if (tile.shard == shard) floats += HeldTile::Floats(tile, states);
+    if (tile.shard == shard) bytes += HeldTile::Bytes(tile, states[tile.parameter]);
   }
-  ASSIGN_OR_RETURN(Arena memory, Arena::Create(floats * sizeof(float)));
+  ASSIGN_OR_RETURN(Arena memory, Arena::Create(bytes));
   std::shared_ptr<ShardMemory> created(new ShardMemory(shard, std::move(memory)));
   size_t offset = 0;
   for (size_t t = 0; t < plan.tiles.size(); ++t) {
     if (plan.tiles[t].shard != shard) continue;
-    const size_t bytes = HeldTile::Floats(plan.tiles[t], states) * sizeof(float);
-    auto* const at = reinterpret_cast<float*>(created->memory_.Claim(offset, bytes).data());
-    created->tiles_.emplace_back(plan, static_cast<int>(t), states, at, faults);
-    offset += bytes;
+    const std::vector<OptimizerState>& kept = states[plan.tiles[t].parameter];
+    const size_t tile_bytes = HeldTile::Bytes(plan.tiles[t], kept);
+    std::byte* const at = created->memory_.Claim(offset, tile_bytes).data();
+    created->tiles_.emplace_back(plan, static_cast<int>(t), kept, at, faults);
+    offset += tile_bytes;
   }
   return created;
 }

@@ -4,8 +4,8 @@
 // Gradient buffers are of one epoch, because their number follows from its waves; but they stay
 // until the next epoch makes its own, since the updates of the last commit may still need them.
 //
-//   bytes = 4 * elements * (1 + states) + 4 * elements * contributions * buffers,
-//   tiles and buffers padded to 64 bytes
+//   bytes = those of weights and optimizer state (HeldTile::Bytes)
+//         + 4 * elements * contributions * buffers, each padded to 64 bytes
 //
 // Threads: commits belong to the core's executor; tiles as HeldTile says. Whoever looks at it
 // between two epochs is alone.
@@ -30,10 +30,10 @@ namespace waferstream {
 
 class ShardMemory {
  public:
-  // All tiles are absent and zero. `states`: arrays that the optimizer keeps for every parameter.
-  // `faults` outlives the shard; it may be null. RESOURCE_EXHAUSTED: the memory is not there.
+  // All tiles are absent and zero, with the plan's optimizer state. `faults` outlives the shard; it
+  // may be null. RESOURCE_EXHAUSTED: the memory is not there.
   static absl::StatusOr<std::shared_ptr<ShardMemory>> Create(const Plan& plan, int shard,
-                                                             int states, MemoryFaults* faults);
+                                                             MemoryFaults* faults);
 
   int shard() const { return shard_; }
   std::deque<HeldTile>& tiles() { return tiles_; }  // in plan order

@@ -17,9 +17,15 @@ inline Plan TestPlan(int leaves) {
   plan.job.mutable_training()->mutable_optimizer()->mutable_sgd();
   plan.job.mutable_cluster()->set_planes(1);
   plan.shape = {.wafers = 1, .memoryx = 2, .swarmx = 1, .shards = {{{0}, {1}}, {{1}, {}}}};
-  plan.parameters = {
-      {.name = "w", .prefix = "", .rows = 8, .cols = 5, .is_matrix = true, .contributions = 2},
-      {.name = "b", .prefix = "", .rows = 3, .cols = 1, .first_tile = 2}};
+  plan.parameters = {{.name = "w",
+                      .prefix = "",
+                      .rows = 8,
+                      .cols = 5,
+                      .two_dimensional = true,
+                      .decayed = true,
+                      .one_tile = false,
+                      .contributions = 2},
+                     {.name = "b", .prefix = "", .rows = 3, .cols = 1, .first_tile = 2}};
   plan.parameters[0].tile_count = 2;
   plan.parameters[1].tile_count = 1;
   plan.tiles = {{.rows = 4, .elements = kMatrixElements},

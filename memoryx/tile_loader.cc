@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -9,7 +10,7 @@
 #include "base/status.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/initialise.h"
-#include "checkpoint/layout.h"
+#include "plan/optimizer_state.h"
 
 namespace waferstream {
 namespace {
@@ -48,14 +49,14 @@ absl::Status Initialise(const Plan& plan, HeldTile& held) {
   return absl::OkStatus();
 }
 
-absl::Status ReadTile(const CheckpointReader& reader, const Tile& tile, bool with_states,
-                      HeldTile& held) {
+// `kept`: the states to read; the tile's, or none.
+absl::Status ReadTile(const CheckpointReader& reader, const Tile& tile,
+                      std::span<const OptimizerState> kept, HeldTile& held) {
   const RowSpan rows = {tile.first_row, tile.rows};
   RETURN_IF_ERROR(reader.ReadWeights(tile.parameter, rows, held.weights()));
-  if (!with_states) return absl::OkStatus();
-  const auto states = held.states();
-  for (size_t s = 0; s < states.size(); ++s) {
-    RETURN_IF_ERROR(reader.ReadState(tile.parameter, static_cast<int>(s), rows, states[s]));
+  for (size_t s = 0; s < kept.size(); ++s) {
+    RETURN_IF_ERROR(reader.ReadState(tile.parameter, static_cast<int>(s), RowsOf(kept[s], tile),
+                                     held.states()[s]));
   }
   return absl::OkStatus();
 }
@@ -63,8 +64,7 @@ absl::Status ReadTile(const CheckpointReader& reader, const Tile& tile, bool wit
 absl::Status LoadCheckpoint(Disk& disk, const Plan& plan, const MemoryxPlace& place,
                             const std::string& from, Parallel& parallel, const TileStore& store) {
   const bool resumes = !plan.is_generation() && place.start_step > 0;
-  std::vector<std::string> states;
-  if (resumes) states = OptimizerStates(plan.job.training().optimizer());
+  const StateTable states = resumes ? StatesOf(plan) : StateTable(plan.parameters.size());
   ASSIGN_OR_RETURN(const CheckpointReader reader,
                    CheckpointReader::Open(disk, from, plan.job.model(), plan.parameters, states));
   if (resumes && reader.manifest() && reader.manifest()->steps_done != place.start_step) {
@@ -74,7 +74,8 @@ absl::Status LoadCheckpoint(Disk& disk, const Plan& plan, const MemoryxPlace& pl
   }
   if (place.process == 0 && reader.manifest()) RETURN_IF_ERROR(reader.Verify());
   const auto read = [&](HeldTile& held) {
-    return ReadTile(reader, plan.tiles[held.tile()], resumes, held);
+    const Tile& tile = plan.tiles[held.tile()];
+    return ReadTile(reader, tile, states[tile.parameter], held);
   };
   return LoadAll(plan, place, read, parallel, store);
 }

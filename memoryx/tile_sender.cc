@@ -68,6 +68,12 @@ bool TileSender::done() const {
   return std::all_of(ports_.begin(), ports_.end(), [](const Port& p) { return p.next.done(); });
 }
 
+bool TileSender::WaitsForCommit() const {
+  return outgoing_.empty() && std::all_of(ports_.begin(), ports_.end(), [&](const Port& p) {
+           return p.next.done() || !IsCommitted(p.next.Header());
+         });
+}
+
 void TileSender::Pump(Turn& turn) {
   // One tile a channel in turn, so that the slots are shared out.
   for (bool progress = true; progress;) {
@@ -78,7 +84,7 @@ void TileSender::Pump(Turn& turn) {
 
 bool TileSender::IsCommitted(const FrameHeader& header) const {
   const Pass pass = {static_cast<PassKind>(header.pass), header.step, header.wave};
-  if (!WaitsForCommit(pass)) return true;
+  if (!waferstream::WaitsForCommit(pass)) return true;
   return updates_.committed() >= pass.step + (pass.kind == PassKind::kValidation ? 1 : 0);
 }
 

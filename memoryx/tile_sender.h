@@ -56,6 +56,8 @@ class TileSender {
   // Tiles started so far, and whether those were all of the job.
   uint64_t streamed() const { return streamed_; }
   bool done() const;
+  // Whether the fabric has read everything that may be sent before the next commit.
+  bool WaitsForCommit() const;
 
   size_t bytes() const { return slot_memory_.size(); }
 

@@ -41,7 +41,7 @@ class TileSenderTest : public testing::Test {
  protected:
   void Begin(Plan plan, uint64_t start_step = 0) {
     plan_ = std::move(plan);
-    auto shard = *ShardMemory::Create(plan_, 0, 0, nullptr);
+    auto shard = *ShardMemory::Create(plan_, 0, nullptr);
     ASSERT_TRUE(shard->MakeGradientBuffers(plan_, 1).ok());
     shard->BeginAt(start_step);
     for (HeldTile& tile : shard->tiles()) {

@@ -182,7 +182,9 @@ class BackwardWriter {
     pass_.Add({}, /*accumulate=*/true);
   }
 
+  // Of what is not trained there is no gradient.
   void Emit(Op& op, int parameter, int tile = 0) {
+    if (!pass_.parameter(parameter).trained) return;
     op.gradients.push_back(static_cast<int>(program_.gradient_stream.size()));
     program_.gradient_stream.push_back(
         {pass_.parameter(parameter).first_tile + tile, contributions_[parameter]});
@@ -204,7 +206,7 @@ class BackwardWriter {
       Op& op = program_.backward[first + i];
       Emit(op, matrix, i);
       for (const int vector : node.vectors) {
-        const bool sliced = pass_.parameter(vector).cut_like >= 0;
+        const bool sliced = !pass_.parameter(vector).one_tile;
         if (sliced || i + 1 == tiles) Emit(op, vector, sliced ? i : 0);
       }
     }
@@ -373,14 +375,17 @@ class BackwardWriter {
     pass_.Add();
   }
 
-  // reads: gradient of the output. No weights: nothing is streamed.
+  // reads: gradient of the output. No weights: nothing is streamed. The table's gradient is all
+  // that there is to make.
   void WriteEmbedding(int n) {
     const GraphNode& node = graph_.nodes[n];
-    pass_.Begin(
-        {.kind = node.kind, .backward = true, .node = n, .reads = {GradientOf(node.writes[0])}});
-    const int table = node.matrices[0];
-    for (int i = 0; i < pass_.parameter(table).tile_count; ++i) Emit(pass_.Add(), table, i);
-    Finish(table);
+    const Parameter& table = pass_.parameter(node.matrices[0]);
+    if (table.trained) {
+      pass_.Begin(
+          {.kind = node.kind, .backward = true, .node = n, .reads = {GradientOf(node.writes[0])}});
+      for (int i = 0; i < table.tile_count; ++i) Emit(pass_.Add(), node.matrices[0], i);
+      Finish(node.matrices[0]);
+    }
     for (const int read : node.reads) PassThrough(node.writes[0], read);
   }
 

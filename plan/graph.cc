@@ -26,7 +26,9 @@ int GraphBuilder::Matrix(std::string name, int64_t rows, int64_t cols, double in
   p.name = std::move(name);
   p.rows = rows;
   p.cols = cols;
-  p.is_matrix = true;
+  p.two_dimensional = true;
+  p.decayed = true;
+  p.one_tile = false;
   p.init_std = init_std;
   return static_cast<int>(model_.parameters.size()) - 1;
 }
@@ -49,6 +51,7 @@ int GraphBuilder::Vector(std::string name, int64_t rows, double init_value) {
 
 int GraphBuilder::SlicedVector(std::string name, int matrix, double init_value) {
   const int vector = Vector(std::move(name), model_.parameters[matrix].rows, init_value);
+  model_.parameters[vector].one_tile = false;
   model_.parameters[vector].cut_like = matrix;
   return vector;
 }

@@ -92,14 +92,18 @@ absl::Status CheckTaken(const Family& family, const ModelSpec& m) {
 // A parameter that is used twice has two gradients.
 void CountContributions(Model& model) {
   for (Parameter& p : model.parameters) p.contributions = 0;
+  const auto count = [&](int parameter) {
+    Parameter& p = model.parameters[parameter];
+    if (p.trained) ++p.contributions;
+  };
   for (const GraphNode& node : model.graph.nodes) {
-    for (const int vector : node.vectors) ++model.parameters[vector].contributions;
-    for (const int matrix : node.matrices) ++model.parameters[matrix].contributions;
+    for (const int vector : node.vectors) count(vector);
+    for (const int matrix : node.matrices) count(matrix);
   }
 }
 
-// The first rows of a matrix's tiles, and its end: the fewest tiles that respect the bound, even up
-// to a grain, larger ones first, so that no tile is a sliver and none is larger than the first.
+// The first rows of a parameter's tiles, and its end: the fewest tiles that respect the bound, even
+// up to a grain, larger ones first, so that no tile is a sliver and none is larger than the first.
 std::vector<int64_t> Cuts(const Parameter& p, int64_t tile_elements) {
   const int64_t rows_max = std::max<int64_t>(1, tile_elements / p.cols);
   // Below three grains the last tile could be a single row.
@@ -154,16 +158,16 @@ std::vector<Tile> CutTiles(std::vector<Parameter>& parameters, uint64_t tile_ele
     Parameter& p = parameters[i];
     p.first_tile = static_cast<int>(tiles.size());
     const Parameter& like = p.cut_like >= 0 ? parameters[p.cut_like] : p;
-    const std::vector<int64_t> cuts = like.is_matrix
-                                          ? Cuts(like, static_cast<int64_t>(tile_elements))
-                                          : std::vector{int64_t{0}, p.rows};
+    const std::vector<int64_t> cuts = p.one_tile ? std::vector{int64_t{0}, p.rows}
+                                                 : Cuts(like, static_cast<int64_t>(tile_elements));
     for (size_t c = 0; c + 1 < cuts.size(); ++c) {
       Tile tile;
       tile.parameter = static_cast<int>(i);
+      tile.index = static_cast<int>(c);
       tile.first_row = cuts[c];
       tile.rows = cuts[c + 1] - cuts[c];
       tile.elements = tile.rows * p.cols;
-      tile.slot = p.is_matrix ? kLarge : kSmall;
+      tile.slot = p.two_dimensional ? kLarge : kSmall;
       tiles.push_back(tile);
     }
     p.tile_count = static_cast<int>(tiles.size()) - p.first_tile;

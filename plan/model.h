@@ -18,12 +18,17 @@ struct Parameter {
   std::string prefix;  // before it in the files of a whole model, e.g. "transformer."
   int64_t rows = 0;
   int64_t cols = 0;
-  bool is_matrix = false;  // two dimensions: decayed, cut into tiles; a vector is one tile
+  // Each says one thing; the makers of GraphBuilder set those that go together.
+  bool two_dimensional = false;  // as files shape it; a vector has one dimension there
+  bool decayed = false;          // the optimizer's weight decay is for it
+  bool trained = true;           // false: no gradient is made, no state is kept, it stays as it is
+  bool one_tile = true;          // false: cut along its rows
   bool transposed_in_checkpoint = false;  // Conv1D: stored as [cols, rows] in files
   double init_std = 0;                    // normal(0, init_std), or, when 0,
   double init_value = 0;                  // this constant
-  int cut_like = -1;      // a vector: the matrix with whose tiles it is cut; -1: it is one tile
-  int contributions = 1;  // gradients a micro-batch makes: 2 for tied embeddings
+  int cut_like = -1;  // the matrix with whose tiles it is cut; -1: by its own size
+  // Gradients that a micro-batch makes: 2 for tied embeddings, 0 of what is not trained.
+  int contributions = 1;
   int first_tile = 0;
   int tile_count = 0;
 };
@@ -31,6 +36,7 @@ struct Parameter {
 // Rows [first_row, first_row + rows) of one parameter: contiguous.
 struct Tile {
   int parameter = 0;
+  int index = 0;  // among the parameter's tiles
   int64_t first_row = 0;
   int64_t rows = 0;
   int64_t elements = 0;
@@ -57,9 +63,9 @@ int64_t TurnedColumns(const ModelSpec& model);
 // INVALID_ARGUMENT: an impossible shape, naming the field.
 absl::StatusOr<std::vector<Parameter>> BuildParameters(const ModelSpec& model);
 
-// Cuts every matrix along its rows into tiles of at most `tile_elements` (at least one row each)
-// and sets first_tile and tile_count. The tiles of a matrix are of nearly equal size, none larger
-// than its first. Shard and plane are not yet set.
+// Cuts every parameter that is not one tile along its rows, into tiles of at most `tile_elements`
+// (at least one row each), and sets first_tile and tile_count. The tiles of a parameter are of
+// nearly equal size, none larger than its first. Shard and plane are not yet set.
 std::vector<Tile> CutTiles(std::vector<Parameter>& parameters, uint64_t tile_elements);
 
 }  // namespace waferstream

@@ -53,7 +53,8 @@ TEST(Model, Gpt2SmallHasItsKnownSizeAndNames) {
   EXPECT_EQ(down.cols, 3072);
   EXPECT_DOUBLE_EQ(down.init_std, 0.02 / std::sqrt(24.0));
   const Parameter& gain = Named(parameters, "h.3.ln_2.weight");
-  EXPECT_FALSE(gain.is_matrix);
+  EXPECT_FALSE(gain.two_dimensional);
+  EXPECT_FALSE(gain.decayed);
   EXPECT_EQ(gain.init_std, 0);
   EXPECT_EQ(gain.init_value, 1);
   EXPECT_EQ(Named(parameters, "h.3.ln_2.bias").init_value, 0);
@@ -79,7 +80,7 @@ Parameter MatrixOf(int64_t rows, int64_t cols) {
   Parameter p;
   p.rows = rows;
   p.cols = cols;
-  p.is_matrix = true;
+  p.one_tile = false;
   return p;
 }
 
@@ -115,7 +116,7 @@ TEST(CutTiles, AVectorIsOneTile) {
   auto parameters = *BuildParameters(Gpt2Small());
   const auto tiles = CutTiles(parameters, 64);
   for (const Parameter& p : parameters) {
-    if (p.is_matrix) continue;
+    if (p.two_dimensional) continue;
     EXPECT_EQ(p.tile_count, 1) << p.name;
     EXPECT_EQ(tiles[p.first_tile].slot, kSmall) << p.name;
   }

@@ -48,7 +48,7 @@ void PassWriter::AddPerTile(int matrix, const std::vector<int>& vectors, bool ad
   std::vector<std::vector<int>> sliced;
   for (const int vector : vectors) {
     const std::vector<int> positions = Stream(vector);
-    if (parameters_[vector].cut_like >= 0) {
+    if (!parameters_[vector].one_tile) {
       sliced.push_back(positions);
     } else {
       whole.insert(whole.end(), positions.begin(), positions.end());

@@ -52,8 +52,9 @@ struct Endpoint {
 };
 
 // kTree: tiles flow from `up` to `down`, gradients from `down` to `up`. kCopy: from a shard's
-// primary to a process that fills it; its frames are kTile frames of a tile's weights and optimizer
-// state, fp32, one array after the other. The down end dials.
+// primary to a process that fills it; its frames are kTile frames of a tile's weights, fp32, and
+// optimizer state, as plan/optimizer_state describes it, one array after the other
+// (memoryx/held_tile). The down end dials.
 enum class ChannelKind { kTree, kCopy };
 
 struct Channel {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "plan/optimizer_state.h"
 #include "plan/topology.h"
 #include "plan/verify.h"
 
@@ -14,16 +15,18 @@ uint64_t SlotBytes(const Credit& window, const size_t (&slot_bytes)[kSlotClasses
   return bytes;
 }
 
-std::vector<ResidentBytes> MemoryXBytes(const Plan& plan, int state_bytes_per_parameter,
-                                        int gradient_buffers) {
+std::vector<ResidentBytes> MemoryXBytes(const Plan& plan, int gradient_buffers) {
   std::vector<ResidentBytes> processes(plan.shape.memoryx);
+  const StateTable states = StatesOf(plan);
   const auto add = [&](int t, ResidentBytes& p) {
     const Tile& tile = plan.tiles[t];
     p.elements += tile.elements;
-    p.state += tile.elements * state_bytes_per_parameter;
-    if (plan.is_generation()) return;
+    p.weights += tile.elements * sizeof(float);
+    for (const OptimizerState& state : states[tile.parameter]) {
+      p.optimizer += ElementsOf(state, tile) * BytesOf(state.dtype);
+    }
     const int blocks = plan.parameters[tile.parameter].contributions * gradient_buffers;
-    p.state += (blocks - 1) * plan.GradientBytes(t);
+    p.gradients += blocks * plan.GradientBytes(t);
   };
   for (int t = 0; t < static_cast<int>(plan.tiles.size()); ++t) {
     const ShardHolders& shard = plan.shape.shards[plan.tiles[t].shard];
@@ -138,16 +141,10 @@ double RecomputeFlops(const Plan& plan) {
 
 }  // namespace
 
-int StateBytesPerParameter(const JobSpec& job) {
-  if (job.has_generate()) return 4;
-  return job.training().optimizer().has_sgd() ? 12 : 16;
-}
-
 PlanCosts CostsOf(const Plan& plan) {
   PlanCosts costs;
-  costs.state_bytes_per_parameter = StateBytesPerParameter(plan.job);
   costs.gradient_buffers = plan.is_generation() ? 0 : BuffersPerGradient(plan);
-  costs.memoryx = MemoryXBytes(plan, costs.state_bytes_per_parameter, costs.gradient_buffers);
+  costs.memoryx = MemoryXBytes(plan, costs.gradient_buffers);
   costs.swarmx = SwarmXBytes(plan);
   costs.traffic = TrafficOf(plan);
   const double sequences = plan.job.training().global_batch();

@@ -12,9 +12,14 @@ namespace waferstream {
 // Bytes of one process.
 struct ResidentBytes {
   int64_t elements = 0;    // of the parameters it owns (MemoryX)
-  uint64_t state = 0;      // weights, gradient, optimizer state (MemoryX)
+  uint64_t weights = 0;    // MemoryX, as the next two
+  uint64_t optimizer = 0;  // state, of what is trained
+  uint64_t gradients = 0;  // of every contribution as many blocks as wait at once
   uint64_t windows = 0;    // receive slots of all its channels
   std::vector<int> nodes;  // in Plan::tree_nodes (SwarmX)
+
+  // What MemoryX keeps. AdamW with one contribution and one block: 16 B a parameter.
+  uint64_t state() const { return weights + optimizer + gradients; }
 };
 
 // Of one training step, validation not counted; of a generation: of one token.
@@ -28,8 +33,7 @@ struct StepTraffic {
 };
 
 struct PlanCosts {
-  int state_bytes_per_parameter = 0;  // of MemoryX, with one contribution and one block
-  int gradient_buffers = 0;           // blocks of one gradient that MemoryX has room for
+  int gradient_buffers = 0;  // blocks of one gradient that MemoryX has room for
   std::vector<ResidentBytes> memoryx;
   std::vector<ResidentBytes> swarmx;
   StepTraffic traffic;
@@ -37,11 +41,6 @@ struct PlanCosts {
   double recompute_flops = 0;  // done a second time on top of them
   double verify_flops = 0;     // of verified micro-batches on their checkers, on average
 };
-
-// What MemoryX keeps of a parameter, all fp32. AdamW: weight, gradient and two moments, 16 B; SGD:
-// weight, gradient and momentum, 12 B; a generation: the weight, 4 B. A further contribution, and a
-// further block that waits for a later wave, is 4 B more: plan costs count them.
-int StateBytesPerParameter(const JobSpec& job);
 
 PlanCosts CostsOf(const Plan& plan);
 

@@ -22,7 +22,7 @@ struct Pods {
 uint64_t LargestOf(const std::vector<ResidentBytes>& processes) {
   uint64_t most = 0;
   for (const ResidentBytes& process : processes) {
-    most = std::max(most, process.state + process.windows);
+    most = std::max(most, process.state() + process.windows);
   }
   return most;
 }

@@ -45,12 +45,14 @@ ordered_json SramAsJson(const Plan& plan) {
 ordered_json MemoryXAsJson(const PlanCosts& costs) {
   ordered_json processes = ordered_json::array();
   for (const ResidentBytes& p : costs.memoryx) {
-    processes.push_back(
-        {{"parameters", p.elements}, {"state_bytes", p.state}, {"window_bytes", p.windows}});
+    processes.push_back({{"parameters", p.elements},
+                         {"weight_bytes", p.weights},
+                         {"optimizer_bytes", p.optimizer},
+                         {"gradient_bytes", p.gradients},
+                         {"state_bytes", p.state()},
+                         {"window_bytes", p.windows}});
   }
-  return {{"state_bytes_per_parameter", costs.state_bytes_per_parameter},
-          {"gradient_buffers", costs.gradient_buffers},
-          {"processes", std::move(processes)}};
+  return {{"gradient_buffers", costs.gradient_buffers}, {"processes", std::move(processes)}};
 }
 
 ordered_json SwarmXAsJson(const PlanCosts& costs) {
@@ -158,18 +160,17 @@ void AddSram(const Plan& plan, Text& out) {
 // The process with the most; the others hold at most that.
 const ResidentBytes& Fullest(const std::vector<ResidentBytes>& processes) {
   return *std::max_element(processes.begin(), processes.end(), [](const auto& a, const auto& b) {
-    return a.state + a.windows < b.state + b.windows;
+    return a.state() + a.windows < b.state() + b.windows;
   });
 }
 
 void AddServices(const Plan& plan, const PlanCosts& costs, Text& out) {
   out.Heading("Services");
   const ResidentBytes& memoryx = Fullest(costs.memoryx);
-  out.Row("MemoryX, each at most", Bytes(memoryx.state), " state, ", Bytes(memoryx.windows),
+  out.Row("MemoryX, each at most", Bytes(memoryx.state()), " state, ", Bytes(memoryx.windows),
           " windows");
-  const uint64_t plain = memoryx.elements * costs.state_bytes_per_parameter;
-  out.Row("  its state", memoryx.elements, " parameters x ", costs.state_bytes_per_parameter,
-          " B + ", memoryx.state - plain, " B for further contributions and waves");
+  out.Row("  its state", memoryx.elements, " parameters: ", memoryx.weights, " B weights + ",
+          memoryx.optimizer, " B optimizer + ", memoryx.gradients, " B gradients");
   out.Row("SwarmX, each at most", Bytes(Fullest(costs.swarmx).windows), " windows");
   out.Row("trees", plan.job.cluster().planes(), " planes, each ", NodesPerPlane(plan), " nodes in ",
           DepthOf(plan), " levels over ", plan.shape.wafers, " wafers, fan-out ",
@@ -180,7 +181,7 @@ void AddTraffic(const Plan& plan, const StepTraffic& t, Text& out) {
   out.Heading(plan.is_generation() ? "Traffic a token" : "Traffic a step");
   out.Row("weights into each wafer", Bytes(t.weights_to_wafer), " = ", Count(plan.waves, "wave"),
           " x (", t.forward_stream, " forward + ", t.backward_stream, " backward)");
-  if (plan.is_generation()) return;
+  if (t.gradient_stream == 0) return;  // a generation, or nothing is trained
   out.Row("gradients from a wafer", "at most ", Bytes(t.gradients_from_wafer), " = ",
           Count(t.gradients_from_wafer / t.gradient_stream, "block"), " x ", t.gradient_stream);
   out.Row("gradients into MemoryX", Bytes(t.gradients_to_memoryx), " = ",

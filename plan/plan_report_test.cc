@@ -77,13 +77,15 @@ TEST(PlanCosts, MemoryXStateIsSixteenBytesAParameterForAdamW) {
   JobSpec job = TestJob();
   const ClusterShape three{.wafers = 1, .memoryx = 3, .swarmx = 1};
   uint64_t state = 0;
-  for (const ResidentBytes& p : CostsOf(MustCompile(job, three)).memoryx) state += p.state;
+  for (const ResidentBytes& p : CostsOf(MustCompile(job, three)).memoryx) state += p.state();
   EXPECT_EQ(state, 16u * kParameters + 4u * kWte);  // the tied wte has two gradients
   job.mutable_training()->mutable_optimizer()->mutable_sgd()->set_lr(0.1);
-  EXPECT_EQ(CostsOf(MustCompile(job)).memoryx[0].state, 12u * kParameters + 4u * kWte);
+  EXPECT_EQ(CostsOf(MustCompile(job)).memoryx[0].state(), 8u * kParameters + 4u * kWte);
+  job.mutable_training()->mutable_optimizer()->mutable_sgd()->set_momentum(0.9);
+  EXPECT_EQ(CostsOf(MustCompile(job)).memoryx[0].state(), 12u * kParameters + 4u * kWte);
   job.mutable_generate()->add_prompt(1);
   job.mutable_generate()->set_tokens(1);
-  EXPECT_EQ(CostsOf(MustCompile(job)).memoryx[0].state, 4u * kParameters);
+  EXPECT_EQ(CostsOf(MustCompile(job)).memoryx[0].state(), 4u * kParameters);
 }
 
 TEST(PlanCosts, SixFlopsAParameterAndTokenForALargeModel) {

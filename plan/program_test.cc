@@ -98,13 +98,14 @@ TEST_P(EveryProgram, BackwardStreamsWhatDeltasAndRecomputationNeed) {
   for (const Parameter& p : model.parameters) {
     const bool layer = p.name.starts_with("h."), norm = p.name.find("ln_") != std::string::npos;
     const bool last_bias = p.name.ends_with("mlp.c_proj.bias");
-    int expected = p.is_matrix;
-    if (!p.is_matrix && norm) {
+    int expected = p.two_dimensional;
+    if (!p.two_dimensional && norm) {
       expected = p.name.ends_with("weight") || (layer && recompute != RECOMPUTE_NONE);
-    } else if (!p.is_matrix) {
+    } else if (!p.two_dimensional) {
       expected = recompute == RECOMPUTE_FULL && !last_bias;
     }
-    if (p.is_matrix && layer && !holds && !p.name.ends_with("mlp.c_proj.weight")) expected = 2;
+    if (p.two_dimensional && layer && !holds && !p.name.ends_with("mlp.c_proj.weight"))
+      expected = 2;
     if (p.name == "wpe.weight") expected = 0;
     if (p.name == "wte.weight") expected = std::get<1>(GetParam());
     EXPECT_EQ(times[p.name], expected) << p.name;

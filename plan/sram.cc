@@ -138,7 +138,7 @@ class LayoutBuilder {
     size_t bytes = std::max(AttentionWorkspace(), ExpertsWorkspace()), packed = 0;
     for (const Tile& tile : plan_.tiles) {
       const Parameter& p = plan_.parameters[tile.parameter];
-      if (!p.is_matrix) continue;
+      if (!p.two_dimensional) continue;  // not of a product
       const bool head = &p == &Head();
       bytes = std::max(bytes, head ? HeadWorkspace(tile.rows) : TileWorkspace(tile.rows, p.cols));
       packed = std::max(

@@ -45,9 +45,9 @@ void EpochAudit::OnReport(const NodeReport& report) {
       world_.Violate(absl::StrCat(node_, " is ready with step ", step, ", but has ", leaves, " of ",
                                   plan_.leaves, " micro-batches of tile ", tile));
     }
-    if (contributions == 0) {
-      world_.Violate(absl::StrCat(node_, " is ready with step ", step, " without tile ", tile));
-    }
+    if (contributions == plan_.parameters[plan_.tiles[tile].parameter].contributions) continue;
+    world_.Violate(absl::StrCat(node_, " is ready with step ", step, ", but has ", contributions,
+                                " contributions to tile ", tile));
   }
 }
 

@@ -16,8 +16,8 @@ namespace waferstream {
 
 // 1. A MemoryX node takes every gradient block of a step at most once, and its blocks of one
 //    (tile, contribution) overlap nowhere.
-// 2. When it says that a step's gradients are there, the blocks of every tile of its cover all
-//    micro-batches.
+// 2. When it says that a step's gradients are there, the blocks of every contribution to a tile of
+//    its cover all micro-batches.
 class EpochAudit final : public EpochObserver {
  public:
   // All but the name outlive it.

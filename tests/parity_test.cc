@@ -1,6 +1,7 @@
 // The cluster against PyTorch: losses of 20 steps and the gradients of the first, from golden files
 // that tests/golden/make_goldens.py made with the reference script. Tolerances: DESIGN section 4.
 #include <cmath>
+#include <cstddef>
 #include <fstream>
 #include <functional>
 #include <string>
@@ -10,12 +11,12 @@
 #include "base/worker_pool.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/initial_checkpoint.h"
-#include "checkpoint/layout.h"
 #include "checkpoint/posix_disk.h"
 #include "data/job_data.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "plan/job_yaml.h"
+#include "plan/optimizer_state.h"
 #include "plan/plan.h"
 #include "tests/small_job.h"
 
@@ -79,14 +80,14 @@ void WithGradients(const std::string& name, const ExpectGradient& expect) {
   const auto run = RunInproc(job, {.shape = shape});
   ASSERT_TRUE(run.ok()) << run.status();
   const auto plan = Compile(job, shape);
-  const auto ours =
-      CheckpointReader::Open(PosixDisk(), run->checkpoint, job.model(), plan->parameters,
-                             OptimizerStates(job.training().optimizer()));
+  const auto ours = CheckpointReader::Open(PosixDisk(), run->checkpoint, job.model(),
+                                           plan->parameters, StatesOf(*plan));
   ASSERT_TRUE(ours.ok()) << ours.status();
   for (size_t p = 0; p < plan->parameters.size(); ++p) {
     const Parameter& parameter = plan->parameters[p];
     std::vector<float> got(parameter.rows * parameter.cols);
-    ASSERT_TRUE(ours->ReadState(p, 0, {0, parameter.rows}, got.data()).ok());
+    ASSERT_TRUE(
+        ours->ReadState(p, 0, {0, parameter.rows}, reinterpret_cast<std::byte*>(got.data())).ok());
     expect(parameter, std::move(got));
   }
 }

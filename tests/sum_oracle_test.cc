@@ -2,13 +2,14 @@
 // canonical sum (DESIGN section 4) of the gradients of its micro-batches, each taken alone.
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "checkpoint/checkpoint_reader.h"
-#include "checkpoint/layout.h"
 #include "checkpoint/posix_disk.h"
+#include "plan/optimizer_state.h"
 #include "plan/plan.h"
 #include "tests/small_job.h"
 
@@ -43,13 +44,15 @@ using Gradient = std::vector<float>;  // of all parameters, one after the other
 Gradient GradientIn(const std::string& checkpoint, const JobSpec& job) {
   const auto plan = Compile(job, {});
   const auto reader = CheckpointReader::Open(PosixDisk(), checkpoint, job.model(), plan->parameters,
-                                             OptimizerStates(job.training().optimizer()));
+                                             StatesOf(*plan));
   EXPECT_TRUE(reader.ok()) << reader.status();
   Gradient all;
   for (size_t p = 0; p < plan->parameters.size(); ++p) {
     const Parameter& parameter = plan->parameters[p];
     Gradient part(static_cast<size_t>(parameter.rows * parameter.cols));
-    EXPECT_TRUE(reader->ReadState(p, 0, {0, parameter.rows}, part.data()).ok());
+    EXPECT_TRUE(
+        reader->ReadState(p, 0, {0, parameter.rows}, reinterpret_cast<std::byte*>(part.data()))
+            .ok());
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;

@@ -49,7 +49,7 @@ TestWeights MakeWeights(const Plan& plan, uint64_t seed) {
   uint64_t index = 0;
   for (const Parameter& p : plan.parameters) {
     std::vector<float>& values = weights.emplace_back(p.rows * p.cols);
-    const double spread = p.is_matrix ? 0.2 : 0.1;
+    const double spread = p.two_dimensional ? 0.2 : 0.1;
     for (float& value : values) {
       const double noise = Normal(seed, Purpose::kInitialise, 0, index++)[0];
       value = static_cast<float>(p.init_value + spread * noise);

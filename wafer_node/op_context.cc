@@ -28,6 +28,14 @@ void OpContext::ForRows(const RowUnit& unit) const {
   });
 }
 
+int OpContext::GradientOf(int parameter) const {
+  for (size_t g = 0; g < op().gradients.size(); ++g) {
+    const GradientItem& item = plan.program.gradient_stream[op().gradients[g]];
+    if (plan.tiles[item.tile].parameter == parameter) return static_cast<int>(g);
+  }
+  return -1;
+}
+
 float* OpContext::Staging(int g, int resident) const {
   return in.staging[g][wave.StagingBufferOf(resident)];
 }

@@ -80,6 +80,8 @@ struct OpContext {
   using RowUnit = std::function<void(int resident, RowSpan rows, int thread)>;
   void ForRows(const RowUnit& unit) const;
 
+  // Which gradient of the op is that of a parameter; -1: the op makes none of it.
+  int GradientOf(int parameter) const;
   // Where the gradient of micro-batch `resident` is made: gradient `g` of the op.
   float* Staging(int g, int resident) const;
   // After elements [first, first + count) of it have been made for this micro-batch: hashes them if

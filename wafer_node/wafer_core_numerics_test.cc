@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "plan/test_job.h"
+#include "plan/test_untrained.h"
 #include "wafer_node/fake_parent.h"
 #include "wafer_node/naive_gpt2.h"
 
@@ -207,6 +208,29 @@ TEST_P(SameBits, ForEveryNumberOfWafersAndWaves) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Precisions, SameBits, testing::Values(F32, BF16));
+
+// What is trained has the gradients that it has when all is; what is not has none. One parameter of
+// three is trained.
+TEST(Untrained, TheOthersGetTheSameBits) {
+  for (const char* family : {"gpt2", "gptj", "llama"}) {
+    JobSpec job = OneStep();
+    job.mutable_model()->set_family(family);
+    job.mutable_model()->set_tied(std::string_view(family) == "gpt2");
+    const Plan all = MustCompile(job);
+    const TestWeights weights = MakeWeights(all, 6);
+    const Outcome full = RunStep(all, weights);
+    for (const size_t rest : {0, 1, 2}) {
+      const auto some = CompileUntrained(job, {}, [&](size_t p) { return p % 3 == rest; });
+      ASSERT_TRUE(some.ok()) << some.status();
+      Outcome expected = full;
+      std::erase_if(expected.gradients, [&](const auto& gradient) {
+        return !some->parameters[some->tiles[gradient.first.first].parameter].trained;
+      });
+      ASSERT_LT(expected.gradients.size(), full.gradients.size());
+      ExpectSameBits(RunStep(*some, weights), expected);
+    }
+  }
+}
 
 TEST(Bf16, StaysCloseToF32) {
   JobSpec job = OneStep();

@@ -2,6 +2,7 @@
 // can be read. The input is the files, each after a line "@name"; for a name in .safetensors the
 // eight bytes of the header's length are put in front, the length of its first line.
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "checkpoint/config.h"
 #include "checkpoint/layout.h"
 #include "checkpoint/memory_disk.h"
+#include "plan/optimizer_state.h"
 
 namespace waferstream {
 namespace {
@@ -57,7 +59,9 @@ void ReadAll(Disk& disk) {
   if (!model.ok()) return;
   const auto parameters = BuildParameters(*model);
   if (!parameters.ok()) return;
-  const std::vector<std::string> states = {"exp_avg", "exp_avg_sq"};
+  Optimizer optimizer;
+  optimizer.mutable_adamw();
+  const StateTable states = StatesOf(optimizer, *parameters);
   auto reader = CheckpointReader::Open(disk, kFolder, *model, *parameters, states);
   const bool with_states = reader.ok();
   if (!with_states) reader = CheckpointReader::Open(disk, kFolder, *model, *parameters, {});
@@ -69,7 +73,9 @@ void ReadAll(Disk& disk) {
     std::vector<float> values(p.rows * p.cols);
     const int index = static_cast<int>(i);
     WS_CHECK(reader->ReadWeights(index, {0, p.rows}, values.data()).ok());
-    if (with_states) WS_CHECK(reader->ReadState(index, 1, {0, p.rows}, values.data()).ok());
+    if (!with_states) continue;
+    auto* const bytes = reinterpret_cast<std::byte*>(values.data());
+    WS_CHECK(reader->ReadState(index, 1, {0, p.rows}, bytes).ok());
   }
 }
 

@@ -129,7 +129,8 @@ void ExpertMatmulBackwardOp(const OpContext& c) {
   for (int r = 0; r < c.wave.resident(); ++r) {
     c.results.untouched[r] = expert.Of(r).count == 0;
   }
-  const int chunks = static_cast<int>(SpanCount(c.tile().rows, kGradientRows));
+  const bool trained = !c.op().gradients.empty();
+  const int chunks = trained ? static_cast<int>(SpanCount(c.tile().rows, kGradientRows)) : 0;
   const MatrixIn weights = RightOperand(c, TileUse::kBackward);
   c.parallel.For(chunks + expert.Units(), [&](int i, int thread) {
     if (i < chunks)

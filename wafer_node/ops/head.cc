@@ -70,7 +70,13 @@ class HeadBlock {
   };
 
   HeadBlock(const OpContext& c, const Weights& weights, int resident, RowSpan rows)
-      : c_(c), weights_(weights), resident_(resident), rows_(rows), ids_(c.tile().rows) {}
+      : c_(c),
+        weights_(weights),
+        resident_(resident),
+        rows_(rows),
+        ids_(c.tile().rows),
+        weight_(c.GradientOf(c.node().matrices[0])),
+        bias_(c.node().vectors.empty() ? -1 : c.GradientOf(c.node().vectors[0])) {}
 
   void Run() {
     const int spans = static_cast<int>(SpanCount(rows_.count, kUnitRows));
@@ -82,7 +88,9 @@ class HeadBlock {
     const int chunks = static_cast<int>(SpanCount(ids_, kGradientRows));
     c_.parallel.For(spans + chunks, [&](int i, int thread) {
       if (i < spans) return AddDelta(SpanAt(rows_.count, kUnitRows, i), thread);
-      AddGradient(SpanAt(ids_, kGradientRows, i - spans), thread);
+      const RowSpan chunk = SpanAt(ids_, kGradientRows, i - spans);
+      if (weight_ >= 0) AddGradient(chunk, thread);
+      if (bias_ >= 0) AddBiasGradient(chunk);
     });
   }
 
@@ -132,16 +140,15 @@ class HeadBlock {
           .k = rows_.count,
           .accumulate = rows_.first > 0},
          {DeltaLogits(0, chunk.first), ids_, true}, {input.Of(c_, resident_, rows_.first), hidden},
-         {c_.Staging(0, resident_) + first, hidden}, c_.Workspace(thread));
-    if (IsLast()) c_.FinishStaged(0, resident_, first, chunk.count * hidden);
-    if (c_.op().gradients.size() > 1) AddBiasGradient(chunk);
+         {c_.Staging(weight_, resident_) + first, hidden}, c_.Workspace(thread));
+    if (IsLast()) c_.FinishStaged(weight_, resident_, first, chunk.count * hidden);
   }
 
   void AddBiasGradient(RowSpan chunk) const {
-    float* sum = c_.Staging(1, resident_) + chunk.first;
+    float* sum = c_.Staging(bias_, resident_) + chunk.first;
     if (rows_.first == 0) std::fill_n(sum, chunk.count, 0.0f);
     ColumnSum(c_.dtype(), DeltaLogits(0, chunk.first), rows_.count, chunk.count, ids_, sum);
-    if (IsLast()) c_.FinishStaged(1, resident_, chunk.first, chunk.count);
+    if (IsLast()) c_.FinishStaged(bias_, resident_, chunk.first, chunk.count);
   }
 
   bool IsLast() const { return rows_.first + rows_.count == c_.wave.tokens(); }
@@ -151,6 +158,7 @@ class HeadBlock {
   const int resident_;
   const RowSpan rows_;
   const int64_t ids_;
+  const int weight_, bias_;  // gradients of the op; -1: none
 };
 
 // Of the last position only, for the next token.

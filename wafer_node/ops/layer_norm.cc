@@ -39,9 +39,11 @@ void LayerNormOp(const OpContext& c) {
 void LayerNormBackwardOp(const OpContext& c) {
   c.parallel.For(c.wave.resident(), [&](int r, int) { BackwardOf(c, r); });
   const int64_t width = Read(c, 0).width;
-  for (int g = 0; g < 2; ++g) {  // gain, bias
+  for (int v = 0; v < 2; ++v) {  // gain, bias
+    const int g = c.GradientOf(c.node().vectors[v]);
+    if (g < 0) continue;
     for (int r = 0; r < c.wave.resident(); ++r) {
-      std::copy_n(Written(c, 1).Floats(c, r, 0, g * width), width, c.Staging(g, r));
+      std::copy_n(Written(c, 1).Floats(c, r, 0, v * width), width, c.Staging(g, r));
       c.FinishStaged(g, r, 0, width);
     }
   }

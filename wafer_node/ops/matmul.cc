@@ -20,9 +20,9 @@ void CopyColumns(const OpContext& c, const Activation& residual, int resident, R
   }
 }
 
-// Rows `chunk` of the gradient of the tile: output_delta^T input, for one micro-batch after
-// another.
-void TileGradient(const OpContext& c, RowSpan chunk, int thread) {
+// Rows `chunk` of the gradient of the tile, the op's `g`: output_delta^T input, for one micro-batch
+// after another.
+void TileGradient(const OpContext& c, int g, RowSpan chunk, int thread) {
   const Activation input = Read(c, 0), output_delta = Read(c, 1);
   const int64_t width = input.width;
   const int64_t first = chunk.first * width;
@@ -30,20 +30,20 @@ void TileGradient(const OpContext& c, RowSpan chunk, int thread) {
     const std::byte* delta = output_delta.Of(c, r, 0, c.tile().first_row + chunk.first);
     Gemm({.dtype = c.dtype(), .m = chunk.count, .n = width, .k = c.wave.tokens()},
          {delta, output_delta.width, true}, {input.Of(c, r), width},
-         {c.Staging(0, r) + first, width}, c.Workspace(thread));
-    c.FinishStaged(0, r, first, chunk.count * width);
+         {c.Staging(g, r) + first, width}, c.Workspace(thread));
+    c.FinishStaged(g, r, first, chunk.count * width);
   }
 }
 
 // The gradient of the bias: of the whole matrix, when its last tile is here.
-void BiasGradient(const OpContext& c, RowSpan columns) {
+void BiasGradient(const OpContext& c, int g, RowSpan columns) {
   const Activation output_delta = Read(c, 1);
   for (int r = 0; r < c.wave.resident(); ++r) {
-    float* sum = c.Staging(1, r) + columns.first;
+    float* sum = c.Staging(g, r) + columns.first;
     std::fill_n(sum, columns.count, 0.0f);
     ColumnSum(c.dtype(), output_delta.Of(c, r, 0, columns.first), c.wave.tokens(), columns.count,
               output_delta.width, sum);
-    c.FinishStaged(1, r, columns.first, columns.count);
+    c.FinishStaged(g, r, columns.first, columns.count);
   }
 }
 
@@ -87,19 +87,20 @@ void MatmulOp(const OpContext& c) {
 void MatmulBackwardOp(const OpContext& c) {
   const Tile& tile = c.tile();
   const int64_t outputs = Read(c, 1).width, tokens = c.wave.tokens();
-  const int chunks = static_cast<int>(SpanCount(tile.rows, kGradientRows));
-  const bool has_bias = c.op().gradients.size() > 1;
-  const int bias_chunks = has_bias ? static_cast<int>(SpanCount(outputs, kGradientRows)) : 0;
+  const int weight = c.GradientOf(c.node().matrices[0]);
+  const int bias = c.node().vectors.empty() ? -1 : c.GradientOf(c.node().vectors[0]);
+  const int chunks = weight < 0 ? 0 : static_cast<int>(SpanCount(tile.rows, kGradientRows));
+  const int bias_chunks = bias < 0 ? 0 : static_cast<int>(SpanCount(outputs, kGradientRows));
   const int spans = static_cast<int>(SpanCount(tokens, kUnitRows));
   const MatrixIn weights = RightOperand(c, TileUse::kBackward);
   // The largest units first, so that no thread is left with one at the end.
   c.parallel.For(chunks + c.wave.resident() * spans + bias_chunks, [&](int i, int thread) {
-    if (i < chunks) return TileGradient(c, SpanAt(tile.rows, kGradientRows, i), thread);
+    if (i < chunks) return TileGradient(c, weight, SpanAt(tile.rows, kGradientRows, i), thread);
     i -= chunks;
     if (i < c.wave.resident() * spans) {
       return AddInputDelta(c, weights, i / spans, SpanAt(tokens, kUnitRows, i % spans), thread);
     }
-    BiasGradient(c, SpanAt(outputs, kGradientRows, i - c.wave.resident() * spans));
+    BiasGradient(c, bias, SpanAt(outputs, kGradientRows, i - c.wave.resident() * spans));
   });
 }
 

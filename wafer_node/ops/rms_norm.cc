@@ -39,9 +39,11 @@ void RmsNormBackwardOp(const OpContext& c) {
                     {output_delta.Of(c, r), output_delta.dtype}, c.op().accumulate,
                     {delta.Of(c, r), delta.dtype}, room.Floats(c, r));
   });
+  const int g = c.GradientOf(c.node().vectors[0]);
+  if (g < 0) return;
   for (int r = 0; r < c.wave.resident(); ++r) {
-    std::copy_n(room.Floats(c, r), room.width, c.Staging(0, r));
-    c.FinishStaged(0, r, 0, room.width);
+    std::copy_n(room.Floats(c, r), room.width, c.Staging(g, r));
+    c.FinishStaged(g, r, 0, room.width);
   }
 }
 

@@ -1,0 +1,51 @@
+#include "plan/optimizer_state.h"
+
+#include <algorithm>
+
+#include "plan/plan.h"
+
+namespace waferstream {
+
+std::vector<OptimizerState> StatesOf(const Optimizer& optimizer, const Parameter& parameter) {
+  if (!parameter.trained) return {};
+  if (optimizer.has_adamw()) return {{.name = "exp_avg"}, {.name = "exp_avg_sq"}};
+  if (optimizer.sgd().momentum() > 0) return {{.name = "momentum"}};
+  return {};
+}
+
+StateTable StatesOf(const Optimizer& optimizer, const std::vector<Parameter>& parameters) {
+  StateTable states;
+  states.reserve(parameters.size());
+  for (const Parameter& p : parameters) states.push_back(StatesOf(optimizer, p));
+  return states;
+}
+
+StateTable StatesOf(const Plan& plan) {
+  if (plan.is_generation()) return StateTable(plan.parameters.size());
+  return StatesOf(plan.job.training().optimizer(), plan.parameters);
+}
+
+bool KeepsAny(const StateTable& states) {
+  return std::any_of(states.begin(), states.end(), [](const auto& list) { return !list.empty(); });
+}
+
+int64_t ElementsOf(const OptimizerState& state, const Tile& tile) {
+  const int64_t columns = state.per_column ? tile.elements / tile.rows : 1;
+  return (state.per_row ? tile.rows : 1) * columns;
+}
+
+Parameter ShapeOf(const OptimizerState& state, const Parameter& parameter) {
+  if (state.per_row && state.per_column) return parameter;
+  Parameter shape;
+  shape.rows = state.per_row ? parameter.rows : parameter.tile_count;
+  shape.cols = state.per_column ? parameter.cols : 1;
+  shape.two_dimensional = state.per_column && parameter.two_dimensional;
+  return shape;
+}
+
+RowSpan RowsOf(const OptimizerState& state, const Tile& tile) {
+  if (state.per_row) return {tile.first_row, tile.rows};
+  return {tile.index, 1};
+}
+
+}  // namespace waferstream
