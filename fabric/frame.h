@@ -20,7 +20,7 @@ enum class FrameKind : uint8_t {
   kHello = 1,     // first frame in each direction; payload: Hello (proto/fabric.proto)
   kCredit = 2,    // the receiver grants `range_lo` small and `tile` large slots; no payload
   kTile = 3,      // weights of one tile, wire dtype, downwards
-  kGradient = 4,  // one block of one gradient tile, fp32, upwards
+  kGradient = 4,  // one block of one gradient tile, fp32, upwards; no payload: all zeros
 };
 
 struct FrameHeader {
