@@ -42,7 +42,7 @@ JobSpec JobOf(const Case& of) {
   if (of.experts == 0) return job;
   ModelSpec* model = job.mutable_model();
   model->set_family("mixtral");
-  model->set_ffn(40);
+  model->set_ffn(32);  // tiles as large as any, so that they fill the slots
   model->set_experts(of.experts);
   model->set_experts_per_token(2);
   model->set_router_aux_loss(0.1);
