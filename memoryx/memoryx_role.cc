@@ -11,6 +11,7 @@
 #include "memoryx/memoryx_core.h"
 #include "memoryx/partial_checkpoint.h"
 #include "memoryx/tile_loader.h"
+#include "plan/job_kind.h"
 
 namespace waferstream {
 namespace {
@@ -94,7 +95,7 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
                               request.start_step(), request.checkpoint_now(), FilledTiles(request)};
   int states = 0;
   std::unique_ptr<CheckpointSink> sink;
-  if (!plan.is_generation()) {
+  if (Trains(plan.job)) {
     CheckpointFormat format = CheckpointFormatOf(plan);
     states = static_cast<int>(format.states.size());
     const WriterEpoch epoch = {request.job_id(), request.epoch()};

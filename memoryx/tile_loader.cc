@@ -10,6 +10,7 @@
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/initialise.h"
 #include "checkpoint/layout.h"
+#include "plan/job_kind.h"
 
 namespace waferstream {
 namespace {
@@ -62,7 +63,7 @@ absl::Status ReadTile(const CheckpointReader& reader, const Tile& tile, bool wit
 
 absl::Status LoadCheckpoint(Disk& disk, const Plan& plan, const MemoryxPlace& place,
                             const std::string& from, Parallel& parallel, const TileStore& store) {
-  const bool resumes = !plan.is_generation() && place.start_step > 0;
+  const bool resumes = Trains(plan.job) && place.start_step > 0;
   std::vector<std::string> states;
   if (resumes) states = OptimizerStates(plan.job.training().optimizer());
   ASSIGN_OR_RETURN(const CheckpointReader reader,
@@ -92,8 +93,9 @@ absl::Status LoadTiles(Disk& disk, const Plan& plan, const MemoryxPlace& place,
     if (!restore.empty() || MayPass(status)) return absl::UnavailableError(status.message());
     return absl::InvalidArgumentError(absl::StrCat("checkpoint.from: ", status.message()));
   }
-  if (plan.is_generation() || place.start_step > 0) {
-    return absl::InvalidArgumentError("checkpoint.from: is needed to generate or to resume");
+  if (!Trains(plan.job) || place.start_step > 0) {
+    return absl::InvalidArgumentError(
+        "checkpoint.from: is needed to generate, to evaluate or to resume");
   }
   return LoadAll(
       plan, place, [&](HeldTile& held) { return Initialise(plan, held); }, parallel, store);

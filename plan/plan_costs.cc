@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "plan/job_kind.h"
 #include "plan/topology.h"
 #include "plan/verify.h"
 
@@ -21,7 +22,7 @@ std::vector<ResidentBytes> MemoryXBytes(const Plan& plan, int state_bytes_per_pa
     const Tile& tile = plan.tiles[t];
     p.elements += tile.elements;
     p.state += tile.elements * state_bytes_per_parameter;
-    if (plan.is_generation()) return;
+    if (!Trains(plan.job)) return;
     const int blocks = plan.parameters[tile.parameter].contributions * gradient_buffers;
     p.state += (blocks - 1) * plan.GradientBytes(t);
   };
@@ -72,7 +73,7 @@ uint64_t BlocksAStep(const Plan& plan, const Endpoint& down) {
 StepTraffic TrafficOf(const Plan& plan) {
   StepTraffic traffic;
   traffic.forward_stream = StreamBytes(plan, plan.program.forward_stream);
-  if (plan.is_generation()) {
+  if (!Trains(plan.job)) {
     traffic.weights_to_wafer = traffic.forward_stream;
     return traffic;
   }
@@ -135,22 +136,22 @@ double RecomputeFlops(const Plan& plan) {
 }  // namespace
 
 int StateBytesPerParameter(const JobSpec& job) {
-  if (job.has_generate()) return 4;
+  if (!Trains(job)) return 4;
   return job.training().optimizer().has_sgd() ? 12 : 16;
 }
 
 PlanCosts CostsOf(const Plan& plan) {
   PlanCosts costs;
   costs.state_bytes_per_parameter = StateBytesPerParameter(plan.job);
-  costs.gradient_buffers = plan.is_generation() ? 0 : BuffersPerGradient(plan);
+  costs.gradient_buffers = Trains(plan.job) ? BuffersPerGradient(plan) : 0;
   costs.memoryx = MemoryXBytes(plan, costs.state_bytes_per_parameter, costs.gradient_buffers);
   costs.swarmx = SwarmXBytes(plan);
   costs.traffic = TrafficOf(plan);
   const double sequences = plan.job.training().global_batch();
   // The gradients of a product are two products of its size.
-  const double passes = plan.is_generation() ? 1 : 3;
+  const double passes = Trains(plan.job) ? 3 : 1;
   costs.step_flops = passes * sequences * ForwardFlops(plan);
-  if (!plan.is_generation()) costs.recompute_flops = sequences * RecomputeFlops(plan);
+  if (Trains(plan.job)) costs.recompute_flops = sequences * RecomputeFlops(plan);
   costs.verify_flops = VerifiedShare(plan) * (costs.step_flops + costs.recompute_flops);
   return costs;
 }

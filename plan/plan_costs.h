@@ -17,7 +17,8 @@ struct ResidentBytes {
   std::vector<int> nodes;  // in Plan::tree_nodes (SwarmX)
 };
 
-// Of one training step, validation not counted; of a generation: of one token.
+// Of one training step, validation not counted; of a generation: of one token; of an evaluation: of
+// one wave.
 struct StepTraffic {
   uint64_t forward_stream = 0;  // bytes of one forward pass of the weights
   uint64_t backward_stream = 0;
@@ -39,7 +40,7 @@ struct PlanCosts {
 };
 
 // What MemoryX keeps of a parameter, all fp32. AdamW: weight, gradient and two moments, 16 B; SGD:
-// weight, gradient and momentum, 12 B; a generation: the weight, 4 B. A further contribution, and a
+// weight, gradient and momentum, 12 B; else the weight, 4 B. A further contribution, and a
 // further block that waits for a later wave, is 4 B more: plan costs count them.
 int StateBytesPerParameter(const JobSpec& job);
 
