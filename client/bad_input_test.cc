@@ -315,6 +315,26 @@ const BadInput kBadGenerations[] = {
     {"two_prompts", {"--prompt", "a", "--prompt-tokens", "1"}, 2, "--prompt"},
 };
 
+// What follows "evaluate --checkpoint initial".
+const BadInput kBadEvaluations[] = {
+    {"evaluate_without_data", {}, 2, "--data"},
+    {"evaluate_nothing", {"--data", "nothing.bin"}, 2, "--data: "},
+    {"evaluate_too_little",
+     {"--data", "short.txt"},
+     2,
+     "--data: ",
+     [](const fs::path& dir) { std::ofstream(dir / "short.txt") << "sixteen, and one"; }},
+    {"evaluate_beyond_the_vocabulary",
+     {"--data", "wide.bin"},
+     2,
+     "--data: ",
+     [](const fs::path& dir) { std::ofstream(dir / "wide.bin") << std::string(100, 'x'); }},
+    {"evaluate_in_batches_of_nothing", {"--data", "val.bin", "--micro-batch", "0"}, 2, "--micro-"},
+    {"evaluate_without_context", {"--data", "val.bin", "--context", "0"}, 2, "--context: 0"},
+    {"evaluate_beyond_the_positions", {"--data", "val.bin", "--context", "8"}, 2, "context is 16"},
+    {"evaluate_in_fp8", {"--data", "val.bin", "--precision", "fp8"}, 2, "--precision: "},
+};
+
 // Data and checkpoints that are not what their names say.
 const BadInput kBadFiles[] = {
     {"data_is_a_fifo",
@@ -454,10 +474,19 @@ std::vector<BadInput> Generations() {
   return all;
 }
 
+std::vector<BadInput> Evaluations() {
+  std::vector<BadInput> all(std::begin(kBadEvaluations), std::end(kBadEvaluations));
+  for (BadInput& bad : all) {
+    bad.args.insert(bad.args.begin(), {"evaluate", "--checkpoint", "initial"});
+  }
+  return all;
+}
+
 INSTANTIATE_TEST_SUITE_P(All, BadInputTest, testing::ValuesIn(kBadInputs), NameOf);
 INSTANTIATE_TEST_SUITE_P(Jobs, BadInputTest, testing::ValuesIn(kBadJobs), NameOf);
 INSTANTIATE_TEST_SUITE_P(Flags, BadInputTest, testing::ValuesIn(kBadFlags), NameOf);
 INSTANTIATE_TEST_SUITE_P(Generations, BadInputTest, testing::ValuesIn(Generations()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Evaluations, BadInputTest, testing::ValuesIn(Evaluations()), NameOf);
 INSTANTIATE_TEST_SUITE_P(Files, BadInputTest, testing::ValuesIn(kBadFiles), NameOf);
 
 // Whoever starts it may have removed the folder in which it is.

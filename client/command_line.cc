@@ -13,6 +13,7 @@ void AddCommands(CLI::App& app, Outcome& outcome) {
   AddSubmitCommand(app, outcome);
   AddJobCommands(app, outcome);
   AddGenerateCommand(app, outcome);
+  AddEvaluateCommand(app, outcome);
   AddCheckpointCommand(app, outcome);
   AddCertsCommand(app, outcome);
   AddUsersCommand(app, outcome);

@@ -1,5 +1,6 @@
 // `waferctl generate`: a checkpoint goes on with a prompt.
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -8,15 +9,11 @@
 #include "base/flags.h"
 #include "base/status.h"
 #include "client/command.h"
-#include "client/controller_client.h"
 #include "client/controller_flags.h"
-#include "client/follow_job.h"
 #include "client/generation.h"
-#include "client/interrupt.h"
 #include "client/job_input.h"
-#include "client/local_job.h"
 #include "client/output.h"
-#include "client/scratch_folder.h"
+#include "client/run_forward_job.h"
 #include "plan/job_keys.h"
 
 namespace waferstream {
@@ -52,33 +49,6 @@ class TokenPrinter {
   absl::Status result_;  // of the first write that failed
 };
 
-using OnStatus = std::function<void(const JobStatus&)>;
-
-absl::StatusOr<JobStatus> GenerateOn(const ControllerFlags& controller, const JobSpec& job,
-                                     OnStatus on_status, Progress& progress) {
-  ASSIGN_OR_RETURN(const ControllerAccess access, ResolveController(controller));
-  ControllerClient client(access.address, access.credentials);
-  SubmitRequest request;
-  request.set_request_id(NewRequestId());
-  *request.mutable_job() = job;
-  const InterruptCounter interrupts;
-  FollowOptions follow;
-  follow.on_interrupt = OnInterrupt::kCancelJob;
-  follow.on_status = std::move(on_status);
-  ASSIGN_OR_RETURN(const JobStatus submitted,
-                   SubmitJob(client, request, interrupts, progress, follow));
-  return FollowJob(client, submitted.job_id(), interrupts, progress, follow);
-}
-
-absl::StatusOr<JobStatus> GenerateHere(const JobSpec& job, OnStatus on_status, Progress& progress) {
-  ASSIGN_OR_RETURN(const ScratchFolder folder, ScratchFolder::Make("generate"));
-  LocalJobOptions options;
-  options.dir = folder.path();
-  options.inherited_fd = folder.guard_fd();
-  options.on_status = std::move(on_status);
-  return RunLocalJob(job, options, progress);
-}
-
 Json GenerationJson(const JobStatus& status) {
   const auto& generated = status.generated();
   Json json = {{"job", status.job_id()},
@@ -110,12 +80,10 @@ Outcome Generate(GenerateFlags flags) {
   Progress progress(stderr, Progress::Style::kQuiet);
   for (const std::string& note : from.notes) progress.Note(note);
   TokenPrinter printer(job->model());
-  OnStatus on_status = [](const JobStatus&) {};
+  std::function<void(const JobStatus&)> on_status = [](const JobStatus&) {};
   if (flags.format == Format::kTable) on_status = [&](const JobStatus& s) { printer.Print(s); };
   ASSIGN_OR_RETURN(const JobStatus status,
-                   flags.controller.address.empty()
-                       ? GenerateHere(*job, on_status, progress)
-                       : GenerateOn(flags.controller, *job, on_status, progress));
+                   RunForwardJob(*job, flags.controller, std::move(on_status), progress));
   RETURN_IF_ERROR(flags.format == Format::kTable
                       ? printer.Finish()
                       : PrintResult(RenderStructured(GenerationJson(status), flags.format)));

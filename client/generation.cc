@@ -2,8 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "checkpoint/config.h"
-#include "checkpoint/posix_disk.h"
+#include "client/forward_job.h"
 
 namespace waferstream {
 namespace {
@@ -34,9 +33,7 @@ absl::StatusOr<std::vector<uint32_t>> PromptTokens(const GenerationRequest& requ
 }  // namespace
 
 absl::StatusOr<JobSpec> GenerationJob(const GenerationRequest& request) {
-  JobSpec job;
-  job.set_name("generate");
-  ASSIGN_OR_RETURN(*job.mutable_model(), ReadConfig(PosixDisk(), request.checkpoint));
+  ASSIGN_OR_RETURN(JobSpec job, ForwardJob("generate", request.checkpoint));
   ASSIGN_OR_RETURN(const std::vector<uint32_t> prompt, PromptTokens(request, job.model()));
   GenerateSpec* generate = job.mutable_generate();
   generate->mutable_prompt()->Assign(prompt.begin(), prompt.end());
@@ -45,20 +42,6 @@ absl::StatusOr<JobSpec> GenerationJob(const GenerationRequest& request) {
   generate->set_temperature(request.temperature);
   generate->set_top_k(request.top_k);
   generate->set_seed(request.seed);
-
-  job.mutable_checkpoint()->set_from(request.checkpoint);
-  job.mutable_checkpoint()->set_keep(1);
-  job.mutable_training()->set_precision(F32);
-  job.mutable_training()->set_tile_elements(1 << 20);
-  ClusterSpec* cluster = job.mutable_cluster();
-  cluster->set_wafers(1);
-  cluster->set_memoryx(1);
-  cluster->set_swarmx(1);
-  cluster->set_fanout(4);
-  cluster->set_planes(1);
-  cluster->mutable_wafer()->set_profile("wse3");
-  cluster->mutable_wafer()->set_sram_bytes(uint64_t{4} << 30);
-  cluster->mutable_wafer()->set_kernel_threads(1);
   return job;
 }
 

@@ -20,6 +20,7 @@
 #include "checkpoint/posix_disk.h"
 #include "data/job_data.h"
 #include "plan/dependencies.h"
+#include "plan/job_kind.h"
 #include "plan/job_yaml.h"
 #include "plan/optimizer_state.h"
 #include "plan/plan.h"
@@ -58,7 +59,7 @@ bool IsCheckpoint(const fs::path& dir) {
 }
 
 absl::Status CheckSteps(const JobSpec& job, const Manifest& manifest) {
-  if (job.has_generate() || manifest.steps_done < job.training().steps()) return absl::OkStatus();
+  if (!Trains(job) || manifest.steps_done < job.training().steps()) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("checkpoint.from: ", job.checkpoint().from(), " is after ", manifest.steps_done,
                    " steps, and training.steps is ", job.training().steps()));
@@ -76,7 +77,7 @@ absl::StatusOr<std::optional<Manifest>> CheckCheckpoint(const JobSpec& job, cons
     return ReadOrigin(PosixDisk(), from);
   }
   RETURN_IF_ERROR(CheckSteps(job, *weights.manifest()));
-  if (!job.has_generate() && weights.manifest()->steps_done > 0) {
+  if (Trains(job) && weights.manifest()->steps_done > 0) {
     ASSIGN_OR_RETURN(const GoingOn going_on, GoOnFrom(job, *weights.manifest()));
     notes.insert(notes.end(), going_on.notes.begin(), going_on.notes.end());
     RETURN_IF_ERROR(
@@ -89,7 +90,7 @@ absl::StatusOr<std::optional<Manifest>> CheckCheckpoint(const JobSpec& job, cons
 
 // Whoever finds out later, when a cluster has been started, finds it out again.
 absl::Status CheckOutput(const JobSpec& job, const std::optional<Manifest>& origin) {
-  if (job.has_generate() || job.checkpoint().dir().empty()) return absl::OkStatus();
+  if (!Trains(job) || job.checkpoint().dir().empty()) return absl::OkStatus();
   absl::Status status = CheckFolder(PosixDisk(), job.checkpoint().dir(),
                                     {.job_id = "",
                                      .name = job.name(),

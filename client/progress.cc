@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "client/job_facts.h"
 #include "client/units.h"
+#include "plan/job_kind.h"
 
 namespace waferstream {
 namespace {
@@ -42,6 +43,7 @@ std::string FormatProgress(const JobStatus& job) {
     return line;
   }
   if (job.job().has_generate()) return FormatGeneration(job);
+  if (Evaluates(job.job())) return "evaluating";
   std::string line = absl::StrCat("step ", job.step(), "/", job.steps());
   const JobFacts facts = FactsOf(job);
   if (facts.loss.has_value()) absl::StrAppendFormat(&line, "  loss %.4f", *facts.loss);

@@ -1,10 +1,13 @@
-// `waferctl run` and `generate` through real processes, from beginning to every kind of end.
+// `waferctl run`, `generate` and `evaluate` through real processes, from beginning to every kind of
+// end.
 #include <signal.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "client/ctl_harness.h"
 #include "client/test_wait.h"
 #include "gtest/gtest.h"
@@ -358,6 +361,24 @@ TEST(GenerateE2eTest, KilledItLeavesNothing) {
   EXPECT_FALSE(harness.TemporaryFiles().empty());
   call->Signal(SIGKILL);
   EXPECT_EQ(call->Wait(), -SIGKILL);
+}
+
+TEST(EvaluateE2eTest, IsTheValidationLossOfTheJob) {
+  CtlHarness harness("evaluate");
+  harness.WriteJob(4);
+  const json job = RunToJson(harness);
+  const std::vector<std::string> args = {"evaluate", "--checkpoint",
+                                         job["run_dir"].get<std::string>(), "--data", "val.bin"};
+  std::vector<std::string> to_json = args;
+  to_json.insert(to_json.end(), {"-o", "json"});
+  const json loss = harness.Run(to_json)->json();
+  EXPECT_EQ(loss["loss"], job["val_loss"]);
+  EXPECT_EQ(loss["perplexity"], std::exp(job["val_loss"].get<double>()));
+  const uint64_t tokens = fs::file_size(harness.dir() / "val.bin") / 2;
+  EXPECT_EQ(loss["tokens"], (tokens - 1) / 16 * 16);
+  EXPECT_TRUE(harness.TemporaryFiles().empty());
+  const std::string out = harness.Run(args)->out();
+  EXPECT_TRUE(absl::StrContains(out, absl::StrCat("tokens      ", (tokens - 1) / 16 * 16))) << out;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "checkpoint/go_on.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/origin.h"
+#include "plan/job_kind.h"
 
 namespace waferstream {
 namespace {
@@ -35,7 +36,7 @@ FolderUser UserOf(const JobRecord& record) {
 }  // namespace
 
 std::string FolderOf(const JobSpec& job, const std::string& state_dir, const std::string& job_id) {
-  if (job.has_generate() || !job.checkpoint().dir().empty()) return job.checkpoint().dir();
+  if (!Trains(job) || !job.checkpoint().dir().empty()) return job.checkpoint().dir();
   return absl::StrCat(state_dir, "/jobs/", job_id, "/checkpoints");
 }
 
@@ -58,7 +59,7 @@ absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job) {
   admitted.submitted = job;
   if (job.checkpoint().from().empty()) return admitted;
   ASSIGN_OR_RETURN(const auto origin, OriginOf(disk, job.checkpoint().from()));
-  if (job.has_generate()) return admitted;  // its steps are tokens
+  if (!Trains(job)) return admitted;
   admitted.start_step = origin.has_value() ? origin->steps_done : 0;
   if (admitted.start_step >= job.training().steps()) {
     return absl::InvalidArgumentError(absl::StrCat("training.steps: ", job.training().steps(),
@@ -78,7 +79,7 @@ absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job) {
 absl::StatusOr<std::unique_ptr<FolderClaim>> ClaimFor(Disk& disk, const std::string& job_id,
                                                       const AdmittedJob& job) {
   const JobSpec& spec = job.plan.job;
-  if (spec.has_generate() || spec.checkpoint().dir().empty()) return nullptr;
+  if (!Trains(spec) || spec.checkpoint().dir().empty()) return nullptr;
   auto claim = ClaimFolder(disk, spec.checkpoint().dir(),
                            {.job_id = job_id,
                             .name = spec.name(),
@@ -92,7 +93,7 @@ absl::StatusOr<std::unique_ptr<FolderClaim>> ClaimFor(Disk& disk, const std::str
 
 std::unique_ptr<FolderClaim> ClaimAgain(Disk& disk, const JobRecord& record) {
   const JobSpec& job = record.status.job();
-  if (job.has_generate() || job.checkpoint().dir().empty()) return nullptr;
+  if (!Trains(job) || job.checkpoint().dir().empty()) return nullptr;
   auto claim = ClaimFolder(disk, job.checkpoint().dir(), UserOf(record));
   return claim.ok() ? *std::move(claim) : nullptr;
 }

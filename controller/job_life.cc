@@ -12,6 +12,7 @@
 #include "base/version.h"
 #include "controller/resumptions.h"
 #include "controller/verdict.h"
+#include "plan/job_kind.h"
 #include "proto/job_state.h"
 
 namespace waferstream {
@@ -85,6 +86,8 @@ JobRecord JobLife::Record() const {
   fills_.CopyTo(record.memory.mutable_fills());
   return record;
 }
+
+bool JobLife::trains() const { return Trains(record_.status.job()); }
 
 bool JobLife::final() const { return IsFinal(record_.status.state()); }
 
@@ -416,6 +419,7 @@ void JobLife::OnEpochEnd(const EpochEnd& end, RunTurn& turn) {
     case EpochEnd::Kind::kRedo:
       return Redo(end, turn);
     case EpochEnd::Kind::kNoNumbers:
+      if (!trains()) return End(FAILED, end.reason, turn);
       bad_ = end.bad;
       return Retry(absl::StrCat(end.reason, "; looking for where it came from"), turn);
     case EpochEnd::Kind::kDispute:

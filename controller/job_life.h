@@ -104,7 +104,7 @@ class JobLife {
   absl::Status Resume(const ResumeRequest& request, RunTurn& turn);
 
  private:
-  bool trains() const { return !record_.status.job().has_generate(); }
+  bool trains() const;
   bool complete() const;
   bool AllMembersHere(const NodeTable& nodes) const;
   // The first step that may still be amended: a commit on its way to the disk will be history.

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "plan/job_kind.h"
 #include "plan/topology.h"
 
 namespace waferstream {
@@ -66,7 +67,7 @@ void TileCursor::Advance() {
 GradientCursor::GradientCursor(const Plan& plan, int plane, const Endpoint& down, uint32_t epoch,
                                uint64_t start_step)
     : plan_(&plan), epoch_(epoch) {
-  if (plan.is_generation()) return;
+  if (!Trains(plan.job)) return;
   for (const GradientItem& item : plan.program.gradient_stream) {
     if (plan.tiles[item.tile].plane == plane) items_.push_back(item);
   }

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "plan/job_kind.h"
 
 namespace waferstream {
 namespace {
@@ -67,7 +68,9 @@ absl::StatusOr<JobData> OpenJobData(const JobSpec& job, OpenTokenFiles& files) {
     into = *std::move(file);
     return absl::OkStatus();
   };
-  RETURN_IF_ERROR(open(kTrain, job.data().train(), data.train));
+  if (!Evaluates(job) || !job.data().train().empty()) {
+    RETURN_IF_ERROR(open(kTrain, job.data().train(), data.train));
+  }
   if (job.data().validation().empty()) return data;
   RETURN_IF_ERROR(open(kValidation, job.data().validation(), data.validation));
   return data;
@@ -76,7 +79,8 @@ absl::StatusOr<JobData> OpenJobData(const JobSpec& job, OpenTokenFiles& files) {
 absl::Status RecordContent(Disk& disk, JobSpec& job) {
   OpenTokenFiles files(disk);
   ASSIGN_OR_RETURN(const JobData data, OpenJobData(job, files));
-  *job.mutable_data()->mutable_train_content() = data.train->content();
+  job.mutable_data()->clear_train_content();
+  if (data.train != nullptr) *job.mutable_data()->mutable_train_content() = data.train->content();
   job.mutable_data()->clear_validation_content();
   if (data.validation == nullptr) return absl::OkStatus();
   *job.mutable_data()->mutable_validation_content() = data.validation->content();
@@ -85,7 +89,9 @@ absl::Status RecordContent(Disk& disk, JobSpec& job) {
 
 absl::StatusOr<JobData> OpenRecorded(const JobSpec& job, OpenTokenFiles& files) {
   ASSIGN_OR_RETURN(JobData data, OpenJobData(job, files));
-  RETURN_IF_ERROR(CheckContent(kTrain, *data.train, job.data().train_content()));
+  if (data.train != nullptr) {
+    RETURN_IF_ERROR(CheckContent(kTrain, *data.train, job.data().train_content()));
+  }
   if (data.validation == nullptr) return data;
   RETURN_IF_ERROR(CheckContent(kValidation, *data.validation, job.data().validation_content()));
   return data;

@@ -33,13 +33,13 @@ class OpenTokenFiles {
 };
 
 struct JobData {
-  std::shared_ptr<const TokenFile> train;
+  std::shared_ptr<const TokenFile> train;       // null: the job evaluates
   std::shared_ptr<const TokenFile> validation;  // null: the job has none
 };
 
-// Opens the files of a training job and checks every token. INVALID_ARGUMENT, one line naming field
-// and file: unreadable, too short for one sample, or a token that is not in the vocabulary.
-// UNAVAILABLE: the disk fails, which may pass.
+// Opens the files of a job that trains or evaluates and checks every token. INVALID_ARGUMENT, one
+// line naming field and file: unreadable, too short for one sample, or a token that is not in the
+// vocabulary. UNAVAILABLE: the disk fails, which may pass.
 absl::StatusOr<JobData> OpenJobData(const JobSpec& job, OpenTokenFiles& files);
 
 // Opens and checks the files, and records in the job what is in them. Errors: as OpenJobData.

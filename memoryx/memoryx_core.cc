@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/mark.h"
 #include "base/status.h"
+#include "plan/job_kind.h"
 #include "plan/shard_squares.h"
 
 namespace waferstream {
@@ -16,7 +17,7 @@ absl::StatusOr<std::unique_ptr<MemoryxCore>> MemoryxCore::Create(
   core->updates_ = std::make_unique<TileUpdates>(plan, place.start_step, core->store_);
   ASSIGN_OR_RETURN(core->sender_, TileSender::Create(plan, place, core->store_, *core->updates_,
                                                      core->lanes_, core->traffic_));
-  if (plan.is_generation()) return core;
+  if (!Trains(plan.job)) return core;
   ASSIGN_OR_RETURN(core->gradients_,
                    GradientSum::Create(plan, place, core->store_, core->lanes_, core->traffic_));
   core->untrained_ = std::make_unique<UntrainedCheck>(plan, core->store_, *core->updates_,
@@ -53,7 +54,7 @@ void MemoryxCore::Start(Turn& turn) {
 
 absl::StatusOr<std::span<std::byte>> MemoryxCore::BufferFor(ChannelId channel,
                                                             const FrameHeader& header) {
-  if (!gradients_) return absl::InvalidArgumentError("a generation job has no gradients");
+  if (!gradients_) return absl::InvalidArgumentError("a job that does not train has no gradients");
   if (IsCopy(channel)) {
     ASSIGN_OR_RETURN(const std::span<std::byte> buffer, filler_->BufferFor(channel, header));
     RETURN_IF_ERROR(CheckCopy(header));

@@ -86,10 +86,10 @@ class MemoryxCore final : public RoleCore {
   const TileStore store_;
   LaneQueue lanes_;
   TrafficCounters traffic_;
-  std::unique_ptr<GradientSum> gradients_;  // null for a generation job
+  std::unique_ptr<GradientSum> gradients_;  // null for a job that does not train
   std::unique_ptr<TileUpdates> updates_;
   std::unique_ptr<TileSender> sender_;
-  // Null for a generation job.
+  // Null for a job that does not train.
   std::unique_ptr<UntrainedCheck> untrained_;
   std::unique_ptr<CheckpointCopier> checkpoints_;
   std::unique_ptr<SecondaryUpdates> secondary_;

@@ -11,6 +11,7 @@
 #include "memoryx/memoryx_core.h"
 #include "memoryx/partial_checkpoint.h"
 #include "memoryx/tile_loader.h"
+#include "plan/job_kind.h"
 
 namespace waferstream {
 namespace {
@@ -93,7 +94,7 @@ absl::StatusOr<std::unique_ptr<RoleCore>> MemoryxRole::Prepare(const PrepareRequ
   const MemoryxPlace place = {static_cast<int>(request.index()), request.epoch(),
                               request.start_step(), request.checkpoint_now(), FilledTiles(request)};
   std::unique_ptr<CheckpointSink> sink;
-  if (!plan.is_generation()) {
+  if (Trains(plan.job)) {
     CheckpointFormat format = CheckpointFormatOf(plan);
     const WriterEpoch epoch = {request.job_id(), request.epoch()};
     if (request.folder_marked()) RETURN_IF_ERROR(CheckShared(plan.job, epoch));

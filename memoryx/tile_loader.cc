@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/initialise.h"
+#include "plan/job_kind.h"
 #include "plan/optimizer_state.h"
 
 namespace waferstream {
@@ -63,7 +64,7 @@ absl::Status ReadTile(const CheckpointReader& reader, const Tile& tile,
 
 absl::Status LoadCheckpoint(Disk& disk, const Plan& plan, const MemoryxPlace& place,
                             const std::string& from, Parallel& parallel, const TileStore& store) {
-  const bool resumes = !plan.is_generation() && place.start_step > 0;
+  const bool resumes = Trains(plan.job) && place.start_step > 0;
   const StateTable states = resumes ? StatesOf(plan) : StateTable(plan.parameters.size());
   ASSIGN_OR_RETURN(const CheckpointReader reader,
                    CheckpointReader::Open(disk, from, plan.job.model(), plan.parameters, states));
@@ -93,8 +94,9 @@ absl::Status LoadTiles(Disk& disk, const Plan& plan, const MemoryxPlace& place,
     if (!restore.empty() || MayPass(status)) return absl::UnavailableError(status.message());
     return absl::InvalidArgumentError(absl::StrCat("checkpoint.from: ", status.message()));
   }
-  if (plan.is_generation() || place.start_step > 0) {
-    return absl::InvalidArgumentError("checkpoint.from: is needed to generate or to resume");
+  if (!Trains(plan.job) || place.start_step > 0) {
+    return absl::InvalidArgumentError(
+        "checkpoint.from: is needed to generate, to evaluate or to resume");
   }
   return LoadAll(
       plan, place, [&](HeldTile& held) { return Initialise(plan, held); }, parallel, store);

@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "memoryx/tile_math.h"
+#include "plan/job_kind.h"
 #include "plan/pass.h"
 
 namespace waferstream {
@@ -84,7 +85,7 @@ void TileSender::Pump(Turn& turn) {
 
 bool TileSender::IsCommitted(const FrameHeader& header) const {
   const Pass pass = {static_cast<PassKind>(header.pass), header.step, header.wave};
-  if (!waferstream::WaitsForCommit(pass)) return true;
+  if (!Trains(plan_.job) || !waferstream::WaitsForCommit(pass)) return true;
   return updates_.committed() >= pass.step + (pass.kind == PassKind::kValidation ? 1 : 0);
 }
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status.h"
+#include "plan/job_kind.h"
 #include "plan/tables.h"
 
 namespace waferstream {
@@ -19,10 +20,10 @@ constexpr size_t kRegionsShown = 4;
 
 int CeilDiv(int a, int b) { return (a + b - 1) / b; }
 
-// In order of growing recomputation, and then of what is streamed. A generation makes no gradients:
+// In order of growing recomputation, and then of what is streamed. Without gradients there is
 // nothing to recompute.
 std::vector<KeepPolicy> Candidates(const Plan& plan) {
-  if (plan.is_generation()) return {{RECOMPUTE_NONE}};
+  if (!Trains(plan.job)) return {{RECOMPUTE_NONE}};
   std::vector<KeepPolicy> candidates;
   for (const KeepPolicy& policy :
        {KeepPolicy{RECOMPUTE_NONE}, KeepPolicy{RECOMPUTE_SELECTIVE}, KeepPolicy{RECOMPUTE_FULL},
@@ -177,6 +178,7 @@ void SetPolicy(Plan& plan, const KeepPolicy& policy) {
   plan.program = BuildProgram(plan.graph, plan.parameters, plan.wire, policy);
   std::vector<const std::vector<Op>*> passes = {&plan.program.forward, &plan.program.backward};
   if (plan.is_generation()) passes = {&plan.program.generate};
+  if (Evaluates(plan.job)) passes = {&plan.program.forward};
   plan.places = PlaceValues(plan.program, LifetimesOf(plan.program, passes), plan.tokens());
 }
 

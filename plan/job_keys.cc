@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "plan/job_fields.h"
+#include "plan/job_kind.h"
 
 namespace waferstream {
 namespace {
@@ -273,6 +274,8 @@ absl::Status CheckKeys(const JobSpec& job) {
   for (const JobKey& key : kKeys) {
     const bool of_training = IsInside(key.path, "training") || IsInside(key.path, "data");
     if (of_training && job.has_generate()) continue;
+    // No job file asks for an evaluation.
+    if (key.path == "training.steps" && Evaluates(job)) continue;
     const absl::string_view section = OptionalSectionOf(key.path);
     if (!section.empty() && !HasSection(job, section)) continue;
     RETURN_IF_ERROR(CheckKey(key, job));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "plan/job_kind.h"
 #include "plan/topology.h"
 
 namespace waferstream {
@@ -59,7 +60,7 @@ class StreamBytes {
   explicit StreamBytes(const Plan& plan)
       : in_trees_(plan.job.cluster().planes()), at_memoryx_(plan.shape.memoryx, in_trees_) {
     AddTiles(plan, plan.program.forward_stream, &ChannelBytes::forward);
-    if (plan.is_generation()) return;
+    if (!Trains(plan.job)) return;
     AddTiles(plan, plan.program.backward_stream, &ChannelBytes::backward);
     for (const GradientItem& item : plan.program.gradient_stream) AddGradient(plan, item.tile);
   }
@@ -104,13 +105,13 @@ uint64_t BlocksAStep(const Plan& plan, const Endpoint& down) {
 
 std::vector<LinkTraffic> LinksOf(const Plan& plan) {
   const StreamBytes streams(plan);
-  const uint64_t waves = plan.is_generation() ? 1 : plan.waves;
+  const uint64_t waves = Trains(plan.job) ? plan.waves : 1;
   Links links(plan.shape);
   for (const Channel& channel : plan.channels) {
     if (channel.kind == ChannelKind::kCopy) continue;
     const ChannelBytes& bytes = streams.Of(channel);
     links.Move(channel.up, channel.down, &LinkTraffic::forward, waves * bytes.forward);
-    if (plan.is_generation()) continue;
+    if (!Trains(plan.job)) continue;
     links.Move(channel.up, channel.down, &LinkTraffic::backward, waves * bytes.backward);
     links.Move(channel.down, channel.up, &LinkTraffic::backward,
                BlocksAStep(plan, channel.down) * bytes.up);

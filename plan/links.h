@@ -16,8 +16,8 @@ struct PassBytes {
 };
 
 // Payload bytes of one training step, validation and copies of shards not counted; of a
-// generation: of one token, all of them forward. Frame headers (64 B a tile), TLS and TCP come on
-// top: on Ethernet 3 to 5 %.
+// generation: of one token, of an evaluation: of one wave, all of them forward. Frame headers (64 B
+// a tile), TLS and TCP come on top: on Ethernet 3 to 5 %.
 struct LinkTraffic {
   Role role = MEMORYX;
   int process = 0;

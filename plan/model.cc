@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "plan/families/families.h"
+#include "plan/family_names.h"
 #include "plan/graph.h"
 #include "plan/job_keys.h"
 
@@ -48,12 +50,9 @@ const Family* Find(const ModelSpec& model) {
 
 absl::StatusOr<const Family*> FamilyOf(const ModelSpec& model) {
   if (const Family* family = Find(model)) return family;
-  std::string known;
-  for (const Family& family : kFamilies) {
-    absl::StrAppend(&known, known.empty() ? "" : ", ", family.name);
-  }
   return absl::InvalidArgumentError(
-      absl::StrCat("model.family: \"", model.family(), "\" is not known; there is: ", known));
+      absl::StrCat("model.family: \"", model.family(),
+                   "\" is not known; there is: ", absl::StrJoin(FamilyNames(), ", ")));
 }
 
 // Whether a key is set that the family knows nothing of.
@@ -118,6 +117,12 @@ std::vector<int64_t> Cuts(const Parameter& p, int64_t tile_elements) {
 }
 
 }  // namespace
+
+std::vector<absl::string_view> FamilyNames() {
+  std::vector<absl::string_view> names;
+  for (const Family& family : kFamilies) names.push_back(family.name);
+  return names;
+}
 
 ModelSpec WithDefaults(ModelSpec model) {
   const Family* family = Find(model);

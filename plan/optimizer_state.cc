@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "plan/job_kind.h"
 #include "plan/plan.h"
 
 namespace waferstream {
@@ -21,7 +22,7 @@ StateTable StatesOf(const Optimizer& optimizer, const std::vector<Parameter>& pa
 }
 
 StateTable StatesOf(const Plan& plan) {
-  if (plan.is_generation()) return StateTable(plan.parameters.size());
+  if (!Trains(plan.job)) return StateTable(plan.parameters.size());
   return StatesOf(plan.job.training().optimizer(), plan.parameters);
 }
 

@@ -33,7 +33,7 @@ using StateTable = std::vector<std::vector<OptimizerState>>;
 // In the order in which the optimizer's rule takes them. Nothing of what is not trained.
 std::vector<OptimizerState> StatesOf(const Optimizer& optimizer, const Parameter& parameter);
 StateTable StatesOf(const Optimizer& optimizer, const std::vector<Parameter>& parameters);
-// Those of the plan's parameters; a generation keeps none.
+// Those of the plan's parameters; a job that does not train keeps none.
 StateTable StatesOf(const Plan& plan);
 
 // Whether anything is kept.

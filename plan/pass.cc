@@ -1,6 +1,7 @@
 #include "plan/pass.h"
 
 #include "base/status.h"
+#include "plan/job_kind.h"
 
 namespace waferstream {
 namespace {
@@ -32,6 +33,7 @@ std::optional<Pass> AfterValidation(const Plan& plan, const Pass& pass) {
 }  // namespace
 
 std::optional<Pass> FirstPass(const Plan& plan, uint64_t start_step) {
+  if (Evaluates(plan.job)) return Pass{PassKind::kValidation, 0, 0};
   if (!plan.is_generation() && start_step > 0 && plan.ValidationDue(start_step)) {
     return Pass{PassKind::kValidation, start_step - 1, 0};
   }

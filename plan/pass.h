@@ -2,6 +2,7 @@
 //
 //   training:    for each step: for each wave: forward, backward;
 //                then, when validation is due, one forward pass a validation wave
+//   evaluation:  one forward pass a validation wave
 //   generation:  one forward pass a token
 #pragma once
 
@@ -16,7 +17,7 @@ enum class PassKind : uint8_t { kForward = 0, kBackward = 1, kValidation = 2, kG
 
 struct Pass {
   PassKind kind = PassKind::kForward;
-  uint64_t step = 0;  // 0-based; for kValidation the step it follows; for kGenerate the token
+  uint64_t step = 0;  // 0-based; for kValidation the step it follows, or 0; for kGenerate the token
   uint32_t wave = 0;
   friend bool operator==(const Pass&, const Pass&) = default;
 };

@@ -52,6 +52,14 @@ TEST(Pass, AJobResumesAtItsFirstUndoneStep) {
   EXPECT_EQ(Walk(TrainingPlan(), 9), "");
 }
 
+TEST(Pass, AnEvaluationIsOneValidation) {
+  Plan plan = TrainingPlan();
+  plan.validation_waves = 2;
+  plan.job.mutable_training()->set_steps(0);
+  plan.job.mutable_data()->set_validation("val.bin");
+  EXPECT_EQ(Walk(plan, 0), "!V0.0 V0.1");
+}
+
 TEST(Pass, AGenerationIsOneForwardPassAToken) {
   Plan plan;
   plan.job = TestJob();

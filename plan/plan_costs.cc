@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "plan/job_kind.h"
 #include "plan/optimizer_state.h"
 #include "plan/topology.h"
 #include "plan/verify.h"
@@ -75,7 +76,7 @@ uint64_t BlocksAStep(const Plan& plan, const Endpoint& down) {
 StepTraffic TrafficOf(const Plan& plan) {
   StepTraffic traffic;
   traffic.forward_stream = StreamBytes(plan, plan.program.forward_stream);
-  if (plan.is_generation()) {
+  if (!Trains(plan.job)) {
     traffic.weights_to_wafer = traffic.forward_stream;
     return traffic;
   }
@@ -143,15 +144,15 @@ double RecomputeFlops(const Plan& plan) {
 
 PlanCosts CostsOf(const Plan& plan) {
   PlanCosts costs;
-  costs.gradient_buffers = plan.is_generation() ? 0 : BuffersPerGradient(plan);
+  costs.gradient_buffers = Trains(plan.job) ? BuffersPerGradient(plan) : 0;
   costs.memoryx = MemoryXBytes(plan, costs.gradient_buffers);
   costs.swarmx = SwarmXBytes(plan);
   costs.traffic = TrafficOf(plan);
   const double sequences = plan.job.training().global_batch();
   // The gradients of a product are two products of its size.
-  const double passes = plan.is_generation() ? 1 : 3;
+  const double passes = Trains(plan.job) ? 3 : 1;
   costs.step_flops = passes * sequences * ForwardFlops(plan);
-  if (!plan.is_generation()) costs.recompute_flops = sequences * RecomputeFlops(plan);
+  if (Trains(plan.job)) costs.recompute_flops = sequences * RecomputeFlops(plan);
   costs.verify_flops = VerifiedShare(plan) * (costs.step_flops + costs.recompute_flops);
   return costs;
 }

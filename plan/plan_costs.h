@@ -22,7 +22,8 @@ struct ResidentBytes {
   uint64_t state() const { return weights + optimizer + gradients; }
 };
 
-// Of one training step, validation not counted; of a generation: of one token.
+// Of one training step, validation not counted; of a generation: of one token; of an evaluation: of
+// one wave.
 struct StepTraffic {
   uint64_t forward_stream = 0;  // bytes of one forward pass of the weights
   uint64_t backward_stream = 0;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "plan/job_kind.h"
 #include "plan/kernel_workspace.h"
 #include "plan/partition.h"
 #include "plan/plan.h"
@@ -37,7 +38,7 @@ class LayoutBuilder {
     AddHead();
     AddWorkspace();
     AddReceiveSlots();
-    if (!plan_.is_generation()) AddStaging();
+    if (Trains(plan_.job)) AddStaging();
     return std::move(layout_);
   }
 
@@ -69,6 +70,7 @@ class LayoutBuilder {
       Add(SramBuffer::kLogits, HeadTileRows() * sizeof(float), 1);
       return;
     }
+    if (Evaluates(plan_.job)) return;  // forward's logits are in the workspace
     const size_t block = std::min<size_t>(kHeadRows, tokens_) * HeadTileRows();
     Add(SramBuffer::kLogits, block * sizeof(float), 1);
     if (c_ == 2) Add(SramBuffer::kProbabilities, block * c_, 1);
@@ -96,7 +98,8 @@ class LayoutBuilder {
   size_t AttentionWorkspace(size_t head) const {
     const size_t context = plan_.job.model().context();
     size_t bytes = AttentionForwardWorkspaceBytes(plan_.wire, context, head);
-    if (!plan_.is_generation()) {
+    if (Evaluates(plan_.job)) return bytes;
+    if (Trains(plan_.job)) {
       return std::max(bytes, AttentionBackwardWorkspaceBytes(plan_.wire, context, head));
     }
     // A sequence in the making has any length, and the formula need not grow with it.
@@ -145,7 +148,7 @@ class LayoutBuilder {
           {packed, GemmPackedBytes(tile.rows, p.cols), GemmPackedBytes(p.cols, tile.rows)});
     }
     Add(SramBuffer::kWorkspace, bytes, plan_.job.cluster().wafer().kernel_threads());
-    if (c_ == 2) Add(SramBuffer::kPackedTile, packed, plan_.is_generation() ? 1 : 2);
+    if (c_ == 2) Add(SramBuffer::kPackedTile, packed, Trains(plan_.job) ? 2 : 1);
   }
 
   void AddReceiveSlots() {

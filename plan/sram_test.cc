@@ -62,6 +62,44 @@ TEST(Sram, AGenerationHasNothingForBackward) {
   EXPECT_LE(plan.places.bytes, size_t{16} * (2 * 32 + 2 * 128) * sizeof(float));
 }
 
+TEST(Sram, AnEvaluationHasNothingForBackward) {
+  for (const Precision precision : {F32, BF16}) {
+    JobSpec job = TestJob();
+    job.mutable_training()->set_steps(0);
+    job.mutable_data()->set_validation("v.bin");
+    job.mutable_training()->set_precision(precision);
+    const Plan plan = MustCompile(job);
+    EXPECT_EQ(plan.sram.Find(SramBuffer::kStagingLarge), nullptr);
+    EXPECT_EQ(plan.sram.Find(SramBuffer::kLogits), nullptr);
+    EXPECT_EQ(plan.sram.Find(SramBuffer::kProbabilities), nullptr);
+    // As above, and the log-sum-exp of every token and head.
+    EXPECT_LE(plan.places.bytes, size_t{16} * (2 * 32 + 2 * 128 + 4) * sizeof(float));
+  }
+}
+
+// Attention goes through blocks of queries: nothing has a row and a column for every token.
+TEST(Sram, GrowsWithTheContextAndNoFaster) {
+  for (const Precision precision : {F32, BF16}) {
+    JobSpec job = TestJob();
+    job.mutable_model()->set_family("llama");
+    job.mutable_model()->set_heads(2);
+    job.mutable_model()->set_head_dim(256);
+    job.mutable_training()->set_global_batch(1);
+    job.mutable_training()->set_precision(precision);
+    job.mutable_cluster()->mutable_wafer()->set_sram_bytes(uint64_t{64} << 30);
+    size_t half = 0;
+    for (const uint32_t context : {32768, 65536, 131072}) {
+      job.mutable_model()->set_context(context);
+      const size_t bytes = MustCompile(job).sram.bytes;
+      if (half > 0) {
+        EXPECT_LE(bytes, 2 * half) << context;
+        EXPECT_GE(bytes, half) << context;
+      }
+      half = bytes;
+    }
+  }
+}
+
 TEST(Sram, ReceiveSlotsAreTheWindowsOfTheChannels) {
   JobSpec job = TestJob();
   job.mutable_cluster()->set_planes(3);

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "plan/job_keys.h"
+#include "plan/job_kind.h"
 
 namespace waferstream {
 namespace {
@@ -77,8 +78,8 @@ absl::Status CheckBatch(const TrainingSpec& training) {
 }
 
 bool Validates(const JobSpec& job) {
-  return !job.has_generate() && !job.data().validation().empty() &&
-         job.training().validate_every() > 0;
+  if (Evaluates(job)) return true;
+  return Trains(job) && !job.data().validation().empty() && job.training().validate_every() > 0;
 }
 
 // Sequences of the job's validation: those that it asks for, or all that its file has. While nobody
@@ -111,6 +112,11 @@ absl::Status SizeValidation(Plan& plan) {
 absl::Status CheckOptimizer(const TrainingSpec& training) {
   if (training.optimizer().kind_case() != Optimizer::KIND_NOT_SET) return absl::OkStatus();
   return absl::InvalidArgumentError("training.optimizer: give one of adamw, sgd");
+}
+
+absl::Status CheckEvaluation(const DataSpec& data) {
+  if (!data.validation().empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError("data.validation: is needed to evaluate");
 }
 
 // One sequence, forward only.
@@ -205,12 +211,13 @@ absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) 
   plan.job = job.has_generate() ? AsOneSequence(job) : job;
   plan.shape = shape;
   if (plan.shape.shards.empty()) {
-    const int replicas = job.has_generate() ? 1 : static_cast<int>(job.cluster().replicas());
+    const int replicas = Trains(job) ? static_cast<int>(job.cluster().replicas()) : 1;
     plan.shape.shards = DealShards(shape.memoryx, replicas);
   }
   const TrainingSpec& training = plan.job.training();
   RETURN_IF_ERROR(CheckBatch(training));
-  if (!plan.is_generation()) RETURN_IF_ERROR(CheckOptimizer(training));
+  if (Trains(job)) RETURN_IF_ERROR(CheckOptimizer(training));
+  if (Evaluates(job)) RETURN_IF_ERROR(CheckEvaluation(job.data()));
   plan.wire = training.precision() == BF16 ? Dtype::kBf16 : Dtype::kF32;
 
   ASSIGN_OR_RETURN(Model model, BuildModel(plan.job.model()));
@@ -223,7 +230,7 @@ absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) 
   SizeSlots(plan);
 
   plan.leaves = static_cast<int>(training.global_batch() / training.micro_batch());
-  const bool verifies = !plan.is_generation() && training.verify() > 0 && shape.wafers > 1;
+  const bool verifies = Trains(job) && training.verify() > 0 && shape.wafers > 1;
   plan.verify_slots = verifies ? 1 : 0;
   RETURN_IF_ERROR(SizeValidation(plan));
   return plan;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "plan/job_kind.h"
 
 namespace waferstream {
 namespace {
@@ -121,7 +122,7 @@ void BuildTrees(Plan& plan) {
   const int planes = static_cast<int>(plan.job.cluster().planes());
   for (int plane = 0; plane < planes; ++plane) AddTree(plan, plane);
   SetWaferWindows(plan);
-  if (!plan.is_generation()) SetGradientWindows(plan);
+  if (Trains(plan.job)) SetGradientWindows(plan);
   AddCopies(plan);
 }
 

@@ -9,12 +9,12 @@
 
 namespace waferstream {
 
-// So few that the fault-free run of each is cheap to have.
+// Jobs of one family. So few that the fault-free run of each is cheap to have.
 inline constexpr int kChaosJobs = 24;
 
-// Job `variant` in [0, kChaosJobs): everything that its numbers depend on (model, data, optimizer,
-// steps, micro-batches, tile size, precision). The cluster is the plan's to choose; here it is the
-// smallest. Its token files are those of WriteChaosData.
+// Job variant % kChaosJobs of family variant / kChaosJobs: everything that its numbers depend on
+// (model, data, optimizer, steps, micro-batches, tile size, precision). The cluster is the plan's
+// to choose; here it is the smallest. Its token files are those of WriteChaosData.
 JobSpec ChaosJob(int variant);
 void WriteChaosData(Disk& disk);
 

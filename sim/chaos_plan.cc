@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "plan/family_names.h"
 #include "plan/plan.h"
 #include "sim/chaos_jobs.h"
 #include "sim/dice.h"
@@ -83,9 +84,15 @@ void DrawTraining(Dice& dice, JobSpec& job) {
   DrawSram(dice, job);
 }
 
-void DrawFirstJob(Dice& dice, ChaosPlan& plan) {
+// Of any family; which one has its own stream, so that one more changes nothing else of a plan.
+int DrawVariant(Dice& dice, Dice& families) {
+  const int family = families.Below(static_cast<int>(FamilyNames().size()));
+  return family * kChaosJobs + dice.Below(kChaosJobs);
+}
+
+void DrawFirstJob(Dice& dice, Dice& families, ChaosPlan& plan) {
   ChaosJobPlan job;
-  job.variant = dice.Below(kChaosJobs);
+  job.variant = DrawVariant(dice, families);
   job.spec = ChaosJob(job.variant);
   DrawCluster(dice, job.spec.mutable_cluster());
   DrawNodes(dice, job.spec.cluster(), plan);
@@ -94,11 +101,11 @@ void DrawFirstJob(Dice& dice, ChaosPlan& plan) {
 }
 
 // Jobs beside the first: they run at the same time if there are nodes for them, or wait.
-void DrawOtherJobs(Dice& dice, ChaosPlan& plan) {
+void DrawOtherJobs(Dice& dice, Dice& families, ChaosPlan& plan) {
   while (plan.jobs.size() < 3 && dice.Chance(0.25)) {
     ChaosJobPlan job;
     const bool generates = dice.Chance(0.3);
-    job.variant = generates ? plan.jobs[0].variant : dice.Below(kChaosJobs);
+    job.variant = generates ? plan.jobs[0].variant : DrawVariant(dice, families);
     job.spec = generates ? ChaosGeneration(job.variant) : ChaosJob(job.variant);
     DrawCluster(dice, job.spec.mutable_cluster());
     DrawTraining(dice, job.spec);
@@ -216,14 +223,14 @@ const char* Name(FaultKind kind) {
 }
 
 ChaosPlan MakeChaosPlan(uint64_t seed, bool with_faults) {
-  Dice dice(seed, DiceStream::kPlan);
+  Dice dice(seed, DiceStream::kPlan), families(seed, DiceStream::kFamily);
   ChaosPlan plan;
   plan.seed = seed;
   plan.pace = DrawPace(dice);
   plan.weather = DrawWeather(dice);
-  DrawFirstJob(dice, plan);
+  DrawFirstJob(dice, families, plan);
   DrawWorkloads(dice, plan);
-  DrawOtherJobs(dice, plan);
+  DrawOtherJobs(dice, families, plan);
   DrawUsers(dice, plan);
   DrawFlip(dice, plan);
   MaybeDrawWorkload(dice, FaultKind::kStopNode, plan);
@@ -244,7 +251,8 @@ namespace {
 std::string Describe(const ChaosJobPlan& job) {
   const ClusterSpec& cluster = job.spec.cluster();
   std::string line = absl::StrCat(
-      job.spec.has_generate() ? "generation " : "job ", job.variant, " at ", job.submitted_ns / kMs,
+      job.spec.has_generate() ? "generation " : "job ", job.variant, " of ",
+      job.spec.model().family(), " at ", job.submitted_ns / kMs,
       " ms: ", job.spec.training().steps(), " steps, ", cluster.wafers(), " wafers (min ",
       cluster.wafers_min(), "), ", cluster.memoryx(), " MemoryX x", cluster.replicas(), ", ",
       cluster.swarmx(), " SwarmX, planes ", cluster.planes(), ", verify ",

@@ -19,7 +19,8 @@ enum class DiceStream : uint64_t {
   kFault = 18,
   kMessage = 19,
   kIdentity = 20,
-  kLink = 21
+  kLink = 21,
+  kFamily = 22
 };
 
 class Dice {

@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <iterator>
 #include <map>
+#include <set>
 #include <string>
 
 #include "base/mark.h"
+#include "plan/family_names.h"
 #include "sim/chaos_run.h"
 #include "sim/regression_seeds.h"
 
@@ -44,6 +46,14 @@ TEST(ChaosRegressionTest, WhatWasFoundStaysFixed) {
     SCOPED_TRACE(regression.found);
     Expect(regression.seed, true);
   }
+}
+
+TEST(ChaosPlanTest, EveryFamilyIsDrawn) {
+  std::set<std::string> drawn;
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    drawn.insert(MakeChaosPlan(seed, true).jobs[0].spec.model().family());
+  }
+  EXPECT_EQ(drawn.size(), FamilyNames().size());
 }
 
 TEST(ChaosFaultFreeTest, EveryClusterComputesTheSame) {

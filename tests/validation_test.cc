@@ -1,8 +1,10 @@
 // The validation loss is the mean over the sequences of the file: the same on every cluster and for
-// every batch, and what a plain GPT-2 in double precision says.
+// every batch, and what a plain GPT-2 in double precision says. An evaluation says the same of the
+// weights.
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -107,6 +109,29 @@ TEST(Validation, AFewAreTheSameFewWhateverTheBatchAndTheCluster) {
     EXPECT_TRUE(found) << count;
     for (const int leaves : {1, 4}) {
       EXPECT_EQ(ValidationLoss(Job(leaves, count, F32), {3, 1, 1}), loss);
+    }
+  }
+}
+
+TEST(Evaluation, IsTheValidationOfTheWeightsToTheBit) {
+  for (const Precision precision : {F32, BF16}) {
+    JobSpec training = SmallJob(2);
+    training.mutable_training()->set_precision(precision);
+    training.mutable_checkpoint()->set_dir(EmptyFolder("evaluated"));
+    const auto trained = RunInproc(training, {.shape = {2, 2, 1}});
+    ASSERT_TRUE(trained.ok()) << trained.status();
+    JobSpec job = training;
+    job.mutable_training()->set_steps(0);
+    job.mutable_checkpoint()->set_dir(EmptyFolder("untouched"));
+    job.mutable_checkpoint()->set_from(trained->checkpoint);
+    job.mutable_data()->clear_train();
+    job.mutable_training()->clear_optimizer();
+    for (const ClusterShape& shape : {ClusterShape{1, 1, 1}, ClusterShape{3, 2, 2}}) {
+      const auto run = RunInproc(job, {.shape = shape, .seed = 1});
+      ASSERT_TRUE(run.ok()) << run.status();
+      EXPECT_EQ(run->validation_losses, std::vector{trained->validation_losses.back()});
+      EXPECT_EQ(run->checkpoint, "");
+      EXPECT_TRUE(std::filesystem::is_empty(job.checkpoint().dir()));
     }
   }
 }

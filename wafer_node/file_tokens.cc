@@ -14,9 +14,11 @@ absl::StatusOr<std::unique_ptr<FileTokens>> FileTokens::Open(const Plan& plan,
   ASSIGN_OR_RETURN(const JobData data, OpenRecorded(plan.job, files));
   const uint64_t seed = plan.job.training().seed();
   Split training, validation;
-  ASSIGN_OR_RETURN(const int64_t samples, data.train->Samples(plan.job.model().context()));
-  training.file = data.train;
-  training.order = std::make_unique<SampleOrder>(plan.job.data().shuffle(), seed, samples);
+  if (data.train != nullptr) {
+    ASSIGN_OR_RETURN(const int64_t samples, data.train->Samples(plan.job.model().context()));
+    training.file = data.train;
+    training.order = std::make_unique<SampleOrder>(plan.job.data().shuffle(), seed, samples);
+  }
   if (data.validation != nullptr) {
     ASSIGN_OR_RETURN(const int64_t all, data.validation->Samples(plan.job.model().context()));
     // Validation is a measurement: always the same sequences. All are taken in the file's order, a

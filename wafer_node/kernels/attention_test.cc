@@ -84,7 +84,7 @@ struct Problem {
 };
 
 constexpr int64_t kTokens[] = {1, 2, 15, 128, 129, 300, 800};
-constexpr int64_t kHeadDims[] = {1, 15, 64};
+constexpr int64_t kHeadDims[] = {1, 15, 64, 256};
 
 TEST(AttentionTest, ForwardMatchesTheReference) {
   for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {

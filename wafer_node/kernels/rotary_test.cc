@@ -39,24 +39,27 @@ Array Reference(const RotaryOptions& o, const Angles& angles, Array x) {
 }
 
 TEST(Rotary, TurnsPairsAndNothingElse) {
+  constexpr int64_t kStride = 260;
   for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
     for (const bool interleaved : {false, true}) {
       for (const bool inverse : {false, true}) {
-        for (const int64_t dims : {2, 6, 10, 32, 34}) {
+        for (const int64_t dims : {2, 6, 10, 32, 34, 256}) {
           const RotaryOptions o{.dtype = dtype,
                                 .heads = 3,
-                                .head_stride = 40,
+                                .head_stride = kStride,
                                 .dims = dims,
                                 .interleaved = interleaved,
                                 .inverse = inverse};
           const Angles angles(dims / 2);
-          Typed x = reference::Random(dtype, 120, 1);
+          Typed x = reference::Random(dtype, 3 * kStride, 1);
           const Array before = x.values();
           Rotate(o, angles.cosine.data(), angles.sine.data(), x.data());
           EXPECT_LE(reference::Distance(x, Reference(o, angles, before)),
                     reference::Tolerance(dtype));
           for (int64_t h = 0; h < 3; ++h) {
-            for (int64_t i = dims; i < 40; ++i) EXPECT_EQ(x.at(h * 40 + i), before[h * 40 + i]);
+            for (int64_t i = h * kStride + dims; i < (h + 1) * kStride; ++i) {
+              EXPECT_EQ(x.at(i), before[i]);
+            }
           }
         }
       }

@@ -1,0 +1,61 @@
+#include "client/evaluation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/status.h"
+#include "base/worker_pool.h"
+#include "client/forward_job.h"
+#include "client/table.h"
+
+namespace waferstream {
+namespace {
+
+// A stream of the weights serves as many micro-batches; more would save little and take memory.
+constexpr uint32_t kResidentMax = 8;
+
+}  // namespace
+
+absl::StatusOr<JobSpec> EvaluationJob(const EvaluationRequest& request) {
+  ASSIGN_OR_RETURN(JobSpec job, ForwardJob("evaluate", request.checkpoint));
+  if (request.context.has_value()) job.mutable_model()->set_context(*request.context);
+  job.mutable_data()->set_validation(request.data);
+  TrainingSpec* training = job.mutable_training();
+  training->set_micro_batch(request.micro_batch);
+  training->set_global_batch(kResidentMax * request.micro_batch);
+  training->set_precision(request.precision);
+  job.mutable_cluster()->mutable_wafer()->set_kernel_threads(UsableCpus());
+  return job;
+}
+
+uint64_t TokensMeasured(const JobSpec& job) {
+  const uint64_t tokens = job.data().validation_content().tokens();
+  const uint64_t context = job.model().context();
+  return (tokens - 1) / context * context;
+}
+
+Json EvaluationJson(const JobStatus& status) {
+  const bool measured = status.has_val_loss();
+  return {{"job", status.job_id()},
+          {"state", JobState_Name(status.state())},
+          {"reason", status.reason()},
+          {"loss", measured ? Json(status.val_loss()) : Json(nullptr)},
+          {"perplexity", measured ? Json(std::exp(status.val_loss())) : Json(nullptr)},
+          {"tokens", TokensMeasured(status.job())}};
+}
+
+std::string EvaluationTable(const JobStatus& status) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  if (status.has_val_loss()) {
+    rows.emplace_back("loss", absl::StrFormat("%.6f", status.val_loss()));
+    rows.emplace_back("perplexity", absl::StrFormat("%.6g", std::exp(status.val_loss())));
+    rows.emplace_back("tokens", absl::StrCat(TokensMeasured(status.job())));
+  }
+  return RenderPairs(rows);
+}
+
+}  // namespace waferstream
