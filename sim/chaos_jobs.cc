@@ -58,6 +58,12 @@ const DataSpec& RecordedData() {
 // little. What it cannot do without is set, too.
 void SetOwnKeys(ModelSpec& model) {
   constexpr void (*kKeys[])(ModelSpec&) = {
+      // First: without them there is no such model. Some have no token of a micro-batch.
+      [](ModelSpec& m) {
+        m.set_experts(9);
+        m.set_experts_per_token(2);
+        m.set_router_aux_loss(0.02);
+      },
       [](ModelSpec& m) { m.set_kv_heads(1); },
       [](ModelSpec& m) { m.set_head_dim(6); },
       [](ModelSpec& m) { m.set_window(5); },
