@@ -42,6 +42,7 @@ constexpr JobKey kKeys[] = {
     {.path = "model.head_dim", .kind = kWhole, .fallback = "0", .high = 256},
     {.path = "model.window", .kind = kWhole, .fallback = "0", .high = kCountMax},
     {.path = "model.sequential", .kind = kFlag, .fallback = "false"},
+    {.path = "model.exact_gelu", .kind = kFlag, .fallback = "false"},
     {.path = "model.rope_theta", .kind = kReal, .fallback = "0", .high = 1e12},
     {.path = "model.rope_fraction", .kind = kReal, .fallback = "0", .high = 1},
     {.path = "model.rope_factor", .kind = kReal, .fallback = "0", .high = 1e6},

@@ -23,9 +23,10 @@ struct Family {
   bool window = false;
   bool fraction = false;  // of a head's columns are turned, not all
   bool sequential = false;
+  bool exact_gelu = false;  // may be chosen
 };
 constexpr Family kFamilies[] = {
-    {.name = "gpt2", .build = BuildGpt2, .rotary = false},
+    {.name = "gpt2", .build = BuildGpt2, .rotary = false, .exact_gelu = true},
     {.name = "gpt_neox", .build = BuildGptNeox, .fraction = true, .sequential = true},
     {.name = "gptj", .build = BuildGptj, .fraction = true},
     {.name = "llama", .build = BuildLlama},
@@ -75,6 +76,7 @@ absl::Status CheckTaken(const Family& family, const ModelSpec& m) {
   }
   if (!family.window && m.window() != 0) return refuse("window", m.window());
   if (!family.sequential && m.sequential()) return refuse("sequential", m.sequential());
+  if (!family.exact_gelu && m.exact_gelu()) return refuse("exact_gelu", m.exact_gelu());
   return absl::OkStatus();
 }
 
