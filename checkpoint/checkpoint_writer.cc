@@ -23,7 +23,7 @@ CheckpointWriter::CheckpointWriter(Disk& disk, const CheckpointFormat& format, s
       folder_(std::move(folder)),
       parameters_(format.parameters),
       states_(format.states.size()),
-      model_layout_(FileLayout::OfModel(format.parameters, format.dtype)),
+      model_layout_(FileLayout::OfModel(format.parameters)),
       optimizer_layout_(FileLayout::OfOptimizer(format.parameters, format.states)) {}
 
 absl::StatusOr<std::unique_ptr<File>> CheckpointWriter::OpenSized(const char* name,

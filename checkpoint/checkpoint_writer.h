@@ -26,7 +26,6 @@ namespace waferstream {
 struct CheckpointFormat {
   std::vector<Parameter> parameters;
   std::vector<std::string> states;  // OptimizerStates(), or none
-  Dtype dtype = Dtype::kF32;        // of the weights
 };
 
 class CheckpointWriter {

@@ -9,13 +9,22 @@
 namespace waferstream {
 namespace {
 
-TensorInfo Describe(const Parameter& parameter, std::string name, Dtype dtype) {
+TensorInfo Describe(const Parameter& parameter, std::string name, StoredDtype dtype) {
   TensorInfo tensor;
   tensor.name = std::move(name);
-  tensor.dtype = dtype == Dtype::kF32 ? "F32" : "BF16";
+  tensor.dtype = TensorTypeOf(dtype);
   tensor.shape = TensorShape(parameter);
   tensor.bytes = parameter.rows * parameter.cols * BytesOf(dtype);
   return tensor;
+}
+
+std::vector<TensorInfo> DescribeAll(const std::vector<Parameter>& parameters, StoredDtype dtype) {
+  std::vector<TensorInfo> tensors;
+  tensors.reserve(parameters.size());
+  for (const Parameter& parameter : parameters) {
+    tensors.push_back(Describe(parameter, TensorName(parameter), dtype));
+  }
+  return tensors;
 }
 
 }  // namespace
@@ -36,13 +45,13 @@ std::vector<std::string> OptimizerStates(const Optimizer& optimizer) {
   return {};
 }
 
-FileLayout FileLayout::OfModel(const std::vector<Parameter>& parameters, Dtype dtype) {
-  std::vector<TensorInfo> tensors;
-  tensors.reserve(parameters.size());
-  for (const Parameter& parameter : parameters) {
-    tensors.push_back(Describe(parameter, TensorName(parameter), dtype));
-  }
-  return FileLayout(std::move(tensors), parameters.size());
+FileLayout FileLayout::OfModel(const std::vector<Parameter>& parameters) {
+  return FileLayout(DescribeAll(parameters, StoredDtype::kF32), parameters.size(),
+                    KeyOrder::kSorted);
+}
+
+FileLayout FileLayout::OfShard(const std::vector<Parameter>& parameters, StoredDtype dtype) {
+  return FileLayout(DescribeAll(parameters, dtype), parameters.size(), KeyOrder::kAsTheirLibrary);
 }
 
 FileLayout FileLayout::OfOptimizer(const std::vector<Parameter>& parameters,
@@ -51,13 +60,13 @@ FileLayout FileLayout::OfOptimizer(const std::vector<Parameter>& parameters,
   for (const std::string& state : states) {
     for (const Parameter& parameter : parameters) {
       tensors.push_back(
-          Describe(parameter, absl::StrCat(state, ".", TensorName(parameter)), Dtype::kF32));
+          Describe(parameter, absl::StrCat(state, ".", TensorName(parameter)), StoredDtype::kF32));
     }
   }
-  return FileLayout(std::move(tensors), parameters.size());
+  return FileLayout(std::move(tensors), parameters.size(), KeyOrder::kSorted);
 }
 
-FileLayout::FileLayout(std::vector<TensorInfo> unsorted, size_t parameters)
+FileLayout::FileLayout(std::vector<TensorInfo> unsorted, size_t parameters, KeyOrder keys)
     : parameters_(parameters), index_(unsorted.size()) {
   std::vector<int> order(unsorted.size());
   std::iota(order.begin(), order.end(), 0);
@@ -67,7 +76,7 @@ FileLayout::FileLayout(std::vector<TensorInfo> unsorted, size_t parameters)
     index_[from] = static_cast<int>(tensors_.size());
     tensors_.push_back(std::move(unsorted[from]));
   }
-  header_ = LayOutTensors(tensors_);
+  header_ = LayOutTensors(tensors_, keys);
   bytes_ = header_.size();
   for (const TensorInfo& tensor : tensors_) bytes_ += tensor.bytes;
 }

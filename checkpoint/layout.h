@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "base/dtype.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/stored_dtype.h"
 #include "plan/model.h"
 #include "proto/job.pb.h"
 
@@ -32,20 +32,22 @@ std::vector<std::string> OptimizerStates(const Optimizer& optimizer);
 // hashes.
 class FileLayout {
  public:
-  static FileLayout OfModel(const std::vector<Parameter>& parameters, Dtype dtype);
+  static FileLayout OfModel(const std::vector<Parameter>& parameters);
+  // Some of a model's parameters, for other programs: the same with their library's header.
+  static FileLayout OfShard(const std::vector<Parameter>& parameters, StoredDtype dtype);
   // Tensor "<state>.<parameter's tensor name>" for every state and parameter, fp32.
   static FileLayout OfOptimizer(const std::vector<Parameter>& parameters,
                                 const std::vector<std::string>& states);
 
   const std::string& header() const { return header_; }
   uint64_t bytes() const { return bytes_; }
-  // `state` counts the states of OfOptimizer; 0 for OfModel.
+  // `parameter` in the list that was given. `state` counts the states of OfOptimizer; else 0.
   const TensorInfo& Of(int parameter, int state = 0) const {
     return tensors_[index_[state * parameters_ + parameter]];
   }
 
  private:
-  FileLayout(std::vector<TensorInfo> unsorted, size_t parameters);
+  FileLayout(std::vector<TensorInfo> unsorted, size_t parameters, KeyOrder keys);
 
   size_t parameters_;
   std::vector<TensorInfo> tensors_;  // by name

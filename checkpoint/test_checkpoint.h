@@ -51,7 +51,7 @@ inline JobSpec OddJob(const std::string& dir, bool tied = true) {
 }
 
 inline CheckpointFormat FormatOf(const JobSpec& job) {
-  return {*BuildParameters(job.model()), OptimizerStates(job.training().optimizer()), Dtype::kF32};
+  return {*BuildParameters(job.model()), OptimizerStates(job.training().optimizer())};
 }
 
 // Element `index` of array `kind` (0: weights, then states) of a parameter: all distinct.

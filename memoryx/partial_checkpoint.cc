@@ -7,7 +7,7 @@
 namespace waferstream {
 
 CheckpointFormat CheckpointFormatOf(const Plan& plan) {
-  return {plan.parameters, OptimizerStates(plan.job.training().optimizer()), Dtype::kF32};
+  return {plan.parameters, OptimizerStates(plan.job.training().optimizer())};
 }
 
 absl::Status PartialCheckpoint::Begin(uint64_t steps_done) {
