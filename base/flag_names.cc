@@ -43,6 +43,7 @@ constexpr absl::string_view kNames[] = {
     "run-dir",
     "secret-file",
     "seed",
+    "shard-size",
     "state",
     "swarmx",
     "temperature",

@@ -2,99 +2,44 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "base/status.h"
 #include "checkpoint/config.h"
 #include "checkpoint/inspect.h"
 #include "checkpoint/layout.h"
-#include "checkpoint/model_files.h"
+#include "checkpoint/open_model.h"
+#include "checkpoint/tensor_names.h"
 
 namespace waferstream {
-namespace {
 
-// Elements that are looked at together.
-constexpr int64_t kPieceElements = 1 << 20;
-
-absl::Status CheckPlaces(const std::string& folder, const std::string& file,
-                         const std::map<std::string, std::string>& places,
-                         const std::vector<TensorInfo>& tensors) {
-  std::set<absl::string_view> names;
-  for (const TensorInfo& tensor : tensors) names.insert(tensor.name);
-  for (const auto& [tensor, place] : places) {
-    if (place != file || names.count(tensor) > 0) continue;
-    return absl::DataLossError(absl::StrCat("checkpoint ", folder, ": its index says that ", file,
-                                            " has the tensor '", tensor, "', but it has not"));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckTensor(const File& file, const TensorInfo& tensor, const Parameter& parameter) {
-  const std::vector<int64_t> shape = TensorShape(parameter);
-  if (tensor.shape != shape) {
-    return absl::InvalidArgumentError(absl::StrCat(file.path(), ": tensor '", tensor.name, "' is ",
-                                                   ShapeText(tensor.shape), ", the model needs ",
-                                                   ShapeText(shape)));
-  }
-  if (!IsReadable(tensor)) {
-    return absl::InvalidArgumentError(absl::StrCat(file.path(), ": tensor '", tensor.name, "' is ",
-                                                   tensor.dtype, ", not F32, BF16 or F16"));
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
-
-absl::StatusOr<CheckpointReader> CheckpointReader::Open(Disk& disk, const std::string& folder,
+absl::StatusOr<CheckpointReader> CheckpointReader::Open(Disk& disk, const std::string& path,
                                                         const ModelSpec& model,
                                                         const std::vector<Parameter>& parameters,
                                                         const StateTable& states) {
-  ASSIGN_OR_RETURN(const ModelSpec there, ReadConfig(disk, folder));
-  RETURN_IF_ERROR(CheckSameModel(folder, there, model));
-  CheckpointReader reader(disk, folder, parameters, states);
-  auto manifest = ReadManifest(disk, folder);
-  if (!manifest.ok() && !absl::IsNotFound(manifest.status())) return manifest.status();
-  if (manifest.ok()) reader.manifest_ = *std::move(manifest);
-  RETURN_IF_ERROR(reader.OpenModel());
+  ASSIGN_OR_RETURN(ModelSource source, waferstream::OpenModel(disk, path));
+  RETURN_IF_ERROR(CheckSameModel(path, source.model, model));
+  CheckpointReader reader(disk, path, parameters, states);
+  // Another program's file has none, and nothing beside it.
+  if (disk.Exists(absl::StrCat(path, "/", kManifestFile))) {
+    ASSIGN_OR_RETURN(reader.manifest_, ReadManifest(disk, path));
+  }
+  RETURN_IF_ERROR(reader.OpenModel(std::move(source)));
   if (KeepsAny(states)) RETURN_IF_ERROR(reader.OpenOptimizer());
   return reader;
 }
 
-absl::Status CheckpointReader::OpenModel() {
-  // By name without the prefix, which a base model's files do not have.
-  std::map<std::string, Source> sources;
-  const std::string& prefix = parameters_.front().prefix;
-  ASSIGN_OR_RETURN(const ModelFiles model, FindModelFiles(*disk_, folder_));
-  for (const std::string& name : model.names) {
-    ASSIGN_OR_RETURN(std::unique_ptr<File> file,
-                     disk_->OpenForReading(absl::StrCat(folder_, "/", name)));
-    ASSIGN_OR_RETURN(const std::vector<TensorInfo> tensors, ReadTensorTable(*file));
-    RETURN_IF_ERROR(CheckPlaces(folder_, name, model.places, tensors));
-    for (const TensorInfo& tensor : tensors) {
-      absl::string_view bare = tensor.name;
-      absl::ConsumePrefix(&bare, prefix);
-      const Source source = {static_cast<int>(files_.size()), tensor};
-      if (!sources.emplace(bare, source).second) {
-        return absl::DataLossError(
-            absl::StrCat(file->path(), ": tensor '", tensor.name, "' is there a second time"));
-      }
-    }
-    files_.push_back(std::move(file));
+absl::Status CheckpointReader::OpenModel(ModelSource source) {
+  for (Parameter& p : parameters_) p.transposed_in_checkpoint &= !source.linear;
+  ASSIGN_OR_RETURN(const NamedTensors named, NameTensors(folder_, source, parameters_));
+  for (const ModelSource::Tensor* tensor : named.parameters) {
+    weights_.push_back(tensor == nullptr ? std::nullopt : std::optional(*tensor));
   }
-  for (const Parameter& parameter : parameters_) {
-    const auto found = sources.find(parameter.name);
-    if (found == sources.end()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("checkpoint ", folder_, " has no tensor '", parameter.name, "'"));
-    }
-    const Source& source = found->second;
-    RETURN_IF_ERROR(CheckTensor(*files_[source.file], source.tensor, parameter));
-    weights_.push_back(source);
-  }
+  if (named.tied_head != nullptr) tied_head_ = *named.tied_head;
+  files_ = std::move(source.files);
   return absl::OkStatus();
 }
 
@@ -127,36 +72,67 @@ absl::Status CheckpointReader::OpenOptimizer() {
 }
 
 absl::Status CheckpointReader::ReadWeights(int parameter, RowSpan rows, float* values) const {
-  const Source& source = weights_[parameter];
-  return ReadRows(*files_[source.file], source.tensor, parameters_[parameter], rows, values);
+  if (weights_[parameter].has_value()) return Read(*weights_[parameter], parameter, rows, values);
+  std::fill_n(values, rows.count * parameters_[parameter].cols, 0.0f);
+  return absl::OkStatus();
 }
 
 absl::Status CheckpointReader::ReadState(int parameter, int state, RowSpan rows,
                                          std::byte* values) const {
-  const Source& source = states_[parameter][state];
+  const ModelSource::Tensor& source = states_[parameter][state];
   const OptimizerState& kept = kept_[parameter][state];
-  return ReadRows(*files_[source.file], source.tensor, ShapeOf(kept, parameters_[parameter]), rows,
+  return ReadRows(*files_[source.file], source.info, ShapeOf(kept, parameters_[parameter]), rows,
                   kept.dtype, values);
 }
 
-absl::Status CheckpointReader::CheckFinite() const {
+absl::Status CheckpointReader::Read(const ModelSource::Tensor& source, int parameter, RowSpan rows,
+                                    float* values) const {
+  return ReadRows(*files_[source.file], source.info, parameters_[parameter], rows, values);
+}
+
+absl::Status CheckpointReader::ReadFinite(int parameter, RowSpan rows, float* values) const {
+  RETURN_IF_ERROR(ReadWeights(parameter, rows, values));
+  const Parameter& p = parameters_[parameter];
+  const float* first = values;
+  const float* end = values + rows.count * p.cols;
+  const float* bad = std::find_if(first, end, [](float value) { return !std::isfinite(value); });
+  if (bad == end) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("checkpoint ", folder_, ": tensor '", TensorName(p),
+                                          "' holds ", *bad, " in row ",
+                                          rows.first + (bad - values) / p.cols));
+}
+
+absl::Status CheckpointReader::CheckTiedHead() const {
+  if (!tied_head_.has_value()) return absl::OkStatus();
+  const auto embedding = std::find_if(parameters_.begin(), parameters_.end(),
+                                      [](const Parameter& p) { return p.contributions == 2; });
+  WS_CHECK(embedding != parameters_.end());
+  const int index = static_cast<int>(embedding - parameters_.begin());
+  std::vector<float> values, again;
+  return ForPieces(*embedding, [&](RowSpan rows) {
+    values.resize(rows.count * embedding->cols);
+    again.resize(values.size());
+    RETURN_IF_ERROR(ReadWeights(index, rows, values.data()));
+    RETURN_IF_ERROR(Read(*tied_head_, index, rows, again.data()));
+    if (std::memcmp(values.data(), again.data(), values.size() * sizeof(float)) == 0) {
+      return absl::OkStatus();
+    }
+    return absl::DataLossError(absl::StrCat(
+        "checkpoint ", folder_, ": tensor '", tied_head_->info.name, "' differs from '",
+        TensorName(*embedding), "', although the configuration says that they are one (tied)"));
+  });
+}
+
+absl::Status CheckpointReader::CheckContent() const {
   std::vector<float> values;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Parameter& p = parameters_[i];
-    const int64_t rows_max = std::max<int64_t>(1, kPieceElements / p.cols);
-    for (int64_t row = 0; row < p.rows; row += rows_max) {
-      const RowSpan rows = {row, std::min(rows_max, p.rows - row)};
+    RETURN_IF_ERROR(ForPieces(p, [&](RowSpan rows) {
       values.resize(rows.count * p.cols);
-      RETURN_IF_ERROR(ReadWeights(static_cast<int>(i), rows, values.data()));
-      const auto bad = std::find_if(values.begin(), values.end(),
-                                    [](float value) { return !std::isfinite(value); });
-      if (bad == values.end()) continue;
-      return absl::DataLossError(absl::StrCat("checkpoint ", folder_, ": tensor '", TensorName(p),
-                                              "' holds ", *bad, " in row ",
-                                              row + (bad - values.begin()) / p.cols));
-    }
+      return ReadFinite(static_cast<int>(i), rows, values.data());
+    }));
   }
-  return absl::OkStatus();
+  return CheckTiedHead();
 }
 
 absl::Status CheckpointReader::Verify() const {

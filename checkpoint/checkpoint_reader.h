@@ -1,9 +1,7 @@
-// Reads a checkpoint folder: this system's own, or one from Hugging Face.
+// Reads a checkpoint: this system's own, or another program's.
 //
 // Open checks everything that can be checked without reading the tensors, so that a later read can
-// only fail on the disk's account. Names may have the "transformer." prefix or not; the weights may
-// be spread over several files (model_files.h); F32, BF16 and F16 are accepted; tensors that the
-// model does not have (attention masks of old files) are ignored.
+// only fail on the disk's account. What is taken: open_model.h, tensor_names.h; F32, BF16 and F16.
 //
 // Reading is thread-safe.
 #pragma once
@@ -18,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "checkpoint/disk.h"
 #include "checkpoint/manifest.h"
+#include "checkpoint/model_source.h"
 #include "checkpoint/tensor_io.h"
 #include "plan/model.h"
 #include "plan/optimizer_state.h"
@@ -26,12 +25,12 @@ namespace waferstream {
 
 class CheckpointReader {
  public:
-  // `states` of the parameters; none: weights only. They must be there as they are described, but
-  // that a tensor may be of any type that can be read.
-  // `disk` must outlive the reader. NOT_FOUND: no such folder or file. DATA_LOSS: damaged.
+  // `path`: a folder, or another program's file. `states` of the parameters; none: weights only.
+  // They must be there as they are described, but that a tensor may be of any type that can be
+  // read. `disk` must outlive the reader. NOT_FOUND: no such folder or file. DATA_LOSS: damaged.
   // INVALID_ARGUMENT: another model than `model`, or optimizer state asked for and missing. One
   // line, naming file and tensor.
-  static absl::StatusOr<CheckpointReader> Open(Disk& disk, const std::string& folder,
+  static absl::StatusOr<CheckpointReader> Open(Disk& disk, const std::string& path,
                                                const ModelSpec& model,
                                                const std::vector<Parameter>& parameters,
                                                const StateTable& states);
@@ -46,16 +45,17 @@ class CheckpointReader {
   // Recomputes the manifest's hashes; reads every byte. DATA_LOSS names the file that differs.
   absl::Status Verify() const;
 
-  // Reads every weight. DATA_LOSS names the first that is not a finite number: nothing that is
-  // computed from it would be.
-  absl::Status CheckFinite() const;
+  // As ReadWeights. DATA_LOSS names the tensor that holds something else than finite numbers:
+  // nothing that is computed from it would be one.
+  absl::Status ReadFinite(int parameter, RowSpan rows, float* values) const;
+
+  // DATA_LOSS: a tied output projection is written down once more, and is not the embedding.
+  absl::Status CheckTiedHead() const;
+
+  // Both, of everything.
+  absl::Status CheckContent() const;
 
  private:
-  struct Source {
-    int file;
-    TensorInfo tensor;
-  };
-
   CheckpointReader(Disk& disk, std::string folder, std::vector<Parameter> parameters,
                    StateTable states)
       : disk_(&disk),
@@ -63,8 +63,10 @@ class CheckpointReader {
         parameters_(std::move(parameters)),
         kept_(std::move(states)) {}
 
-  absl::Status OpenModel();
+  absl::Status OpenModel(ModelSource source);
   absl::Status OpenOptimizer();
+  absl::Status Read(const ModelSource::Tensor& source, int parameter, RowSpan rows,
+                    float* values) const;
 
   Disk* disk_;
   std::string folder_;
@@ -72,8 +74,10 @@ class CheckpointReader {
   StateTable kept_;
   std::optional<Manifest> manifest_;
   std::vector<std::unique_ptr<File>> files_;
-  std::vector<Source> weights_;              // by parameter
-  std::vector<std::vector<Source>> states_;  // by parameter, state
+  // By parameter; nullopt: all zero.
+  std::vector<std::optional<ModelSource::Tensor>> weights_;
+  std::optional<ModelSource::Tensor> tied_head_;
+  std::vector<std::vector<ModelSource::Tensor>> states_;  // by parameter, state
 };
 
 }  // namespace waferstream

@@ -145,7 +145,7 @@ TEST(Checkpoint, TransposesWhatHuggingFaceKeepsTransposed) {
   const auto sealed = WriteAndSeal(job, 1);
   ASSERT_TRUE(sealed.ok()) << sealed.status();
   const CheckpointFormat format = FormatOf(job);
-  const FileLayout layout = FileLayout::OfModel(format.parameters, Dtype::kF32);
+  const FileLayout layout = FileLayout::OfModel(format.parameters);
   const std::string bytes = Slurp(sealed->path + "/model.safetensors");
   for (size_t p = 0; p < format.parameters.size(); ++p) {
     const Parameter& shape = format.parameters[p];

@@ -22,7 +22,7 @@ CheckpointWriter::CheckpointWriter(Disk& disk, const CheckpointFormat& format, s
     : disk_(&disk),
       folder_(std::move(folder)),
       format_(format),
-      model_layout_(FileLayout::OfModel(format.parameters, format.dtype)),
+      model_layout_(FileLayout::OfModel(format.parameters)),
       optimizer_layout_(FileLayout::OfOptimizer(format.parameters, format.states)) {}
 
 absl::StatusOr<std::unique_ptr<File>> CheckpointWriter::OpenSized(const char* name,
@@ -34,17 +34,21 @@ absl::StatusOr<std::unique_ptr<File>> CheckpointWriter::OpenSized(const char* na
   return file;
 }
 
+absl::Status CheckpointWriter::WriteWeights(int parameter, RowSpan rows, const float* weights) {
+  return WriteRows(*model_, model_layout_.Of(parameter), format_.parameters[parameter], rows,
+                   weights);
+}
+
 absl::Status CheckpointWriter::Write(const Tile& tile, const float* weights,
                                      std::span<std::byte* const> states) {
-  const Parameter& parameter = format_.parameters[tile.parameter];
-  RETURN_IF_ERROR(WriteRows(*model_, model_layout_.Of(tile.parameter), parameter,
-                            {tile.first_row, tile.rows}, weights));
+  RETURN_IF_ERROR(WriteWeights(tile.parameter, {tile.first_row, tile.rows}, weights));
   if (optimizer_ == nullptr) return absl::OkStatus();
   const std::vector<OptimizerState>& kept = format_.states[tile.parameter];
   WS_CHECK(states.size() == kept.size());
   for (size_t s = 0; s < states.size(); ++s) {
     const TensorInfo& tensor = optimizer_layout_.Of(tile.parameter, static_cast<int>(s));
-    RETURN_IF_ERROR(WriteRows(*optimizer_, tensor, ShapeOf(kept[s], parameter),
+    RETURN_IF_ERROR(WriteRows(*optimizer_, tensor,
+                              ShapeOf(kept[s], format_.parameters[tile.parameter]),
                               RowsOf(kept[s], tile), kept[s].dtype, states[s]));
   }
   return absl::OkStatus();

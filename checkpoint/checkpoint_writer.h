@@ -27,8 +27,7 @@ namespace waferstream {
 // What a checkpoint holds.
 struct CheckpointFormat {
   std::vector<Parameter> parameters;
-  StateTable states;          // of the parameters, or none
-  Dtype dtype = Dtype::kF32;  // of the weights
+  StateTable states;  // of the parameters, or none
 };
 
 class CheckpointWriter {
@@ -41,6 +40,9 @@ class CheckpointWriter {
 
   // A tile: its weights, and one array for each state that the format has of its parameter.
   absl::Status Write(const Tile& tile, const float* weights, std::span<std::byte* const> states);
+
+  // Some rows of a parameter's weights, where the format has no states.
+  absl::Status WriteWeights(int parameter, RowSpan rows, const float* weights);
 
   // Returns when everything written is on the disk, where every process sees it. NOT_FOUND: the
   // folder was removed meanwhile, and everything written with it.

@@ -58,15 +58,13 @@ absl::StatusOr<const Kind*> KindOf(const ConfigKeys& config) {
 
 }  // namespace
 
-std::string ConfigJson(const ModelSpec& model, Dtype dtype) {
+std::string ConfigJson(const ModelSpec& model, StoredDtype dtype) {
   const Kind* kind = Find(model.family());
   WS_CHECK(kind != nullptr);
-  Json config = {{"model_type", kind->family},
-                 {"architectures", {kind->architecture}},
-                 {"bos_token_id", nullptr},
-                 {"eos_token_id", nullptr},
+  Json config = {{"model_type", kind->family},       {"architectures", {kind->architecture}},
+                 {"bos_token_id", nullptr},          {"eos_token_id", nullptr},
                  {"pad_token_id", nullptr},  // some loaders never train its embedding
-                 {"torch_dtype", dtype == Dtype::kF32 ? "float32" : "bfloat16"}};
+                 {"torch_dtype", TorchNameOf(dtype)}};
   kind->write(model, config);
   return config.dump(2) + "\n";
 }
@@ -121,6 +119,7 @@ absl::Status CheckSameModel(const std::string& folder, const ModelSpec& checkpoi
   compare("experts", there.experts(), here.experts());
   compare("experts_per_token", there.experts_per_token(), here.experts_per_token());
   compare("norm_topk", there.norm_topk(), here.norm_topk());
+  compare("exact_gelu", there.exact_gelu(), here.exact_gelu());
   compare("rope_original_context", there.rope_original_context(), here.rope_original_context());
   return status;
 }

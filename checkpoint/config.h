@@ -5,14 +5,14 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/dtype.h"
 #include "checkpoint/disk.h"
+#include "checkpoint/stored_dtype.h"
 #include "proto/job.pb.h"
 
 namespace waferstream {
 
 // Of a model whose family is known.
-std::string ConfigJson(const ModelSpec& model, Dtype dtype);
+std::string ConfigJson(const ModelSpec& model, StoredDtype dtype);
 
 // The model that a checkpoint folder says it holds; absent keys have Hugging Face's defaults.
 // DATA_LOSS: not a JSON object or a key of the wrong type; INVALID_ARGUMENT: a model that this

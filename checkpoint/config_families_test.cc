@@ -53,6 +53,7 @@ TEST(ConfigFamilies, WhateverIsTrainedIsSaidByItsConfig) {
       [](ModelSpec& m) { m.set_experts_per_token(3); },
       [](ModelSpec& m) { m.set_norm_topk(true); },
       [](ModelSpec& m) { m.set_router_aux_loss(0.25); },
+      [](ModelSpec& m) { m.set_exact_gelu(true); },
       [](ModelSpec& m) { m.set_rope_theta(500); },
       [](ModelSpec& m) { m.set_rope_fraction(0.5); },
       [](ModelSpec& m) { m.set_rope_fraction(0.36); },
@@ -78,7 +79,7 @@ TEST(ConfigFamilies, WhateverIsTrainedIsSaidByItsConfig) {
       change(model);
       if (!BuildParameters(model).ok()) continue;
       ++trained;
-      const auto read = Read(folder, ConfigJson(model, Dtype::kF32));
+      const auto read = Read(folder, ConfigJson(model, StoredDtype::kF32));
       ASSERT_TRUE(read.ok()) << read.status();
       EXPECT_EQ(CheckSameModel(folder, *read, model), absl::OkStatus()) << model.DebugString();
     }
@@ -93,7 +94,7 @@ TEST(ConfigFamilies, GptjTurnsTheColumnsThatItsFileSays) {
       "vocab_size": 9, "n_positions": 8, "rotary_dim": 30})");
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(TurnedColumns(WithDefaults(*model)), 30);
-  EXPECT_THAT(ConfigJson(*model, Dtype::kF32), HasSubstr("\"rotary_dim\": 30"));
+  EXPECT_THAT(ConfigJson(*model, StoredDtype::kF32), HasSubstr("\"rotary_dim\": 30"));
 }
 
 TEST(ConfigFamilies, WhatIsNotBuiltInIsRefusedByItsKey) {

@@ -18,13 +18,22 @@ std::vector<int64_t> TensorShape(const Parameter& parameter) {
   return {parameter.rows, parameter.cols};
 }
 
-FileLayout FileLayout::OfModel(const std::vector<Parameter>& parameters, Dtype dtype) {
+FileLayout FileLayout::OfModel(const std::vector<Parameter>& parameters) {
+  return OfWeights(parameters, StoredDtype::kF32, KeyOrder::kSorted);
+}
+
+FileLayout FileLayout::OfShard(const std::vector<Parameter>& parameters, StoredDtype dtype) {
+  return OfWeights(parameters, dtype, KeyOrder::kAsTheirLibrary);
+}
+
+FileLayout FileLayout::OfWeights(const std::vector<Parameter>& parameters, StoredDtype dtype,
+                                 KeyOrder keys) {
   FileLayout layout;
   for (const Parameter& parameter : parameters) {
     layout.first_.push_back(static_cast<int>(layout.tensors_.size()));
     layout.Add(parameter, TensorName(parameter), dtype);
   }
-  layout.Finish();
+  layout.Finish(keys);
   return layout;
 }
 
@@ -35,22 +44,23 @@ FileLayout FileLayout::OfOptimizer(const std::vector<Parameter>& parameters,
     layout.first_.push_back(static_cast<int>(layout.tensors_.size()));
     for (const OptimizerState& state : states[p]) {
       layout.Add(ShapeOf(state, parameters[p]),
-                 absl::StrCat(state.name, ".", TensorName(parameters[p])), state.dtype);
+                 absl::StrCat(state.name, ".", TensorName(parameters[p])),
+                 state.dtype == Dtype::kF32 ? StoredDtype::kF32 : StoredDtype::kBf16);
     }
   }
-  layout.Finish();
+  layout.Finish(KeyOrder::kSorted);
   return layout;
 }
 
-void FileLayout::Add(const Parameter& shape, std::string name, Dtype dtype) {
+void FileLayout::Add(const Parameter& shape, std::string name, StoredDtype dtype) {
   TensorInfo& tensor = tensors_.emplace_back();
   tensor.name = std::move(name);
-  tensor.dtype = dtype == Dtype::kF32 ? "F32" : "BF16";
+  tensor.dtype = TensorTypeOf(dtype);
   tensor.shape = TensorShape(shape);
   tensor.bytes = shape.rows * shape.cols * BytesOf(dtype);
 }
 
-void FileLayout::Finish() {
+void FileLayout::Finish(KeyOrder keys) {
   std::vector<TensorInfo> unsorted = std::exchange(tensors_, {});
   std::vector<int> order(unsorted.size());
   std::iota(order.begin(), order.end(), 0);
@@ -61,7 +71,7 @@ void FileLayout::Finish() {
     index_[from] = static_cast<int>(tensors_.size());
     tensors_.push_back(std::move(unsorted[from]));
   }
-  header_ = LayOutTensors(tensors_);
+  header_ = LayOutTensors(tensors_, keys);
   bytes_ = header_.size();
   for (const TensorInfo& tensor : tensors_) bytes_ += tensor.bytes;
 }

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "base/dtype.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/stored_dtype.h"
 #include "plan/model.h"
 #include "plan/optimizer_state.h"
 
@@ -28,21 +28,25 @@ std::vector<int64_t> TensorShape(const Parameter& parameter);
 // hashes.
 class FileLayout {
  public:
-  static FileLayout OfModel(const std::vector<Parameter>& parameters, Dtype dtype);
+  static FileLayout OfModel(const std::vector<Parameter>& parameters);
+  // Some of a model's parameters, for other programs: the same with their library's header.
+  static FileLayout OfShard(const std::vector<Parameter>& parameters, StoredDtype dtype);
   // Tensor "<state>.<parameter's tensor name>" for every state that is kept of a parameter.
   static FileLayout OfOptimizer(const std::vector<Parameter>& parameters, const StateTable& states);
 
   const std::string& header() const { return header_; }
   uint64_t bytes() const { return bytes_; }
-  // `state` counts the parameter's states of OfOptimizer; 0 for OfModel.
+  // `parameter` in the list that was given. `state` counts the parameter's of OfOptimizer; else 0.
   const TensorInfo& Of(int parameter, int state = 0) const {
     return tensors_[index_[first_[parameter] + state]];
   }
 
  private:
-  void Add(const Parameter& shape, std::string name, Dtype dtype);
+  static FileLayout OfWeights(const std::vector<Parameter>& parameters, StoredDtype dtype,
+                              KeyOrder keys);
+  void Add(const Parameter& shape, std::string name, StoredDtype dtype);
   // When all are added.
-  void Finish();
+  void Finish(KeyOrder keys);
 
   std::vector<int> first_;           // in index_, by parameter
   std::vector<int> index_;           // in tensors_, as they were added

@@ -16,27 +16,37 @@
 namespace waferstream {
 namespace {
 
-constexpr char kIndexFile[] = "model.safetensors.index.json";
-constexpr absl::string_view kSuffix = ".safetensors";
 constexpr uint64_t kIndexBytesMax = 64 << 20;
-constexpr size_t kShardsMax = 99999;  // the name has room for five digits
 
 bool Contains(const std::vector<std::string>& names, absl::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-absl::Status CheckEntry(const std::string& tensor, const nlohmann::json& file) {
+// What a kind of file is called.
+struct Naming {
+  const char* whole;
+  const char* index;
+  absl::string_view suffix;
+  const char* what;
+};
+constexpr Naming kSafetensors = {kModelFile, kIndexFile, ".safetensors", "a safetensors file"};
+constexpr Naming kTorch = {"pytorch_model.bin", "pytorch_model.bin.index.json", kTorchSuffix,
+                           "a file of PyTorch's"};
+
+absl::Status CheckEntry(const std::string& tensor, const nlohmann::json& file,
+                        const Naming& naming) {
   if (!file.is_string()) {
     return absl::InvalidArgumentError(absl::StrCat("\"", tensor, "\" has no file"));
   }
   const std::string& name = file.get_ref<const std::string&>();
   // A path would lead out of the folder.
   RETURN_IF_ERROR(CheckName("weight_map", name));
-  if (absl::EndsWith(name, kSuffix)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("\"", name, "\" is not a safetensors file"));
+  if (absl::EndsWith(name, naming.suffix)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("\"", name, "\" is not ", naming.what));
 }
 
-absl::StatusOr<std::map<std::string, std::string>> ParseIndex(const std::string& text) {
+absl::StatusOr<std::map<std::string, std::string>> ParseIndex(const std::string& text,
+                                                              const Naming& naming) {
   ASSIGN_OR_RETURN(const nlohmann::json index, ParseJson(text));
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (map == index.end() || !map->is_object() || map->empty()) {
@@ -44,17 +54,18 @@ absl::StatusOr<std::map<std::string, std::string>> ParseIndex(const std::string&
   }
   std::map<std::string, std::string> places;
   for (const auto& [tensor, file] : map->items()) {
-    RETURN_IF_ERROR(CheckEntry(tensor, file));
+    RETURN_IF_ERROR(CheckEntry(tensor, file, naming));
     places[tensor] = file;
   }
   return places;
 }
 
 absl::StatusOr<ModelFiles> FilesOfIndex(Disk& disk, const std::string& folder,
-                                        const std::vector<std::string>& there) {
-  const std::string path = absl::StrCat(folder, "/", kIndexFile);
+                                        const std::vector<std::string>& there,
+                                        const Naming& naming) {
+  const std::string path = absl::StrCat(folder, "/", naming.index);
   ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(disk, path, kIndexBytesMax));
-  auto places = ParseIndex(text);
+  auto places = ParseIndex(text, naming);
   if (!places.ok()) {
     return absl::DataLossError(absl::StrCat(path, ": ", places.status().message()));
   }
@@ -71,43 +82,43 @@ absl::StatusOr<ModelFiles> FilesOfIndex(Disk& disk, const std::string& folder,
 std::vector<std::string> ShardNames(size_t n) {
   std::vector<std::string> names;
   for (size_t i = 1; i <= n; ++i) {
-    names.push_back(absl::StrFormat("model-%05d-of-%05d.safetensors", i, n));
+    names.push_back(ShardName(i, n));
   }
   return names;
 }
 
 // Nothing is there that this reader takes; says what is.
-absl::Status NoModel(const std::string& folder, const std::vector<std::string>& candidates,
-                     const std::vector<std::string>& there) {
+absl::Status NoModel(const std::string& folder, const std::vector<std::string>& candidates) {
   const std::string what = absl::StrCat("checkpoint ", folder, " has no ", kModelFile);
   if (!candidates.empty()) {
     return absl::NotFoundError(absl::StrCat(what, " and no ", kIndexFile, " to choose among ",
                                             absl::StrJoin(candidates, ", "),
                                             "; give the one that is meant that name"));
   }
-  for (const std::string& name : there) {
-    const bool torch = absl::StartsWith(name, "pytorch_model") && !absl::EndsWith(name, ".json");
-    if (!torch) continue;
-    return absl::NotFoundError(
-        absl::StrCat(what, "; ", name, " is not read, save the model as safetensors"));
-  }
-  return absl::NotFoundError(what);
+  return absl::NotFoundError(absl::StrCat(what, " and no ", kTorch.whole));
 }
 
 }  // namespace
 
+std::string ShardName(size_t shard, size_t shards) {
+  return absl::StrFormat("model-%05d-of-%05d.safetensors", shard, shards);
+}
+
 absl::StatusOr<ModelFiles> FindModelFiles(Disk& disk, const std::string& folder) {
   ASSIGN_OR_RETURN(const std::vector<std::string> there, disk.List(folder));
   if (Contains(there, kModelFile)) return ModelFiles{{kModelFile}, {}};
-  if (Contains(there, kIndexFile)) return FilesOfIndex(disk, folder, there);
+  if (Contains(there, kIndexFile)) return FilesOfIndex(disk, folder, there, kSafetensors);
   std::vector<std::string> candidates;
   std::copy_if(there.begin(), there.end(), std::back_inserter(candidates), [](const auto& name) {
-    return absl::StartsWith(name, "model") && absl::EndsWith(name, kSuffix);
+    return absl::StartsWith(name, "model") && absl::EndsWith(name, kSafetensors.suffix);
   });
   // All of one set and nothing else: no choice.
   const size_t n = candidates.size();
   if (n > 0 && n <= kShardsMax && candidates == ShardNames(n)) return ModelFiles{candidates, {}};
-  return NoModel(folder, candidates, there);
+  if (n > 0) return NoModel(folder, candidates);
+  if (Contains(there, kTorch.whole)) return ModelFiles{{kTorch.whole}, {}};
+  if (Contains(there, kTorch.index)) return FilesOfIndex(disk, folder, there, kTorch);
+  return NoModel(folder, candidates);
 }
 
 }  // namespace waferstream

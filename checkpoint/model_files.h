@@ -12,6 +12,13 @@
 
 namespace waferstream {
 
+inline constexpr char kTorchSuffix[] = ".bin";
+inline constexpr char kIndexFile[] = "model.safetensors.index.json";
+inline constexpr size_t kShardsMax = 99999;  // their names have room for five digits
+
+// "model-00001-of-00002.safetensors": `shard` counts from 1.
+std::string ShardName(size_t shard, size_t shards);
+
 struct ModelFiles {
   std::vector<std::string> names;  // in the folder, sorted
   // Which file has which tensor, as an index says it; empty: there is none.
@@ -19,7 +26,8 @@ struct ModelFiles {
 };
 
 // The first of: model.safetensors; the shards that model.safetensors.index.json names; the complete
-// set of model-0000K-of-0000N.safetensors. NOT_FOUND: no such files; the message names what is
+// set of model-0000K-of-0000N.safetensors; pytorch_model.bin; the shards that
+// pytorch_model.bin.index.json names. NOT_FOUND: no such files; the message names what is
 // there instead. DATA_LOSS: an index that is damaged or names a file that is not there.
 absl::StatusOr<ModelFiles> FindModelFiles(Disk& disk, const std::string& folder);
 

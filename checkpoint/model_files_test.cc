@@ -96,8 +96,9 @@ TEST(ModelFilesTest, NothingIsGuessed) {
       {{"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
         "model.fp16.safetensors"},
        "to choose among"},
-      {{"pytorch_model.bin"}, "pytorch_model.bin is not read, save the model as safetensors"},
-      {{"pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json"}, "is not read"},
+      {{"pytorch_model-00001-of-00001.bin"}, "has no model.safetensors and no pytorch_model.bin"},
+      {{"pytorch_model.fp16.bin"}, "has no model.safetensors and no pytorch_model.bin"},
+      {{"model.fp16.safetensors", "pytorch_model.bin"}, "to choose among model.fp16.safetensors"},
   };
   for (const auto& [files, why] : cases) ExpectRefused(Find(files), StatusCode::kNotFound, why);
 }

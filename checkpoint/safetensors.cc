@@ -104,6 +104,29 @@ absl::Status CheckContiguous(const File& file, const std::vector<TensorInfo>& te
   return absl::OkStatus();
 }
 
+// "pt" tells Hugging Face's loader that the tensors are as PyTorch has them.
+std::string SortedHeader(const std::vector<TensorInfo>& tensors) {
+  Json header = {{"__metadata__", {{"format", "pt"}}}};
+  for (const TensorInfo& t : tensors) {
+    header[t.name] = {
+        {"dtype", t.dtype}, {"shape", t.shape}, {"data_offsets", {t.offset, t.offset + t.bytes}}};
+  }
+  return header.dump();
+}
+
+// One object of the library that keeps the order would look for each name among all before it.
+std::string TheirHeader(const std::vector<TensorInfo>& tensors) {
+  std::string header = R"({"__metadata__":{"format":"pt"})";
+  for (const TensorInfo& t : tensors) {
+    nlohmann::ordered_json entry;
+    entry["dtype"] = t.dtype;
+    entry["shape"] = t.shape;
+    entry["data_offsets"] = {t.offset, t.offset + t.bytes};
+    absl::StrAppend(&header, ",", Json(t.name).dump(), ":", entry.dump());
+  }
+  return header + "}";
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<TensorInfo>> ReadTensorTable(const File& file) {
@@ -135,17 +158,13 @@ absl::StatusOr<std::vector<TensorInfo>> ReadTensorTable(const File& file) {
   return tensors;
 }
 
-std::string LayOutTensors(std::vector<TensorInfo>& tensors) {
-  // "pt" tells Hugging Face's loader that the tensors are as PyTorch has them.
-  Json header = {{"__metadata__", {{"format", "pt"}}}};
+std::string LayOutTensors(std::vector<TensorInfo>& tensors, KeyOrder keys) {
   uint64_t at = 0;
   for (TensorInfo& tensor : tensors) {
     tensor.offset = at;
     at += tensor.bytes;
-    header[tensor.name] = {
-        {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {tensor.offset, at}}};
   }
-  std::string text = header.dump();
+  std::string text = keys == KeyOrder::kSorted ? SortedHeader(tensors) : TheirHeader(tensors);
   text.resize((text.size() + 7) / 8 * 8, ' ');
   const uint64_t length = text.size();
   std::string bytes(kLengthBytes, '\0');

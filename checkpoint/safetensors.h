@@ -25,9 +25,14 @@ struct TensorInfo {
 // its shape is DATA_LOSS with one line that names file and tensor.
 absl::StatusOr<std::vector<TensorInfo>> ReadTensorTable(const File& file);
 
+// In which order a header has what it says of a tensor. Any reader takes both; kAsTheirLibrary
+// makes the very file that transformers would write. kSorted stays for checkpoints: what several
+// processes write, of two releases maybe, must be the same.
+enum class KeyOrder { kSorted, kAsTheirLibrary };
+
 // Gives every tensor its offset, in the order of the list, and returns the header's bytes, length
 // included. `bytes` of each tensor must be set. Same list, same bytes.
-std::string LayOutTensors(std::vector<TensorInfo>& tensors);
+std::string LayOutTensors(std::vector<TensorInfo>& tensors, KeyOrder keys = KeyOrder::kSorted);
 
 // "[768, 2304]".
 std::string ShapeText(const std::vector<int64_t>& shape);

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "base/version.h"
+#include "checkpoint/companion_files.h"
 #include "checkpoint/config.h"
 #include "checkpoint/inspect.h"
 #include "checkpoint/origin.h"
@@ -80,14 +81,15 @@ absl::Status ClearTheName(Disk& disk, const std::string& folder, const std::stri
 }  // namespace
 
 absl::StatusOr<Manifest> CompleteFolder(Disk& disk, const CheckpointFormat& format,
-                                        const std::string& partial, Manifest manifest) {
-  const auto in_partial = [&](const char* name) { return absl::StrCat(partial, "/", name); };
-  const std::string config = ConfigJson(manifest.job.model(), format.dtype);
+                                        const std::string& partial, Manifest manifest,
+                                        std::vector<std::string>& notes) {
+  const auto in_partial = [&](const std::string& name) { return absl::StrCat(partial, "/", name); };
+  const std::string config = ConfigJson(manifest.job.model(), StoredDtype::kF32);
   RETURN_IF_ERROR(WriteSmallFile(disk, in_partial(kConfigFile), config));
   ASSIGN_OR_RETURN(manifest.files[kConfigFile], DigestFile(disk, in_partial(kConfigFile)));
-  ASSIGN_OR_RETURN(const TensorFileDigest model,
-                   SealTensorFile(disk, in_partial(kModelFile),
-                                  FileLayout::OfModel(format.parameters, format.dtype)));
+  ASSIGN_OR_RETURN(
+      const TensorFileDigest model,
+      SealTensorFile(disk, in_partial(kModelFile), FileLayout::OfModel(format.parameters)));
   manifest.files[kModelFile] = model.file;
   manifest.build = Version();
   manifest.numerics = Numerics();
@@ -100,6 +102,12 @@ absl::StatusOr<Manifest> CompleteFolder(Disk& disk, const CheckpointFormat& form
     manifest.files[kOptimizerFile] = optimizer.file;
     manifest.optimizer_hash = optimizer.data_hash;
   }
+  ASSIGN_OR_RETURN(const CompanionFiles beside,
+                   CopyCompanionFiles(disk, manifest.job.checkpoint().from(), partial));
+  for (const std::string& name : beside.names) {
+    ASSIGN_OR_RETURN(manifest.files[name], DigestFile(disk, in_partial(name)));
+  }
+  notes.insert(notes.end(), beside.unreadable.begin(), beside.unreadable.end());
   RETURN_IF_ERROR(WriteSmallFile(disk, in_partial(kManifestFile), ManifestJson(manifest)));
   return manifest;
 }
@@ -124,7 +132,8 @@ absl::StatusOr<SealedCheckpoint> SealCheckpoint(Disk& disk, const CheckpointForm
   }
   SealedCheckpoint sealed;
   RETURN_IF_ERROR(ClearTheName(disk, folder, epoch.job_id, sealed.notes));
-  ASSIGN_OR_RETURN(manifest, CompleteFolder(disk, format, partial, std::move(manifest)));
+  ASSIGN_OR_RETURN(manifest,
+                   CompleteFolder(disk, format, partial, std::move(manifest), sealed.notes));
   RETURN_IF_ERROR(CheckOwner(disk, dir, epoch.job_id));
   RETURN_IF_ERROR(PublishFolder(disk, partial, folder));
   RETURN_IF_ERROR(Prune(disk, job, epoch, steps_done, known_steps));

@@ -13,10 +13,13 @@
 namespace waferstream {
 
 // Adds config.json, hashes every file and writes the manifest: what is left is to give `partial`
-// its name, in one step (PublishFolder, PublishNewFolder). In: steps_done, loss, writer and job of
-// the manifest; out: all of it. DATA_LOSS: the files in `partial` are not what the format lays out.
+// its name, in one step (PublishFolder, PublishNewFolder). What lies beside the weights that the
+// job started from (companion_files.h) comes along. In: steps_done, loss, writer and job of the
+// manifest; out: all of it. Appends to `notes` what could not come along. DATA_LOSS: the files in
+// `partial` are not what the format lays out.
 absl::StatusOr<Manifest> CompleteFolder(Disk& disk, const CheckpointFormat& format,
-                                        const std::string& partial, Manifest manifest);
+                                        const std::string& partial, Manifest manifest,
+                                        std::vector<std::string>& notes);
 
 struct SealedCheckpoint {
   CheckpointEntry entry;

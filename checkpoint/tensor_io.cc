@@ -27,6 +27,18 @@ float HalfToFloat(uint16_t half) {
   return sign * std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
 }
 
+uint16_t FloatToHalf(float value) {
+  const auto sign = static_cast<uint16_t>(std::signbit(value) ? 0x8000 : 0);
+  const float x = std::fabs(value);
+  if (std::isnan(x)) return sign | 0x7e00;
+  if (x >= kHalfOverflow) return sign | 0x7c00;
+  // Below the normal ones they are multiples of 2^-24; 1024 of these are the first normal one.
+  if (x < 0x1p-14f) return sign | static_cast<uint16_t>(std::nearbyint(x * 0x1p24f));
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  const uint32_t rounded = bits + 0xfff + ((bits >> 13) & 1);
+  return sign | static_cast<uint16_t>((rounded >> 13) - (112 << 10));  // exponent bias 127 to 15
+}
+
 void Decode(const TensorInfo& tensor, const void* from, int64_t n, float* to) {
   if (tensor.dtype == "F32") {
     std::memcpy(to, from, n * sizeof(float));
@@ -42,8 +54,9 @@ void Encode(const TensorInfo& tensor, const float* from, int64_t n, void* to) {
     std::memcpy(to, from, n * sizeof(float));
     return;
   }
-  auto* bf16 = static_cast<Bf16*>(to);
-  for (int64_t i = 0; i < n; ++i) bf16[i] = ToBf16(from[i]);
+  auto* half = static_cast<uint16_t*>(to);
+  const bool bf16 = tensor.dtype == "BF16";
+  for (int64_t i = 0; i < n; ++i) half[i] = bf16 ? ToBf16(from[i]).bits : FloatToHalf(from[i]);
 }
 
 // Element `index` of the tensor as the file orders them.

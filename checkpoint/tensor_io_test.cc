@@ -144,6 +144,40 @@ TEST_F(TensorIoTest, F16BecomesFp32Exactly) {
   EXPECT_TRUE(std::isnan(values[10]));
 }
 
+// Every one of them: itself again, and of what lies between two neighbours the nearer one, or, in
+// the middle, the even one.
+TEST_F(TensorIoTest, Fp32BecomesTheNearestF16) {
+  tensor_.dtype = "F16";
+  std::vector<uint16_t> all(1 << 16);
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint16_t>(i);
+  const Parameter p = Matrix(1 << 16, 1, false);
+  Write(all);
+  const std::vector<float> exact = Rows(p, {0, p.rows});
+  ASSERT_TRUE(WriteRows(*file_, tensor_, p, {0, p.rows}, exact.data()).ok());
+  const std::vector<uint16_t> again = Read<uint16_t>(1 << 16);
+  for (size_t i = 0; i < all.size(); ++i) {
+    const bool same = std::isnan(exact[i]) ? (again[i] & 0x7fff) > 0x7c00 : again[i] == all[i];
+    ASSERT_TRUE(same) << i;
+  }
+  std::vector<float> between;
+  std::vector<uint16_t> nearest;
+  for (uint16_t half = 0; half < 0x7bff; ++half) {
+    const uint16_t next = half + 1;
+    const float middle = (exact[half] + exact[next]) / 2;
+    between.insert(between.end(), {std::nextafter(middle, 0.0f), middle, -middle,
+                                   std::nextafter(middle, kInfinity)});
+    const uint16_t even = half % 2 == 0 ? half : next;
+    nearest.insert(nearest.end(), {half, even, static_cast<uint16_t>(even | 0x8000), next});
+  }
+  for (const float x : {65519.9961f, 65520.0f, 1e30f, 1e-30f}) between.push_back(x);
+  for (const int half : {0x7bff, 0x7c00, 0x7c00, 0}) {
+    nearest.push_back(static_cast<uint16_t>(half));
+  }
+  const auto n = static_cast<int64_t>(between.size());
+  ASSERT_TRUE(WriteRows(*file_, tensor_, Matrix(n, 1, false), {0, n}, between.data()).ok());
+  EXPECT_EQ(Read<uint16_t>(n), nearest);
+}
+
 TEST_F(TensorIoTest, AHalfTensorIsTransposedByItsOwnWidth) {
   tensor_.dtype = "BF16";
   Write<uint16_t>({0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0});  // 1 to 6

@@ -54,7 +54,7 @@ inline JobSpec OddJob(const std::string& dir, bool tied = true) {
 
 inline CheckpointFormat FormatOf(const JobSpec& job) {
   const std::vector<Parameter> parameters = *BuildParameters(job.model());
-  return {parameters, StatesOf(job.training().optimizer(), parameters), Dtype::kF32};
+  return {parameters, StatesOf(job.training().optimizer(), parameters)};
 }
 
 // Element `index` of array `kind` (0: weights, then states) of a parameter: all distinct.

@@ -292,9 +292,21 @@ const BadInput kBadFlags[] = {
     {"rate_nan", {"resume", "j", "--lr", "nan"}, 2, "--lr: \"nan\""},
     {"patience_real", {"watch", "j", "--patience", "1e9"}, 2, "--patience: \"1e9\""},
     {"unknown_dtype",
-     {"checkpoint", "export", "initial", "--out", "x", "--dtype", "f16"},
+     {"checkpoint", "export", "initial", "--out", "x", "--dtype", "f64"},
      2,
-     "f32|bf16"},
+     "f32|bf16|f16"},
+    {"shard_without_a_size",
+     {"checkpoint", "export", "initial", "--out", "x", "--shard-size", "5 GB"},
+     2,
+     "--shard-size: \"5 GB\" must be a whole number of bytes"},
+    {"shard_of_nothing",
+     {"checkpoint", "export", "initial", "--out", "x", "--shard-size", "999"},
+     2,
+     "--shard-size: 999 must be at least 1000"},
+    {"empty_import", {"checkpoint", "import", "", "--out", "x"}, 2, "PATH: is empty"},
+    {"empty_import_out", {"checkpoint", "import", "initial", "--out", ""}, 2, "--out: is empty"},
+    {"import_of_a_file", {"checkpoint", "import", "job.yaml", "--out", "x"}, 2, "job.yaml: is no"},
+    {"import_of_nothing", {"checkpoint", "import", "none", "--out", "x"}, 3, "none/config.json"},
 };
 
 // What follows "generate --checkpoint initial".
@@ -501,8 +513,9 @@ TEST(NoCurrentFolderTest, RelativePathsAreRefusedAbsoluteOnesAreNot) {
         {"-c", absl::StrCat("mkdir gone; cd gone; rmdir ../gone; exec ", program, " ", arguments)},
         exit_code);
   };
-  for (const char* arguments : {"checkpoint list x", "checkpoint export x --out y", "plan -f x",
-                                "down --dir x", "generate --checkpoint x --prompt a"}) {
+  for (const char* arguments :
+       {"checkpoint list x", "checkpoint export x --out y", "checkpoint import x --out y",
+        "plan -f x", "down --dir x", "generate --checkpoint x --prompt a"}) {
     const std::string err = run(arguments, 2)->err();
     EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
     EXPECT_TRUE(absl::StartsWith(err, "waferctl: ")) << err;

@@ -1,4 +1,4 @@
-// `waferctl checkpoint init|list|export`: checkpoints without a cluster.
+// `waferctl checkpoint init|list|import|export`: checkpoints without a cluster.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
@@ -8,21 +8,27 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "base/flags.h"
 #include "base/status.h"
 #include "base/user_input.h"
 #include "base/worker_pool.h"
+#include "checkpoint/export.h"
 #include "checkpoint/folder.h"
+#include "checkpoint/import.h"
 #include "checkpoint/initial_checkpoint.h"
 #include "checkpoint/inspect.h"
 #include "checkpoint/layout.h"
 #include "checkpoint/origin.h"
 #include "checkpoint/posix_disk.h"
 #include "client/command.h"
+#include "client/copy_progress.h"
 #include "client/job_input.h"
 #include "client/output.h"
 #include "client/table.h"
+#include "client/terminal_line.h"
 #include "client/units.h"
+#include "plan/byte_size.h"
 #include "plan/plan.h"
 
 namespace waferstream {
@@ -39,10 +45,16 @@ struct ListFlags {
   Format format = Format::kTable;
 };
 
+struct ImportFlags {
+  std::string from;
+  std::string out;
+};
+
 struct ExportFlags {
   std::string from;
   std::string out;
   std::string dtype = "f32";
+  ExportOptions options;
 };
 
 Outcome Init(const InitFlags& flags) {
@@ -135,11 +147,42 @@ Outcome List(const ListFlags& flags) {
   return ExitCode::kOk;
 }
 
+// On stderr, as long as this lives.
+class CopyOnStderr {
+ public:
+  OnProgress Callback() {
+    return [this](uint64_t done, uint64_t total) { progress_.Update(done, total, absl::Now()); };
+  }
+
+ private:
+  CopyProgress progress_{stderr, TerminalLine::IsStderr(), absl::Now()};
+};
+
+Outcome Import(const ImportFlags& flags) {
+  ASSIGN_OR_RETURN(const std::string from, AbsolutePath("PATH", flags.from));
+  ASSIGN_OR_RETURN(const std::string out, AbsolutePath("--out", flags.out));
+  absl::StatusOr<Manifest> manifest;
+  {
+    CopyOnStderr copy;
+    manifest = ImportCheckpoint(PosixDisk(), from, out, copy.Callback());
+  }
+  RETURN_IF_ERROR(manifest.status());
+  RETURN_IF_ERROR(PrintResult(absl::StrCat(manifest->weights_hash, "\n")));
+  return ExitCode::kOk;
+}
+
+StoredDtype DtypeNamed(const std::string& name) {
+  if (name == "bf16") return StoredDtype::kBf16;
+  return name == "f16" ? StoredDtype::kF16 : StoredDtype::kF32;
+}
+
 Outcome Export(const ExportFlags& flags) {
-  const Dtype dtype = flags.dtype == "bf16" ? Dtype::kBf16 : Dtype::kF32;
+  ExportOptions options = flags.options;
+  options.dtype = DtypeNamed(flags.dtype);
   ASSIGN_OR_RETURN(const std::string from, AbsolutePath("DIR", flags.from));
   ASSIGN_OR_RETURN(const std::string out, AbsolutePath("--out", flags.out));
-  RETURN_IF_ERROR(ExportCheckpoint(PosixDisk(), from, out, dtype));
+  CopyOnStderr copy;
+  RETURN_IF_ERROR(ExportCheckpoint(PosixDisk(), from, out, options, copy.Callback()));
   return ExitCode::kOk;
 }
 
@@ -164,23 +207,45 @@ void AddList(CLI::App& parent, Outcome& outcome) {
   command->callback([flags, &outcome] { outcome = List(*flags); });
 }
 
+void AddImport(CLI::App& parent, Outcome& outcome) {
+  auto flags = std::make_shared<ImportFlags>();
+  CLI::App* command =
+      parent.add_subcommand("import", "Write another program's model as a checkpoint");
+  AddPath(*command, "PATH", flags->from, "A folder of Hugging Face's")->required();
+  AddPath(*command, "--out", flags->out, "The new checkpoint folder")
+      ->required()
+      ->configurable(false);
+  command->callback([flags, &outcome] { outcome = Import(*flags); });
+}
+
+// Of a file's tensors. Less than a kilobyte each is a mistake, not a wish.
+absl::Status TakeShardSize(const std::string& flag, const std::string& text, uint64_t& bytes) {
+  ASSIGN_OR_RETURN(bytes, ParseByteSize(flag, text, {.low = 1000}));
+  return absl::OkStatus();
+}
+
 void AddExport(CLI::App& parent, Outcome& outcome) {
   auto flags = std::make_shared<ExportFlags>();
   CLI::App* command =
       parent.add_subcommand("export", "Write a checkpoint's model alone, for other programs");
   AddPath(*command, "DIR", flags->from, "The checkpoint")->required();
   AddPath(*command, "--out", flags->out, "The new folder")->required()->configurable(false);
-  AddWord(*command, "--dtype", flags->dtype, "f32|bf16", "Of the weights [f32]");
+  AddWord(*command, "--dtype", flags->dtype, "f32|bf16|f16", "Of the weights [f32]");
+  AddFlagOf(*command, "--shard-size", "SIZE", "Of a file's tensors at most [5GB]",
+            [flags](const std::string& flag, const std::string& text) {
+              return TakeShardSize(flag, text, flags->options.shard_bytes_max);
+            });
   command->callback([flags, &outcome] { outcome = Export(*flags); });
 }
 
 }  // namespace
 
 void AddCheckpointCommand(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = app.add_subcommand("checkpoint", "Make, list and export checkpoints");
+  CLI::App* command = app.add_subcommand("checkpoint", "Make, list, import and export checkpoints");
   command->require_subcommand(1);
   AddInit(*command, outcome);
   AddList(*command, outcome);
+  AddImport(*command, outcome);
   AddExport(*command, outcome);
 }
 

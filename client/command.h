@@ -24,7 +24,7 @@ void AddSubmitCommand(CLI::App& app, Outcome& outcome);
 void AddJobCommands(CLI::App& app, Outcome& outcome);  // list, get, watch, logs, cancel
 void AddGenerateCommand(CLI::App& app, Outcome& outcome);
 void AddEvaluateCommand(CLI::App& app, Outcome& outcome);
-void AddCheckpointCommand(CLI::App& app, Outcome& outcome);  // init, list, export
+void AddCheckpointCommand(CLI::App& app, Outcome& outcome);  // init, list, import, export
 void AddPlanCommand(CLI::App& app, Outcome& outcome);
 void AddNodesCommand(CLI::App& app, Outcome& outcome);
 void AddVersionCommand(CLI::App& app, Outcome& outcome);

@@ -73,7 +73,7 @@ absl::StatusOr<std::optional<Manifest>> CheckCheckpoint(const JobSpec& job, cons
                    CheckpointReader::Open(PosixDisk(), from, job.model(), plan.parameters, {}));
   // A checkpoint without a manifest is somebody else's: it has no hashes and no steps.
   if (!weights.manifest()) {
-    RETURN_IF_ERROR(weights.CheckFinite());
+    RETURN_IF_ERROR(weights.CheckContent());
     return ReadOrigin(PosixDisk(), from);
   }
   RETURN_IF_ERROR(CheckSteps(job, *weights.manifest()));

@@ -1,10 +1,5 @@
 #include "client/progress.h"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
-#include <cstdlib>
-#include <cstring>
 #include <string>
 
 #include "absl/strings/ascii.h"
@@ -21,14 +16,6 @@ namespace {
 // Between two lines of a log in which nothing else happens: seldom enough to read afterwards, often
 // enough to see that the job lives.
 constexpr absl::Duration kLineEvery = absl::Seconds(5);
-// Between two drawings of a line in place: faster than this nobody reads.
-constexpr absl::Duration kRedrawEvery = absl::Milliseconds(100);
-
-size_t TerminalColumns(std::FILE* out) {
-  winsize size = {};
-  if (ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  return 80;
-}
 
 std::string FormatGeneration(const JobStatus& job) {
   return absl::StrCat("token ", job.generated_size(), "/", job.job().generate().tokens());
@@ -62,12 +49,7 @@ std::string FormatProgress(const JobStatus& job) {
 void Progress::Update(const JobStatus& job, absl::Time now) {
   if (style_ == Style::kQuiet) return;
   if (style_ == Style::kTerminal) {
-    if (line_shown_ && now - last_at_ < kRedrawEvery) return;
-    last_at_ = now;
-    // One column stays free: a full line would wrap, and a wrapped line cannot be rewritten.
-    const std::string line = FormatProgress(job).substr(0, TerminalColumns(out_) - 1);
-    absl::FPrintF(out_, "\r%s\x1b[K", line);
-    line_shown_ = true;
+    if (line_.IsDue(now)) line_.Show(FormatProgress(job), now);
   } else if (LineIsDue(job, now)) {
     absl::FPrintF(out_, "%s\n", FormatProgress(job));
     last_.set_state(job.state());
@@ -92,18 +74,9 @@ void Progress::Note(const std::string& text) {
   std::fflush(out_);
 }
 
-void Progress::Clear() {
-  if (!line_shown_) return;
-  std::fputs("\r\x1b[K", out_);
-  std::fflush(out_);
-  line_shown_ = false;
-}
-
 Progress::Style Progress::StyleOfStderr(bool quiet) {
   if (quiet) return Style::kQuiet;
-  const char* term = std::getenv("TERM");
-  const bool can_rewrite = isatty(STDERR_FILENO) && term && std::strcmp(term, "dumb") != 0;
-  return can_rewrite ? Style::kTerminal : Style::kLines;
+  return TerminalLine::IsStderr() ? Style::kTerminal : Style::kLines;
 }
 
 }  // namespace waferstream

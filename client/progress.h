@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "client/terminal_line.h"
 #include "proto/controller.pb.h"
 
 namespace waferstream {
@@ -20,20 +21,15 @@ class Progress {
   enum class Style { kTerminal, kLines, kQuiet };
 
   // `out` must outlive this. Notes are printed even when quiet.
-  Progress(std::FILE* out, Style style) : out_(out), style_(style) {}
-  // Leaves the cursor on a fresh line.
-  ~Progress() { Clear(); }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
+  Progress(std::FILE* out, Style style) : out_(out), style_(style), line_(out) {}
 
   // May be called with the same status again, as often as is convenient.
   void Update(const JobStatus& job, absl::Time now);
   // A line that stays, between progress lines.
   void Note(const std::string& text);
   // Takes the line in place away.
-  void Clear();
+  void Clear() { line_.Clear(); }
 
-  // kTerminal if stderr is a terminal that can rewrite a line.
   static Style StyleOfStderr(bool quiet);
 
  private:
@@ -41,7 +37,7 @@ class Progress {
 
   std::FILE* const out_;
   const Style style_;
-  bool line_shown_ = false;
+  TerminalLine line_;
   bool any_ = false;
   JobStatus last_;  // what the last line showed; losses left out
   absl::Time last_at_;

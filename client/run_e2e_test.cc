@@ -219,6 +219,12 @@ TEST(RunE2eTest, CheckpointInitWritesTheWeightsThatRunStartsFrom) {
   EXPECT_EQ(call->json()["weights_hash"], fresh["weights_hash"]);
   EXPECT_TRUE(absl::StrContains(call->err(), "starts at step 0 from the weights in "))
       << call->err();
+  // Imported it has one again.
+  const auto import = harness.Run({"checkpoint", "import", "exported", "--out", "imported"});
+  const auto list = harness.Run({"checkpoint", "list", "imported", "--verify", "-o", "json"});
+  EXPECT_EQ(import->out(), absl::StrCat(list->json()[0]["weights_hash"].get<std::string>(), "\n"));
+  EXPECT_EQ(import->err(), "");  // no bar where there is no terminal
+  EXPECT_EQ(RunToJson(harness, {"--resume", "imported"})["weights_hash"], fresh["weights_hash"]);
   harness.Run({"checkpoint", "export", "initial", "--out", "rounded", "--dtype", "bf16"});
   const json rounded = RunToJson(harness, {"--set", "checkpoint.from=rounded"});
   EXPECT_NE(rounded["weights_hash"], fresh["weights_hash"]);

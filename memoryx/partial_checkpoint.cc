@@ -5,9 +5,7 @@
 
 namespace waferstream {
 
-CheckpointFormat CheckpointFormatOf(const Plan& plan) {
-  return {plan.parameters, StatesOf(plan), Dtype::kF32};
-}
+CheckpointFormat CheckpointFormatOf(const Plan& plan) { return {plan.parameters, StatesOf(plan)}; }
 
 absl::Status PartialCheckpoint::Begin(uint64_t steps_done) {
   const std::string folder = EpochFolder(plan_.job.checkpoint().dir(), epoch_);

@@ -185,6 +185,11 @@ TEST(Compile, ContradictionsAreRefusedByName) {
          j.mutable_model()->set_family("llama");
          j.mutable_model()->set_sequential(true);
        }},
+      {"model.exact_gelu: 1, but the family llama has none",
+       [](JobSpec& j) {
+         j.mutable_model()->set_family("llama");
+         j.mutable_model()->set_exact_gelu(true);
+       }},
       {"model.rope_fraction: 0.5, but the family llama has none",
        [](JobSpec& j) {
          j.mutable_model()->set_family("llama");

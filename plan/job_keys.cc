@@ -47,6 +47,7 @@ constexpr JobKey kKeys[] = {
     {.path = "model.experts_per_token", .kind = kWhole, .fallback = "0", .high = kExpertsMax},
     {.path = "model.norm_topk", .kind = kFlag, .fallback = "false"},
     {.path = "model.router_aux_loss", .kind = kReal, .fallback = "0", .high = 1e3},
+    {.path = "model.exact_gelu", .kind = kFlag, .fallback = "false"},
     {.path = "model.rope_theta", .kind = kReal, .fallback = "0", .high = 1e12},
     {.path = "model.rope_fraction", .kind = kReal, .fallback = "0", .high = 1},
     {.path = "model.rope_factor", .kind = kReal, .fallback = "0", .high = 1e6},

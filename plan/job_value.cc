@@ -5,15 +5,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "plan/byte_size.h"
 #include "plan/job_fields.h"
 
 namespace waferstream {
 namespace {
 
-constexpr Unit kByteUnits[] = {
-    {"B", 1},     {"KiB", 1u << 10}, {"MiB", 1u << 20},    {"GiB", 1u << 30},
-    {"KB", 1000}, {"MB", 1000'000},  {"GB", 1000'000'000},
-};
 constexpr Unit kElementUnits[] = {{"K", 1u << 10}, {"M", 1u << 20}, {"G", 1u << 30}};
 
 absl::Status Refuse(const JobKey& key, absl::string_view text, absl::string_view want) {
@@ -23,7 +20,7 @@ absl::Status Refuse(const JobKey& key, absl::string_view text, absl::string_view
 const char* WantedOf(KeyKind kind) {
   switch (kind) {
     case KeyKind::kBytes:
-      return "a whole number of bytes, with B, KiB, MiB, GiB, KB, MB or GB";
+      return kByteSizeWanted;
     case KeyKind::kElements:
       return "a whole number, with or without K, M or G";
     default:

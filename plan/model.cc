@@ -27,9 +27,10 @@ struct Family {
   bool sequential = false;
   bool experts = false;
   bool norm_topk = false;
+  bool exact_gelu = false;  // may be chosen
 };
 constexpr Family kFamilies[] = {
-    {.name = "gpt2", .build = BuildGpt2, .rotary = false},
+    {.name = "gpt2", .build = BuildGpt2, .rotary = false, .exact_gelu = true},
     {.name = "gpt_neox", .build = BuildGptNeox, .fraction = true, .sequential = true},
     {.name = "gptj", .build = BuildGptj, .fraction = true},
     {.name = "llama", .build = BuildLlama},
@@ -85,6 +86,7 @@ absl::Status CheckTaken(const Family& family, const ModelSpec& m) {
   }
   if (!family.norm_topk && m.norm_topk()) return refuse("norm_topk", m.norm_topk());
   if (!family.sequential && m.sequential()) return refuse("sequential", m.sequential());
+  if (!family.exact_gelu && m.exact_gelu()) return refuse("exact_gelu", m.exact_gelu());
   return absl::OkStatus();
 }
 

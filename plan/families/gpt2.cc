@@ -46,7 +46,8 @@ int AddLayer(const ModelSpec& m, int layer, int input, GraphBuilder& b) {
       project("middle residual", "attn.c_proj", attended, {hidden, hidden, residual_std, input});
   const int norm_2 = norm("norm 2", "ln_2", middle);
   const int up = project("up", "mlp.c_fc", norm_2, {m.ffn(), hidden});
-  const int gelu = b.Gelu("gelu", h + "mlp gelu", up);
+  const int gelu = b.Gelu("gelu", h + "mlp gelu", up,
+                          m.exact_gelu() ? GraphBuilder::kExact : GraphBuilder::kTanh);
   return project("residual", "mlp.c_proj", gelu, {hidden, m.ffn(), residual_std, middle});
 }
 
