@@ -28,16 +28,17 @@ enum class OpKind : uint8_t {
   kSiluGated,
   kRotary,
   kAttention,
+  kLogits,   // one vocabulary tile: online log-sum-exp and target logit
+  kLoss,     // after the last vocabulary tile: the loss of every micro-batch
+  kConvert,  // a copy of an fp32 value in the compute dtype, for products
+  // Of programs alone.
+  kPickToken,  // generation, in the place of the loss
+  kAdd,        // one fp32 value to another
+  // Of graphs with mixtures of experts. The order of all kinds is part of the plan's hash.
   kRoute,         // which experts a token goes to, and what each weighs
   kDispatch,      // a copy of every token for each of its experts, expert by expert
   kExpertMatmul,  // a product of every expert with the copies that it was given
   kCombine,       // what a token's experts made, weighed and added
-  kLogits,        // one vocabulary tile: online log-sum-exp and target logit
-  kLoss,          // after the last vocabulary tile: the loss of every micro-batch
-  kConvert,       // a copy of an fp32 value in the compute dtype, for products
-  // Of programs alone.
-  kPickToken,  // generation, in the place of the loss
-  kAdd,        // one fp32 value to another
   kCount,
 };
 

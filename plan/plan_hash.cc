@@ -100,22 +100,28 @@ class Bytes {
     AddList(n.reads);
     AddList(n.writes);
     AddList(n.vectors);
-    AddList(n.matrices);
+    Add(n.matrices.empty() ? -1 : n.matrices[0]);
     const Attributes& a = n.attributes;
     Add(a.epsilon);
     for (const int64_t number : {a.norm_width, a.head_dim, a.window, a.rotary.dims}) Add(number);
     for (const HeadColumns& h : {a.q, a.k, a.v}) {
       for (const int64_t number : {int64_t{h.operand}, h.first, h.stride, h.heads}) Add(number);
     }
-    for (const int64_t number : {a.experts, a.experts_per_token}) Add(number);
-    Add(a.norm_topk);
-    Add(a.aux_loss);
     Add(a.exact);
     Add(a.rotary.interleaved);
     for (const double number : {a.rotary.theta, a.rotary.factor, a.rotary.low_freq_factor,
                                 a.rotary.high_freq_factor, a.rotary.original_context}) {
       Add(number);
     }
+    if (a.experts > 0) AddExperts(n);
+  }
+  // Plans without any have the hash that they had before there were some.
+  void AddExperts(const GraphNode& n) {
+    const Attributes& a = n.attributes;
+    AddList(n.matrices);
+    for (const int64_t number : {a.experts, a.experts_per_token}) Add(number);
+    Add(a.norm_topk);
+    Add(a.aux_loss);
   }
   void Add(const Value& v) {
     Add(v.width);

@@ -24,15 +24,15 @@ constexpr Kind kKinds[] = {
     {OpKind::kSiluGated, SiluGatedOp, SiluGatedBackwardOp},
     {OpKind::kRotary, RotaryOp, RotaryBackwardOp},
     {OpKind::kAttention, AttentionOp, AttentionBackwardOp},
-    {OpKind::kRoute, RouteOp, RouteBackwardOp},
-    {OpKind::kDispatch, DispatchOp, DispatchBackwardOp},
-    {OpKind::kExpertMatmul, ExpertMatmulOp, ExpertMatmulBackwardOp},
-    {OpKind::kCombine, CombineOp, CombineBackwardOp},
     {OpKind::kLogits, LogitsOp, LogitsBackwardOp},
     {OpKind::kLoss, LossOp, nullptr},
     {OpKind::kConvert, ConvertOp, nullptr},
     {OpKind::kPickToken, PickTokenOp, nullptr},
     {OpKind::kAdd, AddOp, nullptr},
+    {OpKind::kRoute, RouteOp, RouteBackwardOp},
+    {OpKind::kDispatch, DispatchOp, DispatchBackwardOp},
+    {OpKind::kExpertMatmul, ExpertMatmulOp, ExpertMatmulBackwardOp},
+    {OpKind::kCombine, CombineOp, CombineBackwardOp},
 };
 static_assert(std::size(kKinds) == static_cast<size_t>(OpKind::kCount));
 static_assert([] {
