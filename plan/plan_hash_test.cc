@@ -131,6 +131,7 @@ TEST(PlanHash, CoversEveryNumberOfEveryTable) {
       [](Plan& p) { ++p.graph.nodes[0].attributes.head_dim; },
       [](Plan& p) { ++p.graph.nodes[0].attributes.window; },
       [](Plan& p) { p.graph.nodes[0].attributes.exact ^= true; },
+      [](Plan& p) { ++p.graph.nodes[0].attributes.experts; },
       [](Plan& p) { ++p.graph.nodes[0].attributes.q.operand; },
       [](Plan& p) { ++p.graph.nodes[0].attributes.k.first; },
       [](Plan& p) { ++p.graph.nodes[0].attributes.k.stride; },
