@@ -38,7 +38,7 @@ std::optional<Parameter> TiedHead(ModelSpec model) {
   const auto untied = BuildParameters(model);
   if (!untied.ok()) return std::nullopt;
   return *std::find_if(untied->rbegin(), untied->rend(),
-                       [](const Parameter& p) { return p.is_matrix; });
+                       [](const Parameter& p) { return p.two_dimensional; });
 }
 
 using ByName = std::map<absl::string_view, const ModelSource::Tensor*>;
