@@ -9,6 +9,9 @@
 #include "absl/strings/str_format.h"
 #include "base/status.h"
 #include "base/worker_pool.h"
+#include "checkpoint/manifest.h"
+#include "checkpoint/origin.h"
+#include "checkpoint/posix_disk.h"
 #include "client/forward_job.h"
 #include "client/table.h"
 
@@ -28,6 +31,10 @@ absl::StatusOr<JobSpec> EvaluationJob(const EvaluationRequest& request) {
   training->set_micro_batch(request.micro_batch);
   training->set_global_batch(kResidentMax * request.micro_batch);
   training->set_precision(request.precision);
+  // In tiles of the job that wrote it, if one did, the loss has that job's bits.
+  ASSIGN_OR_RETURN(const std::optional<Manifest> origin,
+                   ReadOrigin(PosixDisk(), request.checkpoint));
+  if (origin.has_value()) training->set_tile_elements(origin->job.training().tile_elements());
   job.mutable_cluster()->mutable_wafer()->set_kernel_threads(UsableCpus());
   return job;
 }
