@@ -484,9 +484,9 @@ TEST(NoCurrentFolderTest, RelativePathsAreRefusedAbsoluteOnesAreNot) {
         {"-c", absl::StrCat("mkdir gone; cd gone; rmdir ../gone; exec ", program, " ", arguments)},
         exit_code);
   };
-  for (const char* arguments : {"checkpoint list x", "checkpoint export x --out y",
-                                "checkpoint import x --out y", "plan -f x",
-                                "down --dir x", "generate --checkpoint x --prompt a"}) {
+  for (const char* arguments :
+       {"checkpoint list x", "checkpoint export x --out y", "checkpoint import x --out y",
+        "plan -f x", "down --dir x", "generate --checkpoint x --prompt a"}) {
     const std::string err = run(arguments, 2)->err();
     EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
     EXPECT_TRUE(absl::StartsWith(err, "waferctl: ")) << err;
