@@ -1,5 +1,7 @@
 #include "client/copy_progress.h"
 
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/units.h"
@@ -20,7 +22,7 @@ std::string FormatCopy(uint64_t done, uint64_t total, absl::Duration since) {
   const double seconds = absl::ToDoubleSeconds(since);
   if (done == 0 || seconds <= 0) return line;
   const double rate = static_cast<double>(done) / seconds;
-  absl::StrAppend(&line, "  ", HumanBytes(static_cast<uint64_t>(rate)), "/s  ",
+  absl::StrAppend(&line, "  ", HumanBytes(std::llround(rate)), "/s  ",
                   HumanSeconds(static_cast<double>(total - done) / rate), " left");
   return line;
 }
