@@ -19,6 +19,7 @@ constexpr int64_t kElements = 2 * kPieceElements + 5;  // three pieces, the last
 class HeldTileTest : public testing::Test {
  protected:
   HeldTileTest() {
+    plan_.job.mutable_training()->set_steps(9);
     AdamW* adamw = plan_.job.mutable_training()->mutable_optimizer()->mutable_adamw();
     adamw->set_beta1(0.9);
     adamw->set_beta2(0.95);
