@@ -399,10 +399,10 @@ const BadInput kBadFiles[] = {
        Rename(dir, "model.safetensors", "model.fp16.safetensors");
        fs::copy(dir / "initial/model.fp16.safetensors", dir / "initial/model.bf16.safetensors");
      }},
-    {"torch_only",
+    {"not_of_torch",
      {"--set", "checkpoint.from=initial"},
      2,
-     "pytorch_model.bin is not read",
+     "pytorch_model.bin is not a file of torch.save",
      [](const fs::path& dir) {
        MakeForeign(dir);
        Rename(dir, "model.safetensors", "pytorch_model.bin");

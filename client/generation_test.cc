@@ -26,7 +26,7 @@ class GenerationTest : public testing::Test {
     GenerationRequest request;
     request.checkpoint = testing::TempDir() + "/checkpoint";
     std::filesystem::create_directories(request.checkpoint);
-    std::ofstream(request.checkpoint + "/config.json") << ConfigJson(model, Dtype::kF32);
+    std::ofstream(request.checkpoint + "/config.json") << ConfigJson(model, StoredDtype::kF32);
     return request;
   }
 };
