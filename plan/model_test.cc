@@ -70,6 +70,34 @@ TEST(Model, AnUntiedHeadIsItsOwnParameter) {
   EXPECT_EQ(parameters.front().contributions, 1);
 }
 
+// "46.7B" and "30.5B" on their model cards.
+TEST(Model, MixturesOfExpertsHaveTheirKnownSizes) {
+  ModelSpec mixtral;
+  mixtral.set_family("mixtral");
+  mixtral.set_layers(32);
+  mixtral.set_hidden(4096);
+  mixtral.set_heads(32);
+  mixtral.set_kv_heads(8);
+  mixtral.set_ffn(14336);
+  mixtral.set_vocab(32000);
+  mixtral.set_context(32768);
+  mixtral.set_norm_eps(1e-5);
+  mixtral.set_experts(8);
+  mixtral.set_experts_per_token(2);
+  EXPECT_EQ(Elements(*BuildParameters(mixtral)), 46'702'792'704);
+  ModelSpec qwen = mixtral;
+  qwen.set_family("qwen3_moe");
+  qwen.set_layers(48);
+  qwen.set_hidden(2048);
+  qwen.set_kv_heads(4);
+  qwen.set_head_dim(128);
+  qwen.set_ffn(768);
+  qwen.set_vocab(151936);
+  qwen.set_experts(128);
+  qwen.set_experts_per_token(8);
+  EXPECT_EQ(Elements(*BuildParameters(qwen)), 30'532'122'624);
+}
+
 TEST(Model, NamesAreUnique) {
   std::set<std::string> names;
   const auto parameters = *BuildParameters(Gpt2Small());
