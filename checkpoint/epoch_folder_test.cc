@@ -47,9 +47,10 @@ TEST_P(EpochFolderTest, AWriterOfAnOlderEpochEndsWithAnErrorAndTouchesNothing) {
   BeginNewer();
   const auto sealed = WriteAndSeal(new_, job_, 4, kNewer);
   ASSERT_TRUE(sealed.ok()) << sealed.status();
-  const RowSpan rows = {0, 1};
-  const std::vector<float> junk(format_.parameters[0].cols, -1);
-  EXPECT_TRUE(zombie->Write(0, rows, junk.data(), std::vector{junk.data(), junk.data()}).ok());
+  std::vector<float> junk(format_.parameters[0].cols, -1);
+  auto* const state = reinterpret_cast<std::byte*>(junk.data());
+  const Tile row = {.rows = 1, .elements = format_.parameters[0].cols};
+  EXPECT_TRUE(zombie->Write(row, junk.data(), std::vector{state, state}).ok());
   EXPECT_EQ(zombie->Finish().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(OpenAll(new_, job_, sealed->path)->Verify().ok());
 }
