@@ -118,7 +118,8 @@ TEST(Checkpoint, KeepsStatesAsTheyAreDescribed) {
   ASSERT_TRUE(writer->Finish().ok());
   Manifest manifest;
   manifest.job = job;
-  ASSERT_TRUE(CompleteFolder(PosixDisk(), format, folder, manifest).ok());
+  std::vector<std::string> notes;
+  ASSERT_TRUE(CompleteFolder(PosixDisk(), format, folder, manifest, notes).ok());
   const std::string header = FileLayout::OfOptimizer(format.parameters, format.states).header();
   // In order of name.
   EXPECT_THAT(header, HasSubstr(R"([0,160],"dtype":"F32","shape":[4,10])"));      // columns
