@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "client/job_facts.h"
 #include "client/units.h"
-#include "plan/job_kind.h"
 
 namespace waferstream {
 namespace {
@@ -30,7 +29,7 @@ std::string FormatProgress(const JobStatus& job) {
     return line;
   }
   if (job.job().has_generate()) return FormatGeneration(job);
-  if (Evaluates(job.job())) return "evaluating";
+  if (job.steps() == 0) return "evaluating";  // a training has some
   std::string line = absl::StrCat("step ", job.step(), "/", job.steps());
   const JobFacts facts = FactsOf(job);
   if (facts.loss.has_value()) absl::StrAppendFormat(&line, "  loss %.4f", *facts.loss);
