@@ -26,12 +26,21 @@ struct Defaults {
   uint32_t window = 0;
   double norm_eps = 1e-6;
   double rope_theta = 10000;
+  // 0: the family has none.
+  uint32_t experts = 0;
+  uint32_t experts_per_token = 0;
 };
 
 Defaults DefaultsOf(absl::string_view family) {
   if (family == "mistral") return {.kv_heads = 8, .window = 4096};
-  if (family == "mixtral") return {.kv_heads = 8, .norm_eps = 1e-5, .rope_theta = 1e6};
-  if (family == "qwen3_moe") return {.kv_heads = 4};
+  if (family == "mixtral") {
+    return {.kv_heads = 8,
+            .norm_eps = 1e-5,
+            .rope_theta = 1e6,
+            .experts = 8,
+            .experts_per_token = 2};
+  }
+  if (family == "qwen3_moe") return {.kv_heads = 4, .experts = 128, .experts_per_token = 8};
   if (family == "qwen2") return {.kv_heads = 32};
   if (family == "qwen3") return {.kv_heads = 32, .head_dim = 128};
   if (family == "olmo2") return {.norm_eps = 1e-5};
@@ -94,28 +103,27 @@ absl::Status ReadRotary(const ConfigKeys& config, ModelSpec& model) {
   return within.has_value() ? ReadScaling(*within, model) : absl::OkStatus();
 }
 
-// transformers' own names of one number, of different releases.
-const char* KeyOfExperts(const ConfigKeys& config, absl::string_view family) {
-  return family == "qwen3_moe" && !config.Has("num_local_experts") ? "num_experts"
-                                                                   : "num_local_experts";
+// transformers' two names of one number: either family's files have either.
+const char* KeyOfExperts(const ConfigKeys& config) {
+  return config.Has("num_experts") ? "num_experts" : "num_local_experts";
 }
 
-absl::Status ReadExperts(const ConfigKeys& config, ModelSpec& model) {
-  const bool qwen = model.family() == "qwen3_moe";
+absl::Status ReadExperts(const ConfigKeys& config, const Defaults& defaults, ModelSpec& model) {
   uint32_t experts, chosen;
   bool norm_topk, balances;
   double aux_loss;
   RETURN_IF_ERROR(config.Require("router_jitter_noise", 0.0));
   RETURN_IF_ERROR(config.Require("decoder_sparse_step", 1));
   RETURN_IF_ERROR(config.Require("mlp_only_layers", Json::array()));
-  RETURN_IF_ERROR(config.Size(KeyOfExperts(config, model.family()), experts, qwen ? 128 : 8));
-  RETURN_IF_ERROR(config.Size("num_experts_per_tok", chosen, qwen ? 8 : 2));
+  RETURN_IF_ERROR(config.Size(KeyOfExperts(config), experts, defaults.experts));
+  RETURN_IF_ERROR(config.Size("num_experts_per_tok", chosen, defaults.experts_per_token));
   RETURN_IF_ERROR(config.Flag("norm_topk_prob", norm_topk, false));
   RETURN_IF_ERROR(config.Flag("output_router_logits", balances, false));
   RETURN_IF_ERROR(config.Real("router_aux_loss_coef", aux_loss, 0.001));
   model.set_experts(experts);
   model.set_experts_per_token(chosen);
-  model.set_norm_topk(qwen && norm_topk);
+  // Mixtral knows no such key: its weights always add up to 1.
+  model.set_norm_topk(norm_topk && model.family() == "qwen3_moe");
   // The loss has it only if the logits are asked for.
   model.set_router_aux_loss(balances ? aux_loss : 0);
   return absl::OkStatus();
@@ -152,9 +160,7 @@ absl::Status ReadLlamaConfig(const ConfigKeys& config, ModelSpec& model) {
                   defaults.head_dim == 0 ? model.hidden() / model.heads() : defaults.head_dim));
   model.set_kv_heads(kv_heads);
   model.set_head_dim(head_dim);
-  if (model.family() == "mixtral" || model.family() == "qwen3_moe") {
-    RETURN_IF_ERROR(ReadExperts(config, model));
-  }
+  if (defaults.experts != 0) RETURN_IF_ERROR(ReadExperts(config, defaults, model));
   if (HasWindow(model.family())) {
     uint32_t window = 0;
     if (!config.IsNull("sliding_window")) {

@@ -42,7 +42,7 @@ absl::StatusOr<JobSpec> EvaluationJob(const EvaluationRequest& request) {
 uint64_t TokensMeasured(const JobSpec& job) {
   const uint64_t tokens = job.data().validation_content().tokens();
   const uint64_t context = job.model().context();
-  return (tokens - 1) / context * context;
+  return tokens == 0 ? 0 : (tokens - 1) / context * context;
 }
 
 Json EvaluationJson(const JobStatus& status) {

@@ -24,7 +24,7 @@ struct EvaluationRequest {
 absl::StatusOr<JobSpec> EvaluationJob(const EvaluationRequest& request);
 
 // Tokens whose loss is measured: those of whole sequences, the one after each being the last
-// target.
+// target. 0 while nobody has looked into the file.
 uint64_t TokensMeasured(const JobSpec& job);
 
 // Of a job that is done or not; without a loss, loss and perplexity are null, or not in the table.

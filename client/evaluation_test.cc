@@ -19,6 +19,7 @@ JobStatus Status(uint64_t tokens_in_file) {
 }
 
 TEST(Evaluation, WholeSequencesAreMeasured) {
+  EXPECT_EQ(TokensMeasured(Status(0).job()), 0u);
   EXPECT_EQ(TokensMeasured(Status(9).job()), 8u);
   EXPECT_EQ(TokensMeasured(Status(16).job()), 8u);
   EXPECT_EQ(TokensMeasured(Status(17).job()), 16u);

@@ -121,7 +121,7 @@ MemberNeeds JobLife::Needs(double now_s) const {
   MemberNeeds needs;
   needs.job_id = status().job_id();
   needs.cluster = &status().job().cluster();
-  needs.generates = !trains();
+  needs.trains = trains();
   needs.begun = status().epoch() > 0;
   needs.kernel_isa = status().kernel_isa();
   needs.numerics = NumericsSaid(status().numerics());

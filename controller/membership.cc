@@ -252,7 +252,7 @@ class ShardDealer {
   };
 
   int replicas() const {
-    return needs_.generates ? 1 : std::max(1, static_cast<int>(needs_.cluster->replicas()));
+    return needs_.trains ? std::max(1, static_cast<int>(needs_.cluster->replicas())) : 1;
   }
 
   std::vector<const Holder*> HoldersOf(int shard) const {

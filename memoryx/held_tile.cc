@@ -7,14 +7,13 @@
 #include "base/status.h"
 #include "core/fault.h"
 #include "memoryx/tile_math.h"
+#include "plan/kernel_workspace.h"
 
 namespace waferstream {
 namespace {
 
 constexpr size_t kStatesMax = 2;  // of any optimizer
 constexpr size_t kLineBytes = 64;
-
-size_t RoundUp(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
 // Where the states begin, and, last, where they end.
 std::vector<size_t> OffsetsOf(const Tile& tile, std::span<const OptimizerState> states) {
