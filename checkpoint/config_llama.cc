@@ -34,11 +34,8 @@ struct Defaults {
 Defaults DefaultsOf(absl::string_view family) {
   if (family == "mistral") return {.kv_heads = 8, .window = 4096};
   if (family == "mixtral") {
-    return {.kv_heads = 8,
-            .norm_eps = 1e-5,
-            .rope_theta = 1e6,
-            .experts = 8,
-            .experts_per_token = 2};
+    return {
+        .kv_heads = 8, .norm_eps = 1e-5, .rope_theta = 1e6, .experts = 8, .experts_per_token = 2};
   }
   if (family == "qwen3_moe") return {.kv_heads = 4, .experts = 128, .experts_per_token = 8};
   if (family == "qwen2") return {.kv_heads = 32};

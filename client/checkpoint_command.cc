@@ -211,7 +211,8 @@ void AddImport(CLI::App& parent, Outcome& outcome) {
   auto flags = std::make_shared<ImportFlags>();
   CLI::App* command =
       parent.add_subcommand("import", "Write another program's model as a checkpoint");
-  AddPath(*command, "PATH", flags->from, "A folder of Hugging Face's, nanoGPT's ckpt.pt, or llm.c's model file")
+  AddPath(*command, "PATH", flags->from,
+          "A folder of Hugging Face's, nanoGPT's ckpt.pt, or llm.c's model file")
       ->required();
   AddPath(*command, "--out", flags->out, "The new checkpoint folder")
       ->required()

@@ -35,7 +35,7 @@ struct Membership {
 struct MemberNeeds {
   std::string job_id;
   const ClusterSpec* cluster = nullptr;
-  bool trains = true;  // else there is one copy of every shard
+  bool trains = true;      // else there is one copy of every shard
   bool begun = false;      // it has had an epoch
   std::string kernel_isa;  // that its wafers must have; empty: any one
   uint32_t numerics = 1;   // that all its nodes must have (base/version.h)

@@ -1,4 +1,5 @@
-// The router of a mixture of experts, of whole micro-batches: where copies stand depends on all tokens.
+// The router of a mixture of experts, of whole micro-batches: where copies stand depends on all
+// tokens.
 #include "wafer_node/kernels/route.h"
 
 #include "wafer_node/expert_rows.h"
