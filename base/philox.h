@@ -16,6 +16,8 @@ enum class Purpose : uint32_t {
   kFault = 4,
   kVerify = 5,
   kValidation = 6,
+  kDropout = 7,
+  kMixture = 8,
 };
 
 // Four independent 32-bit values.

@@ -16,7 +16,7 @@ Manifest Before() {
   Manifest manifest;
   manifest.steps_done = 3;
   manifest.job = TestJob();
-  manifest.job.mutable_data()->mutable_train_content()->set_xxh3_128("0123");
+  manifest.job.mutable_data()->add_train_content()->set_xxh3_128("0123");
   manifest.kernel_isa = "avx2/AVX2";
   manifest.numerics = Numerics();
   return manifest;

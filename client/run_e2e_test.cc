@@ -190,7 +190,7 @@ TEST(RunE2eTest, WhatDiffersAtAResumeIsRefusedByNameUnlessAccepted) {
   EXPECT_EQ(record["job"]["checkpoint"]["accepted"][0]["key"], "training.clip");
   EXPECT_NE(record["kernel_isa"], "");
   EXPECT_NE(record["build"], "");
-  EXPECT_EQ(record["job"]["data"]["train_content"]["tokens"], "4000");
+  EXPECT_EQ(record["job"]["data"]["train_content"][0]["tokens"], "4000");
 
   // The file is the same by name and size, and another by what is in it.
   std::fstream train(harness.dir() / "train.bin", std::ios::binary | std::ios::in | std::ios::out);

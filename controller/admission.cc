@@ -43,9 +43,11 @@ std::string FolderOf(const JobSpec& job, const std::string& state_dir, const std
 absl::Status CheckPaths(const JobSpec& job, const std::string& folder,
                         const std::vector<std::string>& roots) {
   const bool named = !job.checkpoint().dir().empty();
+  for (const std::string& path : job.data().train()) {
+    RETURN_IF_ERROR(CheckBelow("data.train", path, roots));
+  }
   for (const auto& [field, path] :
-       {std::pair<const char*, std::string>{"data.train", job.data().train()},
-        {"data.validation", job.data().validation()},
+       {std::pair<const char*, std::string>{"data.validation", job.data().validation()},
         {named ? "checkpoint.dir" : "checkpoint.dir is not given, and what it is then", folder},
         {"checkpoint.from", job.checkpoint().from()}}) {
     RETURN_IF_ERROR(CheckBelow(field, path, roots));

@@ -19,12 +19,18 @@ absl::Status InField(const char* field, const absl::Status& status) {
                                      : absl::InvalidArgumentError(message);
 }
 
-absl::StatusOr<std::shared_ptr<const TokenFile>> OpenFor(const ModelSpec& model,
+absl::StatusOr<std::shared_ptr<const TokenFile>> OpenFor(const JobSpec& job,
                                                          const std::string& path,
                                                          OpenTokenFiles& files) {
+  const ModelSpec& model = job.model();
   ASSIGN_OR_RETURN(std::shared_ptr<const TokenFile> file, files.Open(path, model.vocab()));
   RETURN_IF_ERROR(file->Samples(model.context()).status());
   RETURN_IF_ERROR(file->CheckVocabulary(model.vocab()));
+  if (job.data().isolate_documents() && !file->end_of_text().has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": does not say which token ends a document, which "
+                           "data.isolate_documents needs; `waferctl data prepare` writes files that do"));
+  }
   return file;
 }
 
@@ -63,13 +69,16 @@ absl::StatusOr<JobData> OpenJobData(const JobSpec& job, OpenTokenFiles& files) {
   JobData data;
   const auto open = [&](const char* field, const std::string& path,
                         std::shared_ptr<const TokenFile>& into) {
-    auto file = OpenFor(job.model(), path, files);
+    auto file = OpenFor(job, path, files);
     if (!file.ok()) return InField(field, file.status());
     into = *std::move(file);
     return absl::OkStatus();
   };
-  if (!Evaluates(job) || !job.data().train().empty()) {
-    RETURN_IF_ERROR(open(kTrain, job.data().train(), data.train));
+  if (!Evaluates(job) && job.data().train().empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(kTrain, ": is needed to train"));
+  }
+  for (const std::string& path : job.data().train()) {
+    RETURN_IF_ERROR(open(kTrain, path, data.train.emplace_back()));
   }
   if (job.data().validation().empty()) return data;
   RETURN_IF_ERROR(open(kValidation, job.data().validation(), data.validation));
@@ -80,7 +89,7 @@ absl::Status RecordContent(Disk& disk, JobSpec& job) {
   OpenTokenFiles files(disk);
   ASSIGN_OR_RETURN(const JobData data, OpenJobData(job, files));
   job.mutable_data()->clear_train_content();
-  if (data.train != nullptr) *job.mutable_data()->mutable_train_content() = data.train->content();
+  for (const auto& file : data.train) *job.mutable_data()->add_train_content() = file->content();
   job.mutable_data()->clear_validation_content();
   if (data.validation == nullptr) return absl::OkStatus();
   *job.mutable_data()->mutable_validation_content() = data.validation->content();
@@ -89,8 +98,11 @@ absl::Status RecordContent(Disk& disk, JobSpec& job) {
 
 absl::StatusOr<JobData> OpenRecorded(const JobSpec& job, OpenTokenFiles& files) {
   ASSIGN_OR_RETURN(JobData data, OpenJobData(job, files));
-  if (data.train != nullptr) {
-    RETURN_IF_ERROR(CheckContent(kTrain, *data.train, job.data().train_content()));
+  for (size_t i = 0; i < data.train.size(); ++i) {
+    const int index = static_cast<int>(i);
+    const bool recorded = index < job.data().train_content_size();
+    RETURN_IF_ERROR(CheckContent(kTrain, *data.train[i],
+                                 recorded ? job.data().train_content(index) : DataContent()));
   }
   if (data.validation == nullptr) return data;
   RETURN_IF_ERROR(CheckContent(kValidation, *data.validation, job.data().validation_content()));

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -33,7 +34,7 @@ class OpenTokenFiles {
 };
 
 struct JobData {
-  std::shared_ptr<const TokenFile> train;       // null: the job evaluates
+  std::vector<std::shared_ptr<const TokenFile>> train;  // none: the job evaluates
   std::shared_ptr<const TokenFile> validation;  // null: the job has none
 };
 

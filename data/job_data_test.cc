@@ -25,7 +25,7 @@ std::string WriteTokens(const std::string& name, char first = 1) {
 
 JobSpec RecordedJob() {
   JobSpec job = TestJob();
-  job.mutable_data()->set_train(WriteTokens("train.txt"));
+  job.mutable_data()->add_train(WriteTokens("train.txt"));
   job.mutable_data()->set_validation(WriteTokens("validation.txt"));
   EXPECT_TRUE(RecordContent(PosixDisk(), job).ok());
   return job;
@@ -41,12 +41,12 @@ std::string RefusalOf(const JobSpec& job) {
 
 TEST(JobData, RecordsWhatIsInTheFiles) {
   JobSpec job = RecordedJob();
-  EXPECT_EQ(job.data().train_content().bytes(), 100u);
+  EXPECT_EQ(job.data().train_content(0).bytes(), 100u);
   EXPECT_EQ(job.data().validation_content().tokens(), 100u);
   OpenTokenFiles files(PosixDisk());
   const auto data = OpenRecorded(job, files);
   ASSERT_TRUE(data.ok()) << data.status();
-  EXPECT_EQ(data->train->content().xxh3_128(), job.data().train_content().xxh3_128());
+  EXPECT_EQ(data->train[0]->content().xxh3_128(), job.data().train_content(0).xxh3_128());
   job.mutable_data()->clear_validation();
   ASSERT_TRUE(RecordContent(PosixDisk(), job).ok());
   EXPECT_FALSE(job.data().has_validation_content());
@@ -57,7 +57,7 @@ TEST(JobData, RefusesOtherContentNamingFieldFileAndBoth) {
   for (const char* name : {"train", "validation"}) {
     const JobSpec job = RecordedJob();
     const DataContent& was =
-        name[0] == 't' ? job.data().train_content() : job.data().validation_content();
+        name[0] == 't' ? job.data().train_content(0) : job.data().validation_content();
     WriteTokens(absl::StrCat(name, ".txt"), 3);  // of the same size
     const std::string message = RefusalOf(job);
     EXPECT_TRUE(absl::StartsWith(message, absl::StrCat("data.", name, ": "))) << message;
@@ -65,7 +65,7 @@ TEST(JobData, RefusesOtherContentNamingFieldFileAndBoth) {
     JobSpec now = job;
     ASSERT_TRUE(RecordContent(PosixDisk(), now).ok());
     const DataContent& is =
-        name[0] == 't' ? now.data().train_content() : now.data().validation_content();
+        name[0] == 't' ? now.data().train_content(0) : now.data().validation_content();
     EXPECT_TRUE(absl::StrContains(message, was.xxh3_128())) << message;
     EXPECT_TRUE(absl::StrContains(message, is.xxh3_128())) << message;
   }
@@ -84,7 +84,7 @@ TEST(JobData, WhatTheModelCannotTakeIsRefusedByFieldAndFile) {
   job = RecordedJob();
   job.mutable_model()->set_context(100);
   EXPECT_TRUE(absl::StrContains(RefusalOf(job), "too few")) << RefusalOf(job);
-  std::filesystem::remove(job.data().train());
+  std::filesystem::remove(job.data().train(0));
   EXPECT_TRUE(absl::StartsWith(RefusalOf(job), "data.train: ")) << RefusalOf(job);
 }
 
@@ -94,7 +94,7 @@ TEST(OpenTokenFilesTest, ReadsAFileAgainOnlyWhenItHasChanged) {
   const auto first = *OpenRecorded(job, files);
   EXPECT_EQ(OpenRecorded(job, files)->train, first.train) << "was opened again";
   // Another file of the same content is read again, and is as good.
-  std::filesystem::remove(job.data().train());
+  std::filesystem::remove(job.data().train(0));
   WriteTokens("train.txt");
   const auto second = OpenRecorded(job, files);
   ASSERT_TRUE(second.ok()) << second.status();

@@ -6,11 +6,17 @@ namespace waferstream {
 namespace {
 
 constexpr int kFeistelRounds = 6;
+constexpr int kEpochBits = 40;  // of an epoch's number; the stream's is above them
 
 }  // namespace
 
-SampleOrder::SampleOrder(Shuffle shuffle, uint64_t seed, int64_t samples, Purpose purpose)
-    : shuffle_(shuffle), seed_(seed), samples_(static_cast<uint64_t>(samples)), purpose_(purpose) {
+SampleOrder::SampleOrder(Shuffle shuffle, uint64_t seed, int64_t samples, Purpose purpose,
+                         uint64_t stream)
+    : shuffle_(shuffle),
+      seed_(seed),
+      samples_(static_cast<uint64_t>(samples)),
+      purpose_(purpose),
+      stream_(stream) {
   WS_CHECK(samples >= 1);
   while (samples_ > uint64_t{1} << (2 * half_bits_)) ++half_bits_;
 }
@@ -32,7 +38,7 @@ uint64_t SampleOrder::Permute(uint64_t position, uint64_t epoch) const {
   uint64_t left = position >> half_bits_;
   uint64_t right = position & mask;
   for (uint64_t round = 0; round < kFeistelRounds; ++round) {
-    const auto bits = Philox(seed_, purpose_, epoch, round << 32 | right);
+    const auto bits = Philox(seed_, purpose_, stream_ << kEpochBits | epoch, round << 32 | right);
     const uint64_t next = (left ^ bits[0]) & mask;
     left = right;
     right = next;

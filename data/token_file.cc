@@ -34,7 +34,7 @@ absl::Status OpenError(const absl::Status& status) {
                          : absl::InvalidArgumentError(status.message());
 }
 
-uint32_t LargestOf(std::span<const std::byte> bytes, int token_bytes) {
+uint32_t LargestOf(std::span<const std::byte> bytes, int token_bytes, uint32_t id_bits) {
   uint32_t largest = 0;
   if (token_bytes == 1) {
     for (const std::byte b : bytes) largest = std::max(largest, static_cast<uint32_t>(b));
@@ -43,7 +43,7 @@ uint32_t LargestOf(std::span<const std::byte> bytes, int token_bytes) {
   for (size_t i = 0; i + token_bytes <= bytes.size(); i += token_bytes) {
     uint32_t token = 0;
     std::memcpy(&token, &bytes[i], token_bytes);
-    largest = std::max(largest, token);
+    largest = std::max(largest, token & id_bits);
   }
   return largest;
 }
@@ -91,7 +91,7 @@ absl::Status TokenFile::Scan() {
     if (!read.ok()) return OpenError(read);
     if (i == 0) RETURN_IF_ERROR(ReadFormat(chunk));
     const std::span<const std::byte> tokens = std::span(chunk).subspan(i == 0 ? data_offset_ : 0);
-    largest_token_ = std::max(largest_token_, LargestOf(tokens, token_bytes_));
+    largest_token_ = std::max(largest_token_, LargestOf(tokens, token_bytes_, id_bits_));
     chunk_hashes_.push_back(Hash64(chunk.data(), chunk.size()));
     whole.Update(chunk.data(), chunk.size());
   }
@@ -110,6 +110,7 @@ absl::Status TokenFile::ReadFormat(std::span<const std::byte> head) {
     tokens_ = static_cast<int64_t>(bytes_);
     return absl::OkStatus();
   }
+  if (const auto header = HeaderIn(head)) return ReadOwnHeader(*header);
   for (const Header& header : kHeaders) {
     if (bytes_ >= sizeof(int32_t) && ReadInt32(head.data()) == header.magic) {
       return ReadLlmcHeader(head, header);
@@ -120,6 +121,27 @@ absl::Status TokenFile::ReadFormat(std::span<const std::byte> head) {
                               "; tokens are uint", 8 * token_bytes_));
   }
   tokens_ = static_cast<int64_t>(bytes_ / token_bytes_);
+  return absl::OkStatus();
+}
+
+absl::Status TokenFile::ReadOwnHeader(const TokenFileHeader& header) {
+  if (header.version != TokenFileHeader::kVersion) {
+    return Error(absl::StrCat("version ", header.version, " of the token files' format; only ",
+                              TokenFileHeader::kVersion, " is known"));
+  }
+  if (header.token_bytes != 2 && header.token_bytes != 4) {
+    return Error(absl::StrCat("its header promises tokens of ", header.token_bytes, " bytes"));
+  }
+  token_bytes_ = static_cast<int>(header.token_bytes);
+  const size_t body = bytes_ - sizeof(header);
+  if (body % token_bytes_ != 0 || header.tokens != body / token_bytes_ || header.tokens == 0) {
+    return Error(absl::StrCat("its header promises ", header.tokens, " tokens of ", token_bytes_,
+                              " bytes, but ", body, " bytes follow"));
+  }
+  if ((header.flags & TokenFileHeader::kMasked) != 0) id_bits_ = ~MaskBit(header.token_bytes);
+  if (header.end_of_text != TokenFileHeader::kNoToken) end_of_text_ = header.end_of_text;
+  data_offset_ = sizeof(header);
+  tokens_ = static_cast<int64_t>(header.tokens);
   return absl::OkStatus();
 }
 
@@ -177,6 +199,12 @@ absl::Status TokenFile::ReadVerified(size_t index, std::vector<std::byte>& chunk
 }
 
 absl::Status TokenFile::CopyTokens(int64_t first, std::span<uint32_t> out) const {
+  RETURN_IF_ERROR(CopyMarked(first, out));
+  for (uint32_t& token : out) token = IdOf(token);
+  return absl::OkStatus();
+}
+
+absl::Status TokenFile::CopyMarked(int64_t first, std::span<uint32_t> out) const {
   const int64_t count = static_cast<int64_t>(out.size());
   WS_CHECK(first >= 0 && first <= tokens_ && count <= tokens_ - first);
   std::vector<std::byte> chunk;

@@ -1,6 +1,8 @@
 // A file of tokens, read at random.
 //
-//   name.bin   little-endian tokens. With one of llm.c's 1024-byte headers (int32 magic, version,
+//   name.bin   little-endian tokens. With our own header (data/token_format.h), which also says what
+//              ends a document and may mark tokens that are no targets. With one of llm.c's
+//              1024-byte headers (int32 magic, version,
 //              token count): uint16 for magic 20240520, version 1; uint32 for 20240801, version 7.
 //              Without: uint16, or uint32 where the vocabulary has more than 2^16.
 //   name.txt   bytes; every byte is a token (the byte tokenizer, vocabulary 256)
@@ -17,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +27,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "checkpoint/disk.h"
+#include "data/token_format.h"
 #include "proto/job.pb.h"
 
 namespace waferstream {
@@ -46,6 +50,10 @@ class TokenFile {
   const std::string& path() const { return path_; }
   // Tokens in the file.
   int64_t size() const { return tokens_; }
+  // The token that ends a document, where the file says so.
+  std::optional<uint32_t> end_of_text() const { return end_of_text_; }
+  // Whether some tokens may be no targets.
+  bool is_masked() const { return ~id_bits_ != 0; }
   // Names what was in the file when it was opened.
   const DataContent& content() const { return content_; }
 
@@ -56,6 +64,10 @@ class TokenFile {
   // Copies tokens [first, first + out.size()), which must exist. One line naming file and place:
   // UNAVAILABLE: they cannot be read; DATA_LOSS: they are no longer those that were there.
   absl::Status CopyTokens(int64_t first, std::span<uint32_t> out) const;
+  // The same, with the mask's bit in those that are no targets (IsTarget, IdOf).
+  absl::Status CopyMarked(int64_t first, std::span<uint32_t> out) const;
+  bool IsTarget(uint32_t marked) const { return (marked & ~id_bits_) == 0; }
+  uint32_t IdOf(uint32_t marked) const { return marked & id_bits_; }
 
   // INVALID_ARGUMENT: some token is not below `vocab`; names the first. Else as
   // CopyTokens.
@@ -78,6 +90,7 @@ class TokenFile {
     int token_bytes;
   };
   static const Header kHeaders[2];
+  absl::Status ReadOwnHeader(const TokenFileHeader& header);
   absl::Status ReadLlmcHeader(std::span<const std::byte> head, const Header& header);
   // Chunk `index` as it is now, and checked against the table.
   absl::Status ReadChunk(size_t index, std::vector<std::byte>& chunk) const;
@@ -92,6 +105,8 @@ class TokenFile {
   size_t data_offset_ = 0;  // of the first token
   int token_bytes_;         // without a header, to begin with
   int64_t tokens_ = 0;
+  uint32_t id_bits_ = ~uint32_t{0};
+  std::optional<uint32_t> end_of_text_;
   uint32_t largest_token_ = 0;
   std::vector<uint64_t> chunk_hashes_;
   DataContent content_;

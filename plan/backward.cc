@@ -23,6 +23,7 @@ bool IsCheap(OpKind kind) {
     case OpKind::kConvert:
     case OpKind::kRoute:
     case OpKind::kDispatch:
+    case OpKind::kScale:
       return true;
     default:
       return false;
@@ -95,6 +96,8 @@ class BackwardWriter {
         return WriteExpertMatmul(n);
       case OpKind::kCombine:
         return WriteCombine(n);
+      case OpKind::kScale:
+        return WriteScale(n);
       case OpKind::kEmbedTokens:
       case OpKind::kEmbedPositions:
         return WriteEmbedding(n);
@@ -356,6 +359,20 @@ class BackwardWriter {
     pass_.Begin(std::move(operation));
     pass_.Add();
     PassThrough(node.writes[0], node.reads[3]);
+  }
+
+  // reads: gradient of the output; writes: gradient of the input.
+  void WriteScale(int n) {
+    const GraphNode& node = graph_.nodes[n];
+    const int output_delta = GradientOf(node.writes[0]);
+    const Target delta = AddTo(node.reads[0]);
+    pass_.Begin({.kind = node.kind,
+                 .backward = true,
+                 .node = n,
+                 .reads = {output_delta},
+                 .writes = {delta.value}});
+    pass_.Add({}, delta.adds);
+    if (node.reads.size() > 1) PassThrough(node.writes[0], node.reads[1]);
   }
 
   // Turns the gradients back, in place.

@@ -338,7 +338,7 @@ TEST(Compile, ValuesFromElsewhereAreCheckedByTheirKeys) {
   const std::pair<const char*, Change> cases[] = {
       {"name: ", [](JobSpec& j) { j.set_name("../up"); }},
       {"name: ", [](JobSpec& j) { j.set_name("a\nb"); }},
-      {"data.train: ", [](JobSpec& j) { j.mutable_data()->set_train(std::string("a\0b", 3)); }},
+      {"data.train: ", [](JobSpec& j) { j.mutable_data()->add_train(std::string("a\0b", 3)); }},
       {"checkpoint.dir: ", [](JobSpec& j) { j.mutable_checkpoint()->set_dir("a\x1b"); }},
       {"cluster.wafer.profile: ",
        [](JobSpec& j) { j.mutable_cluster()->mutable_wafer()->set_profile("wse33"); }},

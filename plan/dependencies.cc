@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "plan/job_fields.h"
 #include "plan/job_keys.h"
 
@@ -17,55 +18,81 @@ constexpr char kNumericsNumber[] = "numerics";
 // Whatever is added to these sections is part of the numerics unless it is named here.
 constexpr absl::string_view kNumericSections[] = {"model", "data", "training"};
 constexpr absl::string_view kNoNumerics[] = {
-    "data.validation", "data.validation_sequences", "training.validate_every",
-    "training.verify", "training.recompute",
+    "data.validation",
+    "data.validation_sequences",
+    "training.validate_every",
+    "training.verify",
+    "training.recompute",
+    "training.early_stop.patience",
+    "training.early_stop.min_delta",
 };
 
-// Sections of which a job has one or none.
+// Sections of which a job has one or none, be it the section itself or one inside it.
 struct Choice {
   absl::string_view key;
-  std::vector<std::pair<absl::string_view, absl::string_view>> options;  // section, name
   absl::string_view otherwise;
 };
-
-const std::vector<Choice>& Choices() {
-  static const auto& choices = *new std::vector<Choice>{
-      {"training.optimizer",
-       {{"training.optimizer.adamw", "adamw"}, {"training.optimizer.sgd", "sgd"}},
-       "none"},
-      {"training.schedule", {{"training.schedule.cosine", "cosine"}}, "constant"},
-  };
-  return choices;
-}
+constexpr Choice kChoices[] = {
+    {"training.optimizer", "none"},
+    {"training.schedule", "constant"},
+    {"training.rewarm", "none"},
+    {"model.lora", "none"},
+};
 
 std::string Chosen(const Choice& choice, const JobSpec& job) {
-  for (const auto& [section, name] : choice.options) {
-    if (HasSection(job, section)) return std::string(name);
+  for (const absl::string_view section : OptionalSections()) {
+    if (section == choice.key && HasSection(job, section)) return "given";
+    if (!IsInside(section, choice.key) || !HasSection(job, section)) continue;
+    return std::string(section.substr(choice.key.size() + 1));
   }
   return std::string(choice.otherwise);
+}
+
+// Whether what the learning rate is depends on how many steps there are.
+bool DependsOnSteps(const Schedule& schedule) {
+  return schedule.has_cosine() || schedule.has_linear() || schedule.has_wsd();
 }
 
 // Whether a key that may differ does so in vain: nothing that comes reads it.
 bool IsIdle(const JobKey& key, const JobSpec& was, const JobSpec& is) {
   if (key.path == "training.steps") {
-    return !was.training().schedule().has_cosine() && !is.training().schedule().has_cosine();
+    return !DependsOnSteps(was.training().schedule()) && !DependsOnSteps(is.training().schedule());
   }
   const absl::string_view section = OptionalSectionOf(key.path);
   return !section.empty() && !(HasSection(was, section) && HasSection(is, section));
 }
 
-std::string Describe(const std::string& path, const DataContent& content) {
-  return absl::StrCat(path, " (", content.bytes(), " bytes, xxh3_128 ", content.xxh3_128(), ")");
+// Every file and what is in it.
+std::string Describe(const DataSpec& data) {
+  std::vector<std::string> files;
+  for (int i = 0; i < data.train_content_size(); ++i) {
+    const DataContent& content = data.train_content(i);
+    files.push_back(absl::StrCat(i < data.train_size() ? data.train(i) : "?", " (", content.bytes(),
+                                 " bytes, xxh3_128 ", content.xxh3_128(), ")"));
+  }
+  return absl::StrJoin(files, ", ");
+}
+
+bool HaveSameContent(const DataSpec& was, const DataSpec& is) {
+  const auto same = [](const DataContent& before, const DataContent& now) {
+    return before.xxh3_128() == now.xxh3_128() && before.bytes() == now.bytes();
+  };
+  return std::equal(was.train_content().begin(), was.train_content().end(),
+                    is.train_content().begin(), is.train_content().end(), same);
+}
+
+bool IsKnown(const DataSpec& data) {
+  return data.train_content_size() > 0 &&
+         std::none_of(data.train_content().begin(), data.train_content().end(),
+                      [](const DataContent& content) { return content.xxh3_128().empty(); });
 }
 
 void CompareData(const DataSpec& was, const DataSpec& is, Differences& out) {
-  const DataContent& before = was.train_content();
-  const DataContent& now = is.train_content();
-  if (now.xxh3_128().empty()) return;
-  if (before.xxh3_128().empty()) {
+  if (!IsKnown(is)) return;
+  if (!IsKnown(was)) {
     out.unknown.push_back(kData);
-  } else if (before.xxh3_128() != now.xxh3_128() || before.bytes() != now.bytes()) {
-    out.found.push_back({kData, Describe(was.train(), before), Describe(is.train(), now)});
+  } else if (!HaveSameContent(was, is)) {
+    out.found.push_back({kData, Describe(was), Describe(is)});
   }
 }
 
@@ -92,7 +119,7 @@ const std::vector<std::string>& DependencyKeys() {
     for (const JobKey& key : JobKeys()) {
       if (IsNumerics(key.path) && key.path != "checkpoint.from") all.emplace_back(key.path);
     }
-    for (const Choice& choice : Choices()) all.emplace_back(choice.key);
+    for (const Choice& choice : kChoices) all.emplace_back(choice.key);
     all.insert(all.end(), {kIsa, kNumericsNumber});
     return all;
   }());
@@ -124,7 +151,7 @@ Differences DifferencesThatMatter(const Circumstances& was, const Circumstances&
     if (before == now) continue;
     out.found.push_back({std::string(key.path), std::move(before), std::move(now)});
   }
-  for (const Choice& choice : Choices()) {
+  for (const Choice& choice : kChoices) {
     std::string before = Chosen(choice, was.job), now = Chosen(choice, is.job);
     if (before == now) continue;
     out.found.push_back({std::string(choice.key), std::move(before), std::move(now)});

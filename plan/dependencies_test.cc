@@ -20,8 +20,8 @@ namespace {
 
 Circumstances Before() {
   Circumstances was{TestJob(), "avx2/AVX2", 1};
-  was.job.mutable_data()->set_train("/a/train.bin");
-  DataContent* content = was.job.mutable_data()->mutable_train_content();
+  was.job.mutable_data()->add_train("/a/train.bin");
+  DataContent* content = was.job.mutable_data()->add_train_content();
   content->set_bytes(100);
   content->set_xxh3_128("0123");
   was.job.mutable_training()->mutable_schedule()->mutable_cosine()->set_warmup(2);
@@ -72,7 +72,7 @@ TEST(Dependencies, WhatMattersIsNamedWithBothValues) {
       {[&](auto& c) { training(c)->clear_schedule(); }, "training.schedule: cosine -> constant"},
       {[](auto& c) { c.job.mutable_data()->set_shuffle(SHUFFLE_NONE); },
        "data.shuffle: epoch -> none"},
-      {[](auto& c) { c.job.mutable_data()->mutable_train_content()->set_xxh3_128("4567"); },
+      {[](auto& c) { c.job.mutable_data()->mutable_train_content(0)->set_xxh3_128("4567"); },
        "data.train: /a/train.bin (100 bytes, xxh3_128 0123) -> /a/train.bin (100 bytes, xxh3_128 "
        "4567)"},
       {[](auto& c) { c.kernel_isa = "avx512_core/AVX3"; },
@@ -91,7 +91,7 @@ TEST(Dependencies, WhatMattersIsNamedWithBothValues) {
 TEST(Dependencies, WhatDoesNotMatterIsNot) {
   const std::vector<std::function<void(JobSpec&)>> changes = {
       [](JobSpec& job) { job.set_name("other"); },
-      [](JobSpec& job) { job.mutable_data()->set_train("/elsewhere/train.bin"); },
+      [](JobSpec& job) { job.mutable_data()->set_train(0, "/elsewhere/train.bin"); },
       [](JobSpec& job) { job.mutable_data()->set_validation("v.bin"); },
       [](JobSpec& job) { job.mutable_data()->set_validation_sequences(3); },
       [](JobSpec& job) { job.mutable_training()->set_validate_every(1); },

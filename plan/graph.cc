@@ -5,14 +5,40 @@
 #include <numbers>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/name_pattern.h"
 #include "base/status.h"
 
 namespace waferstream {
+namespace {
+
+// The name of a product's matrix, as an example.
+std::string FirstMatmul(const Model& model) {
+  for (const GraphNode& node : model.graph.nodes) {
+    if (node.kind == OpKind::kMatmul) return model.parameters[node.matrices[0]].name;
+  }
+  return "none";
+}
+
+}  // namespace
+
+std::string ModuleOf(absl::string_view name) {
+  return std::string(absl::StripSuffix(name, ".weight"));
+}
 
 const GraphNode& Graph::Head() const {
   const GraphNode& head = nodes[nodes.size() - 2];
   WS_CHECK(head.kind == OpKind::kLogits);
   return head;
+}
+
+void Graph::SetLossTerms(double label_smoothing, double z_loss) {
+  for (size_t i = nodes.size() - 2; i < nodes.size(); ++i) {
+    nodes[i].attributes.label_smoothing = label_smoothing;
+    nodes[i].attributes.z_loss = z_loss;
+  }
+  values[Head().writes[0]].width = label_smoothing > 0 ? kSmoothedRowLossFloats : kRowLossFloats;
 }
 
 void GraphBuilder::SetLayer(int layer, int input) {
@@ -126,6 +152,10 @@ int GraphBuilder::LayerNorm(std::string name, int input, int gain, int bias, dou
 }
 
 int GraphBuilder::RmsNorm(std::string name, int input, int gain, double epsilon, int residual) {
+  if (residual >= 0 && dropout_ > 0) {
+    const int norm = RmsNorm(name, input, gain, epsilon);
+    return Scale(std::move(name), norm, 1, dropout_, residual);
+  }
   GraphNode& node = AddNode(OpKind::kRmsNorm, NameOfMatrix(gain));
   node.reads = {input};
   if (residual >= 0) node.reads.push_back(residual);
@@ -141,7 +171,7 @@ int GraphBuilder::Round(std::string name, int residual) {
   return Write(AddValue(std::move(name), WidthOf(residual), ElementType::kCompute));
 }
 
-int GraphBuilder::Matmul(std::string name, int input, int matrix, const Addends& addends) {
+int GraphBuilder::Product(std::string name, int input, int matrix, const Addends& addends) {
   const int64_t width = model_.parameters[matrix].rows;
   WS_CHECK(model_.parameters[matrix].cols == WidthOf(input));
   GraphNode& node = AddNode(OpKind::kMatmul, NameOfMatrix(matrix));
@@ -151,6 +181,79 @@ int GraphBuilder::Matmul(std::string name, int input, int matrix, const Addends&
   if (addends.residual < 0) return Write(AddValue(std::move(name), width, addends.type));
   node.reads.push_back(addends.residual);
   return Write(AddValue(std::move(name), width, ElementType::kF32));
+}
+
+int GraphBuilder::Matmul(std::string name, int input, int matrix, const Addends& addends) {
+  if (addends.residual < 0 || dropout_ == 0) {
+    return Adapted(std::move(name), input, matrix, addends);
+  }
+  const int sum = Adapted(name, input, matrix, {.bias = addends.bias, .type = ElementType::kF32});
+  return Scale(std::move(name), sum, 1, dropout_, addends.residual);
+}
+
+int GraphBuilder::Adapted(std::string name, int input, int matrix, const Addends& addends) {
+  if (!IsTarget(matrix)) return Product(std::move(name), input, matrix, addends);
+  Addends in_full = addends;
+  in_full.type = ElementType::kF32;
+  const int output = Product(name, input, matrix, in_full);
+  const int adapted = Adapt(input, matrix, output);
+  const bool full = addends.residual >= 0 || addends.type == ElementType::kF32;
+  return full ? adapted : Round(std::move(name), adapted);
+}
+
+bool GraphBuilder::IsTarget(int matrix) {
+  if (model_.parameters[matrix].adapter) return false;
+  const std::string module = ModuleOf(NameOfMatrix(matrix));
+  const std::string last = module.substr(module.rfind('.') + 1);
+  bool found = false;
+  for (const std::string& target : lora_.targets()) {
+    if (!MatchesPattern(target, NameOfMatrix(matrix)) && !MatchesPattern(target, last)) continue;
+    found = true;
+    matched_targets_.insert(target);
+  }
+  return found;
+}
+
+int GraphBuilder::Adapt(int input, int matrix, int output) {
+  const Parameter w = model_.parameters[matrix];
+  const std::string module = ModuleOf(w.name);
+  // As widely as PyTorch spreads a linear layer's; B is 0, so that the model begins as it was.
+  const double std = 1 / std::sqrt(3.0 * w.cols);
+  const int a = Matrix(absl::StrCat(module, kAdapterA), lora_.rank(), w.cols, std);
+  const int b = Matrix(absl::StrCat(module, kAdapterB), w.rows, lora_.rank(), 0);
+  model_.parameters[a].adapter = model_.parameters[b].adapter = true;
+  const std::string name = model_.graph.values[output].name;
+  if (lora_.dropout() > 0) input = Scale(name + " kept", input, 1, lora_.dropout());
+  const int low = Product(name + " low", input, a, {});
+  const int scaled = Scale(name + " scaled", low, lora_.alpha() / lora_.rank(), 0);
+  return Product(name, scaled, b, {.residual = output});
+}
+
+absl::StatusOr<Model> GraphBuilder::Take() {
+  for (const std::string& target : lora_.targets()) {
+    if (matched_targets_.contains(target)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("model.lora.targets: \"", target,
+                     "\" matches no matrix of a product, like ", FirstMatmul(model_)));
+  }
+  return std::move(model_);
+}
+
+int GraphBuilder::Drop(int residual) {
+  if (dropout_ == 0) return residual;
+  return Scale(model_.graph.values[residual].name, residual, 1, dropout_);
+}
+
+int GraphBuilder::Scale(std::string name, int input, double factor, double drop, int residual) {
+  const GraphValue& value = model_.graph.values[input];
+  const int64_t width = value.width;
+  const ElementType type = residual >= 0 ? ElementType::kF32 : value.type;
+  GraphNode& node = AddNode(OpKind::kScale, name);
+  node.reads = {input};
+  if (residual >= 0) node.reads.push_back(residual);
+  node.attributes.factor = factor;
+  node.attributes.drop = drop;
+  return Write(AddValue(std::move(name), width, type));
 }
 
 int GraphBuilder::Gelu(std::string name, std::string node, int input, GeluFormula formula) {

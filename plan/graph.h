@@ -7,11 +7,13 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "plan/model.h"
 #include "proto/job.pb.h"
 
@@ -39,11 +41,14 @@ enum class OpKind : uint8_t {
   kDispatch,      // a copy of every token for each of its experts, expert by expert
   kExpertMatmul,  // a product of every expert with the copies that it was given
   kCombine,       // what a token's experts made, weighed and added
+  // Of graphs with adapters or dropout.
+  kScale,  // a value times a factor, of which some elements are dropped in training
   kCount,
 };
 
 // The online log-sum-exp keeps so many floats of a row (wafer_node/kernels/loss.h).
 inline constexpr int64_t kRowLossFloats = 3;
+inline constexpr int64_t kSmoothedRowLossFloats = 4;
 
 // fp32, or what products take: Plan::wire, or int32, which lies where an fp32 would.
 enum class ElementType : uint8_t { kF32, kCompute, kIndex };
@@ -100,6 +105,12 @@ struct Attributes {
   int64_t experts_per_token = 0;
   bool norm_topk = false;  // the weights of a token's experts add up to 1
   double aux_loss = 0;     // kLoss: weight of the loss that balances experts
+  // kScale. What is not dropped is divided by the share that is kept, too.
+  double factor = 1;
+  double drop = 0;  // share that is dropped, in training
+  // kLogits, kLoss: what a training's loss has beside the cross-entropy (SetLossTerms).
+  double label_smoothing = 0;
+  double z_loss = 0;
 };
 
 struct GraphNode {
@@ -119,6 +130,9 @@ struct Graph {
 
   // The node of the output projection.
   const GraphNode& Head() const;
+  // The loss of a training: (1 - s) * (lse - logit of the target) + s * (lse - mean of the logits)
+  // + z * lse^2. With a smoothing the head keeps the sum of a row's logits, too.
+  void SetLossTerms(double label_smoothing, double z_loss);
 };
 
 // A model: what a family makes. Parameters are in the order in which they are initialised and
@@ -140,9 +154,20 @@ struct ExpertBalance {
   std::vector<int> loads;  // of every layer
 };
 
+// The names of a matrix's adapters: of its module ("h.0.attn.c_attn"), with one of these behind it.
+inline constexpr char kAdapterA[] = ".lora_A.weight";
+inline constexpr char kAdapterB[] = ".lora_B.weight";
+// The module whose weight a parameter is.
+std::string ModuleOf(absl::string_view name);
+
 // Writes a model, parameter after parameter and node after node.
 class GraphBuilder {
  public:
+  // Takes the adapters and the dropout of a model. Every product whose matrix a target names gets
+  // adapters, and what is added to a residual is dropped.
+  explicit GraphBuilder(const ModelSpec& model)
+      : lora_(model.lora()), dropout_(model.dropout()) {}
+
   // What parameters have before their names in checkpoints (Parameter::prefix), from here on.
   void SetPrefix(std::string prefix) { prefix_ = std::move(prefix); }
 
@@ -204,10 +229,14 @@ class GraphBuilder {
   // residual + the weighted sum of each token's copies.
   int Combine(std::string name, int copies, const Routes& routes, int residual);
 
+  // What is embedded, without what the model's dropout drops of it.
+  int Drop(int residual);
+
   // Logits and loss; the last two nodes. `bias`: a sliced vector of the matrix; -1: none.
   void Head(int input, int matrix, int bias = -1, const ExpertBalance& balance = {});
 
-  Model Take() { return std::move(model_); }
+  // INVALID_ARGUMENT, one line: a target of the adapters matched no matrix of a product.
+  absl::StatusOr<Model> Take();
 
  private:
   int AddValue(std::string name, int64_t width, ElementType type);
@@ -219,9 +248,22 @@ class GraphBuilder {
   int Write(int value);
   std::string NameOfMatrix(int matrix) const { return model_.parameters[matrix].name; }
 
+  // A value times a factor, some of it dropped in training; plus a residual, and then the result is
+  // one. -1: none.
+  int Scale(std::string name, int input, double factor, double drop, int residual = -1);
+  // Matmul, without what the model's settings add to it.
+  int Product(std::string name, int input, int matrix, const Addends& addends);
+  int Adapted(std::string name, int input, int matrix, const Addends& addends);
+  bool IsTarget(int matrix);
+  // `output` plus what the adapters of a matrix make of its input.
+  int Adapt(int input, int matrix, int output);
+
   Model model_;
   int layer_ = -1;
   std::string prefix_;
+  const Lora lora_;
+  const double dropout_;
+  std::set<std::string> matched_targets_;
 };
 
 }  // namespace waferstream

@@ -101,6 +101,14 @@ std::vector<std::string> TextsIn(const JobSpec& job, absl::string_view field) {
   return {texts.begin(), texts.end()};
 }
 
+std::vector<double> RealsIn(const JobSpec& job, absl::string_view field) {
+  const std::vector<std::string> names = Names(field);
+  const Message& holder = HolderOf(job, names);
+  const auto reals =
+      holder.GetReflection()->GetRepeatedFieldRef<double>(holder, FieldOf(holder, names.back()));
+  return {reals.begin(), reals.end()};
+}
+
 void SetReal(JobSpec& job, absl::string_view field, double value) {
   const std::vector<std::string> names = Names(field);
   Message& holder = MutableHolderOf(job, names);
@@ -139,6 +147,15 @@ void SetTexts(JobSpec& job, absl::string_view field, const std::vector<std::stri
       &holder, FieldOf(holder, names.back()));
   texts.Clear();
   for (const std::string& value : values) texts.Add(value);
+}
+
+void SetReals(JobSpec& job, absl::string_view field, const std::vector<double>& values) {
+  const std::vector<std::string> names = Names(field);
+  Message& holder = MutableHolderOf(job, names);
+  const auto reals = holder.GetReflection()->GetMutableRepeatedFieldRef<double>(
+      &holder, FieldOf(holder, names.back()));
+  reals.Clear();
+  for (const double value : values) reals.Add(value);
 }
 
 }  // namespace waferstream

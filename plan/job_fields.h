@@ -23,11 +23,14 @@ std::string TextIn(const JobSpec& job, absl::string_view field);
 
 std::vector<std::string> TextsIn(const JobSpec& job, absl::string_view field);
 
+std::vector<double> RealsIn(const JobSpec& job, absl::string_view field);
+
 // Set* create the messages on the way. The value must fit the field's type.
 void SetReal(JobSpec& job, absl::string_view field, double value);
 // A whole number, flag or enum.
 void SetWhole(JobSpec& job, absl::string_view field, uint64_t value);
 void SetText(JobSpec& job, absl::string_view field, std::string value);
 void SetTexts(JobSpec& job, absl::string_view field, const std::vector<std::string>& values);
+void SetReals(JobSpec& job, absl::string_view field, const std::vector<double>& values);
 
 }  // namespace waferstream

@@ -55,7 +55,15 @@ constexpr JobKey kKeys[] = {
     {.path = "model.rope_high_freq_factor", .kind = kReal, .fallback = "0", .high = 1e6},
     {.path = "model.rope_original_context", .kind = kWhole, .fallback = "0", .high = kCountMax},
 
-    {.path = "data.train", .kind = kPath, .required = true},
+    {.path = "model.dropout", .kind = kReal, .fallback = "0", .high = 1, .open_high = true},
+    {.path = "model.lora.rank", .kind = kWhole, .required = true, .low = 1, .high = 1 << 12},
+    {.path = "model.lora.alpha", .kind = kReal, .required = true, .open_low = true},
+    {.path = "model.lora.targets", .kind = kTextList, .required = true},
+    {.path = "model.lora.dropout", .kind = kReal, .fallback = "0", .high = 1, .open_high = true},
+
+    {.path = "data.train", .kind = kPathList, .required = true},
+    {.path = "data.weights", .kind = kRealList, .high = 1e6, .open_low = true},
+    {.path = "data.isolate_documents", .kind = kFlag, .fallback = "false"},
     {.path = "data.validation", .kind = kPath},
     {.path = "data.validation_sequences", .kind = kWhole, .fallback = "0", .high = kCountMax},
     {.path = "data.shuffle", .kind = kWord, .fallback = "none", .words = "none|epoch"},
@@ -81,8 +89,75 @@ constexpr JobKey kKeys[] = {
      .high = 1,
      .open_high = true},
     {.path = "training.optimizer.sgd.weight_decay", .kind = kReal, .fallback = "0"},
+    {.path = "training.optimizer.lion.lr", .kind = kReal, .required = true, .open_low = true},
+    {.path = "training.optimizer.lion.betas",
+     .kind = kRealPair,
+     .field = "training.optimizer.lion.beta",
+     .fallback = "[0.9, 0.99]",
+     .high = 1,
+     .open_high = true},
+    {.path = "training.optimizer.lion.weight_decay", .kind = kReal, .fallback = "0.1"},
+    {.path = "training.optimizer.adafactor.lr", .kind = kReal, .required = true, .open_low = true},
+    {.path = "training.optimizer.adafactor.beta2_decay",
+     .kind = kReal,
+     .fallback = "-0.8",
+     .low = -1,
+     .high = 0,
+     .open_high = true},
+    {.path = "training.optimizer.adafactor.eps",
+     .kind = kReal,
+     .fallback = "1e-3",
+     .open_low = true},
+    {.path = "training.optimizer.adafactor.clip_threshold",
+     .kind = kReal,
+     .fallback = "1",
+     .open_low = true},
+    {.path = "training.optimizer.adafactor.weight_decay", .kind = kReal, .fallback = "0"},
+    {.path = "training.optimizer.muon.lr", .kind = kReal, .required = true, .open_low = true},
+    {.path = "training.optimizer.muon.momentum",
+     .kind = kReal,
+     .fallback = "0.95",
+     .high = 1,
+     .open_high = true},
+    {.path = "training.optimizer.muon.weight_decay", .kind = kReal, .fallback = "0.1"},
+    {.path = "training.optimizer.muon.rest.lr", .kind = kReal, .required = true, .open_low = true},
+    {.path = "training.optimizer.muon.rest.betas",
+     .kind = kRealPair,
+     .field = "training.optimizer.muon.rest.beta",
+     .fallback = "[0.9, 0.95]",
+     .high = 1,
+     .open_high = true},
+    {.path = "training.optimizer.muon.rest.eps",
+     .kind = kReal,
+     .fallback = "1e-8",
+     .open_low = true},
+    {.path = "training.optimizer.muon.rest.weight_decay", .kind = kReal, .fallback = "0.1"},
     {.path = "training.schedule.cosine.warmup", .kind = kWhole, .fallback = "0", .high = kCountMax},
     {.path = "training.schedule.cosine.min_lr", .kind = kReal, .fallback = "0"},
+    {.path = "training.schedule.linear.warmup", .kind = kWhole, .fallback = "0", .high = kCountMax},
+    {.path = "training.schedule.linear.min_lr", .kind = kReal, .fallback = "0"},
+    {.path = "training.schedule.wsd.warmup", .kind = kWhole, .fallback = "0", .high = kCountMax},
+    {.path = "training.schedule.wsd.decay", .kind = kWhole, .required = true, .high = kCountMax},
+    {.path = "training.schedule.wsd.min_lr", .kind = kReal, .fallback = "0"},
+    {.path = "training.schedule.constant.warmup",
+     .kind = kWhole,
+     .fallback = "0",
+     .high = kCountMax},
+    {.path = "training.rewarm.from", .kind = kWhole, .required = true, .high = kCountMax},
+    {.path = "training.rewarm.steps", .kind = kWhole, .required = true, .low = 1,
+     .high = kCountMax},
+    {.path = "training.freeze", .kind = kTextList},
+    {.path = "training.decay", .kind = kTextList},
+    {.path = "training.no_decay", .kind = kTextList},
+    {.path = "training.label_smoothing", .kind = kReal, .fallback = "0", .high = 1,
+     .open_high = true},
+    {.path = "training.z_loss", .kind = kReal, .fallback = "0", .high = 1},
+    {.path = "training.early_stop.patience",
+     .kind = kWhole,
+     .required = true,
+     .low = 1,
+     .high = kCountMax},
+    {.path = "training.early_stop.min_delta", .kind = kReal, .fallback = "0"},
     {.path = "training.clip", .kind = kReal, .fallback = "1.0"},
     {.path = "training.validate_every", .kind = kWhole, .fallback = "50", .high = kCountMax},
     {.path = "training.verify", .kind = kReal, .fallback = "0", .high = 1},
@@ -140,6 +215,7 @@ constexpr JobKey kKeys[] = {
 
     {.path = "checkpoint.every", .kind = kWhole, .fallback = "0", .high = kCountMax},
     {.path = "checkpoint.keep", .kind = kWhole, .fallback = "3", .low = 1, .high = kCountMax},
+    {.path = "checkpoint.keep_best", .kind = kFlag, .fallback = "false"},
     {.path = "checkpoint.dir", .kind = kFolder},
     {.path = "checkpoint.from", .kind = kFolder},
     // Which keys there are to accept is known in plan/dependencies.cc.
@@ -149,7 +225,16 @@ constexpr JobKey kKeys[] = {
 constexpr absl::string_view kOptionalSections[] = {
     "training.optimizer.adamw",
     "training.optimizer.sgd",
+    "training.optimizer.lion",
+    "training.optimizer.adafactor",
+    "training.optimizer.muon",
     "training.schedule.cosine",
+    "training.schedule.linear",
+    "training.schedule.wsd",
+    "training.schedule.constant",
+    "training.rewarm",
+    "training.early_stop",
+    "model.lora",
 };
 
 constexpr std::pair<absl::string_view, absl::string_view> kShorthands[] = {
@@ -179,8 +264,14 @@ absl::Status CheckKey(const JobKey& key, const JobSpec& job) {
                          {.high = static_cast<double>(words) - 1});
     }
     case kTextList:
+    case kPathList:
       for (const std::string& text : TextsIn(job, key.Field())) {
         RETURN_IF_ERROR(CheckText(key, text));
+      }
+      return absl::OkStatus();
+    case kRealList:
+      for (const double number : RealsIn(job, key.Field())) {
+        RETURN_IF_ERROR(CheckBounds(key.path, number, BoundsOf(key)));
       }
       return absl::OkStatus();
     case kFlag:
@@ -218,11 +309,37 @@ bool IsInside(absl::string_view path, absl::string_view section) {
          path[section.size()] == '.';
 }
 
+std::span<const absl::string_view> OptionalSections() { return kOptionalSections; }
+
 absl::string_view OptionalSectionOf(absl::string_view path) {
   for (absl::string_view section : kOptionalSections) {
     if (IsInside(path, section)) return section;
   }
   return {};
+}
+
+std::vector<absl::string_view> OptionsOf(absl::string_view section) {
+  std::vector<absl::string_view> options;
+  for (const absl::string_view optional : kOptionalSections) {
+    if (IsInside(optional, section)) options.push_back(optional);
+  }
+  return options;
+}
+
+absl::Status CheckOptions(const std::function<bool(absl::string_view section)>& has) {
+  for (const absl::string_view section : {"training.optimizer", "training.schedule"}) {
+    std::vector<absl::string_view> names;
+    int given = 0;
+    for (const absl::string_view option : OptionsOf(section)) {
+      names.push_back(option.substr(section.size() + 1));
+      given += has(option) ? 1 : 0;
+    }
+    const bool needed = section == "training.optimizer";
+    if (given == 1 || (given == 0 && !needed)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(section, ": give ", needed ? "" : "at most ",
+                                                   "one of ", absl::StrJoin(names, ", ")));
+  }
+  return absl::OkStatus();
 }
 
 Bounds BoundsOf(const JobKey& key) {
@@ -253,7 +370,13 @@ std::string ValueIn(const JobKey& key, const JobSpec& job) {
       return absl::StrCat("[", Shortest(NumberIn(job, absl::StrCat(key.Field(), 1))), ", ",
                           Shortest(NumberIn(job, absl::StrCat(key.Field(), 2))), "]");
     case kTextList:
+    case kPathList:
       return absl::StrCat("[", absl::StrJoin(TextsIn(job, key.Field()), ", "), "]");
+    case kRealList: {
+      std::vector<std::string> numbers;
+      for (const double number : RealsIn(job, key.Field())) numbers.push_back(Shortest(number));
+      return absl::StrCat("[", absl::StrJoin(numbers, ", "), "]");
+    }
   }
   WS_CHECK(false && "unknown KeyKind");
 }
@@ -288,12 +411,15 @@ absl::Status CheckKeys(const ModelSpec& model) {
   JobSpec job;
   *job.mutable_model() = model;
   for (const JobKey& key : kKeys) {
-    if (IsInside(key.path, "model")) RETURN_IF_ERROR(CheckKey(key, job));
+    if (!IsInside(key.path, "model")) continue;
+    const absl::string_view section = OptionalSectionOf(key.path);
+    if (section.empty() || HasSection(job, section)) RETURN_IF_ERROR(CheckKey(key, job));
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckGeneration(const GenerateSpec& generate, const ModelSpec& model) {
+  RETURN_IF_ERROR(CheckBounds("generate.top_p", generate.top_p(), kTopP));
   RETURN_IF_ERROR(CheckBounds("generate.tokens", generate.tokens(), kGeneratedTokens));
   RETURN_IF_ERROR(CheckBounds("generate.temperature", generate.temperature(), kTemperature));
   if (generate.prompt().empty()) return absl::InvalidArgumentError("generate.prompt: is empty");

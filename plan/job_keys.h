@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -31,6 +33,8 @@ enum class KeyKind {
   kReal,
   kRealPair,  // [a, b], into the fields `field`1 and `field`2
   kTextList,  // [a, b, ...], or one text
+  kPathList,  // the same of kPath
+  kRealList,  // [a, b, ...], or one number
 };
 
 struct JobKey {
@@ -60,9 +64,17 @@ absl::string_view KeyMeantBy(absl::string_view section);
 // Whether `path` is inside `section` (not `section` itself).
 bool IsInside(absl::string_view path, absl::string_view section);
 
-// The section that a path is inside of and that need not be there: its keys count only when it is.
-// Empty: none; all other sections are implied.
+// Sections that need not be there: their keys count only when they are. All others are implied.
+std::span<const absl::string_view> OptionalSections();
+// That one which a path is inside of; empty: none.
 absl::string_view OptionalSectionOf(absl::string_view path);
+
+// Sections of which a job has one, or at most one: those inside of another, like
+// training.optimizer's.
+std::vector<absl::string_view> OptionsOf(absl::string_view section);
+// INVALID_ARGUMENT: several are given of one such section, or none of the optimizers. `has`:
+// whether a section is given.
+absl::Status CheckOptions(const std::function<bool(absl::string_view section)>& has);
 
 Bounds BoundsOf(const JobKey& key);
 
@@ -83,6 +95,7 @@ absl::Status CheckKeys(const ModelSpec& model);
 // What a generation may ask for. Its prompt, at least a token, is checked against the model, too.
 inline constexpr Bounds kGeneratedTokens = {.low = 1, .high = 1 << 20};
 inline constexpr Bounds kTemperature = {.high = 100};
+inline constexpr Bounds kTopP = {.high = 1};
 absl::Status CheckGeneration(const GenerateSpec& generate, const ModelSpec& model);
 
 // What resumptions changed.

@@ -103,15 +103,31 @@ absl::StatusOr<std::string> CheckedScalar(const JobKey& key, const YAML::Node& v
   return text;
 }
 
+// Of a list of several values, or of one that stands for itself.
+absl::StatusOr<std::vector<YAML::Node>> ListFromYaml(const JobKey& key, const YAML::Node& value) {
+  if (!value.IsSequence()) return std::vector<YAML::Node>{value};
+  if (key.required && value.size() == 0) return HasNoValue(key);
+  return std::vector<YAML::Node>(value.begin(), value.end());
+}
+
 absl::Status SetTextListFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& job) {
+  ASSIGN_OR_RETURN(const std::vector<YAML::Node> list, ListFromYaml(key, value));
   std::vector<std::string> texts;
-  if (!value.IsSequence()) {
-    ASSIGN_OR_RETURN(texts.emplace_back(), CheckedScalar(key, value));
-  }
-  for (size_t i = 0; value.IsSequence() && i < value.size(); ++i) {
-    ASSIGN_OR_RETURN(texts.emplace_back(), CheckedScalar(key, value[i]));
+  for (const YAML::Node& item : list) {
+    ASSIGN_OR_RETURN(texts.emplace_back(), CheckedScalar(key, item));
+    if (key.required && texts.back().empty()) return HasNoValue(key);
   }
   SetTexts(job, key.Field(), texts);
+  return absl::OkStatus();
+}
+
+absl::Status SetRealListFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& job) {
+  ASSIGN_OR_RETURN(const std::vector<YAML::Node> list, ListFromYaml(key, value));
+  std::vector<double> numbers;
+  for (const YAML::Node& item : list) {
+    ASSIGN_OR_RETURN(numbers.emplace_back(), RealFromYaml(key, item));
+  }
+  SetReals(job, key.Field(), numbers);
   return absl::OkStatus();
 }
 
@@ -145,7 +161,10 @@ absl::Status SetFromYaml(const JobKey& key, const YAML::Node& value, JobSpec& jo
     case KeyKind::kRealPair:
       return SetPairFromYaml(key, value, job);
     case KeyKind::kTextList:
+    case KeyKind::kPathList:
       return SetTextListFromYaml(key, value, job);
+    case KeyKind::kRealList:
+      return SetRealListFromYaml(key, value, job);
     case KeyKind::kReal: {
       ASSIGN_OR_RETURN(const double number, RealFromYaml(key, value));
       SetReal(job, key.Field(), number);
@@ -161,14 +180,18 @@ absl::Status SetFallback(const JobKey& key, JobSpec& job) {
 
 YAML::Node AsYaml(const JobKey& key, const JobSpec& job) {
   switch (key.kind) {
-    case KeyKind::kRealPair: {
+    case KeyKind::kRealPair:
+    case KeyKind::kRealList: {
       YAML::Node pair = YAML::Load(ValueIn(key, job));
       pair.SetStyle(YAML::EmitterStyle::Flow);
       return pair;
     }
-    case KeyKind::kTextList: {
+    case KeyKind::kTextList:
+    case KeyKind::kPathList: {
+      const std::vector<std::string> texts = TextsIn(job, key.Field());
+      if (key.kind == KeyKind::kPathList && texts.size() == 1) return YAML::Node(texts[0]);
       YAML::Node list(YAML::NodeType::Sequence);
-      for (const std::string& text : TextsIn(job, key.Field())) list.push_back(text);
+      for (const std::string& text : texts) list.push_back(text);
       list.SetStyle(YAML::EmitterStyle::Flow);
       return list;
     }

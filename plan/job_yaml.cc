@@ -18,12 +18,11 @@ namespace {
 
 constexpr size_t kJobFileBytesMax = 1 << 20;  // a job has a kilobyte
 
-absl::Status CheckOneOptimizer(const JobEntries& entries, const std::string& name) {
-  const bool adamw = entries.HasSection("training.optimizer.adamw");
-  const bool sgd = entries.HasSection("training.optimizer.sgd");
-  if (adamw != sgd) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(name, ": training.optimizer: give one of adamw, sgd"));
+absl::Status CheckOptionsOf(const JobEntries& entries, const std::string& name) {
+  const absl::Status status =
+      CheckOptions([&](absl::string_view section) { return entries.HasSection(section); });
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(absl::StrCat(name, ": ", status.message()));
 }
 
 // A checkpoint folder that is named, but by nothing: a variable that is not set. Without the folder
@@ -49,7 +48,7 @@ absl::Status Read(const JobKey& key, const JobEntries& entries, const std::strin
     if (status.ok()) return status;
     return absl::Status(status.code(), absl::StrCat(entry->where, ": ", status.message()));
   }
-  if (has_model && IsInside(key.path, "model")) return absl::OkStatus();
+  if (has_model && section.empty() && IsInside(key.path, "model")) return absl::OkStatus();
   if (key.required) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": ", key.path, ": missing"));
   }
@@ -74,16 +73,27 @@ absl::StatusOr<bool> TakeModel(const JobEntries& entries, const ModelOfFolder& m
   return true;
 }
 
+absl::StatusOr<std::string> Absolute(const JobKey& key, const std::filesystem::path& base_dir,
+                                     const std::filesystem::path& path) {
+  if (path.empty() || path.is_absolute()) return path.string();
+  std::string absolute = (base_dir / path).lexically_normal().string();
+  RETURN_IF_ERROR(CheckText(key, absolute));
+  return absolute;
+}
+
 // Defaults that depend on other keys.
 absl::Status SetDerived(const std::string& base_dir, JobSpec& job) {
   if (job.model().ffn() == 0) job.mutable_model()->set_ffn(4 * job.model().hidden());
   for (const JobKey& key : JobKeys()) {
-    if (key.kind != KeyKind::kPath) continue;
-    const std::filesystem::path path = TextIn(job, key.Field());
-    if (path.empty() || path.is_absolute()) continue;
-    const std::string absolute = (base_dir / path).lexically_normal().string();
-    RETURN_IF_ERROR(CheckText(key, absolute));
-    SetText(job, key.Field(), absolute);
+    if (key.kind == KeyKind::kPath) {
+      ASSIGN_OR_RETURN(std::string path, Absolute(key, base_dir, TextIn(job, key.Field())));
+      SetText(job, key.Field(), std::move(path));
+    }
+    if (key.kind == KeyKind::kPathList) {
+      std::vector<std::string> paths = TextsIn(job, key.Field());
+      for (std::string& path : paths) { ASSIGN_OR_RETURN(path, Absolute(key, base_dir, path)); }
+      SetTexts(job, key.Field(), paths);
+    }
   }
   return absl::OkStatus();
 }
@@ -110,7 +120,7 @@ absl::StatusOr<JobSpec> ParseJobYaml(const std::string& text, const std::string&
   JobEntries entries;
   RETURN_IF_ERROR(entries.AddFile(text, name));
   for (const std::string& override : overrides) RETURN_IF_ERROR(entries.Override(override));
-  RETURN_IF_ERROR(CheckOneOptimizer(entries, name));
+  RETURN_IF_ERROR(CheckOptionsOf(entries, name));
   JobSpec job;
   ASSIGN_OR_RETURN(const bool has_model, TakeModel(entries, model_of, job));
   for (const JobKey& key : JobKeys()) RETURN_IF_ERROR(Read(key, entries, name, has_model, job));

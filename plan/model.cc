@@ -78,6 +78,7 @@ absl::Status CheckTaken(const Family& family, const ModelSpec& m) {
     return refuse("rope_fraction", m.rope_fraction());
   }
   if (!family.window && m.window() != 0) return refuse("window", m.window());
+  if (family.experts && m.dropout() != 0) return refuse("dropout", m.dropout());
   const std::pair<const char*, double> of_experts[] = {{"experts", m.experts()},
                                                        {"experts_per_token", m.experts_per_token()},
                                                        {"router_aux_loss", m.router_aux_loss()}};

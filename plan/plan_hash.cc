@@ -114,6 +114,14 @@ class Bytes {
       Add(number);
     }
     if (a.experts > 0) AddExperts(n);
+    if (n.kind == OpKind::kScale) {
+      Add(a.factor);
+      Add(a.drop);
+    }
+    if (a.label_smoothing != 0 || a.z_loss != 0) {
+      Add(a.label_smoothing);
+      Add(a.z_loss);
+    }
   }
   // Plans without any have the hash that they had before there were some.
   void AddExperts(const GraphNode& n) {

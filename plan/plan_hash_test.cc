@@ -51,7 +51,7 @@ TEST(PlanHash, CoversTheJobToItsLastField) {
   using Change = std::function<void(JobSpec&)>;
   const Change changes[] = {
       [](JobSpec& j) { j.set_name("other"); },
-      [](JobSpec& j) { j.mutable_data()->set_train("x"); },
+      [](JobSpec& j) { j.mutable_data()->add_train("x"); },
       [](JobSpec& j) { j.mutable_training()->set_seed(2); },
       [](JobSpec& j) { j.mutable_training()->mutable_optimizer()->mutable_adamw()->set_lr(2e-3); },
       [](JobSpec& j) { j.mutable_training()->add_amendments()->set_from_step(3); },

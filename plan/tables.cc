@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "plan/job_fields.h"
 #include "plan/job_keys.h"
 #include "plan/job_kind.h"
 
@@ -107,11 +108,6 @@ absl::Status SizeValidation(Plan& plan) {
   }
   plan.validation_leaves = static_cast<int>(leaves);
   return absl::OkStatus();
-}
-
-absl::Status CheckOptimizer(const TrainingSpec& training) {
-  if (training.optimizer().kind_case() != Optimizer::KIND_NOT_SET) return absl::OkStatus();
-  return absl::InvalidArgumentError("training.optimizer: give one of adamw, sgd");
 }
 
 absl::Status CheckEvaluation(const DataSpec& data) {
@@ -216,7 +212,9 @@ absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) 
   }
   const TrainingSpec& training = plan.job.training();
   RETURN_IF_ERROR(CheckBatch(training));
-  if (Trains(job)) RETURN_IF_ERROR(CheckOptimizer(training));
+  if (Trains(job)) {
+    RETURN_IF_ERROR(CheckOptions([&](absl::string_view s) { return HasSection(job, s); }));
+  }
   if (Evaluates(job)) RETURN_IF_ERROR(CheckEvaluation(job.data()));
   plan.wire = training.precision() == BF16 ? Dtype::kBf16 : Dtype::kF32;
 

@@ -46,7 +46,7 @@ const DataSpec& RecordedData() {
     JobSpec job;
     job.mutable_model()->set_vocab(kVocab);
     job.mutable_model()->set_context(kContext);
-    job.mutable_data()->set_train(kTrain);
+    job.mutable_data()->add_train(kTrain);
     job.mutable_data()->set_validation(kValidation);
     WS_CHECK(RecordContent(disk, job).ok());
     return job.data();

@@ -47,7 +47,7 @@ JobSpec SmallJob(int leaves) {
   model->set_vocab(kVocab);
   model->set_context(kContext);
   model->set_ffn(96);
-  job.mutable_data()->set_train(WriteTokens("train.bin", 40));
+  job.mutable_data()->add_train(WriteTokens("train.bin", 40));
   // The last micro-batch of a validation has one sequence.
   job.mutable_data()->set_validation(WriteTokens("validation.bin", 7));
   job.mutable_data()->set_shuffle(SHUFFLE_EPOCH);

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "data/job_data.h"
+#include "data/mixture_order.h"
 #include "data/sample_order.h"
 #include "plan/plan.h"
 #include "wafer_node/token_feeder.h"
@@ -23,16 +24,14 @@ class FileTokens final : public TokenSource {
   absl::Status CopyValidation(uint64_t n, int64_t context, int32_t* ids, int32_t* targets) override;
 
  private:
-  struct Split {
-    std::shared_ptr<const TokenFile> file;
-    std::unique_ptr<SampleOrder> order;
-  };
-  FileTokens(Split training, Split validation);
-  absl::Status Copy(const char* field, const Split& split, uint64_t n, int64_t context,
+  FileTokens(JobData data, std::unique_ptr<MixtureOrder> training,
+             std::unique_ptr<SampleOrder> validation);
+  absl::Status Copy(const char* field, const TokenFile& file, int64_t sample, int64_t context,
                     int32_t* ids, int32_t* targets);
 
-  const Split training_;
-  const Split validation_;  // empty without a validation
+  const JobData data_;
+  const std::unique_ptr<MixtureOrder> training_;   // null: the job evaluates
+  const std::unique_ptr<SampleOrder> validation_;  // null without a validation
   std::vector<uint32_t> sample_;
 };
 

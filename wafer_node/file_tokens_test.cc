@@ -29,7 +29,7 @@ class FileTokensTest : public testing::Test {
  protected:
   JobSpec Job(int train_samples, int validation_samples) {
     JobSpec job = TestJob();
-    job.mutable_data()->set_train(WriteTokens("train.bin", 16 * train_samples + 1));
+    job.mutable_data()->add_train(WriteTokens("train.bin", 16 * train_samples + 1));
     job.mutable_data()->set_validation(WriteTokens("validation.bin", 16 * validation_samples + 1));
     job.mutable_training()->set_validate_every(1);
     return job;

@@ -33,6 +33,7 @@ constexpr Kind kKinds[] = {
     {OpKind::kDispatch, DispatchOp, DispatchBackwardOp},
     {OpKind::kExpertMatmul, ExpertMatmulOp, ExpertMatmulBackwardOp},
     {OpKind::kCombine, CombineOp, CombineBackwardOp},
+    {OpKind::kScale, ScaleOp, ScaleBackwardOp},
 };
 static_assert(std::size(kKinds) == static_cast<size_t>(OpKind::kCount));
 static_assert([] {

@@ -20,7 +20,7 @@ class TokenSource {
 
   // Tokens of the n-th sequence of the training (n = Plan::Batch * global_batch + i), or of the
   // validation (n < Plan::validation_sequences): `context` ids, and the token after each of them as
-  // its target. An error: they cannot be had; one line that names the file.
+  // its target, or kNoTarget. An error: they cannot be had; one line that names the file.
   virtual absl::Status CopyTraining(uint64_t n, int64_t context, int32_t* ids,
                                     int32_t* targets) = 0;
   virtual absl::Status CopyValidation(uint64_t n, int64_t context, int32_t* ids,

@@ -70,10 +70,10 @@ class LayerWriter {
 absl::StatusOr<Model> BuildGptNeox(const ModelSpec& m) {
   ASSIGN_OR_RETURN(const Heads heads, HeadsOf(m));
   RETURN_IF_ERROR(CheckOwnKeys(m));
-  GraphBuilder b;
+  GraphBuilder b(m);
   b.SetPrefix("gpt_neox.");
   const int tokens = b.Matrix("embed_in.weight", m.vocab(), m.hidden(), kInitStd);
-  int residual = b.EmbedTokens("residual", tokens, m.hidden());
+  int residual = b.Drop(b.EmbedTokens("residual", tokens, m.hidden()));
   LayerWriter layers(m, heads, b);
   for (uint32_t i = 0; i < m.layers(); ++i) residual = layers.Write(static_cast<int>(i), residual);
   b.SetLayer(-1, residual);

@@ -46,10 +46,10 @@ absl::StatusOr<Model> BuildGptj(const ModelSpec& m) {
   RETURN_IF_ERROR(CheckOwnKeys(m));
   RETURN_IF_ERROR(CheckOnly("rope_theta", m.rope_theta(), 10000, m));
   heads.rotary.interleaved = true;
-  GraphBuilder b;
+  GraphBuilder b(m);
   b.SetPrefix("transformer.");
   const int tokens = b.Matrix("wte.weight", m.vocab(), m.hidden(), kInitStd);
-  int residual = b.EmbedTokens("residual", tokens, m.hidden());
+  int residual = b.Drop(b.EmbedTokens("residual", tokens, m.hidden()));
   for (uint32_t i = 0; i < m.layers(); ++i) {
     residual = AddLayer(m, heads, static_cast<int>(i), residual, b);
   }

@@ -165,10 +165,10 @@ absl::Status CheckExperts(const ModelSpec& m) {
 absl::StatusOr<Model> Build(const ModelSpec& m, const Kin& kin) {
   ASSIGN_OR_RETURN(const Heads heads, HeadsOf(m));
   if (kin.experts != nullptr) RETURN_IF_ERROR(CheckExperts(m));
-  GraphBuilder b;
+  GraphBuilder b(m);
   b.SetPrefix("model.");
   const int tokens = b.Matrix("embed_tokens.weight", m.vocab(), m.hidden(), kInitStd);
-  int residual = b.EmbedTokens("residual", tokens, m.hidden());
+  int residual = b.Drop(b.EmbedTokens("residual", tokens, m.hidden()));
   LayerWriter layers(m, heads, kin, b);
   for (uint32_t i = 0; i < m.layers(); ++i) residual = layers.Write(static_cast<int>(i), residual);
   b.SetLayer(-1, residual);

@@ -51,10 +51,10 @@ int AddLayer(const ModelSpec& m, const Heads& heads, int layer, int input, Graph
 
 absl::StatusOr<Model> BuildOlmo2(const ModelSpec& m) {
   ASSIGN_OR_RETURN(const Heads heads, HeadsOf(m));
-  GraphBuilder b;
+  GraphBuilder b(m);
   b.SetPrefix("model.");
   const int tokens = b.Matrix("embed_tokens.weight", m.vocab(), m.hidden(), kInitStd);
-  int residual = b.EmbedTokens("residual", tokens, m.hidden());
+  int residual = b.Drop(b.EmbedTokens("residual", tokens, m.hidden()));
   for (uint32_t i = 0; i < m.layers(); ++i) {
     residual = AddLayer(m, heads, static_cast<int>(i), residual, b);
   }

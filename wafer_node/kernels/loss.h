@@ -11,6 +11,9 @@
 
 namespace waferstream {
 
+// In the place of a target: no loss is taken of the row, and it has no gradient.
+inline constexpr int32_t kNoTarget = -1;
+
 // What one row has seen so far of the vocabulary.
 struct RowLoss {
   float max;     // of the logits

@@ -40,6 +40,8 @@ void LogitsOp(const OpContext& c);  // of a generation: of the last position onl
 void LogitsBackwardOp(const OpContext& c);
 void LossOp(const OpContext& c);
 void PickTokenOp(const OpContext& c);
+void ScaleOp(const OpContext& c);
+void ScaleBackwardOp(const OpContext& c);
 void ConvertOp(const OpContext& c);
 void AddOp(const OpContext& c);
 
