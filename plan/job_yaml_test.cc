@@ -51,7 +51,8 @@ TEST(JobYaml, ReadsTheExampleAndFillsInDefaults) {
   const JobSpec job = MustParse(kAusten);
   EXPECT_EQ(job.name(), "austen-gpt");
   EXPECT_EQ(job.model().hidden(), 256u);
-  EXPECT_EQ(job.data().train(), "/data/austen.train.bin");
+  ASSERT_EQ(job.data().train_size(), 1);
+  EXPECT_EQ(job.data().train(0), "/data/austen.train.bin");
   EXPECT_EQ(job.training().precision(), BF16);
   EXPECT_EQ(job.training().optimizer().adamw().lr(), 1e-3);
   EXPECT_EQ(job.training().optimizer().adamw().beta2(), 0.95);
@@ -306,7 +307,7 @@ TEST(JobYaml, ReadsAFileAndResolvesDataBesideIt) {
   std::ofstream(folder / "a.yaml") << kAusten;
   const auto job = ReadJobFile((folder / "a.yaml").string(), {"data.validation=/abs/v.bin"});
   ASSERT_TRUE(job.ok()) << job.status();
-  EXPECT_EQ(job->data().train(), (folder / "austen.train.bin").string());
+  EXPECT_EQ(job->data().train(0), (folder / "austen.train.bin").string());
   EXPECT_EQ(job->data().validation(), "/abs/v.bin");
   EXPECT_EQ(ReadJobFile((folder / "no.yaml").string(), {}).status().code(),
             absl::StatusCode::kNotFound);

@@ -220,6 +220,7 @@ absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) 
 
   ASSIGN_OR_RETURN(Model model, BuildModel(plan.job.model()));
   plan.graph = std::move(model.graph);
+  if (Trains(job)) plan.graph.SetLossTerms(training.label_smoothing(), training.z_loss());
   plan.parameters = std::move(model.parameters);
   RETURN_IF_ERROR(CheckTileCount(plan.parameters, training.tile_elements()));
   plan.tiles = CutTiles(plan.parameters, training.tile_elements());
