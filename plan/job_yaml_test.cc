@@ -199,7 +199,7 @@ TEST(JobYaml, RefusesWithLinePathAndReason) {
       {"train: austen.train.bin, ", "train: '', ", "job.yaml:3: data.train: has no value"},
       {"checkpoint: {", "checkpoint: 3 # {", "checkpoint: must be a section of keys"},
       {"  optimizer: {adamw", "  optimizer: {sgd: {lr: 1}, adamw",
-       "job.yaml: training.optimizer: give one of adamw, sgd"},
+       "job.yaml: training.optimizer: give one of adamw, sgd, lion, adafactor, muon"},
       {"model: {", "model: {{", "job.yaml:"},
   };
   for (const Case& c : cases) {
@@ -256,7 +256,7 @@ TEST(JobYaml, RefusesBadOverrides) {
   EXPECT_EQ(RefusalOf(kAusten, {"training.steps=x"}),
             "--set: training.steps: \"x\" must be a whole number");
   EXPECT_EQ(RefusalOf(kAusten, {"training.optimizer.sgd.lr=1"}),
-            "job.yaml: training.optimizer: give one of adamw, sgd");
+            "job.yaml: training.optimizer: give one of adamw, sgd, lion, adafactor, muon");
   EXPECT_EQ(RefusalOf(kAusten, {"training.steps="}),
             "--set: training.steps: has no value; leave the key out, or give it one");
   EXPECT_EQ(RefusalOf(kAusten, {"training.steps=3\n---\n4"}),
