@@ -337,7 +337,7 @@ QueuedJob ControllerCore::MakeJob(const std::string& request_id, const JobIdenti
   status.set_name(spec.name());
   status.set_state(QUEUED);
   status.set_step(spec.has_generate() ? 0 : job.start_step);
-  status.set_steps(spec.has_generate() ? spec.generate().tokens() : spec.training().steps());
+  status.set_steps(spec.has_generate() ? spec.generate().tokens() : LastStep(spec.training()));
   status.set_parameters(job.plan.parameter_elements);
   status.set_sram_planned_bytes(job.plan.sram.bytes);
   status.set_submitted_unix_s(now.unix_s);

@@ -32,8 +32,8 @@ TrainingProgress::TrainingProgress(const Plan& plan, const EpochTerms& terms, Jo
       status_(status),
       statistics_(statistics),
       step_(terms.start_step) {
-  WS_CHECK(step_ <= plan.job.training().steps());
-  if (step_ < plan.job.training().steps()) tally_.emplace(plan_, step_);
+  WS_CHECK(step_ <= plan.steps());
+  if (step_ < plan.steps()) tally_.emplace(plan_, step_);
   if (Evaluates(plan.job)) validation_.emplace(plan_, 0);
   // What is due after the steps already done comes first (plan/pass.h).
   if (step_ > 0 && plan_.ValidationDue(step_)) validation_.emplace(plan_, step_ - 1);
@@ -161,7 +161,7 @@ absl::Status TrainingProgress::OnCommitDurable(const absl::Status& stored, RunTu
   committed_ = committing_;
   votes_ = HashVotes();
   ++step_;
-  const uint64_t steps = plan_.job.training().steps();
+  const uint64_t steps = plan_.steps();
   status_.set_step(step_);
   status_.set_loss(committing_->loss);
   statistics_.Fill(steps - step_, status_);
@@ -290,7 +290,7 @@ absl::Status TrainingProgress::CheckpointFailed(uint64_t steps_done, const std::
                                                 RunTurn& turn) {
   checkpoints_.erase(steps_done);
   const std::string line = absl::StrCat("checkpoint after ", steps_done, " steps failed: ", why);
-  if (steps_done == plan_.job.training().steps()) return absl::ResourceExhaustedError(line);
+  if (steps_done == plan_.steps()) return absl::ResourceExhaustedError(line);
   turn.events.push_back(line);
   return absl::OkStatus();
 }

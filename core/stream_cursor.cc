@@ -79,7 +79,7 @@ GradientCursor::GradientCursor(const Plan& plan, int plane, const Endpoint& down
   if (!any || items_.empty()) return;
   const uint64_t items_per_step = items_.size() * blocks_.size();
   item_ = start_step * items_per_step;
-  end_ = plan.job.training().steps() * items_per_step;
+  end_ = plan.steps() * items_per_step;
   SkipEmptyWaves();
 }
 

@@ -39,7 +39,7 @@ class EagerTrainer {
                      {tile.first_row, tile.rows}, serial_, tiles_[t].weights.data());
     }
     history_.push_back(tiles_);
-    for (uint64_t step = 0; step < plan.job.training().steps(); ++step) Step(step);
+    for (uint64_t step = 0; step < plan.steps(); ++step) Step(step);
   }
 
   // All tiles after `steps` steps.

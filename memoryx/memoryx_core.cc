@@ -185,7 +185,7 @@ void MemoryxCore::Pump(Turn& turn) {
 
 void MemoryxCore::ReportGradients(Turn& turn) {
   if (!gradients_ || reported_ || !StepIsDone()) return;
-  if (updates_->committed() >= plan_.job.training().steps()) return;  // the job is done
+  if (updates_->committed() >= plan_.steps()) return;  // the job is done
   reported_ = true;
   traffic_.set_busy_seconds(lanes_.busy_seconds());
   ReportAction action;

@@ -492,7 +492,7 @@ bool ScriptedCluster::done() const {
   const bool received = std::all_of(ports_.begin(), ports_.end(), [](const auto& port) {
     return port.second.received == port.second.tiles.size();
   });
-  return received && filled_.size() == copies_.size() && committed_ == plan_.job.training().steps();
+  return received && filled_.size() == copies_.size() && committed_ == plan_.steps();
 }
 
 void ExpectCheckpoint(Disk& disk, const Plan& plan, const EagerTrainer& oracle,

@@ -166,8 +166,9 @@ std::vector<Tile> CutTiles(std::vector<Parameter>& parameters, uint64_t tile_ele
     Parameter& p = parameters[i];
     p.first_tile = static_cast<int>(tiles.size());
     const Parameter& like = p.cut_like >= 0 ? parameters[p.cut_like] : p;
-    const std::vector<int64_t> cuts = p.one_tile ? std::vector{int64_t{0}, p.rows}
-                                                 : Cuts(like, static_cast<int64_t>(tile_elements));
+    const std::vector<int64_t> cuts = p.one_tile || like.one_tile
+                                          ? std::vector{int64_t{0}, p.rows}
+                                          : Cuts(like, static_cast<int64_t>(tile_elements));
     for (size_t c = 0; c + 1 < cuts.size(); ++c) {
       Tile tile;
       tile.parameter = static_cast<int>(i);

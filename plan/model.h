@@ -24,6 +24,7 @@ struct Parameter {
   bool trained = true;           // false: no gradient is made, no state is kept, it stays as it is
   bool one_tile = true;          // false: cut along its rows
   bool adapter = false;          // of low-rank adapters: a checkpoint of the plain model has none
+  bool orthogonal = false;       // Muon's own; Muon.rest has the others
   bool transposed_in_checkpoint = false;  // Conv1D: stored as [cols, rows] in files
   double init_std = 0;                    // normal(0, init_std), or, when 0,
   double init_value = 0;                  // this constant

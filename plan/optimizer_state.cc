@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/status.h"
 #include "plan/job_kind.h"
 #include "plan/plan.h"
 
@@ -9,9 +10,25 @@ namespace waferstream {
 
 std::vector<OptimizerState> StatesOf(const Optimizer& optimizer, const Parameter& parameter) {
   if (!parameter.trained) return {};
-  if (optimizer.has_adamw()) return {{.name = "exp_avg"}, {.name = "exp_avg_sq"}};
-  if (optimizer.sgd().momentum() > 0) return {{.name = "momentum"}};
-  return {};
+  const std::vector<OptimizerState> adamw = {{.name = "exp_avg"}, {.name = "exp_avg_sq"}};
+  switch (optimizer.kind_case()) {
+    case Optimizer::kAdamw:
+      return adamw;
+    case Optimizer::kSgd:
+      if (optimizer.sgd().momentum() > 0) return {{.name = "momentum"}};
+      return {};
+    case Optimizer::kLion:
+      return {{.name = "exp_avg"}};
+    case Optimizer::kAdafactor:
+      if (!parameter.two_dimensional) return {{.name = "variance"}};
+      return {{.name = "row_var", .per_column = false}, {.name = "col_var", .per_row = false}};
+    case Optimizer::kMuon:
+      if (parameter.orthogonal) return {{.name = "momentum"}};
+      return adamw;
+    case Optimizer::KIND_NOT_SET:
+      return {};
+  }
+  WS_CHECK(false && "unknown optimizer");
 }
 
 StateTable StatesOf(const Optimizer& optimizer, const std::vector<Parameter>& parameters) {

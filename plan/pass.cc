@@ -11,7 +11,7 @@ std::optional<Pass> FirstOfStep(const Plan& plan, uint64_t step) {
     if (step >= plan.job.generate().tokens()) return std::nullopt;
     return Pass{PassKind::kGenerate, step, 0};
   }
-  if (step >= plan.job.training().steps()) return std::nullopt;
+  if (step >= plan.steps()) return std::nullopt;
   return Pass{PassKind::kForward, step, 0};
 }
 

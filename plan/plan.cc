@@ -1,14 +1,12 @@
 #include "plan/plan.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/status.h"
+#include "plan/learning_rate.h"
 
 namespace waferstream {
 namespace {
-
-constexpr double kPi = 3.14159265358979323846;
 
 // Part i of `parts` when [0, total) is cut contiguously and evenly; the first ones get one more.
 LeafSpan PartOf(int total, int parts, int i) {
@@ -30,15 +28,6 @@ bool IsDue(uint64_t steps_done, uint64_t every, uint64_t steps) {
   return steps_done == steps || (every > 0 && steps_done % every == 0);
 }
 
-double PeakLearningRate(const TrainingSpec& training, uint64_t step) {
-  const Optimizer& optimizer = training.optimizer();
-  double lr = optimizer.has_sgd() ? optimizer.sgd().lr() : optimizer.adamw().lr();
-  for (const Amendment& amendment : training.amendments()) {
-    if (amendment.from_step() <= step && amendment.lr() > 0) lr = amendment.lr();
-  }
-  return lr;
-}
-
 }  // namespace
 
 LeafSpan Plan::TrainingLeaves(int wave, int wafer) const {
@@ -49,14 +38,16 @@ LeafSpan Plan::ValidationLeaves(int wave, int wafer) const {
   return LeavesOf(validation_leaves, validation_waves, wave, shape.wafers, wafer);
 }
 
-bool IsCheckpointDue(const JobSpec& job, uint64_t steps_done) {
-  return IsDue(steps_done, job.checkpoint().every(), job.training().steps());
-}
-
 bool IsValidationDue(const JobSpec& job, uint64_t steps_done) {
   const uint64_t every = job.training().validate_every();
   if (job.data().validation().empty() || every == 0) return false;
-  return IsDue(steps_done, every, job.training().steps());
+  return IsDue(steps_done, every, LastStep(job.training()));
+}
+
+bool IsCheckpointDue(const JobSpec& job, uint64_t steps_done) {
+  const uint64_t steps = LastStep(job.training());
+  if (IsDue(steps_done, job.checkpoint().every(), steps)) return true;
+  return job.checkpoint().keep_best() && IsValidationDue(job, steps_done);
 }
 
 bool Plan::ValidationDue(uint64_t steps_done) const {
@@ -73,18 +64,7 @@ uint64_t Plan::Batch(uint64_t step) const {
   return batch;
 }
 
-double Plan::LearningRate(uint64_t step) const {
-  const double lr = PeakLearningRate(job.training(), step);
-  if (!job.training().schedule().has_cosine()) return lr;
-  const Cosine& cosine = job.training().schedule().cosine();
-  const double t = static_cast<double>(step);
-  const double warmup = static_cast<double>(cosine.warmup());
-  const double steps = static_cast<double>(job.training().steps());
-  if (t < warmup) return lr * (t + 1) / warmup;
-  if (steps <= warmup) return lr;
-  const double r = std::min(1.0, (t - warmup) / (steps - warmup));
-  return cosine.min_lr() + 0.5 * (1 + std::cos(kPi * r)) * (lr - cosine.min_lr());
-}
+double Plan::LearningRate(uint64_t step) const { return LearningRateOf(job.training(), step); }
 
 const char* RecomputeName(Recompute recompute) {
   switch (recompute) {

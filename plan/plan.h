@@ -15,6 +15,7 @@
 #include "base/credit.h"
 #include "base/dtype.h"
 #include "plan/graph.h"
+#include "plan/job_kind.h"
 #include "plan/model.h"
 #include "plan/program.h"
 #include "plan/sram.h"
@@ -121,6 +122,8 @@ struct Plan {
   LeafSpan ValidationLeaves(int wave, int wafer) const;
 
   bool is_generation() const { return job.has_generate(); }
+  // Steps that a training has, all in all.
+  uint64_t steps() const { return LastStep(job.training()); }
   // Whether something is due after `steps_done` steps. The last step is always due for both.
   bool ValidationDue(uint64_t steps_done) const;
   bool CheckpointDue(uint64_t steps_done) const;
@@ -128,7 +131,7 @@ struct Plan {
   // Which global batch of the data 0-based step t takes: t, and one more for each skipped before.
   uint64_t Batch(uint64_t step) const;
 
-  // The learning rate of 0-based step t (DESIGN: reference_train.py's schedule).
+  // The learning rate of 0-based step t (plan/learning_rate.h).
   double LearningRate(uint64_t step) const;
 
   // Of a micro-batch.

@@ -164,12 +164,13 @@ class Bytes {
   uint64_t Hash() const { return XXH3_64bits_digest(state_); }
 
  private:
-  // Its four properties in one number: that of a matrix (decayed, cut) is 1, that of a vector
-  // 0, as when there was only this one, and plans of then have the hash that they had.
+  // Its properties in one number: that of a matrix (decayed, cut) is 1, that of a vector 0, as when
+  // there was only this one, and plans of then have the hash that they had.
   static uint64_t KindOf(const Parameter& p) {
     const bool usually_cut = p.two_dimensional || p.cut_like >= 0;
     return uint64_t{p.two_dimensional} | uint64_t{p.decayed != p.two_dimensional} << 1 |
-           uint64_t{!p.trained} << 2 | uint64_t{p.one_tile == usually_cut} << 3;
+           uint64_t{!p.trained} << 2 | uint64_t{p.one_tile == usually_cut} << 3 |
+           uint64_t{p.orthogonal} << 4;
   }
 
   XXH3_state_t* const state_;

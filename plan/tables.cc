@@ -13,6 +13,8 @@
 #include "plan/job_fields.h"
 #include "plan/job_keys.h"
 #include "plan/job_kind.h"
+#include "plan/learning_rate.h"
+#include "plan/parameter_choice.h"
 
 namespace waferstream {
 namespace {
@@ -115,6 +117,17 @@ absl::Status CheckEvaluation(const DataSpec& data) {
   return absl::InvalidArgumentError("data.validation: is needed to evaluate");
 }
 
+// What looks at validations needs some.
+absl::Status CheckValidations(const JobSpec& job) {
+  const TrainingSpec& training = job.training();
+  const char* key = training.has_early_stop()      ? "training.early_stop"
+                    : job.checkpoint().keep_best() ? "checkpoint.keep_best"
+                                                   : nullptr;
+  if (key == nullptr || Validates(job)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(key, ": needs data.validation and a training.validate_every above 0"));
+}
+
 // One sequence, forward only.
 JobSpec AsOneSequence(JobSpec job) {
   TrainingSpec* training = job.mutable_training();
@@ -214,6 +227,8 @@ absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) 
   RETURN_IF_ERROR(CheckBatch(training));
   if (Trains(job)) {
     RETURN_IF_ERROR(CheckOptions([&](absl::string_view s) { return HasSection(job, s); }));
+    RETURN_IF_ERROR(CheckLearningRate(training));
+    RETURN_IF_ERROR(CheckValidations(job));
   }
   if (Evaluates(job)) RETURN_IF_ERROR(CheckEvaluation(job.data()));
   plan.wire = training.precision() == BF16 ? Dtype::kBf16 : Dtype::kF32;
@@ -222,6 +237,7 @@ absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) 
   plan.graph = std::move(model.graph);
   if (Trains(job)) plan.graph.SetLossTerms(training.label_smoothing(), training.z_loss());
   plan.parameters = std::move(model.parameters);
+  if (Trains(job)) RETURN_IF_ERROR(ChooseParameters(plan.job, plan.graph, plan.parameters));
   RETURN_IF_ERROR(CheckTileCount(plan.parameters, training.tile_elements()));
   plan.tiles = CutTiles(plan.parameters, training.tile_elements());
   Deal(plan.tiles, static_cast<int>(plan.shape.shards.size()),

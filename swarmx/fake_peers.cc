@@ -80,7 +80,7 @@ std::vector<FrameHeader> TileFrames(const Plan& plan, int plane, int process) {
 std::vector<FrameHeader> GradientFrames(const Plan& plan, int plane, const Endpoint& down,
                                         int process) {
   std::vector<FrameHeader> frames;
-  for (uint64_t step = 0; step < plan.job.training().steps(); ++step) {
+  for (uint64_t step = 0; step < plan.steps(); ++step) {
     for (int wave = 0; wave < plan.waves; ++wave) {
       AppendWave(plan, plane, down, process, step, wave, frames);
     }
