@@ -82,8 +82,9 @@ Outcome Generate(GenerateFlags flags) {
     return absl::InvalidArgumentError(
         "--logits: are numbers for programs; give -o json or -o yaml");
   }
-  ASSIGN_OR_RETURN(const std::optional<TokenizerFiles> files, TokenizerOf(flags.request));
-  const TokenizerFiles* tokenizer = files ? &*files : nullptr;
+  const absl::StatusOr<std::optional<TokenizerFiles>> files = TokenizerOf(flags.request);
+  if (!files.ok()) return absl::InvalidArgumentError(files.status().message());
+  const TokenizerFiles* tokenizer = *files ? &**files : nullptr;
   absl::StatusOr<JobSpec> job = GenerationJob(flags.request, tokenizer);
   if (!job.ok()) return absl::InvalidArgumentError(job.status().message());
   std::vector<std::string> ignored;
