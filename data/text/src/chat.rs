@@ -194,7 +194,8 @@ fn encode(chat: &Chat, tokenizer: &Tokenizer, record: &str) -> Result<Vec<u32>, 
     if record.to_string().contains([BEGIN, END]) {
         return Err("has U+FDD0 or U+FDD1, which are no characters".into());
     }
-    let Rendered { text, answers } = chat.rendered(messages_of(&record)?, &record["tools"])?;
+    let Rendered { text, mut answers } = chat.rendered(messages_of(&record)?, &record["tools"])?;
+    answers.retain(|answer| !answer.is_empty());
     let encoding = tokenizer.inner.encode(text, false)?;
     let mut marked = Vec::with_capacity(encoding.len());
     let mut next = answers.iter().peekable();

@@ -6,6 +6,7 @@
 //! letter or digit, and it is the whole run; right of it no alternative begins with a `\n` and goes on with a letter.
 
 use serde_json::Value;
+use tokenizers::models::ModelWrapper;
 use tokenizers::Tokenizer;
 
 const LETTERS_CASELESS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?";
@@ -68,10 +69,9 @@ pub fn at_lines(tokenizer: &Tokenizer) -> bool {
     if added.values().any(|t| t.lstrip || t.rstrip || t.content.contains('\n')) {
         return false;
     }
-    let value = |component| serde_json::to_value(component).unwrap_or(Value::Bool(false));
     let normalizer = serde_json::to_value(tokenizer.get_normalizer()).unwrap_or(Value::Bool(false));
-    let model = serde_json::to_value(tokenizer.get_model()).map_or(Value::Null, |m| m["type"].clone());
-    model == "BPE"
+    let pre_tokenizer = serde_json::to_value(tokenizer.get_pre_tokenizer()).unwrap_or(Value::Bool(false));
+    matches!(tokenizer.get_model(), ModelWrapper::BPE(_))
         && normalizer_is_local(&normalizer)
-        && separates(&value(tokenizer.get_pre_tokenizer())) == Some(true)
+        && separates(&pre_tokenizer) == Some(true)
 }

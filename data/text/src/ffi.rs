@@ -35,6 +35,8 @@ pub struct Bytes {
 }
 
 impl Bytes {
+    pub const EMPTY: Bytes = Bytes { data: std::ptr::null(), count: 0 };
+
     /// # Safety
     /// The caller's bytes must outlive the result.
     pub unsafe fn slice<'a>(self) -> &'a [u8] {

@@ -16,7 +16,6 @@ type Next = extern "C" fn(*mut c_void, *mut Bytes) -> bool;
 struct Pieces {
     context: *mut c_void,
     next: Next,
-    blank: Bytes,
 }
 
 // SAFETY: text.h asks of the callback that any thread may call it; the trainer's threads take turns.
@@ -26,7 +25,7 @@ impl Iterator for Pieces {
     type Item = String;
 
     fn next(&mut self) -> Option<String> {
-        let mut piece = self.blank;
+        let mut piece = Bytes::EMPTY;
         if !(self.next)(self.context, &mut piece) {
             return None;
         }
@@ -62,7 +61,7 @@ pub unsafe extern "C" fn ws_learn(
     error: Sink,
 ) -> bool {
     guarded(error, || {
-        let learnt = learn(vocab, end_of_text.text()?, Pieces { context, next, blank: end_of_text })?;
+        let learnt = learn(vocab, end_of_text.text()?, Pieces { context, next })?;
         json.bytes(learnt.as_bytes());
         Ok(())
     })
