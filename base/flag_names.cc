@@ -54,6 +54,7 @@ constexpr absl::string_view kNames[] = {
     "token-file",
     "tokens",
     "top-k",
+    "top-p",
     "users",
     "wafers",
     "wait",

@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 
+from tokens import tokens
+
 WAFERCTL = "bazel-bin/client/waferctl"
 TOKENS, VOCAB = 40_000, 256  # ids below 256 suit every job that is measured
 CONTEXT = 1024  # of gpt2_124m.yaml
@@ -216,7 +218,7 @@ def main():
                         help="the training rows with a quarter of the batch and one wafer only")
     parser.add_argument("--kernel-isa", help="of waferctl run: hold our kernels to it")
     parser.add_argument("--faults", type=int, default=30, help="of each role (`faults`)")
-    parser.add_argument("what", nargs="?", choices=["faults", "fabric", "hosts"],
+    parser.add_argument("what", nargs="?", choices=["faults", "fabric", "hosts", "tokens"],
                         help="default: training")
     arguments = parser.parse_args()
     if arguments.what == "faults":
@@ -225,6 +227,8 @@ def main():
         return fabric()
     if arguments.what == "hosts":
         return hosts()
+    if arguments.what == "tokens":
+        return tokens()
     size = QUICK if arguments.quick else FULL
     if arguments.steps:
         size = dataclasses.replace(size, steps=arguments.steps)

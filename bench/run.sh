@@ -6,6 +6,7 @@
 # `bench/run.sh fabric` measures channels over MPI beside its own collectives, and over TCP.
 # `bench/run.sh hosts` measures steps on hosts (network namespaces) whose links are the bottleneck, beside
 # what the plan predicts (bench/hosts.json; six minutes).
+# `bench/run.sh tokens` measures `data prepare` beside Python's tokenizers (two minutes).
 #   PYTHON=/path/to/python3   an interpreter with torch and numpy for the peer (default: python3)
 #   REFERENCE=reference_train.py   the peer's script (default: ../shared/peers/reference_train.py)
 set -euo pipefail

@@ -318,6 +318,12 @@ const BadInput kBadGenerations[] = {
     {"temperature_inf", {"--prompt", "a", "--temperature", "inf"}, 2, "--temperature: \"inf\""},
     {"temperature_below", {"--prompt", "a", "--temperature=-1"}, 2, "--temperature: -1"},
     {"temperature_empty", {"--prompt", "a", "--temperature", ""}, 2, "--temperature: \"\""},
+    {"top_p_above", {"--prompt", "a", "--top-p", "1.5"}, 2, "--top-p: 1.5"},
+    {"tokenizer_nowhere", {"--prompt", "a", "--tokenizer", "none.json"}, 2, "none.json: "},
+    {"tokenizer_of_none",
+     {"--prompt", "a", "--tokenizer", "."},
+     2,
+     ".: holds no tokenizer.json and no tokenizer.model"},
     {"top_k_below", {"--prompt", "a", "--top-k=-1"}, 2, "--top-k: -1"},
     {"seed_in_part", {"--prompt", "a", "--seed", "1.5"}, 2, "--seed: \"1.5\""},
     {"prompt_empty", {"--prompt", ""}, 2, "--prompt: is empty"},
@@ -325,6 +331,53 @@ const BadInput kBadGenerations[] = {
     {"tokens_with_a_gap", {"--prompt-tokens", "1,,2"}, 2, "--prompt-tokens: \"\""},
     {"tokens_below", {"--prompt-tokens=-1"}, 2, "--prompt-tokens: -1"},
     {"two_prompts", {"--prompt", "a", "--prompt-tokens", "1"}, 2, "--prompt"},
+};
+
+void PutText(const fs::path& dir, const std::string& name, const std::string& text) {
+  std::ofstream(dir / name, std::ios::binary) << text;
+}
+
+// What follows "data prepare -o x.bin".
+const BadInput kBadData[] = {
+    {"data_without_input", {}, 2, "INPUT"},
+    {"data_from_nowhere", {"nowhere.txt", "--tokenizer", "bytes"}, 2, "nowhere.txt: No such file"},
+    {"data_of_no_kind", {"job.yaml", "--tokenizer", "bytes"}, 2, "job.yaml: what it holds"},
+    {"data_without_tokenizer",
+     {"a.txt"},
+     2,
+     "--tokenizer: text needs one",
+     [](const fs::path& dir) { PutText(dir, "a.txt", "a"); }},
+    {"data_no_field",
+     {"a.jsonl", "--tokenizer", "bytes", "--field", "body"},
+     2,
+     "a.jsonl:2: no field \"body\"",
+     [](const fs::path& dir) { PutText(dir, "a.jsonl", "{\"body\": \"a\"}\n{\"text\": \"a\"}"); }},
+    {"data_learn_from_bad_utf8",
+     {"a.txt", "--learn", "300", "--save-tokenizer", "t"},
+     2,
+     "a.txt:3: is not UTF-8",
+     [](const fs::path& dir) { PutText(dir, "a.txt", "a\nb\n\xFF"); }},
+    {"data_learn_nowhere",
+     {"a.txt", "--learn", "300"},
+     2,
+     "--learn: say where",
+     [](const fs::path& dir) { PutText(dir, "a.txt", "a"); }},
+    {"data_learn_too_few", {"a.txt", "--learn", "257"}, 2, "--learn: 257 must be at least 258"},
+    {"data_chat_of_bytes",
+     {"a.jsonl", "--tokenizer", "bytes", "--chat"},
+     2,
+     "--chat: bytes: is no tokenizer.json",
+     [](const fs::path& dir) { PutText(dir, "a.jsonl", "{}"); }},
+    {"data_vocab_too_small",
+     {"t.bin", "--vocab", "5"},
+     2,
+     "t.bin: token 1 is 6; the vocabulary is 5",
+     [](const fs::path& dir) { PutText(dir, "t.bin", std::string("\x04\0\x06\0", 4)); }},
+    {"data_end_of_text_of_bytes",
+     {"a.txt", "--tokenizer", "bytes", "--end-of-text", "<eos>"},
+     2,
+     "--end-of-text: bytes has no token \"<eos>\"",
+     [](const fs::path& dir) { PutText(dir, "a.txt", "a"); }},
 };
 
 // What follows "evaluate --checkpoint initial".
@@ -494,10 +547,19 @@ std::vector<BadInput> Evaluations() {
   return all;
 }
 
+std::vector<BadInput> Data() {
+  std::vector<BadInput> all(std::begin(kBadData), std::end(kBadData));
+  for (BadInput& bad : all) {
+    bad.args.insert(bad.args.begin(), {"data", "prepare", "-o", "x.bin"});
+  }
+  return all;
+}
+
 INSTANTIATE_TEST_SUITE_P(All, BadInputTest, testing::ValuesIn(kBadInputs), NameOf);
 INSTANTIATE_TEST_SUITE_P(Jobs, BadInputTest, testing::ValuesIn(kBadJobs), NameOf);
 INSTANTIATE_TEST_SUITE_P(Flags, BadInputTest, testing::ValuesIn(kBadFlags), NameOf);
 INSTANTIATE_TEST_SUITE_P(Generations, BadInputTest, testing::ValuesIn(Generations()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Data, BadInputTest, testing::ValuesIn(Data()), NameOf);
 INSTANTIATE_TEST_SUITE_P(Evaluations, BadInputTest, testing::ValuesIn(Evaluations()), NameOf);
 INSTANTIATE_TEST_SUITE_P(Files, BadInputTest, testing::ValuesIn(kBadFiles), NameOf);
 

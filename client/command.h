@@ -25,6 +25,7 @@ void AddJobCommands(CLI::App& app, Outcome& outcome);  // list, get, watch, logs
 void AddGenerateCommand(CLI::App& app, Outcome& outcome);
 void AddEvaluateCommand(CLI::App& app, Outcome& outcome);
 void AddCheckpointCommand(CLI::App& app, Outcome& outcome);  // init, list, import, export
+void AddDataCommand(CLI::App& app, Outcome& outcome);        // prepare
 void AddPlanCommand(CLI::App& app, Outcome& outcome);
 void AddNodesCommand(CLI::App& app, Outcome& outcome);
 void AddVersionCommand(CLI::App& app, Outcome& outcome);

@@ -15,6 +15,7 @@ void AddCommands(CLI::App& app, Outcome& outcome) {
   AddGenerateCommand(app, outcome);
   AddEvaluateCommand(app, outcome);
   AddCheckpointCommand(app, outcome);
+  AddDataCommand(app, outcome);
   AddCertsCommand(app, outcome);
   AddUsersCommand(app, outcome);
   AddPlanCommand(app, outcome);

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,8 @@
 namespace waferstream {
 namespace {
 
+constexpr Bounds kTopP = {.high = 1};
+
 struct GenerateFlags {
   GenerationRequest request;
   ControllerFlags controller;
@@ -28,39 +31,46 @@ struct GenerateFlags {
 // Prints tokens as they come; a status carries all of them so far.
 class TokenPrinter {
  public:
-  explicit TokenPrinter(const ModelSpec& model) : model_(model) {}
+  TokenPrinter(const GenerateSpec& spec, const TokenizerFiles* tokenizer)
+      : renderer_(spec, tokenizer) {}
 
   void Print(const JobStatus& status) {
     const auto& all = status.generated();
     // A controller that restarted may begin the job again; what comes again is what was printed.
     if (all.size() <= printed_) return;
-    const std::vector<uint32_t> fresh(all.begin() + printed_, all.end());
-    if (result_.ok()) result_ = PrintResult(RenderTokens(model_, fresh, printed_ == 0));
+    Print(renderer_.Add({all.begin() + printed_, all.end()}));
     printed_ = all.size();
   }
   absl::Status Finish() {
+    Print(renderer_.Finish());
     if (result_.ok() && printed_ > 0) result_ = PrintResult("\n");
     return result_;
   }
 
  private:
-  const ModelSpec model_;
+  void Print(const absl::StatusOr<std::string>& text) {
+    if (result_.ok()) result_ = text.ok() ? PrintResult(*text) : text.status();
+  }
+
+  TokenRenderer renderer_;
   int printed_ = 0;
-  absl::Status result_;  // of the first write that failed
+  absl::Status result_;  // the first error
 };
 
-Json GenerationJson(const JobStatus& status) {
+absl::StatusOr<Json> GenerationJson(const JobStatus& status, const TokenizerFiles* tokenizer) {
   const auto& generated = status.generated();
+  const GenerateSpec& spec = status.job().generate();
   Json json = {{"job", status.job_id()},
                {"state", JobState_Name(status.state())},
                {"reason", status.reason()},
-               {"prompt_tokens", status.job().generate().prompt()},
+               {"prompt_tokens", spec.prompt()},
                {"tokens", generated}};
-  if (status.job().generate().logits()) json["logits"] = status.logits();
-  const ModelSpec& model = status.job().model();
-  if (model.vocab() == kByteVocabulary) {
-    json["text"] = RenderTokens(model, {generated.begin(), generated.end()}, true);
-  }
+  if (spec.logits()) json["logits"] = status.logits();
+  if (tokenizer == nullptr) return json;
+  TokenRenderer renderer(spec, tokenizer);
+  ASSIGN_OR_RETURN(std::string text, renderer.Add({generated.begin(), generated.end()}));
+  ASSIGN_OR_RETURN(const std::string rest, renderer.Finish());
+  json["text"] = text + rest;
   return json;
 }
 
@@ -72,21 +82,27 @@ Outcome Generate(GenerateFlags flags) {
     return absl::InvalidArgumentError(
         "--logits: are numbers for programs; give -o json or -o yaml");
   }
-  absl::StatusOr<JobSpec> job = GenerationJob(flags.request);
+  const absl::StatusOr<std::optional<TokenizerFiles>> files = TokenizerOf(flags.request);
+  if (!files.ok()) return absl::InvalidArgumentError(files.status().message());
+  const TokenizerFiles* tokenizer = *files ? &**files : nullptr;
+  absl::StatusOr<JobSpec> job = GenerationJob(flags.request, tokenizer);
   if (!job.ok()) return absl::InvalidArgumentError(job.status().message());
   std::vector<std::string> ignored;
   RETURN_IF_ERROR(CheckJob(*job, OutputFolder::kToCheck, ignored));
   // Quiet: the text itself is the progress.
   Progress progress(stderr, Progress::Style::kQuiet);
   for (const std::string& note : from.notes) progress.Note(note);
-  TokenPrinter printer(job->model());
+  TokenPrinter printer(job->generate(), tokenizer);
   std::function<void(const JobStatus&)> on_status = [](const JobStatus&) {};
   if (flags.format == Format::kTable) on_status = [&](const JobStatus& s) { printer.Print(s); };
   ASSIGN_OR_RETURN(const JobStatus status,
                    RunForwardJob(*job, flags.controller, std::move(on_status), progress));
-  RETURN_IF_ERROR(flags.format == Format::kTable
-                      ? printer.Finish()
-                      : PrintResult(RenderStructured(GenerationJson(status), flags.format)));
+  if (flags.format == Format::kTable) {
+    RETURN_IF_ERROR(printer.Finish());
+  } else {
+    ASSIGN_OR_RETURN(const Json json, GenerationJson(status, tokenizer));
+    RETURN_IF_ERROR(PrintResult(RenderStructured(json, flags.format)));
+  }
   if (status.state() == FAILED) return absl::AbortedError(status.reason());
   return ExitCodeOf(status.state());
 }
@@ -101,17 +117,24 @@ void AddGenerateCommand(CLI::App& app, Outcome& outcome) {
           "Checkpoint, or a folder with checkpoints or of a run (then the newest)")
       ->required()
       ->configurable(false);
-  CLI::Option* text = command->add_option("--prompt", request.prompt, "Text; tokens are its bytes");
+  CLI::Option* text =
+      command->add_option("--prompt", request.prompt,
+                          "Text, by the checkpoint's tokenizer; without one, of a model of bytes");
   text->configurable(false);
   AddWholeList(*command, "--prompt-tokens", request.prompt_tokens,
                "Tokens, with commas between them")
       ->excludes(text)
+      ->configurable(false);
+  AddPath(*command, "--tokenizer", request.tokenizer,
+          "tokenizer.json, tokenizer.model, a folder with one, or bytes [the checkpoint's]")
       ->configurable(false);
   CLI::Option* tokens = AddWhole(*command, "--tokens", request.tokens, "How many to generate [200]",
                                  kGeneratedTokens);
   AddReal(*command, "--temperature", request.temperature, "0: always the likeliest token [0.8]",
           kTemperature);
   AddWhole(*command, "--top-k", request.top_k, "Choose among the k likeliest; 0: all [40]");
+  AddReal(*command, "--top-p", request.top_p,
+          "Choose among the likeliest that together have this probability; 0: all [0]", kTopP);
   AddWhole(*command, "--seed", request.seed, "The same seed gives the same text [1]");
   AddSwitch(*command, "--logits", request.logits,
             "Give the logits of the prompt's last position, and one token")

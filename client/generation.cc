@@ -1,25 +1,24 @@
 #include "client/generation.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "client/forward_job.h"
 
 namespace waferstream {
 namespace {
 
+// Of a model whose tokens are bytes, unless a tokenizer says otherwise.
+constexpr uint32_t kByteVocabulary = 256;
+
 absl::StatusOr<std::vector<uint32_t>> PromptTokens(const GenerationRequest& request,
-                                                   const ModelSpec& model) {
+                                                   const ModelSpec& model,
+                                                   const TokenizerFiles* tokenizer) {
   if (request.prompt.empty() && request.prompt_tokens.empty()) {
     return absl::InvalidArgumentError("--prompt: is empty; a model needs a token to begin with");
-  }
-  if (!request.prompt.empty()) {
-    if (model.vocab() != kByteVocabulary) {
-      return absl::InvalidArgumentError(absl::StrCat("--prompt: this model has a vocabulary of ",
-                                                     model.vocab(),
-                                                     ", not of 256 bytes; give --prompt-tokens"));
-    }
-    const auto* bytes = reinterpret_cast<const uint8_t*>(request.prompt.data());
-    return std::vector<uint32_t>(bytes, bytes + request.prompt.size());
   }
   for (const uint32_t token : request.prompt_tokens) {
     if (token >= model.vocab()) {
@@ -27,35 +26,93 @@ absl::StatusOr<std::vector<uint32_t>> PromptTokens(const GenerationRequest& requ
           "--prompt-tokens: ", token, " is not below the vocabulary of ", model.vocab()));
     }
   }
-  return request.prompt_tokens;
+  if (request.prompt.empty()) return request.prompt_tokens;
+  if (tokenizer == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--prompt: this model has a vocabulary of ", model.vocab(),
+                     " and no tokenizer beside it; give --tokenizer or --prompt-tokens"));
+  }
+  if (tokenizer->tokenizer().needs_utf8() && !IsUtf8(request.prompt)) {
+    return absl::InvalidArgumentError("--prompt: is not UTF-8, which this tokenizer needs");
+  }
+  std::vector<uint32_t> tokens;
+  const absl::Status status = tokenizer->tokenizer().Encode(request.prompt, tokens);
+  if (!status.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--prompt: ", status.message()));
+  }
+  if (tokens.empty()) return absl::InvalidArgumentError("--prompt: has no tokens");
+  return tokens;
+}
+
+absl::StatusOr<std::optional<TokenizerFiles>> Find(const GenerationRequest& request,
+                                                   const ModelSpec& model) {
+  std::optional<TokenizerFiles> files;
+  if (!request.tokenizer.empty()) {
+    ASSIGN_OR_RETURN(files, OpenTokenizer(request.tokenizer));
+    return files;
+  }
+  ASSIGN_OR_RETURN(files, FindTokenizer(request.checkpoint));
+  if (!files && model.vocab() == kByteVocabulary) {
+    ASSIGN_OR_RETURN(files, OpenTokenizer("bytes"));
+  }
+  return files;
 }
 
 }  // namespace
 
-absl::StatusOr<JobSpec> GenerationJob(const GenerationRequest& request) {
+absl::StatusOr<std::optional<TokenizerFiles>> TokenizerOf(const GenerationRequest& request) {
+  ASSIGN_OR_RETURN(const JobSpec job, ForwardJob("generate", request.checkpoint));
+  const ModelSpec& model = job.model();
+  ASSIGN_OR_RETURN(std::optional<TokenizerFiles> files, Find(request, model));
+  if (files && files->tokenizer().vocab() > model.vocab()) {
+    return absl::InvalidArgumentError(absl::StrCat(files->path, ": has ids up to ",
+                                                   files->tokenizer().vocab() - 1,
+                                                   "; the model's vocab is ", model.vocab()));
+  }
+  return files;
+}
+
+absl::StatusOr<JobSpec> GenerationJob(const GenerationRequest& request,
+                                      const TokenizerFiles* tokenizer) {
   ASSIGN_OR_RETURN(JobSpec job, ForwardJob("generate", request.checkpoint));
-  ASSIGN_OR_RETURN(const std::vector<uint32_t> prompt, PromptTokens(request, job.model()));
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> prompt,
+                   PromptTokens(request, job.model(), tokenizer));
   GenerateSpec* generate = job.mutable_generate();
   generate->mutable_prompt()->Assign(prompt.begin(), prompt.end());
   generate->set_tokens(request.logits ? 1 : request.tokens);
   generate->set_logits(request.logits);
   generate->set_temperature(request.temperature);
   generate->set_top_k(request.top_k);
+  generate->set_top_p(request.top_p);
   generate->set_seed(request.seed);
+  if (tokenizer != nullptr && !request.logits) {
+    generate->mutable_stop()->Assign(tokenizer->stops.begin(), tokenizer->stops.end());
+  }
   return job;
 }
 
-std::string RenderTokens(const ModelSpec& model, const std::vector<uint32_t>& tokens, bool first) {
+TokenRenderer::TokenRenderer(const GenerateSpec& spec, const TokenizerFiles* tokenizer)
+    : stops_(spec.stop().begin(), spec.stop().end()) {
+  const std::vector<uint32_t> prompt(spec.prompt().begin(), spec.prompt().end());
+  if (tokenizer != nullptr) stream_.emplace(tokenizer->tokenizer(), prompt);
+}
+
+absl::StatusOr<std::string> TokenRenderer::Add(const std::vector<uint32_t>& tokens) {
+  std::vector<uint32_t> shown;
+  std::copy_if(tokens.begin(), tokens.end(), std::back_inserter(shown), [&](uint32_t token) {
+    return std::find(stops_.begin(), stops_.end(), token) == stops_.end();
+  });
+  if (stream_) return stream_->Add(shown);
   std::string out;
-  for (const uint32_t token : tokens) {
-    if (model.vocab() == kByteVocabulary) {
-      out.push_back(static_cast<char>(token));
-    } else {
-      absl::StrAppend(&out, first ? "" : " ", token);
-    }
-    first = false;
+  for (const uint32_t token : shown) {
+    absl::StrAppend(&out, first_ ? "" : " ", token);
+    first_ = false;
   }
   return out;
+}
+
+absl::StatusOr<std::string> TokenRenderer::Finish() {
+  return stream_ ? stream_->Finish() : std::string();
 }
 
 }  // namespace waferstream

@@ -2,16 +2,32 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/philox.h"
 #include "base/status.h"
 
 namespace waferstream {
+namespace {
+
+double TopPOf(const GenerateSpec& spec) {
+  return spec.top_p() > 0 && spec.top_p() < 1 ? spec.top_p() : 1;
+}
+
+size_t KeptMax(const GenerateSpec& spec) {
+  if (!(spec.temperature() > 0)) return 1;
+  if (spec.top_k() > 0) return spec.top_k();
+  // With no limit at all one is enough: noise comes first, and the largest wins.
+  return TopPOf(spec) < 1 ? std::numeric_limits<size_t>::max() : 1;
+}
+
+}  // namespace
 
 TokenPicker::TokenPicker(const GenerateSpec& spec)
     : temperature_(spec.temperature()),
-      kept_max_(spec.temperature() > 0 && spec.top_k() > 0 ? spec.top_k() : 1),
-      sample_all_(spec.temperature() > 0 && spec.top_k() == 0),
+      top_p_(TopPOf(spec)),
+      kept_max_(KeptMax(spec)),
+      sample_all_(spec.temperature() > 0 && spec.top_k() == 0 && top_p_ == 1),
       seed_(spec.seed()) {}
 
 bool TokenPicker::Better(const Candidate& a, const Candidate& b) {
@@ -46,11 +62,27 @@ void TokenPicker::Add(int64_t first_id, const float* logits, int64_t count) {
   }
 }
 
+std::vector<TokenPicker::Candidate> TokenPicker::Likeliest() const {
+  std::vector<Candidate> sorted = kept_;
+  if (top_p_ == 1) return sorted;
+  std::sort(sorted.begin(), sorted.end(), Better);
+  const auto weight = [&](const Candidate& c) {
+    return std::exp((c.score - sorted.front().score) / temperature_);
+  };
+  double total = 0;
+  for (const Candidate& c : sorted) total += weight(c);
+  double mass = 0;
+  size_t count = 0;
+  while (count < sorted.size() && mass < top_p_ * total) mass += weight(sorted[count++]);
+  sorted.resize(count);
+  return sorted;
+}
+
 int32_t TokenPicker::Pick() const {
   WS_CHECK(!kept_.empty());
   if (kept_.size() == 1) return kept_.front().id;
   Candidate best{-HUGE_VAL, kept_.front().id};
-  for (const Candidate& c : kept_) {
+  for (const Candidate& c : Likeliest()) {
     const Candidate noisy{WithNoise(c.score, c.id), c.id};
     if (Better(noisy, best)) best = noisy;
   }

@@ -68,6 +68,39 @@ TEST(TokenPicker, ATopKOfEverythingIsNoLimit) {
   }
 }
 
+// softmax([2, 1, 0, -1, 1]) is [.521, .192, .070, .026, .192]; of equals the lower id comes first.
+TEST(TokenPicker, TopPLeavesTheFewestThatHaveItsProbability) {
+  const std::vector<float> logits = {2, 1, 0, -1, 1};
+  const auto seen = [&](double top_p, uint32_t top_k, double temperature) {
+    GenerateSpec spec = Spec(temperature, top_k);
+    spec.set_top_p(top_p);
+    TokenPicker picker(spec);
+    std::set<int32_t> ids;
+    for (int i = 0; i < 2000; ++i) ids.insert(PickOf(picker, i, logits));
+    return ids;
+  };
+  EXPECT_EQ(seen(0.4, 0, 1), (std::set<int32_t>{0}));
+  EXPECT_EQ(seen(0.6, 0, 1), (std::set<int32_t>{0, 1}));
+  EXPECT_EQ(seen(0.8, 0, 1), (std::set<int32_t>{0, 1, 4}));
+  EXPECT_EQ(seen(0.95, 0, 1), (std::set<int32_t>{0, 1, 2, 4}));
+  EXPECT_EQ(seen(1, 0, 1), (std::set<int32_t>{0, 1, 2, 3, 4}));
+  // Of the two that top_k leaves, the first has .731; at temperature 0.5, .881.
+  EXPECT_EQ(seen(0.7, 2, 1), (std::set<int32_t>{0}));
+  EXPECT_EQ(seen(0.8, 2, 1), (std::set<int32_t>{0, 1}));
+  EXPECT_EQ(seen(0.8, 2, 0.5), (std::set<int32_t>{0}));
+  EXPECT_EQ(seen(0.5, 0, 0), (std::set<int32_t>{0}));
+}
+
+TEST(TokenPicker, ATopPOfOneIsNoLimit) {
+  GenerateSpec limited = Spec(2, 5);
+  limited.set_top_p(1);
+  TokenPicker all(Spec(2, 0)), one(limited);
+  for (int i = 0; i < 200; ++i) {
+    const std::vector<float> logits = {0, 0.5f, -1, 2, 1.5f};
+    EXPECT_EQ(PickOf(one, i, logits), PickOf(all, i, logits));
+  }
+}
+
 TEST(TokenPicker, ATopKOfOneIsTheLargest) {
   TokenPicker picker(Spec(50, 1));
   for (int i = 0; i < 50; ++i) EXPECT_EQ(PickOf(picker, i, {0, 1, 0.5f}), 1);
