@@ -1,6 +1,7 @@
-// `waferctl evaluate`: the loss of a checkpoint over a file of tokens.
+// `waferctl evaluate`: the loss of a checkpoint over a file of tokens, or its choice among answers.
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,12 +11,16 @@
 #include "base/flags.h"
 #include "base/status.h"
 #include "base/user_input.h"
+#include "checkpoint/posix_disk.h"
+#include "client/choices.h"
 #include "client/command.h"
 #include "client/controller_flags.h"
 #include "client/evaluation.h"
 #include "client/job_input.h"
 #include "client/output.h"
 #include "client/run_forward_job.h"
+#include "client/scratch_folder.h"
+#include "data/tokenizer_files.h"
 
 namespace waferstream {
 namespace {
@@ -23,6 +28,8 @@ namespace {
 struct EvaluateFlags {
   EvaluationRequest request;
   std::string precision = "f32";
+  std::string choices;
+  std::string tokenizer;
   ControllerFlags controller;
   Format format = Format::kTable;
 };
@@ -40,24 +47,75 @@ absl::Status InFlags(const absl::Status& status) {
   return status;
 }
 
-Outcome Evaluate(EvaluateFlags flags) {
-  EvaluationRequest& request = flags.request;
-  ASSIGN_OR_RETURN(NamedCheckpoint from, ResolveCheckpoint("--checkpoint", request.checkpoint));
-  request.checkpoint = std::move(from.path);
-  ASSIGN_OR_RETURN(request.data, AbsolutePath("--data", request.data));
-  request.precision = flags.precision == "bf16" ? BF16 : F32;
-  absl::StatusOr<JobSpec> job = EvaluationJob(request);
-  if (!job.ok()) return absl::InvalidArgumentError(job.status().message());
-  std::vector<std::string> ignored;
-  RETURN_IF_ERROR(InFlags(CheckJob(*job, OutputFolder::kToCheck, ignored)));
+// A job that was run to its end, or the reason why not.
+absl::StatusOr<JobStatus> Run(const JobSpec& job, const EvaluateFlags& flags,
+                              const std::vector<std::string>& notes) {
   Progress progress(stderr, Progress::StyleOfStderr(/*quiet=*/flags.format != Format::kTable));
-  for (const std::string& note : from.notes) progress.Note(note);
-  ASSIGN_OR_RETURN(const JobStatus status,
-                   RunForwardJob(
-                       *job, flags.controller, [](const JobStatus&) {}, progress));
-  RETURN_IF_ERROR(PrintResult(flags.format, EvaluationTable(status), EvaluationJson(status)));
+  for (const std::string& note : notes) progress.Note(note);
+  return RunForwardJob(
+      job, flags.controller, [](const JobStatus&) {}, progress);
+}
+
+absl::Status CheckEvaluation(JobSpec& job) {
+  std::vector<std::string> ignored;
+  return InFlags(CheckJob(job, OutputFolder::kToCheck, ignored));
+}
+
+Outcome Measure(const EvaluateFlags& flags, const std::vector<std::string>& notes) {
+  absl::StatusOr<JobSpec> job = EvaluationJob(flags.request);
+  if (!job.ok()) return absl::InvalidArgumentError(job.status().message());
+  RETURN_IF_ERROR(CheckEvaluation(*job));
+  ASSIGN_OR_RETURN(const uint64_t tokens, TokensMeasured(PosixDisk(), *job));
+  ASSIGN_OR_RETURN(const JobStatus status, Run(*job, flags, notes));
+  RETURN_IF_ERROR(PrintResult(flags.format, EvaluationTable(status, tokens),
+                              EvaluationJson(status, tokens)));
   if (status.state() == FAILED) return absl::AbortedError(status.reason());
   return ExitCodeOf(status.state());
+}
+
+absl::StatusOr<TokenizerFiles> TokenizerOf(const EvaluateFlags& flags, uint32_t vocab) {
+  if (!flags.tokenizer.empty()) return OpenTokenizer(flags.tokenizer);
+  ASSIGN_OR_RETURN(std::optional<TokenizerFiles> found, FindTokenizer(flags.request.checkpoint));
+  if (found.has_value()) return *std::move(found);
+  if (vocab == 256) return OpenTokenizer("bytes");
+  return absl::InvalidArgumentError(absl::StrCat(
+      flags.request.checkpoint, ": has no tokenizer; name one with --tokenizer"));
+}
+
+Outcome Choose(EvaluateFlags flags, const std::vector<std::string>& notes) {
+  ASSIGN_OR_RETURN(const std::string path, AbsolutePath("--choices", flags.choices));
+  ASSIGN_OR_RETURN(const std::vector<Question> questions, ReadQuestions(PosixDisk(), path));
+  // Before there is a second thread.
+  ASSIGN_OR_RETURN(const ScratchFolder scratch, ScratchFolder::Make("evaluate"));
+  flags.request.data = scratch.path() + "/choices.bin";
+  absl::StatusOr<JobSpec> job = SequencesJob(flags.request);
+  if (!job.ok()) return absl::InvalidArgumentError(job.status().message());
+  const ModelSpec& model = job->model();
+  ASSIGN_OR_RETURN(const TokenizerFiles files, TokenizerOf(flags, model.vocab()));
+  RETURN_IF_ERROR(WriteQuestions(PosixDisk(), questions, files, model.context(), flags.choices,
+                                 flags.request.data));
+  RETURN_IF_ERROR(CheckEvaluation(*job));
+  ASSIGN_OR_RETURN(const JobStatus status, Run(*job, flags, notes));
+  if (status.state() == FAILED) return absl::AbortedError(status.reason());
+  if (status.state() != DONE) return ExitCodeOf(status.state());
+  const auto& nats = status.sequence_losses();
+  ASSIGN_OR_RETURN(const ChoiceScores scores,
+                   ScoreQuestions(questions, {nats.begin(), nats.end()}));
+  RETURN_IF_ERROR(PrintResult(flags.format, ChoicesTable(scores), ChoicesJson(scores)));
+  return ExitCode::kOk;
+}
+
+Outcome Evaluate(EvaluateFlags flags) {
+  EvaluationRequest& request = flags.request;
+  if (request.data.empty() == flags.choices.empty()) {
+    return absl::InvalidArgumentError("give one of --data and --choices");
+  }
+  ASSIGN_OR_RETURN(NamedCheckpoint from, ResolveCheckpoint("--checkpoint", request.checkpoint));
+  request.checkpoint = std::move(from.path);
+  request.precision = flags.precision == "bf16" ? BF16 : F32;
+  if (!flags.choices.empty()) return Choose(std::move(flags), from.notes);
+  ASSIGN_OR_RETURN(request.data, AbsolutePath("--data", request.data));
+  return Measure(flags, from.notes);
 }
 
 }  // namespace
@@ -66,13 +124,18 @@ void AddEvaluateCommand(CLI::App& app, Outcome& outcome) {
   auto flags = std::make_shared<EvaluateFlags>();
   EvaluationRequest& request = flags->request;
   CLI::App* command =
-      app.add_subcommand("evaluate", "Measure the loss of a checkpoint over a file of tokens");
+      app.add_subcommand("evaluate", "Measure the loss of a checkpoint over a file of tokens, or how it answers questions");
   AddPath(*command, "--checkpoint", request.checkpoint,
           "Checkpoint, or a folder with checkpoints or of a run (then the newest)")
       ->required()
       ->configurable(false);
   AddPath(*command, "--data", request.data, "Tokens, as a job file's data.train names them")
-      ->required()
+      ->configurable(false);
+  AddPath(*command, "--choices", flags->choices,
+          "Instead: JSON-lines of questions, {context, choices, answer}; which choice is likeliest")
+      ->configurable(false);
+  AddPath(*command, "--tokenizer", flags->tokenizer,
+          "Of --choices: tokenizer.json, tokenizer.model, a folder, or bytes [the checkpoint's]")
       ->configurable(false);
   AddWhole(*command, "--context", request.context, "Tokens of a sequence [the model's]", {.low = 1})
       ->configurable(false);

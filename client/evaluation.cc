@@ -14,6 +14,7 @@
 #include "checkpoint/posix_disk.h"
 #include "client/forward_job.h"
 #include "client/table.h"
+#include "data/token_file.h"
 
 namespace waferstream {
 namespace {
@@ -39,28 +40,38 @@ absl::StatusOr<JobSpec> EvaluationJob(const EvaluationRequest& request) {
   return job;
 }
 
-uint64_t TokensMeasured(const JobSpec& job) {
-  const uint64_t tokens = job.data().validation_content().tokens();
-  const uint64_t context = job.model().context();
-  return tokens == 0 ? 0 : (tokens - 1) / context * context;
+absl::StatusOr<JobSpec> SequencesJob(const EvaluationRequest& request) {
+  EvaluationRequest one_by_one = request;
+  one_by_one.micro_batch = 1;
+  ASSIGN_OR_RETURN(JobSpec job, EvaluationJob(one_by_one));
+  job.mutable_data()->set_each_sequence(true);
+  return job;
 }
 
-Json EvaluationJson(const JobStatus& status) {
+absl::StatusOr<uint64_t> TokensMeasured(Disk& disk, const JobSpec& job) {
+  const uint32_t context = job.model().context();
+  ASSIGN_OR_RETURN(const auto file,
+                   TokenFile::Open(disk, job.data().validation(), job.model().vocab()));
+  ASSIGN_OR_RETURN(const int64_t samples, file->Samples(context));
+  return file->CountTargets(1, samples * context);
+}
+
+Json EvaluationJson(const JobStatus& status, uint64_t tokens) {
   const bool measured = status.has_val_loss();
   return {{"job", status.job_id()},
           {"state", JobState_Name(status.state())},
           {"reason", status.reason()},
           {"loss", measured ? Json(status.val_loss()) : Json(nullptr)},
           {"perplexity", measured ? Json(std::exp(status.val_loss())) : Json(nullptr)},
-          {"tokens", TokensMeasured(status.job())}};
+          {"tokens", tokens}};
 }
 
-std::string EvaluationTable(const JobStatus& status) {
+std::string EvaluationTable(const JobStatus& status, uint64_t tokens) {
   std::vector<std::pair<std::string, std::string>> rows;
   if (status.has_val_loss()) {
     rows.emplace_back("loss", absl::StrFormat("%.6f", status.val_loss()));
     rows.emplace_back("perplexity", absl::StrFormat("%.6g", std::exp(status.val_loss())));
-    rows.emplace_back("tokens", absl::StrCat(TokensMeasured(status.job())));
+    rows.emplace_back("tokens", absl::StrCat(tokens));
   }
   return RenderPairs(rows);
 }

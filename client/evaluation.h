@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "checkpoint/disk.h"
 #include "client/output.h"
 #include "proto/controller.pb.h"
 
@@ -23,12 +24,15 @@ struct EvaluationRequest {
 // INVALID_ARGUMENT: no such model.
 absl::StatusOr<JobSpec> EvaluationJob(const EvaluationRequest& request);
 
-// Tokens whose loss is measured: those of whole sequences, the one after each being the last
-// target. 0 while nobody has looked into the file.
-uint64_t TokensMeasured(const JobSpec& job);
+// The job that gives the loss of every sequence of the file.
+absl::StatusOr<JobSpec> SequencesJob(const EvaluationRequest& request);
+
+// Tokens whose loss is measured: the targets of whole sequences, the token after each sequence
+// being its last. Reads the job's file. INVALID_ARGUMENT: it cannot be read.
+absl::StatusOr<uint64_t> TokensMeasured(Disk& disk, const JobSpec& job);
 
 // Of a job that is done or not; without a loss, loss and perplexity are null, or not in the table.
-Json EvaluationJson(const JobStatus& status);
-std::string EvaluationTable(const JobStatus& status);
+Json EvaluationJson(const JobStatus& status, uint64_t tokens);
+std::string EvaluationTable(const JobStatus& status, uint64_t tokens);
 
 }  // namespace waferstream

@@ -1,5 +1,8 @@
 #include "client/evaluation.h"
 
+#include <fstream>
+
+#include "checkpoint/posix_disk.h"
 #include "gtest/gtest.h"
 
 namespace waferstream {
@@ -11,32 +14,34 @@ TEST(Evaluation, NoCheckpoint) {
   EXPECT_FALSE(EvaluationJob(request).ok());
 }
 
-JobStatus Status(uint64_t tokens_in_file) {
-  JobStatus status;
-  status.mutable_job()->mutable_model()->set_context(8);
-  status.mutable_job()->mutable_data()->mutable_validation_content()->set_tokens(tokens_in_file);
-  return status;
-}
-
-TEST(Evaluation, WholeSequencesAreMeasured) {
-  EXPECT_EQ(TokensMeasured(Status(0).job()), 0u);
-  EXPECT_EQ(TokensMeasured(Status(9).job()), 8u);
-  EXPECT_EQ(TokensMeasured(Status(16).job()), 8u);
-  EXPECT_EQ(TokensMeasured(Status(17).job()), 16u);
+TEST(Evaluation, TargetsOfWholeSequencesAreMeasured) {
+  const std::string path = testing::TempDir() + "/evaluation.txt";
+  const auto measured = [&](int bytes) {
+    std::ofstream(path) << std::string(bytes, 'a');
+    JobSpec job;
+    job.mutable_model()->set_context(8);
+    job.mutable_model()->set_vocab(256);
+    job.mutable_data()->set_validation(path);
+    return TokensMeasured(PosixDisk(), job);
+  };
+  EXPECT_FALSE(measured(8).ok());
+  EXPECT_EQ(*measured(9), 8u);
+  EXPECT_EQ(*measured(16), 8u);
+  EXPECT_EQ(*measured(17), 16u);
 }
 
 TEST(Evaluation, PerplexityIsOfTheMean) {
-  JobStatus status = Status(17);
-  EXPECT_TRUE(EvaluationJson(status)["loss"].is_null());
-  EXPECT_TRUE(EvaluationJson(status)["perplexity"].is_null());
-  EXPECT_EQ(EvaluationTable(status), "");
+  JobStatus status;
+  EXPECT_TRUE(EvaluationJson(status, 16)["loss"].is_null());
+  EXPECT_TRUE(EvaluationJson(status, 16)["perplexity"].is_null());
+  EXPECT_EQ(EvaluationTable(status, 16), "");
   status.set_has_val_loss(true);
   status.set_val_loss(2);
-  const Json json = EvaluationJson(status);
+  const Json json = EvaluationJson(status, 16);
   EXPECT_EQ(json["loss"], 2);
   EXPECT_NEAR(json["perplexity"].get<double>(), 7.389056, 1e-6);
   EXPECT_EQ(json["tokens"], 16);
-  EXPECT_EQ(EvaluationTable(status), "loss        2.000000\nperplexity  7.38906\ntokens      16\n");
+  EXPECT_EQ(EvaluationTable(status, 16), "loss        2.000000\nperplexity  7.38906\ntokens      16\n");
 }
 
 }  // namespace

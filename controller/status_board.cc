@@ -39,6 +39,7 @@ JobList StatusBoard::List() const {
     JobStatus* job = list.add_jobs();
     *job = it->second;
     job->clear_logits();
+    job->clear_sequence_losses();
     job->clear_traffic();
   }
   return list;

@@ -34,6 +34,8 @@ class PartedLosses {
   // The sum in index order, once complete. INVALID_ARGUMENT: nobody delivered some index.
   // OUT_OF_RANGE: it is not finite; the message names the first index where it is not.
   absl::StatusOr<double> Sum() const;
+  // Of every index, once Sum is there.
+  const std::vector<double>& values() const { return value_; }
 
  private:
   int outstanding_;
@@ -108,6 +110,8 @@ class ValidationTally {
   bool complete() const { return losses_.complete(); }
   // The mean loss over all validation tokens, nats.
   absl::StatusOr<double> Result() const;
+  // Of every micro-batch, nats, once there is a result.
+  const std::vector<double>& losses() const { return losses_.values(); }
 
  private:
   absl::Status Name(const absl::Status& status) const;

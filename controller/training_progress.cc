@@ -213,6 +213,10 @@ absl::Status TrainingProgress::OnValidation(const PlacedProcess& from,
   if (!validation_->complete()) return absl::OkStatus();
   const absl::StatusOr<double> loss = validation_->Result();
   if (!loss.ok()) return loss.status();
+  if (plan_.job.data().each_sequence()) {
+    const std::vector<double>& losses = validation_->losses();
+    status_.mutable_sequence_losses()->Assign(losses.begin(), losses.end());
+  }
   validation_.reset();
   validated_steps_ = report.step() + 1;
   status_.set_val_loss(*loss);

@@ -223,6 +223,18 @@ absl::Status TokenFile::CopyMarked(int64_t first, std::span<uint32_t> out) const
   return absl::OkStatus();
 }
 
+absl::StatusOr<uint64_t> TokenFile::CountTargets(int64_t first, int64_t count) const {
+  if (!is_masked()) return count;
+  std::vector<uint32_t> some;
+  uint64_t targets = 0;
+  for (int64_t done = 0; done < count; done += static_cast<int64_t>(some.size())) {
+    some.resize(std::min<int64_t>(kChunkBytes / 2, count - done));
+    RETURN_IF_ERROR(CopyMarked(first + done, some));
+    targets += std::count_if(some.begin(), some.end(), [&](uint32_t t) { return IsTarget(t); });
+  }
+  return targets;
+}
+
 absl::Status TokenFile::CheckVocabulary(uint32_t vocab) const {
   if (largest_token_ < vocab) return absl::OkStatus();
   std::vector<uint32_t> some(kChunkBytes / 2);

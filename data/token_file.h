@@ -66,6 +66,8 @@ class TokenFile {
   absl::Status CopyTokens(int64_t first, std::span<uint32_t> out) const;
   // The same, with the mask's bit in those that are no targets (IsTarget, IdOf).
   absl::Status CopyMarked(int64_t first, std::span<uint32_t> out) const;
+  // Targets among tokens [first, first + count), which must exist. Errors as CopyTokens.
+  absl::StatusOr<uint64_t> CountTargets(int64_t first, int64_t count) const;
   bool IsTarget(uint32_t marked) const { return (marked & ~id_bits_) == 0; }
   uint32_t IdOf(uint32_t marked) const { return marked & id_bits_; }
 

@@ -112,9 +112,12 @@ absl::Status SizeValidation(Plan& plan) {
   return absl::OkStatus();
 }
 
-absl::Status CheckEvaluation(const DataSpec& data) {
-  if (!data.validation().empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError("data.validation: is needed to evaluate");
+absl::Status CheckEvaluation(const JobSpec& job) {
+  if (job.data().validation().empty()) {
+    return absl::InvalidArgumentError("data.validation: is needed to evaluate");
+  }
+  if (!job.data().each_sequence() || job.training().micro_batch() == 1) return absl::OkStatus();
+  return absl::InvalidArgumentError("data.each_sequence: needs training.micro_batch: 1");
 }
 
 // What looks at validations needs some.
@@ -230,7 +233,7 @@ absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) 
     RETURN_IF_ERROR(CheckLearningRate(training));
     RETURN_IF_ERROR(CheckValidations(job));
   }
-  if (Evaluates(job)) RETURN_IF_ERROR(CheckEvaluation(job.data()));
+  if (Evaluates(job)) RETURN_IF_ERROR(CheckEvaluation(job));
   plan.wire = training.precision() == BF16 ? Dtype::kBf16 : Dtype::kF32;
 
   ASSIGN_OR_RETURN(Model model, BuildModel(plan.job.model()));
