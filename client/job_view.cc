@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "base/version.h"
 #include "client/job_facts.h"
+#include "client/loss_curve.h"
 #include "client/table.h"
 #include "client/units.h"
 
@@ -133,7 +134,10 @@ std::string JobTable(const JobStatus& job) {
   add(!job.checkpoint().empty(), "checkpoint", job.checkpoint());
   add(!job.weights_hash().empty(), "weights_hash", job.weights_hash());
   add(!job.optimizer_hash().empty(), "optimizer_hash", job.optimizer_hash());
-  return RenderPairs(rows);
+  const std::vector<double> losses(job.losses().begin(), job.losses().end());
+  const std::string curve = LossCurve(losses, job.first_step());
+  return absl::StrCat(RenderPairs(rows), curve.empty() ? "" : "
+", curve);
 }
 
 Json JobListJson(const JobList& jobs) {
