@@ -16,6 +16,10 @@ absl::StatusOr<std::optional<Manifest>> ReadOrigin(Disk& disk, const std::string
       absl::StrCat(folder, " is damaged: it has ", kOptimizerFile, ", but no ", kManifestFile));
 }
 
+uint64_t StartStep(const JobSpec& job, const std::optional<Manifest>& origin) {
+  return origin.has_value() && !job.checkpoint().weights_only() ? origin->steps_done : 0;
+}
+
 std::vector<std::string> AncestorsBy(const std::optional<Manifest>& origin) {
   if (!origin.has_value()) return {};
   std::vector<std::string> ancestors = {origin->written_by.job_id};
@@ -29,9 +33,10 @@ std::string DescribeOrigin(const JobSpec& job, const std::optional<Manifest>& or
     return absl::StrCat("starts at step 0 from the weights in ", from, " (no ", kManifestFile,
                         ": another system's, or an export); the optimizer starts empty");
   }
-  if (origin->steps_done == 0) {
-    return absl::StrCat("starts at step 0 from the weights in ", from, ", after 0 steps of job ",
-                        WriterOf(*origin), "; the optimizer starts empty");
+  if (StartStep(job, origin) == 0) {
+    return absl::StrCat("starts at step 0 from the weights in ", from, ", after ",
+                        origin->steps_done, " steps of job ", WriterOf(*origin),
+                        "; the optimizer starts empty");
   }
   const bool keeps = !StatesOf(job.training().optimizer(), Parameter()).empty();
   return absl::StrCat("goes on from ", from, ": step ", origin->steps_done, " of job ",

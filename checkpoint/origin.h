@@ -1,6 +1,7 @@
 // What a job starts from: said before it starts, so that nothing starts over in silence.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,9 @@ namespace waferstream {
 // at step 0 from its weights. DATA_LOSS: its manifest is damaged, or is missing beside optimizer
 // state, which only this system writes.
 absl::StatusOr<std::optional<Manifest>> ReadOrigin(Disk& disk, const std::string& folder);
+
+// The step that a job begins with when it starts there: 0 with checkpoint.weights_only.
+uint64_t StartStep(const JobSpec& job, const std::optional<Manifest>& origin);
 
 // The jobs that a job goes on from when it starts there: whoever wrote it, and what that went on
 // from.

@@ -59,7 +59,7 @@ bool IsCheckpoint(const fs::path& dir) {
 }
 
 absl::Status CheckSteps(const JobSpec& job, const Manifest& manifest) {
-  if (!Trains(job) || manifest.steps_done < job.training().steps()) return absl::OkStatus();
+  if (!Trains(job) || StartStep(job, manifest) < job.training().steps()) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("checkpoint.from: ", job.checkpoint().from(), " is after ", manifest.steps_done,
                    " steps, and training.steps is ", job.training().steps()));
@@ -77,7 +77,7 @@ absl::StatusOr<std::optional<Manifest>> CheckCheckpoint(const JobSpec& job, cons
     return ReadOrigin(PosixDisk(), from);
   }
   RETURN_IF_ERROR(CheckSteps(job, *weights.manifest()));
-  if (Trains(job) && weights.manifest()->steps_done > 0) {
+  if (Trains(job) && StartStep(job, weights.manifest()) > 0) {
     ASSIGN_OR_RETURN(const GoingOn going_on, GoOnFrom(job, *weights.manifest()));
     notes.insert(notes.end(), going_on.notes.begin(), going_on.notes.end());
     RETURN_IF_ERROR(
@@ -96,7 +96,7 @@ absl::Status CheckOutput(const JobSpec& job, const std::optional<Manifest>& orig
                                      .name = job.name(),
                                      .ancestors = AncestorsBy(origin),
                                      .from = job.checkpoint().from(),
-                                     .start_step = origin.has_value() ? origin->steps_done : 0});
+                                     .start_step = StartStep(job, origin)});
   if (status.ok()) return status;
   return absl::InvalidArgumentError(absl::StrCat("checkpoint.dir: ", status.message()));
 }

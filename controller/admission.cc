@@ -62,7 +62,7 @@ absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job) {
   if (job.checkpoint().from().empty()) return admitted;
   ASSIGN_OR_RETURN(const auto origin, OriginOf(disk, job.checkpoint().from()));
   if (!Trains(job)) return admitted;
-  admitted.start_step = origin.has_value() ? origin->steps_done : 0;
+  admitted.start_step = StartStep(job, origin);
   if (admitted.start_step >= job.training().steps()) {
     return absl::InvalidArgumentError(absl::StrCat("training.steps: ", job.training().steps(),
                                                    ", but the checkpoint ", job.checkpoint().from(),
@@ -70,7 +70,7 @@ absl::StatusOr<AdmittedJob> Admit(Disk& disk, const JobSpec& job) {
   }
   admitted.ancestors = AncestorsBy(origin);
   admitted.notes.push_back(DescribeOrigin(job, origin));
-  if (!origin.has_value()) return admitted;
+  if (!origin.has_value() || job.checkpoint().weights_only()) return admitted;
   ASSIGN_OR_RETURN(GoingOn going_on, GoOnFrom(job, *origin));
   ASSIGN_OR_RETURN(admitted.plan, Compile(going_on.job, RequestedShape(job)));
   admitted.kernel_isa = std::move(going_on.kernel_isa);

@@ -103,13 +103,18 @@ void CompareKnown(const char* key, const std::string& was, const std::string& is
   out.found.push_back({key, was, is});
 }
 
+// What says where a job starts is no dependency of the steps that follow.
+bool IsStart(absl::string_view path) {
+  return path == "checkpoint.from" || path == "checkpoint.weights_only";
+}
+
 }  // namespace
 
 bool IsNumerics(absl::string_view path) {
   const bool inside = std::any_of(std::begin(kNumericSections), std::end(kNumericSections),
                                   [&](absl::string_view s) { return IsInside(path, s); });
   const auto* end = std::end(kNoNumerics);
-  return path == "checkpoint.from" ||
+  return IsStart(path) ||
          (inside && std::find(std::begin(kNoNumerics), end, path) == end);
 }
 
@@ -117,7 +122,7 @@ const std::vector<std::string>& DependencyKeys() {
   static const auto& keys = *new std::vector<std::string>([] {
     std::vector<std::string> all;
     for (const JobKey& key : JobKeys()) {
-      if (IsNumerics(key.path) && key.path != "checkpoint.from") all.emplace_back(key.path);
+      if (IsNumerics(key.path) && !IsStart(key.path)) all.emplace_back(key.path);
     }
     for (const Choice& choice : kChoices) all.emplace_back(choice.key);
     all.insert(all.end(), {kIsa, kNumericsNumber});
@@ -141,7 +146,7 @@ absl::Status CheckAccept(const char* field, const std::vector<std::string>& keys
 Differences DifferencesThatMatter(const Circumstances& was, const Circumstances& is) {
   Differences out;
   for (const JobKey& key : JobKeys()) {
-    if (!IsNumerics(key.path) || key.path == "checkpoint.from") continue;
+    if (!IsNumerics(key.path) || IsStart(key.path)) continue;
     if (key.path == kData) {
       CompareData(was.job.data(), is.job.data(), out);
       continue;

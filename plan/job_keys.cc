@@ -218,6 +218,7 @@ constexpr JobKey kKeys[] = {
     {.path = "checkpoint.keep_best", .kind = kFlag, .fallback = "false"},
     {.path = "checkpoint.dir", .kind = kFolder},
     {.path = "checkpoint.from", .kind = kFolder},
+    {.path = "checkpoint.weights_only", .kind = kFlag, .fallback = "false"},
     // Which keys there are to accept is known in plan/dependencies.cc.
     {.path = "checkpoint.accept", .kind = kTextList},
 };

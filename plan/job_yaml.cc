@@ -124,6 +124,10 @@ absl::StatusOr<JobSpec> ParseJobYaml(const std::string& text, const std::string&
   JobSpec job;
   ASSIGN_OR_RETURN(const bool has_model, TakeModel(entries, model_of, job));
   for (const JobKey& key : JobKeys()) RETURN_IF_ERROR(Read(key, entries, name, has_model, job));
+  // A model to start from, and not a job to go on with.
+  if (has_model && entries.Find("checkpoint.from") == nullptr) {
+    job.mutable_checkpoint()->set_weights_only(true);
+  }
   RETURN_IF_ERROR(SetDerived(base_dir, job));
   return job;
 }
