@@ -182,8 +182,19 @@ TEST_P(FamilyParityTest, Logits) {
 
 INSTANTIATE_TEST_SUITE_P(Families, FamilyParityTest,
                          testing::Values("odd_gpt_neox", "odd_gpt_neox_sequential", "odd_gptj",
-                                         "odd_llama", "odd_mistral", "odd_mixtral", "odd_olmo2",
-                                         "odd_qwen2", "odd_qwen3", "odd_qwen3_moe"));
+                                         "odd_chat", "odd_llama", "odd_mistral", "odd_mixtral",
+                                         "odd_olmo2", "odd_qwen2", "odd_qwen3", "odd_qwen3_moe"));
+
+// Against PEFT: only the adapters are trained.
+class AdapterParityTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(AdapterParityTest, LossesInF32) {
+  ExpectLossesOfPyTorch(GetParam(), F32, {.wafers = 2, .memoryx = 2});
+}
+TEST_P(AdapterParityTest, LossesInBf16) { ExpectLossesOfPyTorch(GetParam(), BF16, {.wafers = 3}); }
+
+INSTANTIATE_TEST_SUITE_P(Adapters, AdapterParityTest,
+                         testing::Values("odd_lora", "odd_lora_llama"));
 
 // Minutes each; the target with these is tagged "long".
 TEST(ParityLongTest, Gpt2InF32) { ExpectLossesOfPyTorch("gpt2_124m", F32, {.wafers = 2}); }
