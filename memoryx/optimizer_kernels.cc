@@ -43,6 +43,24 @@ void SgdArray(const SgdFactors& f, size_t n, const float* gradient, float* weigh
   });
 }
 
+void LionArray(const LionFactors& f, size_t n, const float* gradient, float* weights,
+               float* exp_avg) {
+  ForLanes(n, [=](auto d, size_t i) HWY_ATTR {
+    const auto g = hn::Mul(hn::LoadU(d, gradient + i), hn::Set(d, f.clip));
+    const auto m = hn::LoadU(d, exp_avg + i);
+    const auto direction =
+        hn::Add(hn::Mul(m, hn::Set(d, f.beta1)), hn::Mul(hn::Set(d, f.beta1_rest), g));
+    const auto zero = hn::Zero(d);
+    const auto rate = hn::Set(d, f.learning_rate);
+    const auto change = hn::Sub(hn::IfThenElse(hn::Gt(direction, zero), rate, zero),
+                                hn::IfThenElse(hn::Lt(direction, zero), rate, zero));
+    const auto kept = hn::Mul(hn::LoadU(d, weights + i), hn::Set(d, f.keep));
+    hn::StoreU(hn::Add(hn::Mul(m, hn::Set(d, f.beta2)), hn::Mul(hn::Set(d, f.beta2_rest), g)), d,
+               exp_avg + i);
+    hn::StoreU(hn::Sub(kept, change), d, weights + i);
+  });
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace waferstream
 HWY_AFTER_NAMESPACE();
@@ -52,6 +70,7 @@ namespace waferstream {
 
 HWY_EXPORT(AdamWArray);
 HWY_EXPORT(SgdArray);
+HWY_EXPORT(LionArray);
 
 void UpdateAdamW(const AdamWFactors& f, size_t n, const float* gradient, float* weights,
                  float* exp_avg, float* exp_avg_sq) {
@@ -61,6 +80,11 @@ void UpdateAdamW(const AdamWFactors& f, size_t n, const float* gradient, float* 
 void UpdateSgd(const SgdFactors& f, size_t n, const float* gradient, float* weights,
                float* momentum) {
   HWY_DYNAMIC_DISPATCH(SgdArray)(f, n, gradient, weights, momentum);
+}
+
+void UpdateLion(const LionFactors& f, size_t n, const float* gradient, float* weights,
+                float* exp_avg) {
+  HWY_DYNAMIC_DISPATCH(LionArray)(f, n, gradient, weights, exp_avg);
 }
 
 }  // namespace waferstream

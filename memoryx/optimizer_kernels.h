@@ -36,4 +36,20 @@ struct SgdFactors {
 void UpdateSgd(const SgdFactors& f, size_t n, const float* gradient, float* weights,
                float* momentum);
 
+// Lion's (arXiv:2302.06675). 1 - beta is taken in double, then rounded.
+struct LionFactors {
+  float clip;
+  float keep;  // as AdamW's
+  float beta1;
+  float beta1_rest;
+  float beta2;
+  float beta2_rest;
+  float learning_rate;
+};
+
+// The weights go by the learning rate against the sign of beta1 * exp_avg + (1 - beta1) * gradient,
+// and nowhere where that is 0; exp_avg takes beta2.
+void UpdateLion(const LionFactors& f, size_t n, const float* gradient, float* weights,
+                float* exp_avg);
+
 }  // namespace waferstream
