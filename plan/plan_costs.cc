@@ -34,6 +34,12 @@ std::vector<ResidentBytes> MemoryXBytes(const Plan& plan, int gradient_buffers) 
     for (const int process : shard.owners) add(t, processes[process]);
     for (const int process : shard.filling) add(t, processes[process]);
   }
+  for (size_t s = 0; s < plan.shape.shards.size(); ++s) {
+    const uint64_t bytes = WorkspaceElements(plan, static_cast<int>(s)) * sizeof(float);
+    const ShardHolders& shard = plan.shape.shards[s];
+    for (const int process : shard.owners) processes[process].workspace += bytes;
+    for (const int process : shard.filling) processes[process].workspace += bytes;
+  }
   for (const Channel& channel : plan.channels) {
     if (channel.kind == ChannelKind::kCopy || channel.up.role != MEMORYX) continue;
     processes[channel.up.process].windows +=
