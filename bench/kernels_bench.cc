@@ -250,16 +250,17 @@ void BenchLoss(const Table& table, Dtype dtype) {
   constexpr int64_t kRows = 256;
   const size_t n = kRows * kTileRows;
   Buffer logits(Dtype::kF32, n), d_logits(dtype, n);
-  std::vector<RowLoss> state(kRows);
+  std::vector<float> floats(kRows * sizeof(RowLoss) / sizeof(float));
+  const RowLosses state{floats.data()};
   const std::vector<int32_t> targets(kRows, 7);
   const std::vector<float> lse(kRows, 8.0f);
   const LogitsBlock block{
       .rows = kRows, .ids = kTileRows, .logits = logits.floats(), .stride = kTileRows};
-  StartLoss(kRows, state.data());
+  StartLoss(kRows, state);
   table.Bytes(dtype, "loss forward",
-              1e-9 * n * 4 / BestSeconds([&] { UpdateLoss(block, targets.data(), state.data()); }));
+              1e-9 * n * 4 / BestSeconds([&] { UpdateLoss(block, targets.data(), state); }));
   table.Bytes(dtype, "loss backward", 1e-9 * n * (4 + BytesOf(dtype)) / BestSeconds([&] {
-                                        LossBackward(block, targets.data(), lse.data(), 0.5f, dtype,
+                                        LossBackward(block, targets.data(), lse.data(), {}, 0.5f, dtype,
                                                      d_logits.data(), kTileRows);
                                       }));
 }

@@ -35,6 +35,11 @@ class CheckpointReader {
                                                const std::vector<Parameter>& parameters,
                                                const StateTable& states);
 
+  // Whether the weights are there to be read. Adapters are not in a plain model's checkpoint: who
+  // trains them begins with new ones.
+  bool Has(int parameter) const {
+    return weights_[parameter].has_value() || !parameters_[parameter].adapter;
+  }
   absl::Status ReadWeights(int parameter, RowSpan rows, float* values) const;
   // Rows of the state's tensor (plan/optimizer_state.h); `values` are of the state's dtype.
   absl::Status ReadState(int parameter, int state, RowSpan rows, std::byte* values) const;

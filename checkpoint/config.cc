@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/json.h"
 #include "base/status.h"
 #include "checkpoint/config_families.h"
@@ -56,6 +57,40 @@ absl::StatusOr<const Kind*> KindOf(const ConfigKeys& config) {
       absl::StrCat("model_type is ", type.dump(), "; only one of ", known, " is supported"));
 }
 
+// Our own key: other programs take the plain model, and find tensors that they do not know.
+constexpr char kLora[] = "waferstream_lora";
+
+Json LoraJson(const Lora& lora) {
+  Json json = {{"rank", lora.rank()}, {"alpha", lora.alpha()}, {"dropout", lora.dropout()}};
+  json["targets"] = std::vector<std::string>(lora.targets().begin(), lora.targets().end());
+  return json;
+}
+
+absl::Status ReadLora(const ConfigKeys& config, Lora& lora) {
+  uint32_t rank = 0;
+  double alpha = 0, dropout = 0;
+  RETURN_IF_ERROR(config.Size("rank", rank));
+  RETURN_IF_ERROR(config.Real("alpha", alpha, 0));
+  RETURN_IF_ERROR(config.Real("dropout", dropout, 0));
+  lora.set_rank(rank);
+  lora.set_alpha(alpha);
+  lora.set_dropout(dropout);
+  if (!config.Has("targets") || !config.At("targets").is_array()) {
+    return config.Wrong("targets is no list");
+  }
+  for (const Json& target : config.At("targets")) {
+    if (!target.is_string()) return config.Wrong("targets has an entry that is no text");
+    lora.add_targets(target.get<std::string>());
+  }
+  return absl::OkStatus();
+}
+
+// Text of adapters, to compare and to show.
+std::string Describe(const Lora& lora) {
+  return absl::StrCat("rank ", lora.rank(), ", alpha ", lora.alpha(), " of ",
+                      absl::StrJoin(lora.targets(), ", "));
+}
+
 }  // namespace
 
 std::string ConfigJson(const ModelSpec& model, StoredDtype dtype) {
@@ -66,6 +101,7 @@ std::string ConfigJson(const ModelSpec& model, StoredDtype dtype) {
                  {"pad_token_id", nullptr},  // some loaders never train its embedding
                  {"torch_dtype", TorchNameOf(dtype)}};
   kind->write(model, config);
+  if (model.has_lora()) config[kLora] = LoraJson(model.lora());
   return config.dump(2) + "\n";
 }
 
@@ -84,6 +120,10 @@ absl::StatusOr<ModelSpec> ReadConfig(Disk& disk, const std::string& folder) {
   ModelSpec model;
   model.set_family(std::string(kind->family));
   RETURN_IF_ERROR(kind->read(config, model));
+  if (config.Has(kLora)) {
+    ASSIGN_OR_RETURN(const ConfigKeys lora, config.Within(kLora));
+    RETURN_IF_ERROR(ReadLora(lora, *model.mutable_lora()));
+  }
   return model;
 }
 
@@ -121,6 +161,10 @@ absl::Status CheckSameModel(const std::string& folder, const ModelSpec& checkpoi
   compare("norm_topk", there.norm_topk(), here.norm_topk());
   compare("exact_gelu", there.exact_gelu(), here.exact_gelu());
   compare("rope_original_context", there.rope_original_context(), here.rope_original_context());
+  // A plain model's may be given adapters.
+  if (there.has_lora()) {
+    compare("lora", Describe(there.lora()), here.has_lora() ? Describe(here.lora()) : "none");
+  }
   return status;
 }
 

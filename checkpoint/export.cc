@@ -3,16 +3,19 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "checkpoint/adapters.h"
 #include "checkpoint/checkpoint_reader.h"
 #include "checkpoint/companion_files.h"
 #include "checkpoint/config.h"
 #include "checkpoint/layout.h"
 #include "checkpoint/model_files.h"
+#include "checkpoint/new_checkpoint.h"
 #include "checkpoint/open_model.h"
 #include "checkpoint/tensor_io.h"
 #include "plan/model.h"
@@ -59,14 +62,21 @@ absl::Status CheckRange(const Parameter& parameter, const std::vector<float>& va
 // Copies the model, one file after the other.
 class Exporter {
  public:
-  Exporter(Disk& disk, const CheckpointReader& reader, const std::vector<Parameter>& parameters,
+  Exporter(Disk& disk, FillRows read, const std::vector<Parameter>& parameters,
            const ExportOptions& options, const OnProgress& on_progress)
       : disk_(disk),
-        reader_(reader),
+        read_(std::move(read)),
         parameters_(parameters),
         options_(options),
         on_progress_(on_progress) {
     for (const Parameter& p : parameters) elements_ += ElementsOf(p);
+  }
+
+  // All of it in one file.
+  absl::Status WriteFile(const std::string& path) {
+    Shard all(parameters_.size());
+    std::iota(all.begin(), all.end(), 0);
+    return WriteShard(path, all);
   }
 
   absl::Status Write(const NewFolder& folder) {
@@ -100,7 +110,7 @@ class Exporter {
     const Parameter& p = parameters_[parameter];
     return ForPieces(p, [&](RowSpan rows) {
       values_.resize(rows.count * p.cols);
-      RETURN_IF_ERROR(reader_.ReadWeights(parameter, rows, values_.data()));
+      RETURN_IF_ERROR(read_(parameter, rows, values_.data()));
       if (options_.dtype == StoredDtype::kF16) RETURN_IF_ERROR(CheckRange(p, values_));
       RETURN_IF_ERROR(WriteRows(file, tensor, p, rows, values_.data()));
       done_ += values_.size();
@@ -123,7 +133,7 @@ class Exporter {
   }
 
   Disk& disk_;
-  const CheckpointReader& reader_;
+  const FillRows read_;
   const std::vector<Parameter>& parameters_;
   const ExportOptions& options_;
   const OnProgress& on_progress_;
@@ -132,16 +142,41 @@ class Exporter {
   std::vector<float> values_;
 };
 
+absl::Status WriteAdapters(Disk& disk, const CheckpointReader& reader, const ModelSpec& model,
+                           const std::vector<Parameter>& parameters, const ExportOptions& options,
+                           const OnProgress& on_progress, const NewFolder& folder) {
+  const PeftAdapters adapters = PeftAdaptersOf(parameters);
+  const FillRows read = [&](int parameter, RowSpan rows, float* values) {
+    return reader.ReadWeights(adapters.places[parameter], rows, values);
+  };
+  Exporter exporter(disk, read, adapters.parameters, options, on_progress);
+  RETURN_IF_ERROR(exporter.WriteFile(folder.PathOf("adapter_model.safetensors")));
+  return WriteSmallFile(disk, folder.PathOf("adapter_config.json"),
+                        PeftConfigJson(model, parameters));
+}
+
 }  // namespace
 
 absl::Status ExportCheckpoint(Disk& disk, const std::string& from, const std::string& to,
                               const ExportOptions& options, const OnProgress& on_progress) {
-  ASSIGN_OR_RETURN(const ModelSpec model, ReadModel(disk, from));
+  ASSIGN_OR_RETURN(ModelSpec model, ReadModel(disk, from));
   ASSIGN_OR_RETURN(const std::vector<Parameter> parameters, BuildParameters(model));
+  const bool alone = options.adapters == AdapterExport::kAlone;
+  if (alone && !model.has_lora()) {
+    return absl::InvalidArgumentError(absl::StrCat("checkpoint ", from, ": has no adapters"));
+  }
   ASSIGN_OR_RETURN(const CheckpointReader reader,
                    CheckpointReader::Open(disk, from, model, parameters, {}));
   ASSIGN_OR_RETURN(const std::unique_ptr<NewFolder> folder, NewFolder::Create(disk, to));
-  RETURN_IF_ERROR(Exporter(disk, reader, parameters, options, on_progress).Write(*folder));
+  if (alone) {
+    RETURN_IF_ERROR(WriteAdapters(disk, reader, model, parameters, options, on_progress, *folder));
+    return folder->Publish();
+  }
+  MergedWeights merged(reader, model, parameters);
+  const FillRows read = [&](int p, RowSpan rows, float* v) { return merged.Read(p, rows, v); };
+  Exporter exporter(disk, read, merged.parameters(), options, on_progress);
+  RETURN_IF_ERROR(exporter.Write(*folder));
+  model.clear_lora();
   RETURN_IF_ERROR(
       WriteSmallFile(disk, folder->PathOf(kConfigFile), ConfigJson(model, options.dtype)));
   ASSIGN_OR_RETURN(const CompanionFiles beside, CopyCompanionFiles(disk, from, folder->partial()));

@@ -87,7 +87,8 @@ absl::StatusOr<NamedTensors> NameTensors(const std::string& path, const ModelSou
   for (const Parameter& parameter : parameters) {
     ASSIGN_OR_RETURN(const ModelSource::Tensor* tensor, take(parameter));
     const bool zero = source.without_biases && absl::EndsWith(parameter.name, ".bias");
-    if (tensor == nullptr && !zero) {
+    const bool fresh = parameter.adapter && !source.model.has_lora();
+    if (tensor == nullptr && !zero && !fresh) {
       return absl::InvalidArgumentError(
           absl::StrCat("checkpoint ", path, " has no tensor '", parameter.name, "'"));
     }

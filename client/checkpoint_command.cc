@@ -54,6 +54,7 @@ struct ExportFlags {
   std::string from;
   std::string out;
   std::string dtype = "f32";
+  std::string adapters = "merged";
   ExportOptions options;
 };
 
@@ -179,6 +180,7 @@ StoredDtype DtypeNamed(const std::string& name) {
 Outcome Export(const ExportFlags& flags) {
   ExportOptions options = flags.options;
   options.dtype = DtypeNamed(flags.dtype);
+  if (flags.adapters == "alone") options.adapters = AdapterExport::kAlone;
   ASSIGN_OR_RETURN(const std::string from, AbsolutePath("DIR", flags.from));
   ASSIGN_OR_RETURN(const std::string out, AbsolutePath("--out", flags.out));
   CopyOnStderr copy;
@@ -233,6 +235,8 @@ void AddExport(CLI::App& parent, Outcome& outcome) {
   AddPath(*command, "DIR", flags->from, "The checkpoint")->required();
   AddPath(*command, "--out", flags->out, "The new folder")->required()->configurable(false);
   AddWord(*command, "--dtype", flags->dtype, "f32|bf16|f16", "Of the weights [f32]");
+  AddWord(*command, "--adapters", flags->adapters, "merged|alone",
+          "Added to the weights, or alone as PEFT has them [merged]");
   AddFlagOf(*command, "--shard-size", "SIZE", "Of a file's tensors at most [5GB]",
             [flags](const std::string& flag, const std::string& text) {
               return TakeShardSize(flag, text, flags->options.shard_bytes_max);

@@ -34,6 +34,17 @@ absl::StatusOr<std::shared_ptr<const TokenFile>> OpenFor(const JobSpec& job,
   return file;
 }
 
+// A wafer knows one token that ends a document of the training.
+absl::Status CheckSameEnd(const std::vector<std::shared_ptr<const TokenFile>>& files) {
+  for (const auto& file : files) {
+    if (file->end_of_text() == files[0]->end_of_text()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        kTrain, ": ", file->path(), ": token ", *file->end_of_text(), " ends a document there, ",
+        *files[0]->end_of_text(), " in ", files[0]->path()));
+  }
+  return absl::OkStatus();
+}
+
 std::string Describe(const DataContent& content) {
   return absl::StrCat(content.bytes(), " bytes with xxh3_128 ", content.xxh3_128());
 }
@@ -80,6 +91,7 @@ absl::StatusOr<JobData> OpenJobData(const JobSpec& job, OpenTokenFiles& files) {
   for (const std::string& path : job.data().train()) {
     RETURN_IF_ERROR(open(kTrain, path, data.train.emplace_back()));
   }
+  if (job.data().isolate_documents()) RETURN_IF_ERROR(CheckSameEnd(data.train));
   if (job.data().validation().empty()) return data;
   RETURN_IF_ERROR(open(kValidation, job.data().validation(), data.validation));
   return data;

@@ -76,6 +76,7 @@ absl::Status LoadCheckpoint(Disk& disk, const Plan& plan, const MemoryxPlace& pl
   if (place.process == 0 && reader.manifest()) RETURN_IF_ERROR(reader.Verify());
   const auto read = [&](HeldTile& held) {
     const Tile& tile = plan.tiles[held.tile()];
+    if (!reader.Has(tile.parameter)) return Initialise(plan, held);
     return ReadTile(reader, tile, states[tile.parameter], held);
   };
   return LoadAll(plan, place, read, parallel, store);

@@ -49,6 +49,7 @@ class BackwardWriter {
     for (size_t v = 0; v < values_.size(); ++v) {
       if (!Keeps(graph, graph.values[v], policy.recompute)) values_[v] = -1;
     }
+    FindNeeded();
   }
 
   void Write() {
@@ -69,8 +70,22 @@ class BackwardWriter {
     int copy = -1;
   };
 
+  // A gradient is made of what something trained comes before.
+  void FindNeeded() {
+    needed_.resize(graph_.values.size());
+    for (const GraphNode& node : graph_.nodes) {
+      const auto trained = [&](int p) { return pass_.parameter(p).trained; };
+      const auto needed = [&](int v) { return needed_[v]; };
+      const bool needs = std::any_of(node.vectors.begin(), node.vectors.end(), trained) ||
+                         std::any_of(node.matrices.begin(), node.matrices.end(), trained) ||
+                         std::any_of(node.reads.begin(), node.reads.end(), needed);
+      for (const int v : node.writes) needed_[v] = needs;
+    }
+  }
+
   void WriteNode(int n) {
     const GraphNode& node = graph_.nodes[n];
+    if (!needed_[node.writes[0]]) return;
     switch (node.kind) {
       case OpKind::kLoss:
         return;  // the gradient of the logits is made from the loss's own values
@@ -175,6 +190,7 @@ class BackwardWriter {
 
   // What is added to a result has the result's gradient.
   void PassThrough(int from, int to) {
+    if (!needed_[to]) return;
     const int value = GradientOf(from);
     if (gradients_[to].value < 0) {
       gradients_[to] = gradients_[from];
@@ -411,6 +427,7 @@ class BackwardWriter {
   Program& program_;
   PassWriter pass_;
   std::vector<int> values_;          // by value of the graph; -1: not there
+  std::vector<bool> needed_;         // by value of the graph: its gradient
   std::vector<Gradient> gradients_;  // the same
   std::vector<int> contributions_;   // of every parameter, so far
 };

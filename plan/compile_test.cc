@@ -260,7 +260,7 @@ TEST(Compile, ContradictionsAreRefusedByName) {
        [](JobSpec& j) {
          j.mutable_training()->mutable_optimizer()->mutable_adamw()->set_beta2(1);
        }},
-      {"training.optimizer: give one of adamw, sgd",
+      {"training.optimizer: give one of adamw, sgd, lion, adafactor, muon",
        [](JobSpec& j) { j.mutable_training()->clear_optimizer(); }},
       {"training.tile: 0 must be at least 1",
        [](JobSpec& j) { j.mutable_training()->set_tile_elements(0); }},

@@ -51,7 +51,8 @@ TEST(JobYaml, ReadsTheExampleAndFillsInDefaults) {
   const JobSpec job = MustParse(kAusten);
   EXPECT_EQ(job.name(), "austen-gpt");
   EXPECT_EQ(job.model().hidden(), 256u);
-  EXPECT_EQ(job.data().train(), "/data/austen.train.bin");
+  ASSERT_EQ(job.data().train_size(), 1);
+  EXPECT_EQ(job.data().train(0), "/data/austen.train.bin");
   EXPECT_EQ(job.training().precision(), BF16);
   EXPECT_EQ(job.training().optimizer().adamw().lr(), 1e-3);
   EXPECT_EQ(job.training().optimizer().adamw().beta2(), 0.95);
@@ -198,7 +199,7 @@ TEST(JobYaml, RefusesWithLinePathAndReason) {
       {"train: austen.train.bin, ", "train: '', ", "job.yaml:3: data.train: has no value"},
       {"checkpoint: {", "checkpoint: 3 # {", "checkpoint: must be a section of keys"},
       {"  optimizer: {adamw", "  optimizer: {sgd: {lr: 1}, adamw",
-       "job.yaml: training.optimizer: give one of adamw, sgd"},
+       "job.yaml: training.optimizer: give one of adamw, sgd, lion, adafactor, muon"},
       {"model: {", "model: {{", "job.yaml:"},
   };
   for (const Case& c : cases) {
@@ -255,7 +256,7 @@ TEST(JobYaml, RefusesBadOverrides) {
   EXPECT_EQ(RefusalOf(kAusten, {"training.steps=x"}),
             "--set: training.steps: \"x\" must be a whole number");
   EXPECT_EQ(RefusalOf(kAusten, {"training.optimizer.sgd.lr=1"}),
-            "job.yaml: training.optimizer: give one of adamw, sgd");
+            "job.yaml: training.optimizer: give one of adamw, sgd, lion, adafactor, muon");
   EXPECT_EQ(RefusalOf(kAusten, {"training.steps="}),
             "--set: training.steps: has no value; leave the key out, or give it one");
   EXPECT_EQ(RefusalOf(kAusten, {"training.steps=3\n---\n4"}),
@@ -306,7 +307,7 @@ TEST(JobYaml, ReadsAFileAndResolvesDataBesideIt) {
   std::ofstream(folder / "a.yaml") << kAusten;
   const auto job = ReadJobFile((folder / "a.yaml").string(), {"data.validation=/abs/v.bin"});
   ASSERT_TRUE(job.ok()) << job.status();
-  EXPECT_EQ(job->data().train(), (folder / "austen.train.bin").string());
+  EXPECT_EQ(job->data().train(0), (folder / "austen.train.bin").string());
   EXPECT_EQ(job->data().validation(), "/abs/v.bin");
   EXPECT_EQ(ReadJobFile((folder / "no.yaml").string(), {}).status().code(),
             absl::StatusCode::kNotFound);
@@ -354,6 +355,47 @@ TEST(JobYaml, EveryKeyIsDocumentedWithItsDefault) {
                                                         : absl::StrCat("`", key.fallback, "`");
     EXPECT_TRUE(absl::StrContains(text, absl::StrCat("| `", key.path, "` | ", fallback)))
         << key.path << " " << fallback;
+  }
+}
+
+// The file says where, and the model what its tensors are called.
+TEST(JobYaml, APatternOfNoTensorIsRefusedWithItsLine) {
+  const auto with = [](const char* lines) {
+    return absl::StrReplaceAll(kAusten, {{"  clip: 1.0\n", lines}});
+  };
+  EXPECT_EQ(RefusalOf(with("  clip: 1.0\n  freeze: [wte.weight, wpe.wieght]\n")),
+            "job.yaml:13: training.freeze: \"wpe.wieght\" matches no tensor of the model; did you "
+            "mean wpe.weight?");
+  EXPECT_EQ(RefusalOf(with("  no_decay: lm_head.*\n")),
+            "job.yaml:12: training.no_decay: \"lm_head.*\" matches no tensor of the model; names "
+            "are like ln_f.bias");
+  EXPECT_EQ(RefusalOf(kAusten, {"training.decay=x*"}),
+            "--set: training.decay: \"x*\" matches no tensor of the model; names are like "
+            "ln_f.bias");
+  const JobSpec job = MustParse(with("  freeze: [h.0.*, transformer.wte.*]\n"));
+  EXPECT_EQ(job.training().freeze_size(), 2);
+}
+
+TEST(JobYaml, ReadsTheOtherOptimizersAndSchedules) {
+  const auto with = [](const char* optimizer, const char* schedule) {
+    return MustParse(absl::StrReplaceAll(
+        kAusten, {{"{adamw: {lr: 1.0e-3, betas: [0.9, 0.95], weight_decay: 0.1}}", optimizer},
+                  {"{cosine: {warmup: 20, min_lr: 1.0e-4}}", schedule}}));
+  };
+  const JobSpec muon = with("{muon: {lr: 0.02, rest: {lr: 3e-4}}}", "{wsd: {decay: 5}}");
+  EXPECT_EQ(muon.training().optimizer().muon().momentum(), 0.95);
+  EXPECT_EQ(muon.training().optimizer().muon().rest().beta2(), 0.95);
+  EXPECT_EQ(muon.training().schedule().wsd().decay(), 5u);
+  const JobSpec lion = with("{lion: {lr: 1e-4}}", "{constant: {warmup: 3}}");
+  EXPECT_EQ(lion.training().optimizer().lion().beta2(), 0.99);
+  EXPECT_EQ(lion.training().schedule().constant().warmup(), 3u);
+  const JobSpec adafactor = with("{adafactor: {lr: 1e-2}}", "{linear: {min_lr: 1e-5}}");
+  EXPECT_EQ(adafactor.training().optimizer().adafactor().beta2_decay(), -0.8);
+  EXPECT_EQ(adafactor.training().schedule().linear().min_lr(), 1e-5);
+  for (const JobSpec& job : {muon, lion, adafactor}) {
+    const auto again = ParseJobYaml(ToYaml(job), "/data", {});
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_TRUE(MessageDifferencer::Equals(*again, job));
   }
 }
 

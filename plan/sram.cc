@@ -100,14 +100,14 @@ class LayoutBuilder {
 
   size_t AttentionWorkspace(size_t head) const {
     const size_t context = plan_.job.model().context();
-    size_t bytes = AttentionForwardWorkspaceBytes(plan_.wire, context, head);
-    if (Evaluates(plan_.job)) return bytes;
-    if (Trains(plan_.job)) {
-      return std::max(bytes, AttentionBackwardWorkspaceBytes(plan_.wire, context, head));
-    }
-    // A sequence in the making has any length, and the formula need not grow with it.
-    for (size_t tokens = 1; tokens < context; ++tokens) {
+    // A sequence in the making, and a document, have any length, and the formulas need not grow with
+    // it.
+    const bool any = plan_.is_generation() || plan_.job.data().isolate_documents();
+    size_t bytes = 0;
+    for (size_t tokens = any ? 1 : context; tokens <= context; ++tokens) {
       bytes = std::max(bytes, AttentionForwardWorkspaceBytes(plan_.wire, tokens, head));
+      if (!Trains(plan_.job)) continue;
+      bytes = std::max(bytes, AttentionBackwardWorkspaceBytes(plan_.wire, tokens, head));
     }
     return bytes;
   }

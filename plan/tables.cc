@@ -235,6 +235,7 @@ absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) 
 
   ASSIGN_OR_RETURN(Model model, BuildModel(plan.job.model()));
   plan.graph = std::move(model.graph);
+  if (Trains(job)) plan.graph.SetLossTerms(training.label_smoothing(), training.z_loss());
   plan.parameters = std::move(model.parameters);
   if (Trains(job)) RETURN_IF_ERROR(ChooseParameters(plan.job, plan.graph, plan.parameters));
   RETURN_IF_ERROR(CheckTileCount(plan.parameters, training.tile_elements()));

@@ -23,7 +23,8 @@ absl::StatusOr<std::unique_ptr<FileTokens>> FileTokens::Open(const Plan& plan,
     for (const auto& file : data.train) {
       ASSIGN_OR_RETURN(samples.emplace_back(), file->Samples(context));
     }
-    training = std::make_unique<MixtureOrder>(of_job.shuffle(), seed, samples, of_job.weights());
+    const std::vector<double> weights(of_job.weights().begin(), of_job.weights().end());
+    training = std::make_unique<MixtureOrder>(of_job.shuffle(), seed, samples, weights);
   }
   if (data.validation != nullptr) {
     ASSIGN_OR_RETURN(const int64_t all, data.validation->Samples(context));
@@ -48,6 +49,17 @@ absl::Status FileTokens::CopyTraining(uint64_t n, int64_t context, int32_t* ids,
 absl::Status FileTokens::CopyValidation(uint64_t n, int64_t context, int32_t* ids,
                                         int32_t* targets) {
   return Copy("data.validation", *data_.validation, validation_->At(n), context, ids, targets);
+}
+
+bool FileTokens::is_masked() const {
+  const bool training = std::any_of(data_.train.begin(), data_.train.end(),
+                                    [](const auto& file) { return file->is_masked(); });
+  return training || (data_.validation != nullptr && data_.validation->is_masked());
+}
+
+int32_t FileTokens::end_of_text(bool of_validation) const {
+  const TokenFile& file = of_validation ? *data_.validation : *data_.train[0];
+  return file.end_of_text().has_value() ? static_cast<int32_t>(*file.end_of_text()) : -1;
 }
 
 absl::Status FileTokens::Copy(const char* field, const TokenFile& file, int64_t sample,

@@ -22,6 +22,8 @@ class FileTokens final : public TokenSource {
 
   absl::Status CopyTraining(uint64_t n, int64_t context, int32_t* ids, int32_t* targets) override;
   absl::Status CopyValidation(uint64_t n, int64_t context, int32_t* ids, int32_t* targets) override;
+  bool is_masked() const override;
+  int32_t end_of_text(bool of_validation) const override;
 
  private:
   FileTokens(JobData data, std::unique_ptr<MixtureOrder> training,

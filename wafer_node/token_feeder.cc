@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "wafer_node/kernels/loss.h"
 
 namespace waferstream {
 
@@ -20,6 +21,17 @@ TokenFeeder::TokenFeeder(const Plan& plan, std::unique_ptr<TokenSource> source,
 }
 
 absl::Status TokenFeeder::Read(const Wave& wave) {
+  if (source_->is_masked()) {
+    ASSIGN_OR_RETURN(const double targets, CountTargets(wave));
+    if (wave.pass.kind == PassKind::kValidation) {
+      validation_targets_ = targets;
+    } else {
+      training_targets_[wave.pass.step] = targets;
+      std::erase_if(training_targets_, [&](const auto& known) {
+        return known.first + 1 < wave.pass.step || known.first > wave.pass.step;
+      });
+    }
+  }
   ids_.resize(wave.resident() * tokens());
   targets_.resize(ids_.size());
   const uint64_t sequences = plan_.job.training().micro_batch();
@@ -38,8 +50,41 @@ absl::Status TokenFeeder::Read(const Wave& wave) {
 void TokenFeeder::Place(Wave& wave) {
   wave.sequences = plan_.job.training().micro_batch();
   wave.sequence_tokens = plan_.job.model().context();
+  wave.batch_tokens = wave.batch_targets = BatchTokens(wave);
+  if (source_ != nullptr && source_->is_masked() && wave.resident() > 0) {
+    wave.batch_targets = wave.pass.kind == PassKind::kValidation
+                             ? *validation_targets_
+                             : training_targets_.at(wave.pass.step);
+  }
   if (Reads(wave)) PlaceSequences(wave);
   if (wave.pass.kind == PassKind::kGenerate && wave.resident() > 0) PlaceHistory(wave);
+}
+
+double TokenFeeder::BatchTokens(const Wave& wave) const {
+  const double sequences = wave.pass.kind == PassKind::kValidation
+                               ? static_cast<double>(plan_.validation_sequences)
+                               : plan_.job.training().global_batch();
+  return sequences * plan_.job.model().context();
+}
+
+absl::StatusOr<double> TokenFeeder::CountTargets(const Wave& wave) {
+  const bool validates = wave.pass.kind == PassKind::kValidation;
+  if (validates && validation_targets_.has_value()) return *validation_targets_;
+  if (!validates && training_targets_.contains(wave.pass.step)) {
+    return training_targets_.at(wave.pass.step);
+  }
+  const int64_t context = plan_.job.model().context();
+  const uint64_t sequences =
+      validates ? plan_.validation_sequences : plan_.job.training().global_batch();
+  std::vector<int32_t> ids(context), targets(context);
+  double count = 0;
+  for (uint64_t i = 0; i < sequences; ++i) {
+    RETURN_IF_ERROR(
+        ReadSequence(wave.pass.kind, wave.pass.step, i, ids.data(), targets.data()));
+    count += static_cast<double>(context -
+                                 std::count(targets.begin(), targets.end(), kNoTarget));
+  }
+  return count;
 }
 
 void TokenFeeder::PlaceSequences(const Wave& wave) {
@@ -47,6 +92,17 @@ void TokenFeeder::PlaceSequences(const Wave& wave) {
     const auto from = static_cast<std::ptrdiff_t>(r * tokens());
     std::copy_n(ids_.begin() + from, tokens(), at_.As<int32_t>(SramBuffer::kTokenIds, r));
     std::copy_n(targets_.begin() + from, tokens(), at_.As<int32_t>(SramBuffer::kTargets, r));
+    if (at_.Parts(SramBuffer::kPositions) > 0) PlacePositions(wave, r);
+  }
+}
+
+void TokenFeeder::PlacePositions(const Wave& wave, int resident) {
+  const int32_t end = source_->end_of_text(wave.pass.kind == PassKind::kValidation);
+  const int32_t* ids = at_.As<int32_t>(SramBuffer::kTokenIds, resident);
+  int32_t* positions = at_.As<int32_t>(SramBuffer::kPositions, resident);
+  for (int64_t t = 0; t < wave.tokens(); ++t) {
+    const bool begins = t % wave.sequence_tokens == 0 || ids[t - 1] == end;
+    positions[t] = begins ? 0 : positions[t - 1] + 1;
   }
 }
 

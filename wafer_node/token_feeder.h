@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "plan/plan.h"
 #include "wafer_node/address_book.h"
 #include "wafer_node/wave.h"
@@ -25,6 +28,11 @@ class TokenSource {
                                     int32_t* targets) = 0;
   virtual absl::Status CopyValidation(uint64_t n, int64_t context, int32_t* ids,
                                       int32_t* targets) = 0;
+
+  // Whether some tokens may be no targets.
+  virtual bool is_masked() const { return false; }
+  // The id that ends a document of the training or the validation; -1: none does.
+  virtual int32_t end_of_text(bool /*of_validation*/) const { return -1; }
 };
 
 // Reads one wave ahead: Read, on a lane that may block, while the wave before it computes; then
@@ -54,9 +62,15 @@ class TokenFeeder {
   void Append(int32_t token) { history_.push_back(token); }
 
  private:
+  // How many targets the batch or the validation has that a wave is of: where there are masks, all
+  // of its sequences are read, once.
+  absl::StatusOr<double> CountTargets(const Wave& wave);
+  double BatchTokens(const Wave& wave) const;
   absl::Status ReadSequence(PassKind kind, uint64_t step, uint64_t i, int32_t* ids,
                             int32_t* targets);
   void PlaceSequences(const Wave& wave);
+  // Of every token in its document: from 0 on after each end of a text.
+  void PlacePositions(const Wave& wave, int resident);
   // The last `context` tokens so far.
   void PlaceHistory(Wave& wave);
   // Of one micro-batch.
@@ -68,6 +82,10 @@ class TokenFeeder {
   const std::unique_ptr<TokenSource> source_;
   const AddressBook& at_;
   std::vector<int32_t> ids_, targets_;  // read last, by resident micro-batch
+  // By what they are the targets of: a training's step, or the validation. Of the steps only the
+  // last ones are kept: that which is read, and that which computes.
+  std::map<uint64_t, double> training_targets_;
+  std::optional<double> validation_targets_;
   std::vector<int32_t> history_;
 };
 

@@ -20,6 +20,15 @@ struct Wave {
   int64_t sequences = 0;        // of a micro-batch
   int64_t sequence_tokens = 0;  // the model's context, or less while a generation is young
   StagingSchedule staging;      // how gradients of its own are summed; training only
+  // Tokens of the global batch, or of the validation, and how many of them are targets: the loss is
+  // the mean over these. Set by the token feeder.
+  double batch_tokens = 1;
+  double batch_targets = 1;
+
+  // What a target's loss counts, as a share of the whole; and as a multiple of its share among all
+  // tokens, by whose number whoever adds up the losses divides. A batch without any has no loss.
+  double TokenShare() const { return batch_targets > 0 ? 1 / batch_targets : 0; }
+  double TokenWeight() const { return batch_targets > 0 ? batch_tokens / batch_targets : 0; }
 
   int resident() const { return leaves.count + (checked.has_value() ? 1 : 0); }
   int64_t tokens() const { return sequences * sequence_tokens; }  // of a micro-batch

@@ -30,10 +30,12 @@ HERE = pathlib.Path(__file__).parent
 GRADIENT_ELEMENTS_MAX = 400_000  # keep what is checked in small
 WORDS_MAX = 256  # ids that a large vocabulary's text uses: enough to learn in 20 steps
 SAMPLES_LARGEST, SAMPLES_ANYWHERE = 16, 48  # values of each gradient of a large case
+END = 3  # of a document
 
 
-def make_tokens(path, vocab, count, seed):
-    """A first-order Markov chain: text enough to be learned; all ids occur if there is room."""
+def make_tokens(path, vocab, count, seed, documents):
+    """A first-order Markov chain: text enough to be learned; all ids occur if there is room. With `documents` the
+    file has a header, END ends documents of about 15 tokens, and the first tokens of each are no targets."""
     rng = np.random.default_rng(seed)
     words = min(vocab, WORDS_MAX)
     successors = rng.integers(0, words, (words, 4))
@@ -46,7 +48,16 @@ def make_tokens(path, vocab, count, seed):
         tokens = np.sort(rng.choice(vocab, words, replace=False)).astype("<u2")[tokens]
     if count > 2 * vocab:
         tokens[:vocab] = np.arange(vocab)
-    tokens.tofile(path)
+    if not documents:
+        tokens.tofile(path)
+        return
+    tokens[rng.random(count) < 1 / 15] = END
+    since, marked = 0, np.zeros(count, bool)
+    for i in range(count):
+        since = 0 if i > 0 and tokens[i - 1] == END else since + 1
+        marked[i] = since < 6
+    header = struct.pack("<8sIIQIIII24x", b"WSTOKENS", 1, 2, count, 1, END, vocab, 0)
+    path.write_bytes(header + (tokens | marked.astype("<u2") << 15).astype("<u2").tobytes())
 
 
 def reference_flags(job):
@@ -65,6 +76,11 @@ def reference_flags(job):
         "--clip": training["clip"],
     }
     flags = [str(x) for pair in pairs.items() for x in pair]
+    for key in ("label_smoothing", "z_loss"):
+        if key in training:
+            flags += [f"--{key.replace('_', '-')}", str(training[key])]
+    if job["data"].get("isolate_documents"):
+        flags.append("--isolate-documents")
     return flags + ["--betas"] + [str(b) for b in adamw["betas"]]
 
 
@@ -113,12 +129,13 @@ def write_samples(path, golden):
 
 def make(case, script):
     job = yaml.safe_load((case / "job.yaml").read_text())
-    if job["model"]["family"] != "gpt2":
+    if job["model"]["family"] != "gpt2" or "lora" in job["model"]:
         script = str(HERE / "transformers_train.py")
     batch, context = job["training"]["global_batch"], job["model"]["context"]
     # Fewer samples than the run takes, so that the wrap-around of the data order is covered too.
     samples = batch * job["training"]["steps"] * 3 // 4
-    make_tokens(case / "tokens.bin", job["model"]["vocab"], samples * context + 1, seed=len(case.name))
+    make_tokens(case / "tokens.bin", job["model"]["vocab"], samples * context + 1, seed=len(case.name),
+                documents=job["data"].get("isolate_documents", False))
     with tempfile.TemporaryDirectory() as work:
         start = f"{work}/start"
         subprocess.run(["bazel-bin/client/waferctl", "checkpoint", "init", "-f", case / "job.yaml",
@@ -130,6 +147,8 @@ def make(case, script):
                 script, job, start, case / "tokens.bin", precision, dump)
         golden |= {key: summary[key] for key in ("torch", "transformers", "prompt", "logits") if key in summary}
         (case / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
+        if "lora" in job["model"]:
+            return  # of B they begin as zeros; the losses tell
         gradients = dict(np.load(f"{work}/gradients.npz"))
         if sum(g.size for g in gradients.values()) <= GRADIENT_ELEMENTS_MAX:
             (case / "gradients").mkdir(exist_ok=True)

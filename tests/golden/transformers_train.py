@@ -4,18 +4,23 @@ reference script does not have. Takes that script's flags and prints what it pri
 and one at the end, with the logits after the data's first tokens by the weights that it starts from;
 --dump-gradients writes the first step's gradients, before clipping.
 
+A model with adapters (config.json's waferstream_lora) is PEFT's, and they alone are trained. In a data file with
+a header tokens may be marked as no targets; with --isolate-documents its documents do not see one another.
+
 What it defines is DESIGN's "Numerics": sample k is tokens [k*T, k*T+T]; step t takes samples t*B to
 t*B+B-1, modulo their number; mean cross-entropy over all tokens, and of mixtures of experts the mean over
-micro-batches of what balances them; clip by global norm; AdamW, decayed where
+micro-batches of what balances them; of a batch with marked tokens the mean over all others; clip by global norm; AdamW, decayed where
 a tensor has two dimensions; linear warm-up, then cosine. Needs torch, transformers and numpy.
 """
 import argparse
 import json
 import math
+import struct
 
 import numpy as np
 import torch
 import transformers
+from safetensors.numpy import load_file
 
 
 PROMPT = 8  # tokens
@@ -29,6 +34,9 @@ def flags():
         p.add_argument(f"--{name}", type=kind, required=True)
     p.add_argument("--betas", type=float, nargs=2, required=True)
     p.add_argument("--dump-gradients")
+    p.add_argument("--label-smoothing", type=float, default=0)
+    p.add_argument("--z-loss", type=float, default=0)
+    p.add_argument("--isolate-documents", action="store_true")
     return p.parse_args()
 
 
@@ -39,14 +47,63 @@ def learning_rate(a, t):
     return a.min_lr + (a.lr - a.min_lr) * (1 + math.cos(math.pi * done)) / 2
 
 
+def read_tokens(path, vocab):
+    """Ids, which of them are targets, and the id that ends a document."""
+    data = open(path, "rb").read()
+    if data[:8] != b"WSTOKENS":
+        ids = np.frombuffer(data, "<u4" if vocab > 1 << 16 else "<u2").astype(np.int64)
+        return ids, np.ones(len(ids), bool), None
+    _, width, _, marks, end = struct.unpack_from("<IIQII", data, 8)
+    tokens = np.frombuffer(data, f"<u{width}", offset=64).astype(np.int64)
+    mark = 1 << 8 * width - 1 if marks & 1 else 0
+    return tokens & ~mark, tokens & mark == 0, end
+
+
 def batches(a, vocab):
-    """Of every step its micro-batches, [sequences, context + 1]."""
-    tokens = np.fromfile(a.data, "<u4" if vocab > 1 << 16 else "<u2").astype(np.int64)
-    samples = (len(tokens) - 1) // a.context
+    """Of every step its micro-batches: ids and whether they are targets, [sequences, context + 1]."""
+    ids, is_target, _ = read_tokens(a.data, vocab)
+    samples = (len(ids) - 1) // a.context
     for t in range(a.steps):
         rows = [k % samples * a.context for k in range(t * a.global_batch, (t + 1) * a.global_batch)]
-        step = torch.from_numpy(np.stack([tokens[row:row + a.context + 1] for row in rows]))
-        yield step.split(a.micro_batch)
+        both = [torch.from_numpy(np.stack([x[row:row + a.context + 1] for row in rows])) for x in (ids, is_target)]
+        yield list(zip(*(x.split(a.micro_batch) for x in both)))
+
+
+def apart(ids, end):
+    """Positions within documents, and a mask by which they do not see one another."""
+    ends = ids == end
+    document = torch.cumsum(ends, 1) - ends.int()
+    places = torch.arange(ids.shape[1]).expand_as(ids)
+    same = document[:, :, None] == document[:, None, :]
+    causal = places[:, :, None] >= places[:, None, :]
+    first = torch.where(same, places[:, None, :], ids.shape[1]).amin(2)
+    mask = torch.zeros(same.shape).masked_fill(~(same & causal), torch.finfo(torch.float32).min)
+    return {"position_ids": places - first, "attention_mask": mask[:, None]}
+
+
+def loss_of(a, logits, targets, counts):
+    """Summed over a micro-batch's targets."""
+    lse = logits.logsumexp(-1)
+    plain = lse - logits.gather(-1, targets[..., None])[..., 0]
+    smooth = (1 - a.label_smoothing) * plain + a.label_smoothing * (lse - logits.mean(-1))
+    return ((smooth + a.z_loss * lse.square()) * counts).sum()
+
+
+def with_adapters(a, model):
+    """PEFT's model of the same adapters, with the weights that they start from."""
+    lora = getattr(model.config, "waferstream_lora", None)
+    if lora is None:
+        return model
+    from peft import LoraConfig, get_peft_model
+    start = {k: torch.from_numpy(v) for k, v in load_file(f"{a.init}/model.safetensors").items() if ".lora_" in k}
+    targets = sorted({name.split(".lora_")[0] for name in start})
+    model = get_peft_model(model, LoraConfig(
+        r=lora["rank"], lora_alpha=lora["alpha"], target_modules=targets, fan_in_fan_out=model.config.model_type == "gpt2"))
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.requires_grad:
+                p.copy_(start[name.removeprefix("base_model.model.").replace(".default.", ".")])
+    return model
 
 
 def in_files(model, name, values):
@@ -84,20 +141,24 @@ def main():
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_pretrained(
         a.init, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager")
+    model = with_adapters(a, model)
     model.train()
-    first = first_logits(model, next(batches(a, model.config.vocab_size))[0][0, :PROMPT].tolist())
-    named = dict(model.named_parameters())
+    vocab = model.config.vocab_size
+    first = first_logits(model, next(batches(a, vocab))[0][0][0, :PROMPT].tolist())
+    end = read_tokens(a.data, vocab)[2] if a.isolate_documents else None
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     groups = [{"params": [p for p in named.values() if p.dim() >= 2], "weight_decay": a.weight_decay},
               {"params": [p for p in named.values() if p.dim() < 2], "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=a.lr, betas=tuple(a.betas), eps=1e-8)
-    for t, step in enumerate(batches(a, model.config.vocab_size)):
+    for t, step in enumerate(batches(a, vocab)):
         total = 0.0
-        for batch in step:
+        targets = sum(marks[:, 1:].sum().item() for _, marks in step)
+        for batch, marks in step:
+            inside = {} if end is None else apart(batch[:, :-1], end)
             with torch.autocast("cpu", torch.bfloat16, enabled=a.precision == "bf16"):
-                out = model(input_ids=batch[:, :-1], use_cache=False)
-            loss = torch.nn.functional.cross_entropy(
-                out.logits.float().flatten(0, 1), batch[:, 1:].flatten())
-            loss = (loss + balance(model, out)) * len(batch) / a.global_batch
+                out = model(input_ids=batch[:, :-1], use_cache=False, **inside)
+            loss = loss_of(a, out.logits.float(), batch[:, 1:], marks[:, 1:]) / targets
+            loss = loss + balance(model, out) * len(batch) / a.global_batch
             loss.backward()
             total += loss.item()
         if t == 0 and a.dump_gradients:

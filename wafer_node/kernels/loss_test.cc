@@ -45,14 +45,15 @@ struct Forward {
   std::vector<float> lse = std::vector<float>(kRows), loss = std::vector<float>(kRows);
 };
 
-Forward Pass(const Problem& p, int64_t tile) {
-  std::vector<RowLoss> state(kRows);
+Forward Pass(const Problem& p, int64_t tile, const LossTerms& terms = {}) {
+  std::vector<float> floats(kRows * 4);
+  const RowLosses state{floats.data(), terms.smoothing > 0 ? 4 : 3};
   Forward f;
-  StartLoss(kRows, state.data());
+  StartLoss(kRows, state);
   for (int64_t at = 0; at < p.vocabulary; at += tile) {
-    UpdateLoss(p.Block(at, std::min(tile, p.vocabulary - at)), p.targets.data(), state.data());
+    UpdateLoss(p.Block(at, std::min(tile, p.vocabulary - at)), p.targets.data(), state);
   }
-  FinishLoss(kRows, state.data(), f.lse.data(), f.loss.data());
+  FinishLoss(kRows, p.targets.data(), state, terms, f.lse.data(), f.loss.data());
   return f;
 }
 
@@ -91,7 +92,7 @@ TEST(LossTest, BackwardMatchesFiniteDifferences) {
       for (int64_t at = 0; at < 33; at += tile) {
         auto* out = static_cast<std::byte*>(d_logits.data()) + at * BytesOf(dtype);
         LossBackward(p.Block(at, std::min<int64_t>(tile, 33 - at)), p.targets.data(), f.lse.data(),
-                     kScale, dtype, out, 33);
+                     {}, kScale, dtype, out, 33);
       }
       const Array want = reference::Differences(p.logits.values(), Array(kRows, kScale), losses);
       EXPECT_LE(reference::Distance(d_logits, want), 2 * reference::Tolerance(dtype));
@@ -99,12 +100,62 @@ TEST(LossTest, BackwardMatchesFiniteDifferences) {
   }
 }
 
+TEST(LossTest, SmoothedAndWithAZLossItIsWhatTheFormulasSay) {
+  constexpr float kScale = 0.5f;
+  for (const LossTerms& terms :
+       {LossTerms{0.1, 0, 33}, LossTerms{0, 1e-2, 33}, LossTerms{0.3, 0.1, 33}}) {
+    const Problem p(33);
+    const auto losses = [&](const Array& logits) {
+      Array loss(kRows);
+      for (int64_t r = 0; r < kRows; ++r) {
+        double sum = 0, mean = 0;
+        for (int64_t j = 0; j < 33; ++j) {
+          sum += std::exp(logits[r * 33 + j]);
+          mean += logits[r * 33 + j] / 33;
+        }
+        const double lse = std::log(sum), s = terms.smoothing;
+        loss[r] = (1 - s) * (lse - logits[r * 33 + p.targets[r]]) + s * (lse - mean) +
+                  terms.z_loss * lse * lse;
+      }
+      return loss;
+    };
+    for (const int64_t tile : {10, 33}) {
+      const Forward f = Pass(p, tile, terms);
+      const Array want_loss = losses(p.logits.values());
+      for (int64_t r = 0; r < kRows; ++r) EXPECT_NEAR(f.loss[r], want_loss[r], 2e-5);
+      Typed d_logits = reference::Zeros(Dtype::kF32, kRows * 33);
+      for (int64_t at = 0; at < 33; at += tile) {
+        auto* out = static_cast<std::byte*>(d_logits.data()) + at * sizeof(float);
+        LossBackward(p.Block(at, std::min<int64_t>(tile, 33 - at)), p.targets.data(), f.lse.data(),
+                     terms, kScale, Dtype::kF32, out, 33);
+      }
+      const Array want = reference::Differences(p.logits.values(), Array(kRows, kScale), losses);
+      EXPECT_LE(reference::Distance(d_logits, want), 2 * reference::Tolerance(Dtype::kF32));
+    }
+  }
+}
+
+TEST(LossTest, ARowWithoutATargetHasNeitherLossNorGradient) {
+  Problem p(33);
+  p.targets[1] = kNoTarget;
+  const Forward f = Pass(p, 10);
+  EXPECT_EQ(f.loss[1], 0);
+  EXPECT_NE(f.loss[0], 0);
+  std::vector<float> d_logits(kRows * 33, 7);
+  LossBackward(p.Block(0, 33), p.targets.data(), f.lse.data(), {}, 1, Dtype::kF32, d_logits.data(),
+               33);
+  for (int64_t j = 0; j < 33; ++j) EXPECT_EQ(d_logits[33 + j], 0);
+  EXPECT_NE(d_logits[0], 0);
+}
+
 TEST(LossTest, BackwardMayOverwriteTheLogits) {
   Problem p(33);
   const Forward f = Pass(p, 33);
   std::vector<float> apart(kRows * 33);
-  LossBackward(p.Block(0, 33), p.targets.data(), f.lse.data(), 1, Dtype::kF32, apart.data(), 33);
-  LossBackward(p.Block(0, 33), p.targets.data(), f.lse.data(), 1, Dtype::kF32, p.logits.data(), 33);
+  LossBackward(p.Block(0, 33), p.targets.data(), f.lse.data(), {}, 1, Dtype::kF32, apart.data(),
+               33);
+  LossBackward(p.Block(0, 33), p.targets.data(), f.lse.data(), {}, 1, Dtype::kF32, p.logits.data(),
+               33);
   EXPECT_EQ(p.logits.wide, apart);
 }
 
@@ -116,7 +167,7 @@ TEST(LossTest, ExponentialIsAccurateOverItsRange) {
   const LogitsBlock block{.rows = 1, .ids = kIds, .logits = logits.data(), .stride = kIds};
   const int32_t target = kIds;
   const float lse = 0;
-  LossBackward(block, &target, &lse, 1, Dtype::kF32, d_logits.data(), kIds);
+  LossBackward(block, &target, &lse, {}, 1, Dtype::kF32, d_logits.data(), kIds);
   for (int64_t i = 0; i < kIds; ++i) {
     EXPECT_NEAR(d_logits[i] / std::exp(double{logits[i]}), 1, 3e-7) << logits[i];
   }

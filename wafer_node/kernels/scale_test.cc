@@ -37,7 +37,9 @@ TEST(ScaleRow, DropsItsShareAndKeepsTheMean) {
     EXPECT_EQ(out, again);
     for (const float x : out) {
       dropped += x == 0 ? 1 : 0;
-      if (x != 0) EXPECT_FLOAT_EQ(x, 1 / 0.75f);
+      if (x != 0) {
+        EXPECT_FLOAT_EQ(x, 1 / 0.75f);
+      }
     }
   }
   EXPECT_NEAR(static_cast<double>(dropped) / (100 * width), 0.25, 0.005);

@@ -1,10 +1,12 @@
-// Attention. The unit of work is one head of one sequence of one micro-batch; in backward, all
+// Attention. The unit of work is one head of one document of one micro-batch; in backward, all
 // heads that share a key and value, whose gradients are one sum.
 #include "wafer_node/kernels/attention.h"
 
 #include <functional>
+#include <vector>
 
 #include "wafer_node/activation.h"
+#include "wafer_node/documents.h"
 #include "wafer_node/ops/kinds.h"
 
 namespace waferstream {
@@ -12,32 +14,32 @@ namespace {
 
 struct Unit {
   int resident;
-  int64_t row;   // first of the sequence
+  RowSpan rows;  // of the document
   int64_t head;  // of queries
-  float* lse;    // [sequence_tokens] of each query head, from this one on
+  float* lse;    // [rows] of each query head, from this one on
 };
 
-// Runs unit(unit, thread) for every `step`-th query head of every sequence. `lse` has the
-// log-sum-exp of all queries, [sequence, head, token].
+// Runs unit(unit, thread) for every `step`-th query head of every document. `lse` has the
+// log-sum-exp of all queries, document after document, [head, token].
 void ForHeads(const OpContext& c, const Activation& lse, int64_t step,
               const std::function<void(const Unit&, int thread)>& unit) {
-  const int64_t heads = c.node().attributes.q.heads, tokens = c.wave.sequence_tokens;
+  const int64_t heads = c.node().attributes.q.heads;
   const int units = static_cast<int>(heads / step);
-  const int sequences = static_cast<int>(c.wave.sequences);
-  c.parallel.For(c.wave.resident() * sequences * units, [&](int i, int thread) {
+  const std::vector<Document> documents = AllDocuments(c);
+  c.parallel.For(static_cast<int>(documents.size()) * units, [&](int i, int thread) {
     const int64_t head = i % units * step;
-    const int sequence = i / units % sequences, resident = i / units / sequences;
-    float* of_head = lse.Floats(c, resident) + (sequence * heads + head) * tokens;
-    unit({resident, sequence * tokens, head, of_head}, thread);
+    const auto& [resident, rows] = documents[i / units];
+    float* of_head = lse.Floats(c, resident) + rows.first * heads + head * rows.count;
+    unit({resident, rows, head, of_head}, thread);
   });
 }
 
 int64_t GroupOf(const Attributes& a) { return a.q.heads / a.k.heads; }
 
-AttentionOptions OptionsOf(const OpContext& c) {
+AttentionOptions OptionsOf(const OpContext& c, const Unit& unit) {
   const Attributes& a = c.node().attributes;
   return {.dtype = c.dtype(),
-          .tokens = c.wave.sequence_tokens,
+          .tokens = unit.rows.count,
           .head_dim = a.head_dim,
           .q_stride = Read(c, a.q.operand).width,
           .kv_stride = Read(c, a.k.operand).width,
@@ -59,7 +61,7 @@ Qkv QkvOf(const OpContext& c, const Unit& unit, Activation (*operand)(const OpCo
   const Attributes& a = c.node().attributes;
   const auto at = [&](const HeadColumns& columns, int64_t head) {
     return operand(c, columns.operand)
-        .Of(c, unit.resident, unit.row, columns.first + head * columns.stride);
+        .Of(c, unit.resident, unit.rows.first, columns.first + head * columns.stride);
   };
   const int64_t shared = unit.head / GroupOf(a);
   return {at(a.q, unit.head), at(a.k, shared), at(a.v, shared)};
@@ -72,8 +74,8 @@ void AttentionOp(const OpContext& c) {
   const int64_t head_dim = c.node().attributes.head_dim;
   ForHeads(c, Written(c, 1), /*step=*/1, [&](const Unit& unit, int thread) {
     const Qkv in = QkvOf(c, unit, Read);
-    AttentionForward(OptionsOf(c), {in.q, in.k, in.v},
-                     out.Of(c, unit.resident, unit.row, unit.head * head_dim), unit.lse,
+    AttentionForward(OptionsOf(c, unit), {in.q, in.k, in.v},
+                     out.Of(c, unit.resident, unit.rows.first, unit.head * head_dim), unit.lse,
                      c.Workspace(thread));
   });
 }
@@ -85,8 +87,8 @@ void AttentionBackwardOp(const OpContext& c) {
   ForHeads(c, lse, GroupOf(a), [&](const Unit& unit, int thread) {
     const Qkv in = QkvOf(c, unit, Read);
     const Qkv out = QkvOf(c, unit, Written);
-    AttentionBackward(OptionsOf(c), {in.q, in.k, in.v}, unit.lse,
-                      output_delta.Of(c, unit.resident, unit.row, unit.head * a.head_dim),
+    AttentionBackward(OptionsOf(c, unit), {in.q, in.k, in.v}, unit.lse,
+                      output_delta.Of(c, unit.resident, unit.rows.first, unit.head * a.head_dim),
                       {out.q, out.k, out.v}, c.Workspace(thread));
   });
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "wafer_node/activation.h"
+#include "wafer_node/documents.h"
 #include "wafer_node/ops/kinds.h"
 
 namespace waferstream {
@@ -54,18 +55,20 @@ void EmbedTokensBackwardOp(const OpContext& c) {
 void EmbedPositionsOp(const OpContext& c) {
   const Activation out = Written(c);
   const EmbeddingTile tile{c.tile().first_row, c.tile().rows, out.width};
-  const int sequences = static_cast<int>(c.wave.sequences);
-  c.parallel.For(c.wave.resident() * sequences, [&](int i, int) {
-    const int64_t row = i % sequences * c.wave.sequence_tokens;
-    EmbedPositions(tile, c.dtype(), c.weights(), 1, c.wave.sequence_tokens,
-                   out.Floats(c, i / sequences, row));
+  const std::vector<Document> documents = AllDocuments(c);
+  c.parallel.For(static_cast<int>(documents.size()), [&](int i, int) {
+    const Document& document = documents[i];
+    EmbedPositions(tile, c.dtype(), c.weights(), 1, document.rows.count,
+                   out.Floats(c, document.resident, document.rows.first));
   });
 }
 
 void EmbedPositionsBackwardOp(const OpContext& c) {
   const Activation delta = Read(c, 0);
   TableGradient(c, [&](int r, const EmbeddingTile& rows, float* out) {
-    EmbedPositionsBackward(rows, c.wave.sequences, c.wave.sequence_tokens, delta.Floats(c, r), out);
+    for (const RowSpan& document : DocumentsOf(c, r)) {
+      EmbedPositionsBackward(rows, 1, document.count, delta.Floats(c, r, document.first), out);
+    }
   });
 }
 

@@ -13,8 +13,15 @@ namespace {
 
 static_assert(sizeof(RowLoss) == kRowLossFloats * sizeof(float));
 
-RowLoss* RowLossAt(const OpContext& c, const Activation& state, int resident, int64_t row = 0) {
-  return reinterpret_cast<RowLoss*>(state.Of(c, resident, row));
+RowLosses RowLossesAt(const OpContext& c, const Activation& state, int resident, int64_t row = 0) {
+  return {state.Floats(c, resident, row), state.width};
+}
+
+// Of the pass: a validation's loss is the cross-entropy alone, so that it can be compared.
+LossTerms TermsOf(const OpContext& c) {
+  if (c.wave.pass.kind == PassKind::kValidation) return {};
+  const Attributes& a = c.node().attributes;
+  return {a.label_smoothing, a.z_loss, c.plan.job.model().vocab()};
 }
 
 // logits [rows, columns] of the tile's ids `columns`, `stride` elements a row; `weights` is the
@@ -41,7 +48,7 @@ const int32_t* Targets(const OpContext& c, int resident, int64_t row) {
 void UpdateRows(const OpContext& c, const MatrixIn& weights, int resident, RowSpan rows,
                 int thread) {
   const Tile& tile = c.tile();
-  RowLoss* state = RowLossAt(c, Written(c), resident, rows.first);
+  const RowLosses state = RowLossesAt(c, Written(c), resident, rows.first);
   if (!c.op().accumulate) StartLoss(rows.count, state);
   const int64_t stride = std::min(kHeadColumns, tile.rows);
   const std::span<std::byte> workspace = c.Workspace(thread);
@@ -108,16 +115,15 @@ class HeadBlock {
                     rows.first * ids_ + columns.first;
     MakeLogits(c_, weights_.forward, resident_, of_batch, columns, logits, ids_,
                c_.Workspace(thread));
-    const double tokens =
-        double{1} * c_.plan.job.training().global_batch() * c_.plan.job.model().context();
     LossBackward({.rows = rows.count,
                   .ids = columns.count,
                   .first_id = c_.tile().first_row + columns.first,
                   .logits = logits,
                   .stride = ids_},
                  Targets(c_, resident_, of_batch.first),
-                 Read(c_, 1).Floats(c_, resident_, of_batch.first), static_cast<float>(1 / tokens),
-                 c_.dtype(), DeltaLogits(rows.first, columns.first), ids_);
+                 Read(c_, 1).Floats(c_, resident_, of_batch.first), TermsOf(c_),
+                 static_cast<float>(c_.wave.TokenShare()), c_.dtype(),
+                 DeltaLogits(rows.first, columns.first), ids_);
   }
 
   void AddDelta(RowSpan rows, int thread) const {
@@ -227,9 +233,11 @@ void LossOp(const OpContext& c) {
   c.results.loss_sums.assign(c.wave.resident(), 0);
   c.parallel.For(c.wave.resident(), [&](int r, int) {
     float* losses = Written(c, 1).Floats(c, r);
-    FinishLoss(c.wave.tokens(), RowLossAt(c, Read(c, 0), r), Written(c, 0).Floats(c, r), losses);
+    FinishLoss(c.wave.tokens(), Targets(c, r, 0), RowLossesAt(c, Read(c, 0), r), TermsOf(c),
+               Written(c, 0).Floats(c, r), losses);
     double sum = 0;
     for (int64_t t = 0; t < c.MeasuredTokens(r); ++t) sum += losses[t];
+    sum *= c.wave.TokenWeight();
     const bool balances = c.node().attributes.aux_loss != 0;
     if (balances && c.wave.pass.kind == PassKind::kForward) {
       sum += BalanceLoss(c, r) * c.wave.tokens();

@@ -1,6 +1,7 @@
 // A value times a factor, of which training drops some elements.
-#include "wafer_node/activation.h"
 #include "wafer_node/kernels/scale.h"
+
+#include "wafer_node/activation.h"
 #include "wafer_node/ops/kinds.h"
 
 namespace waferstream {
