@@ -405,7 +405,7 @@ void JobLife::NoteCommit(RunTurn& turn) {
 }
 
 void JobLife::NoteValidations(RunTurn& turn) {
-  if (run_ == nullptr || run_->training() == nullptr) return;
+  if (run_ == nullptr || !trains()) return;
   const uint64_t steps = run_->training()->validated_steps();
   if (steps > 0) {
     NoteValidation(steps, status().val_loss(), record_.status,

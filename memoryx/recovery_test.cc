@@ -229,7 +229,7 @@ void LoseAndFill(const JobSpec& job, uint64_t stories) {
     Membership members(kProcesses);
     for (int epoch = 0; epoch < kEpochs; ++epoch) {
       story.Epoch(PlanOf(job, members.Draw(random)), random(), static_cast<int>(random() % 600));
-      if (HasFailure()) return;
+      if (testing::Test::HasFailure()) return;
       fills += story.filled().size();
       members.Filled(story.filled());
       const int lost = static_cast<int>(random() % kProcesses);
@@ -238,7 +238,7 @@ void LoseAndFill(const JobSpec& job, uint64_t stories) {
       ++losses;
     }
     story.Finish(PlanOf(job, members.Draw(random)), random());
-    if (HasFailure()) return;
+    if (testing::Test::HasFailure()) return;
   }
   EXPECT_GT(fills, 10u);
   EXPECT_GT(losses, 10u);
