@@ -334,11 +334,21 @@ TEST(Checkpoint, PruneKeepsTheOneOnRecord) {
   const std::string& dir = job.checkpoint().dir();
   ASSERT_TRUE(WriteAndSeal(job, 1).ok());
   ASSERT_TRUE(WriteTestTiles(PosixDisk(), FormatOf(job), PartialOf(job, 2, kEpoch), 64).ok());
-  ASSERT_TRUE(SealStep(PosixDisk(), job, 2, kEpoch, /*known_steps=*/1).ok());
+  ASSERT_TRUE(SealStep(PosixDisk(), job, 2, kEpoch, /*staying=*/{1}).ok());
   EXPECT_THAT(StepsIn(dir), ElementsAre(1, 2));
   ASSERT_TRUE(WriteTestTiles(PosixDisk(), FormatOf(job), PartialOf(job, 3, kEpoch), 64).ok());
-  ASSERT_TRUE(SealStep(PosixDisk(), job, 3, kEpoch, /*known_steps=*/2).ok());
+  ASSERT_TRUE(SealStep(PosixDisk(), job, 3, kEpoch, /*staying=*/{2}).ok());
   EXPECT_THAT(StepsIn(dir), ElementsAre(2, 3));
+}
+
+TEST(Checkpoint, PruneKeepsTheBestBesideTheNewest) {
+  JobSpec job = OddJob(FreshFolder());
+  job.mutable_checkpoint()->set_keep(2);
+  for (const uint64_t steps : {1, 2, 3, 4}) {
+    ASSERT_TRUE(WriteTestTiles(PosixDisk(), FormatOf(job), PartialOf(job, steps, kEpoch), 64).ok());
+    ASSERT_TRUE(SealStep(PosixDisk(), job, steps, kEpoch, /*staying=*/{steps - 1, 1}).ok());
+  }
+  EXPECT_THAT(StepsIn(job.checkpoint().dir()), ElementsAre(1, 3, 4));
 }
 
 TEST(Checkpoint, ResumingWithoutOptimizerStateIsRefused) {

@@ -190,7 +190,7 @@ TEST_P(OwnershipTest, ADamagedOneIsMovedAsideForOneOfItsName) {
   manifest.steps_done = 8;
   manifest.job = job_;
   manifest.ancestors = {"job-1-a"};
-  const auto sealed = SealCheckpoint(disk_, FormatOf(job_), epoch, manifest, 0);
+  const auto sealed = SealCheckpoint(disk_, FormatOf(job_), epoch, manifest, {});
   ASSERT_TRUE(sealed.ok()) << sealed.status();
   EXPECT_THAT(sealed->notes, ElementsAre(AllOf(HasSubstr("step-000008 was there already"),
                                                HasSubstr("damaged-step-000008-2"))));

@@ -36,7 +36,7 @@ absl::StatusOr<TensorFileDigest> SealTensorFile(Disk& disk, const std::string& p
 }
 
 absl::Status Prune(Disk& disk, const JobSpec& job, const WriterEpoch& epoch, uint64_t steps_done,
-                   uint64_t known_steps) {
+                   const std::vector<uint64_t>& staying) {
   const std::string& dir = job.checkpoint().dir();
   ASSIGN_OR_RETURN(std::vector<CheckpointEntry> entries, ListCheckpoints(disk, dir));
   std::erase_if(entries, [&](const CheckpointEntry& entry) {
@@ -46,7 +46,8 @@ absl::Status Prune(Disk& disk, const JobSpec& job, const WriterEpoch& epoch, uin
   });
   const size_t keep = std::max<size_t>(job.checkpoint().keep(), 1) - 1;
   for (size_t i = 0; i + keep < entries.size(); ++i) {
-    if (entries[i].manifest.steps_done == known_steps) continue;
+    const uint64_t steps = entries[i].manifest.steps_done;
+    if (std::find(staying.begin(), staying.end(), steps) != staying.end()) continue;
     RETURN_IF_ERROR(RetireFolder(disk, entries[i].path, EpochFolder(dir, epoch)));
   }
   return absl::OkStatus();
@@ -114,7 +115,7 @@ absl::StatusOr<Manifest> CompleteFolder(Disk& disk, const CheckpointFormat& form
 
 absl::StatusOr<SealedCheckpoint> SealCheckpoint(Disk& disk, const CheckpointFormat& format,
                                                 const WriterEpoch& epoch, Manifest manifest,
-                                                uint64_t known_steps) {
+                                                const std::vector<uint64_t>& staying) {
   const JobSpec job = manifest.job;
   const std::string& dir = job.checkpoint().dir();
   const uint64_t steps_done = manifest.steps_done;
@@ -136,7 +137,7 @@ absl::StatusOr<SealedCheckpoint> SealCheckpoint(Disk& disk, const CheckpointForm
                    CompleteFolder(disk, format, partial, std::move(manifest), sealed.notes));
   RETURN_IF_ERROR(CheckOwner(disk, dir, epoch.job_id));
   RETURN_IF_ERROR(PublishFolder(disk, partial, folder));
-  RETURN_IF_ERROR(Prune(disk, job, epoch, steps_done, known_steps));
+  RETURN_IF_ERROR(Prune(disk, job, epoch, steps_done, staying));
   sealed.entry = {folder, std::move(manifest)};
   return sealed;
 }

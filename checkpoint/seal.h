@@ -1,6 +1,7 @@
 // Makes a fully written checkpoint what readers may rely on.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -28,14 +29,14 @@ struct SealedCheckpoint {
 
 // Seals what `epoch` wrote of step `manifest.steps_done` in the job's folder job.checkpoint.dir,
 // then removes the job's older checkpoints but the newest job.checkpoint.keep. Never removed: the
-// one just sealed, later ones, other jobs', the one the job started from, and the one after
-// `known_steps`. A damaged one of another job that has the name is moved aside.
+// one just sealed, later ones, other jobs', the one the job started from, and those after the steps
+// of `staying`. A damaged one of another job that has the name is moved aside.
 // The same call again, after success or error, goes on where the first one ended.
 // FAILED_PRECONDITION: nothing was written for this step; the folder is another job's by now
 // (ownership.h), or has a whole checkpoint of another job under this name. NOT_FOUND: a newer epoch
 // has begun.
 absl::StatusOr<SealedCheckpoint> SealCheckpoint(Disk& disk, const CheckpointFormat& format,
                                                 const WriterEpoch& epoch, Manifest manifest,
-                                                uint64_t known_steps);
+                                                const std::vector<uint64_t>& staying);
 
 }  // namespace waferstream

@@ -103,13 +103,13 @@ inline std::string PartialOf(const JobSpec& job, uint64_t steps_done, const Writ
 
 inline absl::StatusOr<CheckpointEntry> SealStep(Disk& disk, const JobSpec& job, uint64_t steps_done,
                                                 const WriterEpoch& epoch,
-                                                uint64_t known_steps = 0) {
+                                                const std::vector<uint64_t>& staying = {}) {
   Manifest manifest;
   manifest.steps_done = steps_done;
   manifest.loss = 2.5;
   manifest.job = job;
   ASSIGN_OR_RETURN(SealedCheckpoint sealed,
-                   SealCheckpoint(disk, FormatOf(job), epoch, manifest, known_steps));
+                   SealCheckpoint(disk, FormatOf(job), epoch, manifest, staying));
   return std::move(sealed.entry);
 }
 

@@ -227,7 +227,7 @@ TEST_F(TransferTest, ATokenizerThatCannotBeReadIsNamedAndLeftOut) {
   Manifest manifest;
   manifest.steps_done = 1;
   manifest.job = job_;
-  const auto sealed = SealCheckpoint(PosixDisk(), FormatOf(job_), epoch, manifest, 0);
+  const auto sealed = SealCheckpoint(PosixDisk(), FormatOf(job_), epoch, manifest, {});
   ASSERT_TRUE(sealed.ok()) << sealed.status();
   ASSERT_EQ(sealed->notes.size(), 1u);
   EXPECT_THAT(sealed->notes[0], HasSubstr("hf/tokenizer.json"));

@@ -10,8 +10,9 @@ namespace waferstream {
 
 // nullopt: not known, which is something else than 0.
 struct JobFacts {
-  std::optional<double> loss;      // of the last step that this job has committed
-  std::optional<double> val_loss;  // of its last validation
+  std::optional<double> loss;           // of the last step that this job has committed
+  std::optional<double> val_loss;       // of its last validation
+  std::optional<double> best_val_loss;  // of its best, after best_step
   // Measured over its steps, whatever controller they were under; none before the first.
   std::optional<double> step_seconds;
   std::optional<double> tokens_per_second;

@@ -81,6 +81,10 @@ Json JobJson(const JobStatus& job) {
        {"seconds_left", NumberOrNull(facts.seconds_left)},
        {"checkpoint", job.checkpoint()},
        {"checkpoint_step", job.checkpoint_step()},
+       {"best_val_loss", NumberOrNull(facts.best_val_loss)},
+       {"best_step", job.best_step()},
+       {"best_checkpoint", job.best_checkpoint()},
+       {"stopped_early", job.stopped_early()},
        {"kernel_isa", job.kernel_isa()},
        {"build", job.build()},
        {"numerics", NumericsSaid(job.numerics())},
@@ -113,12 +117,14 @@ std::string JobTable(const JobStatus& job) {
   const bool measured = facts.step_seconds.has_value();
   add(!job.user().empty(), "user", job.user());
   add(!job.reason().empty(), "reason", job.reason());
-  add(true, "step", StepText(job));
+  add(true, "step", absl::StrCat(StepText(job), job.stopped_early() ? ", stopped early" : ""));
   add(job.wafers() > 0, "wafers", absl::StrCat(job.wafers()));
   add(job.epoch() > 1, "epoch",
       absl::StrCat(job.epoch(), ", ", job.redone_steps(), " steps redone"));
   add(facts.loss.has_value(), "loss", LossText(facts.loss));
   add(facts.val_loss.has_value(), "validation loss", LossText(facts.val_loss));
+  add(facts.best_val_loss.has_value(), "best validation loss",
+      absl::StrCat(LossText(facts.best_val_loss), " after ", job.best_step(), " steps"));
   add(job.parameters() > 0, "parameters", HumanCount(job.parameters()));
   add(measured, "speed",
       absl::StrFormat("%s tokens/s, %s a step", HumanCount(job.tokens_per_second()),
@@ -132,6 +138,7 @@ std::string JobTable(const JobStatus& job) {
                       HumanBytes(job.sram_peak_bytes())));
   add(job.seconds() > 0, "time", HumanSeconds(job.seconds()));
   add(!job.checkpoint().empty(), "checkpoint", job.checkpoint());
+  add(!job.best_checkpoint().empty(), "best checkpoint", job.best_checkpoint());
   add(!job.weights_hash().empty(), "weights_hash", job.weights_hash());
   add(!job.optimizer_hash().empty(), "optimizer_hash", job.optimizer_hash());
   const std::vector<double> losses(job.losses().begin(), job.losses().end());

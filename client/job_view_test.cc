@@ -37,6 +37,26 @@ TEST(JobViewTest, JsonHasEveryPromisedField) {
   EXPECT_TRUE(json["val_loss"].is_null()) << "not validated yet is not 0";
 }
 
+TEST(JobViewTest, ShowsTheBestValidation) {
+  JobStatus job = Running();
+  EXPECT_TRUE(JobJson(job)["best_val_loss"].is_null());
+  EXPECT_EQ(JobJson(job)["stopped_early"], false);
+  job.set_has_val_loss(true);
+  job.set_best_val_loss(2.5);
+  job.set_best_step(40);
+  job.set_best_checkpoint("/c/step-40");
+  job.set_stopped_early(true);
+  const Json json = JobJson(job);
+  EXPECT_EQ(json["best_val_loss"], 2.5);
+  EXPECT_EQ(json["best_step"], 40);
+  EXPECT_EQ(json["best_checkpoint"], "/c/step-40");
+  EXPECT_EQ(json["stopped_early"], true);
+  const std::string table = JobTable(job);
+  EXPECT_NE(table.find("2.5000 after 40 steps"), std::string::npos) << table;
+  EXPECT_NE(table.find("/c/step-40"), std::string::npos) << table;
+  EXPECT_NE(table.find("stopped early"), std::string::npos) << table;
+}
+
 // docs/CLI.md's table of what is known in which state: JSON, table and progress say the same.
 TEST(JobViewTest, WhatIsNotKnownIsNullInEveryState) {
   JobStatus queued;

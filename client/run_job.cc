@@ -13,6 +13,7 @@
 #include "client/local_cluster.h"
 #include "client/run_folder.h"
 #include "client/watch_job.h"
+#include "plan/learning_rate.h"
 
 namespace waferstream {
 namespace {
@@ -31,8 +32,8 @@ absl::StatusOr<JobSpec> ReadJob(const RunFlags& flags, std::vector<std::string>&
 // With a paused job. Its cluster, and the weights there, are gone: it takes its last checkpoint and
 // a new run.
 std::string HowToGoOn(const JobStatus& status, const RunFlags& flags, const char* again) {
-  const bool sgd = status.job().training().optimizer().has_sgd();
-  const char* lr = sgd ? "training.optimizer.sgd.lr" : "training.optimizer.adamw.lr";
+  const std::string lr = absl::StrCat("training.optimizer.",
+                                      OptimizerName(status.job().training().optimizer()), ".lr");
   const std::string& checkpoint = status.checkpoint();
   return absl::StrCat(
       "`waferctl ", again, " -f ", flags.job.file,

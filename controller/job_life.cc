@@ -11,6 +11,7 @@
 #include "base/user_input.h"
 #include "base/version.h"
 #include "controller/resumptions.h"
+#include "controller/validations.h"
 #include "controller/verdict.h"
 #include "plan/job_kind.h"
 #include "proto/job_state.h"
@@ -252,6 +253,7 @@ void JobLife::MakeEpoch(const Membership& members, const NodeTable& nodes, doubl
                         RunTurn& turn) {
   turn.record = turn.publish = true;
   recorded_ = false;
+  StopIfInVain(turn);  // an epoch that ended for another reason may have left that open
   if (complete()) return End(DONE, "", turn);
   if (trains() && !members.keep && status().epoch() > 0) {
     Rewind(std::max(status().checkpoint_step(), record_.memory.first_step()), turn);
@@ -369,6 +371,7 @@ bool JobLife::MayChangeMembers() const {
 
 void JobLife::Follow(RunTurn& turn) {
   NoteCommit(turn);
+  NoteValidations(turn);
   record_.status.set_seconds(clock_.Seconds(turn.now));
   if (run_ == nullptr || !run_->end().has_value()) return;
   const EpochEnd end = *run_->end();
@@ -401,6 +404,30 @@ void JobLife::NoteCommit(RunTurn& turn) {
   commits_[commit->step] = *commit;
 }
 
+void JobLife::NoteValidations(RunTurn& turn) {
+  if (run_ == nullptr || !trains()) return;
+  const uint64_t steps = run_->training()->validated_steps();
+  if (steps > 0) {
+    NoteValidation(steps, status().val_loss(), record_.status,
+                   *record_.memory.mutable_validations());
+  }
+  NoteBestCheckpoint(record_.status);
+  if (run_->end().has_value() || !StopIfInVain(turn)) return;
+  WS_MARK("controller: stopped early");
+  run_->Leave(absl::StrCat("ends after ", status().steps(), " steps"), turn);
+}
+
+bool JobLife::StopIfInVain(RunTurn& turn) {
+  const JobMemory::Validations& validations = record_.memory.validations();
+  if (!trains() || !StopsEarly(status(), validations)) return false;
+  StopEarly(record_.status, validations);
+  turn.events.push_back(
+      absl::StrFormat("stops early: %d validations in a row were not better than %.6g",
+                      validations.in_vain(), validations.to_beat()));
+  turn.publish = turn.record = true;
+  return true;
+}
+
 void JobLife::OnEpochEnd(const EpochEnd& end, RunTurn& turn) {
   turn.publish = turn.record = true;
   switch (end.kind) {
@@ -411,7 +438,7 @@ void JobLife::OnEpochEnd(const EpochEnd& end, RunTurn& turn) {
     case EpochEnd::Kind::kPause:
       return Pause(end.reason, turn);
     case EpochEnd::Kind::kSwap:
-      WS_MARK("controller: members changed between two steps");
+      if (!status().stopped_early()) WS_MARK("controller: members changed between two steps");
       record_.status.set_state(PREPARING);
       record_.status.set_reason(end.reason);
       turn.events.push_back(end.reason);
@@ -557,6 +584,7 @@ void JobLife::GoOnWithTheseNumerics() {
   job.set_numerics(Numerics());
   holdings_.Clear();
   fills_.Clear();
+  ForgetValidationsAfter(from_step, job, *record_.memory.mutable_validations());
   commits_.erase(commits_.lower_bound(from_step), commits_.end());  // not to be compared with
 }
 

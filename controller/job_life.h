@@ -126,6 +126,9 @@ class JobLife {
   // Takes over what the run has done, then what its end means.
   void Follow(RunTurn& turn);
   void NoteCommit(RunTurn& turn);
+  void NoteValidations(RunTurn& turn);
+  // Whether training ends here: training.early_stop. It is amended then.
+  bool StopIfInVain(RunTurn& turn);
   void OnEpochEnd(const EpochEnd& end, RunTurn& turn);
   void Redo(const EpochEnd& end, RunTurn& turn);
   void OnCounted(const EpochEnd& end, RunTurn& turn);

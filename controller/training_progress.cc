@@ -257,6 +257,7 @@ void TrainingProgress::SealNext(RunTurn& turn) {
   request.set_steps_done(next->first);
   request.set_loss(next->second.loss);
   request.set_known_steps(status_.checkpoint_step());
+  request.set_best_steps(status_.best_checkpoint_step());
   turn.calls.push_back({0, std::move(request)});
 }
 

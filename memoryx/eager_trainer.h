@@ -101,10 +101,20 @@ class EagerTrainer {
     TileState& state = tiles_[tile];
     std::vector<std::byte*> states;
     for (auto& s : state.states) states.push_back(s.data());
-    const bool decayed = plan_.parameters[plan_.tiles[tile].parameter].decayed;
+    const Parameter& p = plan_.parameters[plan_.tiles[tile].parameter];
+    std::vector<float> workspace(WorkspaceElements(p));
     ApplyUpdate(plan_.job.training().optimizer(),
                 {step, clip_factors_[step], plan_.LearningRate(step)},
-                {gradient.size(), decayed, gradient.data(), state.weights.data(), states}, serial_);
+                {.elements = gradient.size(),
+                 .decayed = p.decayed,
+                 .gradient = gradient.data(),
+                 .weights = state.weights.data(),
+                 .states = states,
+                 .rows = static_cast<size_t>(plan_.tiles[tile].rows),
+                 .two_dimensional = p.two_dimensional,
+                 .orthogonal = p.orthogonal,
+                 .workspace = workspace.data()},
+                serial_);
   }
 
   const Plan& plan_;

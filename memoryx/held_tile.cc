@@ -34,14 +34,18 @@ size_t HeldTile::Bytes(const Tile& tile, std::span<const OptimizerState> states)
 }
 
 HeldTile::HeldTile(const Plan& plan, int tile, std::span<const OptimizerState> states,
-                   std::byte* memory, MemoryFaults* faults)
+                   std::byte* memory, MemoryFaults* faults, float* workspace)
     : tile_(tile),
       shard_(plan.tiles[tile].shard),
       parameter_(plan.parameters[plan.tiles[tile].parameter].name),
       decayed_(plan.parameters[plan.tiles[tile].parameter].decayed),
       trained_(plan.parameters[plan.tiles[tile].parameter].trained),
+      two_dimensional_(plan.parameters[plan.tiles[tile].parameter].two_dimensional),
+      orthogonal_(plan.parameters[plan.tiles[tile].parameter].orthogonal),
+      rows_(plan.tiles[tile].rows),
       elements_(plan.tiles[tile].elements),
-      faults_(faults) {
+      faults_(faults),
+      workspace_(workspace) {
   WS_CHECK(states.size() <= kStatesMax);
   const Tile& shape = plan.tiles[tile];
   const std::vector<size_t> offsets = OffsetsOf(shape, states);
@@ -76,10 +80,14 @@ void HeldTile::Array::Stamp(size_t at, size_t count) {
 }
 
 void HeldTile::Stamp(uint64_t version, Parallel& parallel) {
+  StampArrays(parallel);
+  Reached(version);
+}
+
+void HeldTile::StampArrays(Parallel& parallel) {
   for (Array& array : arrays_) {
     ForPieces(parallel, array.elements, [&](size_t at, size_t count) { array.Stamp(at, count); });
   }
-  Reached(version);
 }
 
 void HeldTile::Forget() {
@@ -112,15 +120,37 @@ void HeldTile::SetGradient(uint64_t step, const float* total) {
 absl::Status HeldTile::Update(const Optimizer& optimizer, const StepUpdate& update,
                               Parallel& parallel) {
   WS_CHECK(version_ == update.step && HasGradient(update.step));
-  if (trained_) RETURN_IF_ERROR(UpdateArrays(optimizer, update, parallel));
+  if (trained_ && IsElementwise(optimizer, orthogonal_)) {
+    RETURN_IF_ERROR(UpdatePieces(optimizer, update, parallel));
+  } else if (trained_) {
+    RETURN_IF_ERROR(UpdateWhole(optimizer, update, parallel));
+  }
   Reached(version_ + 1);
   return absl::OkStatus();
 }
 
-absl::Status HeldTile::UpdateArrays(const Optimizer& optimizer, const StepUpdate& update,
+absl::Status HeldTile::UpdateWhole(const Optimizer& optimizer, const StepUpdate& update,
+                                   Parallel& parallel) {
+  WS_CHECK(!orthogonal_ || workspace_ != nullptr);
+  RETURN_IF_ERROR(Check(parallel));
+  ApplyUpdate(optimizer, update,
+              {.elements = elements_,
+               .decayed = decayed_,
+               .gradient = gradient_,
+               .weights = weights(),
+               .states = states_,
+               .rows = rows_,
+               .two_dimensional = two_dimensional_,
+               .orthogonal = orthogonal_,
+               .workspace = workspace_},
+              parallel);
+  StampArrays(parallel);
+  return absl::OkStatus();
+}
+
+absl::Status HeldTile::UpdatePieces(const Optimizer& optimizer, const StepUpdate& update,
                                     Parallel& parallel) {
-  // The optimizers that there are work element by element, so the same pieces of all arrays go
-  // together.
+  // The same pieces of all arrays go together.
   for (const Array& array : arrays_) WS_CHECK(array.elements == elements_);
   std::atomic<bool> sound{true};
   ForPieces(parallel, elements_, [&](size_t at, size_t count) {
@@ -134,10 +164,13 @@ absl::Status HeldTile::UpdateArrays(const Optimizer& optimizer, const StepUpdate
       states[s] = states_[s] + at * arrays_[1 + s].element_bytes;
     }
     Serial serial;
-    ApplyUpdate(
-        optimizer, update,
-        {count, decayed_, gradient_ + at, weights() + at, std::span(states.data(), states_.size())},
-        serial);
+    ApplyUpdate(optimizer, update,
+                {.elements = count,
+                 .decayed = decayed_,
+                 .gradient = gradient_ + at,
+                 .weights = weights() + at,
+                 .states = std::span(states.data(), states_.size())},
+                serial);
     for (Array& array : arrays_) array.Stamp(at, count);
   });
   return sound ? absl::OkStatus() : Damaged();

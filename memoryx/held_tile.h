@@ -5,7 +5,8 @@
 // that was cut short between two pieces of work; that is what the next epoch builds on.
 //
 // Bytes at rest have a checksum for every piece of every array, taken when they were last written.
-// An update checks each piece just before it changes it, while it is in cache.
+// An update checks each piece just before it changes it, while it is in cache; one that needs the
+// tile whole checks all of it first.
 //
 // Invariant: version() == v, HasGradient(v): the tile may be updated to v + 1, at any time.
 //
@@ -38,10 +39,11 @@ class HeldTile {
   // Bytes that a tile with `states` occupies, so that no two tiles share a cache line.
   static size_t Bytes(const Tile& tile, std::span<const OptimizerState> states);
 
-  // `memory`: Bytes() of them, zero, aligned as floats are. Both outlive the tile; `faults` may be
-  // null.
+  // `memory`: Bytes() of them, zero, aligned as floats are. `workspace`: WorkspaceElements of the
+  // tile's parameter, which other tiles may use too; null: it needs none. All outlive the tile;
+  // `faults` may be null.
   HeldTile(const Plan& plan, int tile, std::span<const OptimizerState> states, std::byte* memory,
-           MemoryFaults* faults = nullptr);
+           MemoryFaults* faults = nullptr, float* workspace = nullptr);
 
   int tile() const { return tile_; }
   size_t elements() const { return elements_; }
@@ -69,6 +71,8 @@ class HeldTile {
   void DropGradient() { gradient_step_ = kAbsent; }
   // Or none is needed, as the tile is not trained.
   bool HasGradient(uint64_t step) const { return !trained_ || gradient_step_ == step; }
+  // Whether an update uses the workspace: no two tiles that share it are updated at a time.
+  bool NeedsWorkspace() const { return orthogonal_; }
   // From version update.step to the next, with the gradient of that step. Errors as Check().
   absl::Status Update(const Optimizer& optimizer, const StepUpdate& update, Parallel& parallel);
 
@@ -87,8 +91,12 @@ class HeldTile {
 
   // Of the first `count` arrays.
   absl::Status CheckArrays(size_t count, Parallel& parallel);
-  absl::Status UpdateArrays(const Optimizer& optimizer, const StepUpdate& update,
+  // Piece by piece, or all of it.
+  absl::Status UpdatePieces(const Optimizer& optimizer, const StepUpdate& update,
                             Parallel& parallel);
+  absl::Status UpdateWhole(const Optimizer& optimizer, const StepUpdate& update,
+                           Parallel& parallel);
+  void StampArrays(Parallel& parallel);
   void Reached(uint64_t version);
   absl::Status Damaged();
 
@@ -97,8 +105,12 @@ class HeldTile {
   const std::string parameter_;
   const bool decayed_;
   const bool trained_;
+  const bool two_dimensional_;
+  const bool orthogonal_;
+  const size_t rows_;
   const size_t elements_;
   MemoryFaults* const faults_;
+  float* const workspace_;
   std::vector<Array> arrays_;  // weights, then states
   std::vector<std::byte*> states_;
   uint64_t version_ = kAbsent;

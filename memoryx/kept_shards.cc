@@ -40,18 +40,25 @@ absl::StatusOr<std::optional<StepUpdate>> UpdateFor(ShardMemory& shard, size_t t
                                                     start_step));
 }
 
-// Tiles are updated beside each other, each on one thread.
+// Tiles are updated beside each other, each on one thread; those that share a workspace one after
+// the other.
 absl::Status Apply(const Plan& plan, ShardMemory& shard, const StepUpdate& update,
                    Parallel& parallel) {
   const int count = static_cast<int>(shard.tiles().size());
   std::vector<absl::Status> results(count);
-  parallel.For(count, [&](int i, int) {
+  const auto apply = [&](int i, Parallel& threads) {
     HeldTile& tile = shard.tiles()[i];
     if (tile.version() != update.step) return;
     WS_MARK("memoryx: an update that an epoch left due");
+    results[i] = tile.Update(plan.job.training().optimizer(), update, threads);
+  };
+  parallel.For(count, [&](int i, int) {
     Serial serial;
-    results[i] = tile.Update(plan.job.training().optimizer(), update, serial);
+    if (!shard.tiles()[i].NeedsWorkspace()) apply(i, serial);
   });
+  for (int i = 0; i < count; ++i) {
+    if (shard.tiles()[i].NeedsWorkspace()) apply(i, parallel);
+  }
   for (const absl::Status& result : results) {
     if (!result.ok()) return absl::FailedPreconditionError(result.message());
   }

@@ -159,7 +159,7 @@ absl::StatusOr<SealReply> MemoryxRole::Seal(const SealRequest& request) {
   manifest.ancestors = sealing_->ancestors;
   ASSIGN_OR_RETURN(const SealedCheckpoint sealed,
                    SealCheckpoint(disk_, sealing_->format, sealing_->epoch, std::move(manifest),
-                                  request.known_steps()));
+                                  {request.known_steps(), request.best_steps()}));
   SealReply reply;
   reply.set_path(sealed.entry.path);
   reply.set_weights_hash(sealed.entry.manifest.weights_hash);

@@ -43,6 +43,68 @@ void SgdArray(const SgdFactors& f, size_t n, const float* gradient, float* weigh
   });
 }
 
+void LionArray(const LionFactors& f, size_t n, const float* gradient, float* weights,
+               float* exp_avg) {
+  ForLanes(n, [=](auto d, size_t i) HWY_ATTR {
+    const auto g = hn::Mul(hn::LoadU(d, gradient + i), hn::Set(d, f.clip));
+    const auto m = hn::LoadU(d, exp_avg + i);
+    const auto direction =
+        hn::Add(hn::Mul(m, hn::Set(d, f.beta1)), hn::Mul(hn::Set(d, f.beta1_rest), g));
+    const auto zero = hn::Zero(d);
+    const auto rate = hn::Set(d, f.learning_rate);
+    const auto change = hn::Sub(hn::IfThenElse(hn::Gt(direction, zero), rate, zero),
+                                hn::IfThenElse(hn::Lt(direction, zero), rate, zero));
+    const auto kept = hn::Mul(hn::LoadU(d, weights + i), hn::Set(d, f.keep));
+    hn::StoreU(hn::Add(hn::Mul(m, hn::Set(d, f.beta2)), hn::Mul(hn::Set(d, f.beta2_rest), g)), d,
+               exp_avg + i);
+    hn::StoreU(hn::Sub(kept, change), d, weights + i);
+  });
+}
+
+template <class D>
+HWY_INLINE hn::Vec<D> Direction(D d, const AdafactorFactors& f, float row, const float* gradient,
+                                const float* columns) {
+  const auto variance = hn::Mul(hn::Set(d, row), hn::LoadU(d, columns));
+  const auto root = hn::Sqrt(hn::Max(variance, hn::Set(d, f.floor)));
+  return hn::Div(hn::Mul(hn::LoadU(d, gradient), hn::Set(d, f.clip)), root);
+}
+
+void AdafactorDirectionArray(const AdafactorFactors& f, float row, size_t n, const float* gradient,
+                             const float* columns, float* direction) {
+  ForLanes(n, [=](auto d, size_t i) HWY_ATTR {
+    hn::StoreU(Direction(d, f, row, gradient + i, columns + i), d, direction + i);
+  });
+}
+
+void AdafactorArray(const AdafactorFactors& f, float row, size_t n, const float* gradient,
+                    const float* columns, float* weights) {
+  ForLanes(n, [=](auto d, size_t i) HWY_ATTR {
+    const auto direction = Direction(d, f, row, gradient + i, columns + i);
+    const auto kept = hn::Mul(hn::LoadU(d, weights + i), hn::Set(d, f.keep));
+    hn::StoreU(hn::Sub(kept, hn::Mul(hn::Set(d, f.step_size), direction)), d, weights + i);
+  });
+}
+
+void MomentumArray(const MuonFactors& f, size_t n, const float* gradient, float* momentum,
+                   float* direction) {
+  ForLanes(n, [=](auto d, size_t i) HWY_ATTR {
+    const auto g = hn::Mul(hn::LoadU(d, gradient + i), hn::Set(d, f.clip));
+    const auto rest = hn::Mul(g, hn::Set(d, f.momentum_rest));
+    const auto factor = hn::Set(d, f.momentum);
+    const auto m = hn::Add(hn::Mul(hn::LoadU(d, momentum + i), factor), rest);
+    hn::StoreU(m, d, momentum + i);
+    hn::StoreU(hn::Add(hn::Mul(m, factor), rest), d, direction + i);
+  });
+}
+
+void StepArray(float keep, float step_size, size_t n, const float* direction, float* weights) {
+  ForLanes(n, [=](auto d, size_t i) HWY_ATTR {
+    const auto change = hn::Mul(hn::LoadU(d, direction + i), hn::Set(d, step_size));
+    const auto kept = hn::Mul(hn::LoadU(d, weights + i), hn::Set(d, keep));
+    hn::StoreU(hn::Sub(kept, change), d, weights + i);
+  });
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace waferstream
 HWY_AFTER_NAMESPACE();
@@ -52,6 +114,11 @@ namespace waferstream {
 
 HWY_EXPORT(AdamWArray);
 HWY_EXPORT(SgdArray);
+HWY_EXPORT(LionArray);
+HWY_EXPORT(AdafactorDirectionArray);
+HWY_EXPORT(AdafactorArray);
+HWY_EXPORT(MomentumArray);
+HWY_EXPORT(StepArray);
 
 void UpdateAdamW(const AdamWFactors& f, size_t n, const float* gradient, float* weights,
                  float* exp_avg, float* exp_avg_sq) {
@@ -61,6 +128,30 @@ void UpdateAdamW(const AdamWFactors& f, size_t n, const float* gradient, float* 
 void UpdateSgd(const SgdFactors& f, size_t n, const float* gradient, float* weights,
                float* momentum) {
   HWY_DYNAMIC_DISPATCH(SgdArray)(f, n, gradient, weights, momentum);
+}
+
+void UpdateLion(const LionFactors& f, size_t n, const float* gradient, float* weights,
+                float* exp_avg) {
+  HWY_DYNAMIC_DISPATCH(LionArray)(f, n, gradient, weights, exp_avg);
+}
+
+void AdafactorDirection(const AdafactorFactors& f, float row, size_t n, const float* gradient,
+                        const float* columns, float* direction) {
+  HWY_DYNAMIC_DISPATCH(AdafactorDirectionArray)(f, row, n, gradient, columns, direction);
+}
+
+void UpdateAdafactor(const AdafactorFactors& f, float row, size_t n, const float* gradient,
+                     const float* columns, float* weights) {
+  HWY_DYNAMIC_DISPATCH(AdafactorArray)(f, row, n, gradient, columns, weights);
+}
+
+void MoveMomentum(const MuonFactors& f, size_t n, const float* gradient, float* momentum,
+                  float* direction) {
+  HWY_DYNAMIC_DISPATCH(MomentumArray)(f, n, gradient, momentum, direction);
+}
+
+void Step(float keep, float step_size, size_t n, const float* direction, float* weights) {
+  HWY_DYNAMIC_DISPATCH(StepArray)(keep, step_size, n, direction, weights);
 }
 
 }  // namespace waferstream

@@ -2,8 +2,11 @@
 
 #include <cmath>
 
+#include "memoryx/adafactor.h"
+#include "memoryx/muon.h"
 #include "memoryx/optimizer_kernels.h"
 #include "memoryx/tile_math.h"
+#include "plan/learning_rate.h"
 
 namespace waferstream {
 namespace {
@@ -33,28 +36,74 @@ SgdFactors FactorsOf(const Sgd& sgd, const StepUpdate& update, bool decay) {
   return f;
 }
 
-float* Floats(const TileArrays& tile, size_t state) {
-  return reinterpret_cast<float*>(tile.states[state]);
+LionFactors FactorsOf(const Lion& lion, const StepUpdate& update, bool decay) {
+  const double weight_decay = decay ? lion.weight_decay() : 0;
+  LionFactors f;
+  f.clip = static_cast<float>(update.clip_factor);
+  f.keep = static_cast<float>(1 - update.learning_rate * weight_decay);
+  f.beta1 = static_cast<float>(lion.beta1());
+  f.beta1_rest = static_cast<float>(1 - lion.beta1());
+  f.beta2 = static_cast<float>(lion.beta2());
+  f.beta2_rest = static_cast<float>(1 - lion.beta2());
+  f.learning_rate = static_cast<float>(update.learning_rate);
+  return f;
 }
 
-}  // namespace
+void ApplyAdamW(const AdamW& adamw, const StepUpdate& update, const TileArrays& tile,
+                Parallel& parallel) {
+  const AdamWFactors f = FactorsOf(adamw, update, tile.decayed);
+  ForPieces(parallel, tile.elements, [&](size_t at, size_t n) {
+    UpdateAdamW(f, n, tile.gradient + at, tile.weights + at, tile.Floats(0) + at,
+                tile.Floats(1) + at);
+  });
+}
 
-void ApplyUpdate(const Optimizer& optimizer, const StepUpdate& update, const TileArrays& tile,
-                 Parallel& parallel) {
-  if (optimizer.has_adamw()) {
-    const AdamWFactors f = FactorsOf(optimizer.adamw(), update, tile.decayed);
-    ForPieces(parallel, tile.elements, [&](size_t at, size_t n) {
-      UpdateAdamW(f, n, tile.gradient + at, tile.weights + at, Floats(tile, 0) + at,
-                  Floats(tile, 1) + at);
-    });
-    return;
-  }
-  const SgdFactors f = FactorsOf(optimizer.sgd(), update, tile.decayed);
-  float* const momentum = tile.states.empty() ? nullptr : Floats(tile, 0);
+void ApplySgd(const Sgd& sgd, const StepUpdate& update, const TileArrays& tile,
+              Parallel& parallel) {
+  const SgdFactors f = FactorsOf(sgd, update, tile.decayed);
+  float* const momentum = tile.states.empty() ? nullptr : tile.Floats(0);
   ForPieces(parallel, tile.elements, [&](size_t at, size_t n) {
     UpdateSgd(f, n, tile.gradient + at, tile.weights + at,
               momentum == nullptr ? nullptr : momentum + at);
   });
+}
+
+void ApplyLion(const Lion& lion, const StepUpdate& update, const TileArrays& tile,
+               Parallel& parallel) {
+  const LionFactors f = FactorsOf(lion, update, tile.decayed);
+  ForPieces(parallel, tile.elements, [&](size_t at, size_t n) {
+    UpdateLion(f, n, tile.gradient + at, tile.weights + at, tile.Floats(0) + at);
+  });
+}
+
+void ApplyMuonOrRest(const Muon& muon, const StepUpdate& update, const TileArrays& tile,
+                     Parallel& parallel) {
+  if (tile.orthogonal) return ApplyMuon(muon, update, tile, parallel);
+  StepUpdate rest = update;
+  rest.learning_rate = LearningRateOfRest(muon, update.learning_rate);
+  ApplyAdamW(muon.rest(), rest, tile, parallel);
+}
+
+}  // namespace
+
+bool IsElementwise(const Optimizer& optimizer, bool orthogonal) {
+  return !optimizer.has_adafactor() && !(optimizer.has_muon() && orthogonal);
+}
+
+void ApplyUpdate(const Optimizer& optimizer, const StepUpdate& update, const TileArrays& tile,
+                 Parallel& parallel) {
+  switch (optimizer.kind_case()) {
+    case Optimizer::kAdamw:
+      return ApplyAdamW(optimizer.adamw(), update, tile, parallel);
+    case Optimizer::kLion:
+      return ApplyLion(optimizer.lion(), update, tile, parallel);
+    case Optimizer::kAdafactor:
+      return ApplyAdafactor(optimizer.adafactor(), update, tile, parallel);
+    case Optimizer::kMuon:
+      return ApplyMuonOrRest(optimizer.muon(), update, tile, parallel);
+    default:
+      return ApplySgd(optimizer.sgd(), update, tile, parallel);
+  }
 }
 
 }  // namespace waferstream

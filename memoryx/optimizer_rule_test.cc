@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 #include "base/worker_pool.h"
@@ -38,6 +39,15 @@ Optimizer SgdOf(double momentum, double weight_decay) {
   Optimizer optimizer;
   optimizer.mutable_sgd()->set_momentum(momentum);
   optimizer.mutable_sgd()->set_weight_decay(weight_decay);
+  return optimizer;
+}
+
+Optimizer LionOf(double weight_decay) {
+  Optimizer optimizer;
+  Lion* lion = optimizer.mutable_lion();
+  lion->set_beta1(0.9);
+  lion->set_beta2(0.99);
+  lion->set_weight_decay(weight_decay);
   return optimizer;
 }
 
@@ -97,6 +107,33 @@ TEST(OptimizerRule, SgdIsPyTorchs) {
                 {}});
 }
 
+// The formula of arXiv:2302.06675 (algorithm 2), in double.
+Golden LionAfterThreeSteps(const Lion& o, bool decayed) {
+  Golden golden = {{kWeights.begin(), kWeights.end()}, {std::vector<double>(kCount)}};
+  for (int t = 0; t < 3; ++t) {
+    for (int i = 0; i < kCount; ++i) {
+      const double g = kGradient[i] * (1 - 0.75 * t) * 0.8;
+      double& w = golden.weights[i];
+      double& m = golden.states[0][i];
+      const double c = o.beta1() * m + (1 - o.beta1()) * g;
+      const double sign = c > 0 ? 1 : c < 0 ? -1 : 0;
+      w -= kRates[t] * (sign + (decayed ? o.weight_decay() : 0) * w);
+      m = o.beta2() * m + (1 - o.beta2()) * g;
+    }
+  }
+  return golden;
+}
+
+// In the third step the gradient has turned, and the momentum of the directions outweighs it.
+TEST(OptimizerRule, LionIsItsPapers) {
+  const Optimizer optimizer = LionOf(0.1);
+  for (const bool decayed : {true, false}) {
+    const Golden golden = LionAfterThreeSteps(optimizer.lion(), decayed);
+    EXPECT_EQ(golden.weights[2] == kWeights[2], !decayed);  // no gradient: no direction
+    ExpectGolden(optimizer, decayed, golden);
+  }
+}
+
 // The update of one element, written out.
 void NaiveAdamW(const AdamW& o, const StepUpdate& u, float gradient, float* w, float* m, float* v) {
   const double t = static_cast<double>(u.step) + 1;
@@ -110,37 +147,59 @@ void NaiveAdamW(const AdamW& o, const StepUpdate& u, float gradient, float* w, f
   *w -= step_size * *m / denominator;
 }
 
-// Sizes around a SIMD vector and around a piece; one thread and three; all equal the naive loop.
-TEST(OptimizerRule, BitsDoNotDependOnVectorsPiecesOrThreads) {
-  const Optimizer optimizer = AdamWOf(0.1);
+void NaiveLion(const Lion& o, const StepUpdate& u, float gradient, float* w, float* m) {
+  const float g = gradient * static_cast<float>(u.clip_factor);
+  const float c = *m * static_cast<float>(o.beta1()) + static_cast<float>(1 - o.beta1()) * g;
+  const float rate = static_cast<float>(u.learning_rate);
+  *w *= static_cast<float>(1 - u.learning_rate * o.weight_decay());
+  if (c != 0) *w -= std::copysign(rate, c);
+  *m = *m * static_cast<float>(o.beta2()) + static_cast<float>(1 - o.beta2()) * g;
+}
+
+// Arrays of a tile: weights and then states.
+using Arrays = std::vector<std::vector<float>>;
+
+// Sizes around a SIMD vector and around a piece; one thread and three; all equal the naive loop,
+// which changes element i of the arrays by a gradient.
+void ExpectNaive(const Optimizer& optimizer, size_t states, const StepUpdate& update,
+                 const std::function<void(float gradient, size_t i, Arrays&)>& naive) {
   Serial serial;
   WorkerPool pool(3);
   for (const size_t n : {1, 3, 15, 16, 17, 65535, 65536, 65537, 200001}) {
-    std::vector<float> w(n), m(n), v(n), g(n);
+    Arrays before(1 + states, std::vector<float>(n));
+    std::vector<float> gradient(n);
     for (size_t i = 0; i < n; ++i) {
-      w[i] = std::sin(static_cast<float>(i));
-      m[i] = 0.1f * std::cos(static_cast<float>(3 * i));
-      v[i] = 0.01f * w[i] * w[i];
-      g[i] = std::cos(static_cast<float>(7 * i));
+      const float x = static_cast<float>(i);
+      before[0][i] = std::sin(x);
+      if (states > 0) before[1][i] = 0.1f * std::cos(3 * x);
+      if (states > 1) before[2][i] = 0.01f * std::sin(x) * std::sin(x);
+      gradient[i] = std::cos(7 * x);
     }
-    const StepUpdate update = {4, 0.7, 3e-4};
-    std::vector<std::vector<float>> results;
+    Arrays want = before;
+    for (size_t i = 0; i < n; ++i) naive(gradient[i], i, want);
     for (Parallel* parallel : {static_cast<Parallel*>(&serial), static_cast<Parallel*>(&pool)}) {
-      std::vector<float> w2 = w, m2 = m, v2 = v;
-      std::byte* const states[] = {reinterpret_cast<std::byte*>(m2.data()),
-                                   reinterpret_cast<std::byte*>(v2.data())};
-      ApplyUpdate(optimizer, update, {n, true, g.data(), w2.data(), states}, *parallel);
-      results.push_back(w2);
-      results.push_back(m2);
-      results.push_back(v2);
-    }
-    for (size_t i = 0; i < n; ++i) NaiveAdamW(optimizer.adamw(), update, g[i], &w[i], &m[i], &v[i]);
-    for (size_t i = 0; i < results.size(); i += 3) {
-      EXPECT_EQ(results[i], w) << n;
-      EXPECT_EQ(results[i + 1], m) << n;
-      EXPECT_EQ(results[i + 2], v) << n;
+      Arrays got = before;
+      std::vector<std::byte*> pointers;
+      for (size_t s = 0; s < states; ++s) {
+        pointers.push_back(reinterpret_cast<std::byte*>(got[1 + s].data()));
+      }
+      ApplyUpdate(optimizer, update, {n, true, gradient.data(), got[0].data(), pointers},
+                  *parallel);
+      EXPECT_EQ(got, want) << n;
     }
   }
+}
+
+TEST(OptimizerRule, BitsDoNotDependOnVectorsPiecesOrThreads) {
+  const StepUpdate update = {4, 0.7, 3e-4};
+  const Optimizer adamw = AdamWOf(0.1);
+  ExpectNaive(adamw, 2, update, [&](float gradient, size_t i, Arrays& a) {
+    NaiveAdamW(adamw.adamw(), update, gradient, &a[0][i], &a[1][i], &a[2][i]);
+  });
+  const Optimizer lion = LionOf(0.1);
+  ExpectNaive(lion, 1, update, [&](float gradient, size_t i, Arrays& a) {
+    NaiveLion(lion.lion(), update, gradient, &a[0][i], &a[1][i]);
+  });
 }
 
 }  // namespace

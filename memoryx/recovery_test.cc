@@ -41,6 +41,27 @@ JobSpec TinyJob(int processes) {
   return job;
 }
 
+// Every matrix is one tile.
+JobSpec WholeJob(int processes, bool muon) {
+  JobSpec job = TinyJob(processes);
+  TrainingSpec* training = job.mutable_training();
+  training->set_tile_elements(1024);
+  if (muon) {
+    const AdamW adamw = training->optimizer().adamw();
+    Muon* optimizer = training->mutable_optimizer()->mutable_muon();
+    optimizer->set_lr(0.02);
+    optimizer->set_momentum(0.95);
+    *optimizer->mutable_rest() = adamw;
+  } else {
+    Adafactor* optimizer = training->mutable_optimizer()->mutable_adafactor();
+    optimizer->set_lr(0.02);
+    optimizer->set_beta2_decay(-0.8);
+    optimizer->set_eps(1e-3);
+    optimizer->set_clip_threshold(1);
+  }
+  return job;
+}
+
 // One parameter of four is not trained: the table of positions and several vectors are among them.
 Plan PlanOf(const JobSpec& job, std::vector<ShardHolders> shards) {
   ClusterShape shape = RequestedShape(job);
@@ -196,23 +217,19 @@ class Membership {
 
 // Members come and go at random moments: who is lost is replaced, and fills what it has lost; who
 // has filled a shard may be its primary next.
-TEST(Recovery, LossesAndFillsEndEqual) {
-  constexpr int kProcesses = 3, kStories = 60, kEpochs = 4;
-  const JobSpec job = TinyJob(kProcesses);
+void LoseAndFill(const JobSpec& job, uint64_t stories) {
+  constexpr int kProcesses = 3, kEpochs = 4;
   const Plan first = PlanOf(job, {});
   const EagerTrainer oracle(first);
-  const char* const rare[] = {"memoryx: a copy whose update is due",
-                              "memoryx: a copy ahead of its commit"};
-  const uint64_t before[] = {Marks::Count(rare[0]), Marks::Count(rare[1])};
   size_t fills = 0, losses = 0;
-  for (uint64_t seed = 1; seed <= kStories; ++seed) {
+  for (uint64_t seed = 1; seed <= stories; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     std::mt19937_64 random(seed);
     Story story(oracle, kProcesses);
     Membership members(kProcesses);
     for (int epoch = 0; epoch < kEpochs; ++epoch) {
       story.Epoch(PlanOf(job, members.Draw(random)), random(), static_cast<int>(random() % 600));
-      if (HasFailure()) return;
+      if (testing::Test::HasFailure()) return;
       fills += story.filled().size();
       members.Filled(story.filled());
       const int lost = static_cast<int>(random() % kProcesses);
@@ -221,11 +238,24 @@ TEST(Recovery, LossesAndFillsEndEqual) {
       ++losses;
     }
     story.Finish(PlanOf(job, members.Draw(random)), random());
-    if (HasFailure()) return;
+    if (testing::Test::HasFailure()) return;
   }
   EXPECT_GT(fills, 10u);
   EXPECT_GT(losses, 10u);
+}
+
+TEST(Recovery, LossesAndFillsEndEqual) {
+  const char* const rare[] = {"memoryx: a copy whose update is due",
+                              "memoryx: a copy ahead of its commit"};
+  const uint64_t before[] = {Marks::Count(rare[0]), Marks::Count(rare[1])};
+  LoseAndFill(TinyJob(3), 60);
   for (int i = 0; i < 2; ++i) EXPECT_GT(Marks::Count(rare[i]), before[i]) << rare[i];
+}
+
+// Sums of rows and columns, and updates that share a workspace.
+TEST(Recovery, LossesAndFillsOfWholeTilesEndEqual) {
+  LoseAndFill(WholeJob(3, /*muon=*/false), 20);
+  LoseAndFill(WholeJob(3, /*muon=*/true), 20);
 }
 
 // A fill that is cut short goes on in the next epoch, behind the tiles that are there; whenever

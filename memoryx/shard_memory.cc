@@ -15,15 +15,18 @@ absl::StatusOr<std::shared_ptr<ShardMemory>> ShardMemory::Create(const Plan& pla
   for (const Tile& tile : plan.tiles) {
     if (tile.shard == shard) bytes += HeldTile::Bytes(tile, states[tile.parameter]);
   }
-  ASSIGN_OR_RETURN(Arena memory, Arena::Create(bytes));
+  const size_t workspace_bytes = WorkspaceElements(plan, shard) * sizeof(float);
+  ASSIGN_OR_RETURN(Arena memory, Arena::Create(bytes + workspace_bytes));
   std::shared_ptr<ShardMemory> created(new ShardMemory(shard, std::move(memory)));
+  auto* const workspace =
+      reinterpret_cast<float*>(created->memory_.Claim(bytes, workspace_bytes).data());
   size_t offset = 0;
   for (size_t t = 0; t < plan.tiles.size(); ++t) {
     if (plan.tiles[t].shard != shard) continue;
     const std::vector<OptimizerState>& kept = states[plan.tiles[t].parameter];
     const size_t tile_bytes = HeldTile::Bytes(plan.tiles[t], kept);
     std::byte* const at = created->memory_.Claim(offset, tile_bytes).data();
-    created->tiles_.emplace_back(plan, static_cast<int>(t), kept, at, faults);
+    created->tiles_.emplace_back(plan, static_cast<int>(t), kept, at, faults, workspace);
     offset += tile_bytes;
   }
   return created;

@@ -5,6 +5,7 @@
 // until the next epoch makes its own, since the updates of the last commit may still need them.
 //
 //   bytes = those of weights and optimizer state (HeldTile::Bytes)
+//         + the optimizer's workspace (WorkspaceElements)
 //         + 4 * elements * contributions * buffers, each padded to 64 bytes
 //
 // Threads: commits belong to the core's executor; tiles as HeldTile says. Whoever looks at it

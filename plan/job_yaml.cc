@@ -12,6 +12,7 @@
 #include "plan/job_fields.h"
 #include "plan/job_keys.h"
 #include "plan/job_value.h"
+#include "plan/parameter_choice.h"
 
 namespace waferstream {
 namespace {
@@ -91,9 +92,26 @@ absl::Status SetDerived(const std::string& base_dir, JobSpec& job) {
     }
     if (key.kind == KeyKind::kPathList) {
       std::vector<std::string> paths = TextsIn(job, key.Field());
-      for (std::string& path : paths) { ASSIGN_OR_RETURN(path, Absolute(key, base_dir, path)); }
+      for (std::string& path : paths) {
+        ASSIGN_OR_RETURN(path, Absolute(key, base_dir, path));
+      }
       SetTexts(job, key.Field(), paths);
     }
+  }
+  return absl::OkStatus();
+}
+
+// What only the model tells, where the file says it. Of a model that cannot be built the planner
+// says why.
+absl::Status CheckPatternsOf(const JobEntries& entries, const JobSpec& job) {
+  const absl::StatusOr<std::vector<Parameter>> parameters = BuildParameters(job.model());
+  if (!parameters.ok()) return absl::OkStatus();
+  for (const absl::string_view key : PatternKeys()) {
+    const JobEntry* entry = entries.Find(key);
+    if (entry == nullptr) continue;
+    const absl::Status status = CheckPatterns(key, job.training(), *parameters);
+    if (status.ok()) continue;
+    return absl::Status(status.code(), absl::StrCat(entry->where, ": ", status.message()));
   }
   return absl::OkStatus();
 }
@@ -129,6 +147,7 @@ absl::StatusOr<JobSpec> ParseJobYaml(const std::string& text, const std::string&
     job.mutable_checkpoint()->set_weights_only(true);
   }
   RETURN_IF_ERROR(SetDerived(base_dir, job));
+  RETURN_IF_ERROR(CheckPatternsOf(entries, job));
   return job;
 }
 

@@ -358,5 +358,46 @@ TEST(JobYaml, EveryKeyIsDocumentedWithItsDefault) {
   }
 }
 
+// The file says where, and the model what its tensors are called.
+TEST(JobYaml, APatternOfNoTensorIsRefusedWithItsLine) {
+  const auto with = [](const char* lines) {
+    return absl::StrReplaceAll(kAusten, {{"  clip: 1.0\n", lines}});
+  };
+  EXPECT_EQ(RefusalOf(with("  clip: 1.0\n  freeze: [wte.weight, wpe.wieght]\n")),
+            "job.yaml:13: training.freeze: \"wpe.wieght\" matches no tensor of the model; did you "
+            "mean wpe.weight?");
+  EXPECT_EQ(RefusalOf(with("  no_decay: lm_head.*\n")),
+            "job.yaml:12: training.no_decay: \"lm_head.*\" matches no tensor of the model; names "
+            "are like ln_f.bias");
+  EXPECT_EQ(RefusalOf(kAusten, {"training.decay=x*"}),
+            "--set: training.decay: \"x*\" matches no tensor of the model; names are like "
+            "ln_f.bias");
+  const JobSpec job = MustParse(with("  freeze: [h.0.*, transformer.wte.*]\n"));
+  EXPECT_EQ(job.training().freeze_size(), 2);
+}
+
+TEST(JobYaml, ReadsTheOtherOptimizersAndSchedules) {
+  const auto with = [](const char* optimizer, const char* schedule) {
+    return MustParse(absl::StrReplaceAll(
+        kAusten, {{"{adamw: {lr: 1.0e-3, betas: [0.9, 0.95], weight_decay: 0.1}}", optimizer},
+                  {"{cosine: {warmup: 20, min_lr: 1.0e-4}}", schedule}}));
+  };
+  const JobSpec muon = with("{muon: {lr: 0.02, rest: {lr: 3e-4}}}", "{wsd: {decay: 5}}");
+  EXPECT_EQ(muon.training().optimizer().muon().momentum(), 0.95);
+  EXPECT_EQ(muon.training().optimizer().muon().rest().beta2(), 0.95);
+  EXPECT_EQ(muon.training().schedule().wsd().decay(), 5u);
+  const JobSpec lion = with("{lion: {lr: 1e-4}}", "{constant: {warmup: 3}}");
+  EXPECT_EQ(lion.training().optimizer().lion().beta2(), 0.99);
+  EXPECT_EQ(lion.training().schedule().constant().warmup(), 3u);
+  const JobSpec adafactor = with("{adafactor: {lr: 1e-2}}", "{linear: {min_lr: 1e-5}}");
+  EXPECT_EQ(adafactor.training().optimizer().adafactor().beta2_decay(), -0.8);
+  EXPECT_EQ(adafactor.training().schedule().linear().min_lr(), 1e-5);
+  for (const JobSpec& job : {muon, lion, adafactor}) {
+    const auto again = ParseJobYaml(ToYaml(job), "/data", {});
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_TRUE(MessageDifferencer::Equals(*again, job));
+  }
+}
+
 }  // namespace
 }  // namespace waferstream

@@ -47,6 +47,21 @@ bool KeepsAny(const StateTable& states) {
   return std::any_of(states.begin(), states.end(), [](const auto& list) { return !list.empty(); });
 }
 
+// The matrix twice, and twice what it is times its transpose.
+int64_t WorkspaceElements(const Parameter& p) {
+  const int64_t least = std::min(p.rows, p.cols);
+  return p.orthogonal ? 2 * p.rows * p.cols + 2 * least * least : 0;
+}
+
+int64_t WorkspaceElements(const Plan& plan, int shard) {
+  int64_t most = 0;
+  for (const Tile& tile : plan.tiles) {
+    if (tile.shard != shard) continue;
+    most = std::max(most, WorkspaceElements(plan.parameters[tile.parameter]));
+  }
+  return most;
+}
+
 int64_t ElementsOf(const OptimizerState& state, const Tile& tile) {
   const int64_t columns = state.per_column ? tile.elements / tile.rows : 1;
   return (state.per_row ? tile.rows : 1) * columns;

@@ -39,6 +39,12 @@ StateTable StatesOf(const Plan& plan);
 // Whether anything is kept.
 bool KeepsAny(const StateTable& states);
 
+// fp32 numbers that an update of the parameter needs beside its arrays; MemoryX has room for the
+// most that any tile of a shard needs.
+int64_t WorkspaceElements(const Parameter& parameter);
+// Of the tiles of one shard.
+int64_t WorkspaceElements(const Plan& plan, int shard);
+
 // Elements of a tile's array.
 int64_t ElementsOf(const OptimizerState& state, const Tile& tile);
 

@@ -16,6 +16,21 @@ uint64_t SlotBytes(const Credit& window, const size_t (&slot_bytes)[kSlotClasses
   return bytes;
 }
 
+// Each holder of a shard has one.
+void AddWorkspaces(const Plan& plan, std::vector<ResidentBytes>& processes) {
+  std::vector<uint64_t> elements(plan.shape.shards.size());
+  for (const Tile& tile : plan.tiles) {
+    const int64_t needed = WorkspaceElements(plan.parameters[tile.parameter]);
+    elements[tile.shard] = std::max(elements[tile.shard], static_cast<uint64_t>(needed));
+  }
+  for (size_t s = 0; s < elements.size(); ++s) {
+    const uint64_t bytes = elements[s] * sizeof(float);
+    const ShardHolders& shard = plan.shape.shards[s];
+    for (const int process : shard.owners) processes[process].workspace += bytes;
+    for (const int process : shard.filling) processes[process].workspace += bytes;
+  }
+}
+
 std::vector<ResidentBytes> MemoryXBytes(const Plan& plan, int gradient_buffers) {
   std::vector<ResidentBytes> processes(plan.shape.memoryx);
   const StateTable states = StatesOf(plan);
@@ -34,6 +49,7 @@ std::vector<ResidentBytes> MemoryXBytes(const Plan& plan, int gradient_buffers) 
     for (const int process : shard.owners) add(t, processes[process]);
     for (const int process : shard.filling) add(t, processes[process]);
   }
+  AddWorkspaces(plan, processes);
   for (const Channel& channel : plan.channels) {
     if (channel.kind == ChannelKind::kCopy || channel.up.role != MEMORYX) continue;
     processes[channel.up.process].windows +=

@@ -15,11 +15,12 @@ struct ResidentBytes {
   uint64_t weights = 0;    // MemoryX, as the next two
   uint64_t optimizer = 0;  // state, of what is trained
   uint64_t gradients = 0;  // of every contribution as many blocks as wait at once
+  uint64_t workspace = 0;  // of the optimizer, for a tile of each shard
   uint64_t windows = 0;    // receive slots of all its channels
   std::vector<int> nodes;  // in Plan::tree_nodes (SwarmX)
 
   // What MemoryX keeps. AdamW with one contribution and one block: 16 B a parameter.
-  uint64_t state() const { return weights + optimizer + gradients; }
+  uint64_t state() const { return weights + optimizer + gradients + workspace; }
 };
 
 // Of one training step, validation not counted; of a generation: of one token; of an evaluation: of

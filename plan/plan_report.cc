@@ -49,6 +49,7 @@ ordered_json MemoryXAsJson(const PlanCosts& costs) {
                          {"weight_bytes", p.weights},
                          {"optimizer_bytes", p.optimizer},
                          {"gradient_bytes", p.gradients},
+                         {"workspace_bytes", p.workspace},
                          {"state_bytes", p.state()},
                          {"window_bytes", p.windows}});
   }
@@ -170,7 +171,8 @@ void AddServices(const Plan& plan, const PlanCosts& costs, Text& out) {
   out.Row("MemoryX, each at most", Bytes(memoryx.state()), " state, ", Bytes(memoryx.windows),
           " windows");
   out.Row("  its state", memoryx.elements, " parameters: ", memoryx.weights, " B weights + ",
-          memoryx.optimizer, " B optimizer + ", memoryx.gradients, " B gradients");
+          memoryx.optimizer, " B optimizer + ", memoryx.gradients, " B gradients",
+          memoryx.workspace > 0 ? absl::StrCat(" + ", memoryx.workspace, " B workspace") : "");
   out.Row("SwarmX, each at most", Bytes(Fullest(costs.swarmx).windows), " windows");
   out.Row("trees", plan.job.cluster().planes(), " planes, each ", NodesPerPlane(plan), " nodes in ",
           DepthOf(plan), " levels over ", plan.shape.wafers, " wafers, fan-out ",

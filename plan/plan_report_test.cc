@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "plan/links.h"
+#include "plan/optimizer_state.h"
 #include "plan/plan_costs.h"
 #include "plan/test_job.h"
 
@@ -86,6 +87,43 @@ TEST(PlanCosts, MemoryXStateIsSixteenBytesAParameterForAdamW) {
   job.mutable_generate()->add_prompt(1);
   job.mutable_generate()->set_tokens(1);
   EXPECT_EQ(CostsOf(MustCompile(job)).memoryx[0].state(), 4u * kParameters);
+}
+
+// Adafactor: 8 bytes, a row's and a column's, and 12 of a vector. Muon: 12 bytes of its own, and
+// the workspace of the largest.
+TEST(PlanCosts, MemoryXStateOfWholeTiles) {
+  JobSpec job = TestJob();
+  const AdamW adamw = job.training().optimizer().adamw();
+  job.mutable_training()->set_tile_elements(4096);
+  Adafactor* adafactor = job.mutable_training()->mutable_optimizer()->mutable_adafactor();
+  adafactor->set_lr(0.1);
+  adafactor->set_beta2_decay(-0.8);
+  adafactor->set_eps(1e-3);
+  adafactor->set_clip_threshold(1);
+  const Plan factored = MustCompile(job);
+  uint64_t kept = 0, own = 0;
+  for (const Parameter& p : factored.parameters) {
+    kept += 4 * (p.two_dimensional ? p.rows + p.cols : p.rows);
+    const bool embeds = p.name == "wte.weight" || p.name == "wpe.weight";
+    if (p.two_dimensional && !embeds) own += p.rows * p.cols;
+  }
+  EXPECT_EQ(CostsOf(factored).memoryx[0].state(), 8u * kParameters + 4u * kWte + kept);
+
+  Muon* muon = job.mutable_training()->mutable_optimizer()->mutable_muon();
+  muon->set_lr(0.1);
+  *muon->mutable_rest() = adamw;
+  const PlanCosts costs = CostsOf(MustCompile(job));
+  const uint64_t workspace = 4 * (2 * 128 * 32 + 2 * 32 * 32);
+  EXPECT_EQ(costs.memoryx[0].workspace, workspace);
+  EXPECT_EQ(costs.memoryx[0].state(), 16u * kParameters - 4 * own + 4u * kWte + workspace);
+  // Each of two owners has one for each of its shards.
+  job.mutable_cluster()->set_memoryx(2);
+  job.mutable_cluster()->set_replicas(2);
+  const Plan twice = MustCompile(job, {.wafers = 1, .memoryx = 2, .swarmx = 1});
+  for (const ResidentBytes& p : CostsOf(twice).memoryx) {
+    EXPECT_EQ(p.workspace,
+              4 * static_cast<uint64_t>(WorkspaceElements(twice, 0) + WorkspaceElements(twice, 1)));
+  }
 }
 
 TEST(PlanCosts, SixFlopsAParameterAndTokenForALargeModel) {

@@ -1,4 +1,4 @@
-// Plans of which some parameters are not trained, for tests: no job says so yet.
+// Plans of which any parameters are not trained, for tests, by number and not by name.
 #pragma once
 
 #include <functional>

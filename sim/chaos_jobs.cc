@@ -110,9 +110,58 @@ void SetOptimizer(int variant, TrainingSpec& training) {
   cosine->set_min_lr(1e-3);
 }
 
+// One job in six: another optimizer and schedule each, or an early stop. Matrices that are needed
+// whole are larger than other jobs' tiles.
+void SetRareTraining(int variant, TrainingSpec& training) {
+  constexpr uint64_t kWhole = 1024;
+  const AdamW adamw = training.optimizer().adamw();
+  switch (variant) {
+    case 4: {
+      Lion* lion = training.mutable_optimizer()->mutable_lion();
+      lion->set_lr(2e-3);
+      lion->set_beta1(0.9);
+      lion->set_beta2(0.99);
+      training.mutable_schedule()->Clear();
+      training.mutable_schedule()->mutable_wsd()->set_decay(2);
+      return;
+    }
+    case 10: {
+      Adafactor* adafactor = training.mutable_optimizer()->mutable_adafactor();
+      adafactor->set_lr(3e-2);
+      adafactor->set_beta2_decay(-0.8);
+      adafactor->set_eps(1e-3);
+      adafactor->set_clip_threshold(1);
+      training.mutable_schedule()->Clear();
+      training.mutable_schedule()->mutable_linear()->set_warmup(1);
+      training.set_tile_elements(kWhole);
+      return;
+    }
+    case 16: {
+      Muon* muon = training.mutable_optimizer()->mutable_muon();
+      muon->set_lr(2e-2);
+      muon->set_momentum(0.9);
+      *muon->mutable_rest() = adamw;
+      training.mutable_schedule()->Clear();
+      training.mutable_schedule()->mutable_constant()->set_warmup(2);
+      training.set_tile_elements(kWhole);
+      return;
+    }
+    default:
+      // Nothing is better by so much: it stops after its second validation.
+      training.mutable_early_stop()->set_patience(1);
+      training.mutable_early_stop()->set_min_delta(1e6);
+      training.add_freeze("*.0.*");
+      training.mutable_rewarm()->set_from(1);
+      training.mutable_rewarm()->set_steps(2);
+  }
+}
+
+// It finds out by itself where it stops early.
 JobSpec AmendedJob(int variant, const TrainingSpec& trained) {
   JobSpec job = ChaosJob(variant);
-  *job.mutable_training()->mutable_amendments() = trained.amendments();
+  for (const Amendment& amendment : trained.amendments()) {
+    if (!amendment.end()) *job.mutable_training()->add_amendments() = amendment;
+  }
   job.mutable_checkpoint()->set_dir("/checkpoints");
   return job;
 }
@@ -151,6 +200,7 @@ const ChaosNumbers& Known(const char* what, int variant, const TrainingSpec& tra
   static std::map<std::string, ChaosNumbers> known;
   std::string key = absl::StrCat(what, " ", variant);
   for (const Amendment& amendment : trained.amendments()) {
+    if (amendment.end()) continue;
     absl::StrAppend(&key, " ", amendment.from_step(), " ", amendment.lr(), " ",
                     amendment.skip_batch());
   }
@@ -187,6 +237,7 @@ JobSpec ChaosJob(int variant) {
   training->set_validate_every(variant % 3 == 1 ? 2 : 0);
   training->set_tile_elements(kTileElements[variant % 3]);
   SetOptimizer(variant, *training);
+  if (variant % 6 == 4) SetRareTraining(variant, *training);
   ClusterSpec* cluster = job.mutable_cluster();
   cluster->set_wafers(1);
   cluster->set_memoryx(1);
@@ -197,6 +248,7 @@ JobSpec ChaosJob(int variant) {
   cluster->mutable_wafer()->set_sram_bytes(1 << 20);
   cluster->mutable_wafer()->set_kernel_threads(1);
   job.mutable_checkpoint()->set_keep(1);
+  job.mutable_checkpoint()->set_keep_best(training->has_early_stop());
   return job;
 }
 

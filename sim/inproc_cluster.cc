@@ -97,6 +97,7 @@ class Run final : StatusWatcher {
       result_.losses.push_back(commit.loss);
       result_.norms.push_back(commit.norm);
     }
+    result_.status = status_;
     result_.checkpoint = status_.checkpoint();
     result_.weights_hash = status_.weights_hash();
     result_.optimizer_hash = status_.optimizer_hash();

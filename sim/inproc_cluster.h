@@ -40,6 +40,7 @@ struct InprocResult {
   std::vector<TrafficCounters> swarmx;
   std::vector<TrafficCounters> wafers;
   std::string trace_hash;  // of every event: equal runs have equal ones
+  JobStatus status;        // the last
 };
 
 // Runs the job to its end on a cluster of this shape; checkpoints go to job.checkpoint.dir. Kernels

@@ -97,6 +97,7 @@ constexpr const char* kRareBranches[] = {
     "controller: a commit outlived its epoch",
     "controller: a missing copy was filled",
     "controller: members changed between two steps",
+    "controller: stopped early",
     "controller: a copy was damaged or denied",
     "controller: a node was left out",
     "controller: waited for a node that holds a shard",
