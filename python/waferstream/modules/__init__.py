@@ -1,0 +1,1 @@
+"""Which tensors of a PyTorch module are which of a family's parameters."""
