@@ -14,6 +14,7 @@ from waferstream.errors import (
     UsageError,
 )
 from waferstream.job import Job
+from waferstream.training import TrainResult, train
 
 __all__ = [
     "CancelledError",
@@ -26,7 +27,9 @@ __all__ = [
     "JobError",
     "MappingError",
     "NotFoundError",
+    "TrainResult",
     "UnreachableError",
     "UsageError",
     "list_checkpoints",
+    "train",
 ]
