@@ -169,17 +169,18 @@ def _check_peer(access: Access) -> None:
     here, by a handshake of our own, when a channel is opened. DeniedError: it is no controller's."""
     try:
         context = _tls_context(access)
-        with socket.create_connection((access.host, access.port), timeout=10) as plain:
-            with context.wrap_socket(plain, server_hostname=access.host) as peer:
-                certificate: Any = peer.getpeercert() or {}
+        where = (access.host, access.port)
+        with (
+            socket.create_connection(where, timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname=access.host) as peer,
+        ):
+            certificate: Any = peer.getpeercert() or {}
     except ssl.SSLError as error:
         raise errors.DeniedError(
             f"controller {access.address}: {getattr(error, 'verify_message', '') or error.reason}"
         ) from None
     except OSError:
-        raise errors.UnreachableError(
-            f"controller {access.address}: cannot be reached"
-        ) from None
+        raise errors.UnreachableError(f"controller {access.address}: cannot be reached") from None
     names = certificate.get("subjectAltName", ())
     roles = [value for kind, value in names if kind == "URI"]
     if roles != [_CONTROLLER_ROLE]:
@@ -199,8 +200,9 @@ def _tls_context(access: Access) -> ssl.SSLContext:
             context.load_verify_locations(flags.tls_crl)
             context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     except ssl.SSLError:
-        raise errors.UsageError("tls_cert, tls_key, tls_ca, tls_crl: one is no PEM file, or "
-                                "they do not belong together") from None
+        raise errors.UsageError(
+            "tls_cert, tls_key, tls_ca, tls_crl: one is no PEM file, or they do not belong together"
+        ) from None
     except OSError as error:
         raise errors.UsageError(f"tls_cert, tls_key, tls_ca, tls_crl: {error.strerror}") from None
     return context

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
 
-import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
@@ -134,7 +133,7 @@ def _names_in(path: Path) -> dict[str, Path]:
     if not path.is_file():
         return {}
     with _opened(path) as file:
-        return {name: path for name in file.keys()}
+        return dict.fromkeys(file.keys(), path)
 
 
 def _opened(path: Path) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Optional
 import numpy as np
 import numpy.typing as npt
 
-from waferstream.errors import NotFoundError, UsageError
+from waferstream.errors import MappingError, NotFoundError, UsageError
 
 Ids = npt.NDArray[np.int64]
 
@@ -24,6 +24,7 @@ def token_file(
     *,
     vocab: int,
     end_of_text: Optional[int] = None,
+    padding: Optional[tuple[int, str]] = None,
 ) -> Path:
     """A file as it is, or `path`, written from:
 
@@ -33,6 +34,7 @@ def token_file(
 
     Rows follow one another, each with `end_of_text` behind it if that is given: the job cuts what
     comes out into samples of context + 1 tokens that share one. UsageError: names row and token.
+    `padding`: a token that must not be among them, and the module that would not train it.
     """
     if isinstance(data, (str, os.PathLike)):
         if not os.path.exists(data):
@@ -42,6 +44,11 @@ def token_file(
     tokens = 0
     with open(path, "wb") as file:
         for ids in _rows(name, data, vocab, end_of_text):
+            if padding is not None and padding[0] in ids:
+                raise MappingError(
+                    f"{padding[1]}: does not train the embedding of its padding_idx, {padding[0]}, "
+                    f"and {name} has that token; set padding_idx to None to train it"
+                )
             file.write(ids.astype(dtype).tobytes())
             tokens += len(ids)
     if tokens == 0:
@@ -70,7 +77,9 @@ def _each(name: str, data: Any) -> Iterable[Any]:
     if hasattr(data, "__iter__"):
         iterable: Iterable[Any] = data
         return iterable
-    raise UsageError(f"{name}: {type(data).__name__} is no array, data set or iterable of token ids")
+    raise UsageError(
+        f"{name}: {type(data).__name__} is no array, data set or iterable of token ids"
+    )
 
 
 def _ids_of(where: str, row: Any) -> npt.NDArray[Any]:
@@ -127,5 +136,7 @@ def _checked(where: str, ids: npt.NDArray[Any], vocab: int) -> Ids:
     outside = np.flatnonzero((ids < 0) | (ids >= vocab))
     if len(outside) > 0:
         at = int(outside[0])
-        raise UsageError(f"{where}: token {ids[at]} at {at} is not within the vocabulary of {vocab}")
+        raise UsageError(
+            f"{where}: token {ids[at]} at {at} is not within the vocabulary of {vocab}"
+        )
     return ids.astype(np.int64)

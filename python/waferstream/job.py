@@ -27,7 +27,9 @@ class Job:
     first_step: int  # that it began with: 0, or those of the checkpoint it goes on from
     loss: Optional[float]  # of the last step; None before the first
     val_loss: Optional[float]  # of the last validation; None before the first
-    losses: npt.NDArray[np.float64]  # losses[i] is of step first_step + i + 1; empty in lists and while it runs
+    losses: npt.NDArray[
+        np.float64
+    ]  # losses[i] is of step first_step + i + 1; empty in lists and while it runs
     weights_hash: str  # at the last checkpoint, which a DONE job has at its end
     optimizer_hash: str
     checkpoint: str  # path of the last one
@@ -48,7 +50,9 @@ class Job:
         if self.state in ("FAILED", "PAUSED"):
             raise JobError(self)
         if self.state == "CANCELLED":
-            raise CancelledError(f"{self.id}: cancelled: {self.reason}" if self.reason else f"{self.id}: cancelled")
+            raise CancelledError(
+                f"{self.id}: cancelled: {self.reason}" if self.reason else f"{self.id}: cancelled"
+            )
         return self
 
 

@@ -13,7 +13,9 @@ _BYTES_MAX = 1 << 12
 def read_private(path: str) -> str:
     """The file's text. DeniedError: it is another user's, or somebody else can read or change it."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
+        with open(
+            os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8"
+        ) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise UsageError(f"{path}: is not a plain file")

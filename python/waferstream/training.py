@@ -106,9 +106,19 @@ def train(
         training["schedule"] = dict(schedule)
     if model.frozen:
         training["freeze"] = [_as_pattern(parameter) for parameter in model.frozen]
-    data = {"train": token_file("dataset", dataset, made / "train.bin", vocab=model.vocab, end_of_text=end_of_text)}
-    if validation is not None:
-        data["validation"] = token_file("validation", validation, made / "validation.bin", vocab=model.vocab, end_of_text=end_of_text)
+    said = {"train": ("dataset", dataset), "validation": ("validation", validation)}
+    data = {
+        key: token_file(
+            name_of,
+            ids,
+            made / f"{key}.bin",
+            vocab=model.vocab,
+            end_of_text=end_of_text,
+            padding=model.padding,
+        )
+        for key, (name_of, ids) in said.items()
+        if key == "train" or ids is not None
+    }
     whole = {
         "name": name or "train",
         "model": _model_section(model, made / "weights", context),
@@ -120,7 +130,9 @@ def train(
     return _carry_out(work, cluster, progress=progress, waferctl=waferctl)
 
 
-def _carry_out(work: _Work, cluster: Union[Client, str, None], *, progress: bool, waferctl: Optional[str]) -> TrainResult:
+def _carry_out(
+    work: _Work, cluster: Union[Client, str, None], *, progress: bool, waferctl: Optional[str]
+) -> TrainResult:
     work.weights.mkdir()
     work.model.save(work.weights)
     file = work.folder / "job.yaml"
@@ -139,7 +151,9 @@ def _carry_out(work: _Work, cluster: Union[Client, str, None], *, progress: bool
     return result
 
 
-def _submit(cluster: Union[Client, str], file: Path, progress: bool, waferctl: Optional[str]) -> Job:
+def _submit(
+    cluster: Union[Client, str], file: Path, progress: bool, waferctl: Optional[str]
+) -> Job:
     client = cluster if isinstance(cluster, Client) else Client(cluster, waferctl=waferctl)
     job = client.submit(file)
     show = _Progress() if progress else None

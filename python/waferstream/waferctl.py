@@ -42,7 +42,7 @@ def error_of(code: int, stderr: str) -> errors.Error:
     last = lines[-1] if lines else f"ended with {code} and said nothing"
     kind = _BY_EXIT_CODE.get(code, errors.FailedError)
     prefix = "waferctl: "
-    return kind(last[len(prefix):] if last.startswith(prefix) else last)
+    return kind(last[len(prefix) :] if last.startswith(prefix) else last)
 
 
 def run_waferctl(program: str, arguments: Sequence[str], *, timeout_s: float) -> str:
@@ -58,7 +58,9 @@ def run_waferctl(program: str, arguments: Sequence[str], *, timeout_s: float) ->
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise errors.UnreachableError(f"waferctl {arguments[0]}: no answer within {timeout_s:g} s") from None
+        raise errors.UnreachableError(
+            f"waferctl {arguments[0]}: no answer within {timeout_s:g} s"
+        ) from None
     if done.returncode != 0:
         raise error_of(done.returncode, done.stderr)
     return done.stdout

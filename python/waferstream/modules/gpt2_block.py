@@ -26,7 +26,9 @@ class Gpt2Reader(Reader):
 
     def read_embeddings(self) -> Any:
         tokens = self.read_tokens()
-        self.add("transformer.wte.weight", f"{tokens.name}.weight", self.tensor(f"{tokens.name}.weight"))
+        self.add(
+            "transformer.wte.weight", f"{tokens.name}.weight", self.tensor(f"{tokens.name}.weight")
+        )
         self._next = 1
         if self.found.own:
             return tokens.y + self._read_own_positions()
@@ -72,7 +74,11 @@ class Gpt2Reader(Reader):
         """A parameter [1, T, D] or [T, D] of a module that has parts, as minGPT's first release had."""
         for place, tensor in self.found.own.items():
             view = self.tensor(place)
-            if len(self.found.own) > 1 or tensor.shape[-1] != self.hidden or tensor.dim() not in (2, 3):
+            if (
+                len(self.found.own) > 1
+                or tensor.shape[-1] != self.hidden
+                or tensor.dim() not in (2, 3)
+            ):
                 break
             view = view[0] if view.dim() == 3 else view
             self._add_positions(place, view)
@@ -112,7 +118,9 @@ class Gpt2Reader(Reader):
         self._add_linear(f"{name}.c_proj", out)
         return out
 
-    def _order_of(self, parts: list[Any], orders: list[tuple[int, ...]], out: Call) -> Optional[tuple[int, ...]]:
+    def _order_of(
+        self, parts: list[Any], orders: list[tuple[int, ...]], out: Call
+    ) -> Optional[tuple[int, ...]]:
         """Which is q, k and v; and how many heads there are."""
         counts = [self.heads] if self.heads else self.head_counts(self.hidden)
         for heads in counts:
@@ -124,7 +132,7 @@ class Gpt2Reader(Reader):
         return None
 
     def _read_mlp(self, name: str, norm: Call) -> Call:
-        import torch.nn.functional as functional
+        from torch.nn import functional
 
         into = self.take_linears(norm.y)
         if len(into) != 1:
@@ -161,7 +169,9 @@ class Gpt2Reader(Reader):
             self.add_absent(name, sum(int(call.y.shape[-1]) for call in calls))
             return
         if not all(have):
-            raise MappingError(f"{calls[have.index(False)].name}: has no bias, unlike its neighbours")
+            raise MappingError(
+                f"{calls[have.index(False)].name}: has no bias, unlike its neighbours"
+            )
         views = [self.tensor(f"{call.name}.bias") for call in calls]
         pieces = tuple(Piece(view, tuple(view.shape)) for view in views)
         self.add_parameter(Parameter(name, pieces), f"{calls[0].name}.bias")

@@ -139,7 +139,7 @@ class LlamaReader(Reader):
             raise MappingError(f"{unlike[0]}: q, k and v have biases all or none, in every layer")
 
     def _read_mlp(self, name: str, norm: Call) -> Call:
-        import torch.nn.functional as functional
+        from torch.nn import functional
 
         into = self.take_linears(norm.y)
         out = self.take(LINEAR, "the MLP's last linear layer")

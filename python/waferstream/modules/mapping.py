@@ -64,7 +64,9 @@ class Parameter:
 
     def read(self) -> Array:
         parts = [piece.read() for piece in self.pieces]
-        return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, self.axis))
+        return np.ascontiguousarray(
+            parts[0] if len(parts) == 1 else np.concatenate(parts, self.axis)
+        )
 
     def write(self, value: Array) -> None:
         at = 0
@@ -90,6 +92,8 @@ class MappedModel:
     dropout: float  # of embeddings and of what each half of a layer adds
     frozen: tuple[str, ...] = field(default=())  # names of parameters that are not trained
     module_of: Mapping[str, str] = field(default_factory=dict)  # by parameter, for messages
+    # A token whose embedding PyTorch does not train, and the Embedding that says so.
+    padding: Optional[tuple[int, str]] = None
 
     def save(self, folder: Path) -> None:
         """Writes it as a checkpoint folder, in fp32. The folder is there, and empty."""
@@ -121,6 +125,12 @@ class MappedModel:
                     f"{checkpoint.path}: {parameter.name} is {shape}, in the module "
                     f"{parameter.shape}"
                 )
+            if parameter.name in self.frozen and not np.array_equal(
+                checkpoint.tensors[parameter.name], parameter.read()
+            ):
+                raise UsageError(
+                    f"{checkpoint.path}: {parameter.name} was trained, although frozen"
+                )
         for parameter in self.parameters:
             parameter.write(checkpoint.tensors[parameter.name])
 
@@ -138,10 +148,19 @@ class MappedModel:
 
 
 def module_of(tensor_name: str) -> str:
-    """"h.0.attn" of "h.0.attn.bias"."""
+    """ "h.0.attn" of "h.0.attn.bias"."""
     return tensor_name.rpartition(".")[0] or tensor_name
 
 
 def first_of(values: Mapping[str, Any], *keys: str) -> Optional[Any]:
     """The first of these that is said."""
     return next((values[key] for key in keys if values.get(key) is not None), None)
+
+
+def padding_of(module: Any) -> Optional[tuple[int, str]]:
+    """Of the first Embedding that has one."""
+    for name, part in module.named_modules():
+        index = getattr(part, "padding_idx", None)
+        if index is not None:
+            return int(index), name
+    return None

@@ -14,7 +14,7 @@ from waferstream.errors import MappingError
 from waferstream.modules.dropout import choose_dropout, drops_of_modules
 from waferstream.modules.gpt2_block import Gpt2Reader
 from waferstream.modules.llama_block import LlamaReader
-from waferstream.modules.mapping import MappedModel, module_of
+from waferstream.modules.mapping import MappedModel, module_of, padding_of
 from waferstream.modules.reader import Reader
 from waferstream.modules.trace import LAYER_NORM, NORMS, Call, trace
 
@@ -35,6 +35,7 @@ def map_plain(module: Any, context: int, dropout: Optional[float]) -> MappedMode
         dropout=choose_dropout(drops_of_modules(module, reader.attentions), dropout),
         frozen=absent + fixed,
         module_of={name: module_of(place) for name, place in places.items()},
+        padding=padding_of(module),
     )
 
 
@@ -43,4 +44,3 @@ def _reader_for(module: Any, calls: Sequence[Call]) -> type[Reader]:
     if norm is None:
         raise MappingError(f"{type(module).__name__}: has no norm, so it is of no family")
     return Gpt2Reader if norm.kind == LAYER_NORM else LlamaReader
-

@@ -9,7 +9,14 @@ from typing import Any, Optional
 
 from waferstream.errors import MappingError
 from waferstream.modules.dropout import choose_dropout, drops_of_config
-from waferstream.modules.mapping import MappedModel, Parameter, first_of, module_of, whole
+from waferstream.modules.mapping import (
+    MappedModel,
+    Parameter,
+    first_of,
+    module_of,
+    padding_of,
+    whole,
+)
 
 # Whose modules do what the configuration says; and PyTorch's own, which they are made of.
 _THEIRS = ("transformers.", "torch.")
@@ -57,6 +64,7 @@ def map_pretrained(module: Any, dropout: Optional[float]) -> MappedModel:
             for name, tensor in named
             for p in _parameters(family, name, tensor)
         },
+        padding=padding_of(module),
     )
 
 

@@ -170,7 +170,7 @@ class Reader(ABC):
         if self.has_bias(head):
             raise MappingError(f"{head.name}: has a bias, and {self.family}'s has none")
         self._check_logits(head.name, head.y)
-        if not close(head.x, norm.y[:, -head.x.shape[1]:]):
+        if not close(head.x, norm.y[:, -head.x.shape[1] :]):
             raise MappingError(f"{head.name}: its input is not the last norm's output")
         shared = self.module.get_submodule(head.name).weight
         if shared is self.module.get_submodule(self._tokens.name).weight:
@@ -180,7 +180,7 @@ class Reader(ABC):
 
     def _check_logits(self, name: str, made: Any) -> None:
         logits = self.found.logits
-        if not close(logits, made[:, -logits.shape[1]:]):
+        if not close(logits, made[:, -logits.shape[1] :]):
             raise MappingError(f"{name}: the logits are not its output alone")
 
     def add_norm(self, name: str, norm: Call) -> None:

@@ -141,7 +141,9 @@ class _Recorder:
         for name, part in trial.named_modules():
             own = any(True for _ in part.parameters(recurse=False)) and not list(part.children())
             if own and name not in called and not _is_head_by_function(trial, part):
-                raise MappingError(f"{name}: {type(part).__qualname__} takes no part: nothing calls it")
+                raise MappingError(
+                    f"{name}: {type(part).__qualname__} takes no part: nothing calls it"
+                )
         again = called.copy()
         for name, *_ in self._seen:
             if name not in again:
@@ -153,13 +155,15 @@ class _Recorder:
 def _is_head_by_function(trial: Any, part: Any) -> bool:
     """A projection that shares the embedding's weight may be used as a function."""
     weight = getattr(part, "weight", None)
-    return any(weight is p.weight for p in trial.modules() if p is not part and hasattr(p, "weight"))
+    return any(
+        weight is p.weight for p in trial.modules() if p is not part and hasattr(p, "weight")
+    )
 
 
 def classify(name: str, part: Any, x: Any, y: Any) -> Call:
     """By what it computes, whatever its class is called."""
     import torch
-    import torch.nn.functional as functional
+    from torch.nn import functional
 
     weight: Any = getattr(part, "weight", None)
     bias: Any = getattr(part, "bias", None)
@@ -186,7 +190,7 @@ def classify(name: str, part: Any, x: Any, y: Any) -> Call:
 
 
 def _norm(part: Any, x: Any, y: Any, weight: Any, bias: Any) -> Optional[tuple[str, float]]:
-    import torch.nn.functional as functional
+    from torch.nn import functional
 
     said = [getattr(part, key, None) for key in _EPS_NAMES]
     tries = [eps for eps in said if isinstance(eps, float)] + list(_EPS_USUAL)
