@@ -1,5 +1,5 @@
-// Patterns of names, as a shell has them for files: `*` is any text, `?` any character, `[ab]` one of
-// some.
+// Patterns of names, as a shell has them for files: `*` is any text, `?` any character, `[ab]` one
+// of some.
 #pragma once
 
 #include <string>

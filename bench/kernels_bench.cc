@@ -260,8 +260,8 @@ void BenchLoss(const Table& table, Dtype dtype) {
   table.Bytes(dtype, "loss forward",
               1e-9 * n * 4 / BestSeconds([&] { UpdateLoss(block, targets.data(), state); }));
   table.Bytes(dtype, "loss backward", 1e-9 * n * (4 + BytesOf(dtype)) / BestSeconds([&] {
-                                        LossBackward(block, targets.data(), lse.data(), {}, 0.5f, dtype,
-                                                     d_logits.data(), kTileRows);
+                                        LossBackward(block, targets.data(), lse.data(), {}, 0.5f,
+                                                     dtype, d_logits.data(), kTileRows);
                                       }));
 }
 

@@ -12,8 +12,8 @@
 
 namespace waferstream {
 
-// The weights of the plain model: W + alpha / rank * B A of a matrix with adapters. The sum is taken
-// in double and rounded once. Not thread-safe.
+// The weights of the plain model: W + alpha / rank * B A of a matrix with adapters. The sum is
+// taken in double and rounded once. Not thread-safe.
 class MergedWeights {
  public:
   // `reader` has `all` parameters of `model`, and outlives it.

@@ -12,8 +12,8 @@
 
 namespace waferstream {
 
-// What becomes of low-rank adapters: they are added to the weights that they adapt, or written alone,
-// as PEFT keeps them.
+// What becomes of low-rank adapters: they are added to the weights that they adapt, or written
+// alone, as PEFT keeps them.
 enum class AdapterExport { kMerged, kAlone };
 
 struct ExportOptions {

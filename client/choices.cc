@@ -61,8 +61,7 @@ absl::StatusOr<std::vector<uint32_t>> MarkedTokens(const Question& question, siz
   if (files.end_of_text.has_value()) before.push_back(*files.end_of_text);
   all = before;
   RETURN_IF_ERROR(tokenizer.Encode(question.context, before));
-  RETURN_IF_ERROR(
-      tokenizer.Encode(absl::StrCat(question.context, question.choices[choice]), all));
+  RETURN_IF_ERROR(tokenizer.Encode(absl::StrCat(question.context, question.choices[choice]), all));
   if (before.empty()) return absl::InvalidArgumentError("nothing stands before its choices");
   if (all.size() <= before.size()) return absl::InvalidArgumentError("a choice has no tokens");
   const size_t of_choice = all.size() - before.size();

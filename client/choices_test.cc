@@ -42,7 +42,8 @@ TEST(Choices, WhatIsWrongIsSaidWithItsLine) {
       {R"({"choices": ["a", "b"], "answer": 0})", ":1: has no text \"context\""},
       {R"({"context": "", "choices": ["a"], "answer": 0})", ":1: has no list \"choices\""},
       {R"({"context": "", "choices": ["a", 3], "answer": 0})", ":1: has a choice that is no text"},
-      {R"({"context": "", "choices": ["a", "b"], "answer": 2})", ":1: has no \"answer\" from 0 to 1"},
+      {R"({"context": "", "choices": ["a", "b"], "answer": 2})",
+       ":1: has no \"answer\" from 0 to 1"},
       {R"({"context": "", "choices": ["a", "b"], "answer": -1})", ":1: has no \"answer\""},
   };
   for (const auto& [text, want] : cases) {
@@ -81,8 +82,8 @@ TEST_F(WriteQuestionsTest, OnlyChoicesAreTargets) {
 }
 
 TEST_F(WriteQuestionsTest, WhatIsTooLongLosesItsBeginning) {
-  ASSERT_TRUE(Write({{.context = "abcdef", .choices = {"xyz", "u"}, .answer = 0, .line = 1}}, 4)
-                  .ok());
+  ASSERT_TRUE(
+      Write({{.context = "abcdef", .choices = {"xyz", "u"}, .answer = 0, .line = 1}}, 4).ok());
   const auto file = TokenFile::Open(PosixDisk(), path_, 256);
   ASSERT_TRUE(file.ok()) << file.status();
   std::vector<uint32_t> tokens(8);
@@ -91,8 +92,9 @@ TEST_F(WriteQuestionsTest, WhatIsTooLongLosesItsBeginning) {
 }
 
 TEST_F(WriteQuestionsTest, WhatDoesNotFitIsRefusedByLine) {
-  EXPECT_EQ(Write({{.context = "a", .choices = {"wxyz", "u"}, .answer = 0, .line = 5}}, 4).message(),
-            "q.jsonl:5: a choice of 4 tokens does not fit into a context of 4 with a token before it");
+  EXPECT_EQ(
+      Write({{.context = "a", .choices = {"wxyz", "u"}, .answer = 0, .line = 5}}, 4).message(),
+      "q.jsonl:5: a choice of 4 tokens does not fit into a context of 4 with a token before it");
   EXPECT_EQ(Write({{.context = "", .choices = {"x", "u"}, .answer = 0, .line = 2}}, 4).message(),
             "q.jsonl:2: nothing stands before its choices");
 }

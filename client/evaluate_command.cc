@@ -67,8 +67,8 @@ Outcome Measure(const EvaluateFlags& flags, const std::vector<std::string>& note
   RETURN_IF_ERROR(CheckEvaluation(*job));
   ASSIGN_OR_RETURN(const uint64_t tokens, TokensMeasured(PosixDisk(), *job));
   ASSIGN_OR_RETURN(const JobStatus status, Run(*job, flags, notes));
-  RETURN_IF_ERROR(PrintResult(flags.format, EvaluationTable(status, tokens),
-                              EvaluationJson(status, tokens)));
+  RETURN_IF_ERROR(
+      PrintResult(flags.format, EvaluationTable(status, tokens), EvaluationJson(status, tokens)));
   if (status.state() == FAILED) return absl::AbortedError(status.reason());
   return ExitCodeOf(status.state());
 }
@@ -78,8 +78,8 @@ absl::StatusOr<TokenizerFiles> TokenizerOf(const EvaluateFlags& flags, uint32_t 
   ASSIGN_OR_RETURN(std::optional<TokenizerFiles> found, FindTokenizer(flags.request.checkpoint));
   if (found.has_value()) return *std::move(found);
   if (vocab == 256) return OpenTokenizer("bytes");
-  return absl::InvalidArgumentError(absl::StrCat(
-      flags.request.checkpoint, ": has no tokenizer; name one with --tokenizer"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(flags.request.checkpoint, ": has no tokenizer; name one with --tokenizer"));
 }
 
 Outcome Choose(EvaluateFlags flags, const std::vector<std::string>& notes) {
@@ -123,8 +123,9 @@ Outcome Evaluate(EvaluateFlags flags) {
 void AddEvaluateCommand(CLI::App& app, Outcome& outcome) {
   auto flags = std::make_shared<EvaluateFlags>();
   EvaluationRequest& request = flags->request;
-  CLI::App* command =
-      app.add_subcommand("evaluate", "Measure the loss of a checkpoint over a file of tokens, or how it answers questions");
+  CLI::App* command = app.add_subcommand(
+      "evaluate",
+      "Measure the loss of a checkpoint over a file of tokens, or how it answers questions");
   AddPath(*command, "--checkpoint", request.checkpoint,
           "Checkpoint, or a folder with checkpoints or of a run (then the newest)")
       ->required()

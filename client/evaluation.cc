@@ -22,6 +22,14 @@ namespace {
 // A stream of the weights serves as many micro-batches; more would save little and take memory.
 constexpr uint32_t kResidentMax = 8;
 
+// As the job that wrote the checkpoint did, if the file says what ends a document. Whether the file
+// can be read is found out later.
+absl::StatusOr<bool> IsolatesDocuments(const JobSpec& writer, const std::string& path) {
+  if (!writer.data().isolate_documents() || path.empty()) return false;
+  const auto file = TokenFile::Open(PosixDisk(), path, writer.model().vocab());
+  return file.ok() && (*file)->end_of_text().has_value();
+}
+
 }  // namespace
 
 absl::StatusOr<JobSpec> EvaluationJob(const EvaluationRequest& request) {
@@ -35,7 +43,11 @@ absl::StatusOr<JobSpec> EvaluationJob(const EvaluationRequest& request) {
   // In tiles of the job that wrote it, if one did, the loss has that job's bits.
   ASSIGN_OR_RETURN(const std::optional<Manifest> origin,
                    ReadOrigin(PosixDisk(), request.checkpoint));
-  if (origin.has_value()) training->set_tile_elements(origin->job.training().tile_elements());
+  if (origin.has_value()) {
+    training->set_tile_elements(origin->job.training().tile_elements());
+    ASSIGN_OR_RETURN(const bool apart, IsolatesDocuments(origin->job, request.data));
+    job.mutable_data()->set_isolate_documents(apart);
+  }
   job.mutable_cluster()->mutable_wafer()->set_kernel_threads(UsableCpus());
   return job;
 }

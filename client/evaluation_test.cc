@@ -41,7 +41,8 @@ TEST(Evaluation, PerplexityIsOfTheMean) {
   EXPECT_EQ(json["loss"], 2);
   EXPECT_NEAR(json["perplexity"].get<double>(), 7.389056, 1e-6);
   EXPECT_EQ(json["tokens"], 16);
-  EXPECT_EQ(EvaluationTable(status, 16), "loss        2.000000\nperplexity  7.38906\ntokens      16\n");
+  EXPECT_EQ(EvaluationTable(status, 16),
+            "loss        2.000000\nperplexity  7.38906\ntokens      16\n");
 }
 
 }  // namespace

@@ -28,8 +28,9 @@ absl::StatusOr<std::shared_ptr<const TokenFile>> OpenFor(const JobSpec& job,
   RETURN_IF_ERROR(file->CheckVocabulary(model.vocab()));
   if (job.data().isolate_documents() && !file->end_of_text().has_value()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": does not say which token ends a document, which "
-                           "data.isolate_documents needs; `waferctl data prepare` writes files that do"));
+        absl::StrCat(path,
+                     ": does not say which token ends a document, which "
+                     "data.isolate_documents needs; `waferctl data prepare` writes files that do"));
   }
   return file;
 }

@@ -35,7 +35,7 @@ class OpenTokenFiles {
 
 struct JobData {
   std::vector<std::shared_ptr<const TokenFile>> train;  // none: the job evaluates
-  std::shared_ptr<const TokenFile> validation;  // null: the job has none
+  std::shared_ptr<const TokenFile> validation;          // null: the job has none
 };
 
 // Opens the files of a job that trains or evaluates and checks every token. INVALID_ARGUMENT, one

@@ -33,7 +33,7 @@ class MixtureOrder {
   Place At(uint64_t n) const;
 
  private:
-  std::vector<int64_t> ends_;  // of the files' runs: in the data set, or in a block
+  std::vector<int64_t> ends_;        // of the files' runs: in the data set, or in a block
   std::vector<SampleOrder> orders_;  // of all; or of a block's places, and then of every file
 };
 

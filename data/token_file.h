@@ -1,6 +1,7 @@
 // A file of tokens, read at random.
 //
-//   name.bin   little-endian tokens. With our own header (data/token_format.h), which also says what
+//   name.bin   little-endian tokens. With our own header (data/token_format.h), which also says
+//   what
 //              ends a document and may mark tokens that are no targets. With one of llm.c's
 //              1024-byte headers (int32 magic, version,
 //              token count): uint16 for magic 20240520, version 1; uint32 for 20240801, version 7.

@@ -22,8 +22,8 @@ struct TokenFileHeader {
   uint32_t version = kVersion;
   uint32_t token_bytes = 2;  // 2 or 4
   uint64_t tokens = 0;
-  // kMasked: the highest bit of a token says that it is no target: it counts as input, and no loss is
-  // taken of it. Ids have one bit less then.
+  // kMasked: the highest bit of a token says that it is no target: it counts as input, and no loss
+  // is taken of it. Ids have one bit less then.
   uint32_t flags = 0;
   uint32_t end_of_text = kNoToken;  // the id that ends a document; kNoToken: none does
   uint32_t vocab = 0;               // of the tokenizer: ids are below it

@@ -114,8 +114,7 @@ bool IsNumerics(absl::string_view path) {
   const bool inside = std::any_of(std::begin(kNumericSections), std::end(kNumericSections),
                                   [&](absl::string_view s) { return IsInside(path, s); });
   const auto* end = std::end(kNoNumerics);
-  return IsStart(path) ||
-         (inside && std::find(std::begin(kNoNumerics), end, path) == end);
+  return IsStart(path) || (inside && std::find(std::begin(kNoNumerics), end, path) == end);
 }
 
 const std::vector<std::string>& DependencyKeys() {

@@ -232,9 +232,9 @@ int GraphBuilder::Adapt(int input, int matrix, int output) {
 absl::StatusOr<Model> GraphBuilder::Take() {
   for (const std::string& target : lora_.targets()) {
     if (matched_targets_.contains(target)) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("model.lora.targets: \"", target,
-                     "\" matches no matrix of a product, like ", FirstMatmul(model_)));
+    return absl::InvalidArgumentError(absl::StrCat("model.lora.targets: \"", target,
+                                                   "\" matches no matrix of a product, like ",
+                                                   FirstMatmul(model_)));
   }
   return std::move(model_);
 }

@@ -165,8 +165,7 @@ class GraphBuilder {
  public:
   // Takes the adapters and the dropout of a model. Every product whose matrix a target names gets
   // adapters, and what is added to a residual is dropped.
-  explicit GraphBuilder(const ModelSpec& model)
-      : lora_(model.lora()), dropout_(model.dropout()) {}
+  explicit GraphBuilder(const ModelSpec& model) : lora_(model.lora()), dropout_(model.dropout()) {}
 
   // What parameters have before their names in checkpoints (Parameter::prefix), from here on.
   void SetPrefix(std::string prefix) { prefix_ = std::move(prefix); }

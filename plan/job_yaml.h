@@ -12,7 +12,8 @@
 namespace waferstream {
 
 // `model.from: FOLDER` takes what the job does not say of its model from a checkpoint, and starts
-// at step 0 from its weights, unless checkpoint.from names another to start from or go on with. Reads the model of such a folder.
+// at step 0 from its weights, unless checkpoint.from names another to start from or go on with.
+// Reads the model of such a folder.
 using ModelOfFolder = std::function<absl::StatusOr<ModelSpec>(const std::string& folder)>;
 
 // Reads a job file. Every override is "key.path=value" with a YAML value, and replaces what the

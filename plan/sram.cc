@@ -62,7 +62,7 @@ class LayoutBuilder {
   void AddTokens() {
     Add(SramBuffer::kTokenIds, tokens_ * sizeof(int32_t), resident_);
     Add(SramBuffer::kTargets, tokens_ * sizeof(int32_t), resident_);
-    if (plan_.job.data().isolate_documents()) {
+    if (plan_.job.data().isolate_documents() && !plan_.is_generation()) {
       Add(SramBuffer::kPositions, tokens_ * sizeof(int32_t), resident_);
     }
     Add(SramBuffer::kActivations, plan_.places.bytes, resident_);
@@ -100,8 +100,8 @@ class LayoutBuilder {
 
   size_t AttentionWorkspace(size_t head) const {
     const size_t context = plan_.job.model().context();
-    // A sequence in the making, and a document, have any length, and the formulas need not grow with
-    // it.
+    // A sequence in the making, and a document, have any length, and the formulas need not grow
+    // with it.
     const bool any = plan_.is_generation() || plan_.job.data().isolate_documents();
     size_t bytes = 0;
     for (size_t tokens = any ? 1 : context; tokens <= context; ++tokens) {

@@ -72,14 +72,21 @@ struct Variant {
 
 std::vector<Variant> Variants() {
   return {
-      {"dropout", [](JobSpec job) { job.mutable_model()->set_dropout(0.1); return job; }},
+      {"dropout",
+       [](JobSpec job) {
+         job.mutable_model()->set_dropout(0.1);
+         return job;
+       }},
       {"loss_terms",
        [](JobSpec job) {
          job.mutable_training()->set_label_smoothing(0.1);
          job.mutable_training()->set_z_loss(1e-2);
          return job;
        }},
-      {"lora", [](JobSpec job) { return WithLora(std::move(job), {"c_attn", "h.1.mlp.*"}); }},
+      {"lora",
+       [](JobSpec job) {
+         return WithLora(std::move(job), {"c_attn", "h.1.mlp.*"});
+       }},
       {"lora_of_all_with_dropout",
        [](JobSpec job) {
          job = WithLora(std::move(job), {"*"});
@@ -88,7 +95,9 @@ std::vector<Variant> Variants() {
          return job;
        }},
       {"lora_of_llama",
-       [](JobSpec job) { return WithLora(Llama(std::move(job)), {"[qv]_proj", "down_proj"}); }},
+       [](JobSpec job) {
+         return WithLora(Llama(std::move(job)), {"[qv]_proj", "down_proj"});
+       }},
       {"documents", OfDocuments},
       {"documents_of_llama", [](JobSpec job) { return OfDocuments(Llama(std::move(job))); }},
       {"mixed_files",

@@ -79,10 +79,8 @@ absl::StatusOr<double> TokenFeeder::CountTargets(const Wave& wave) {
   std::vector<int32_t> ids(context), targets(context);
   double count = 0;
   for (uint64_t i = 0; i < sequences; ++i) {
-    RETURN_IF_ERROR(
-        ReadSequence(wave.pass.kind, wave.pass.step, i, ids.data(), targets.data()));
-    count += static_cast<double>(context -
-                                 std::count(targets.begin(), targets.end(), kNoTarget));
+    RETURN_IF_ERROR(ReadSequence(wave.pass.kind, wave.pass.step, i, ids.data(), targets.data()));
+    count += static_cast<double>(context - std::count(targets.begin(), targets.end(), kNoTarget));
   }
   return count;
 }

@@ -63,8 +63,7 @@ absl::StatusOr<Model> BuildGpt2(const ModelSpec& m) {
   b.SetPrefix("transformer.");
   const int tokens = b.Matrix("wte.weight", m.vocab(), hidden, kInitStd);
   const int positions = b.Matrix("wpe.weight", m.context(), hidden, kInitStd);
-  int residual =
-      b.Drop(b.EmbedPositions(b.EmbedTokens("residual", tokens, hidden), positions));
+  int residual = b.Drop(b.EmbedPositions(b.EmbedTokens("residual", tokens, hidden), positions));
   for (uint32_t i = 0; i < m.layers(); ++i) {
     residual = AddLayer(m, static_cast<int>(i), residual, b);
   }

@@ -1,5 +1,5 @@
-// A row times a factor, some of it dropped: the same elements whenever it is computed, as which ones
-// they are is a counter's business (base/philox.h). Single-threaded.
+// A row times a factor, some of it dropped: the same elements whenever it is computed, as which
+// ones they are is a counter's business (base/philox.h). Single-threaded.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace waferstream {
 struct DropSpec {
   uint64_t seed = 0;
   uint64_t stream = 0;  // of draws: one for every value and step
-  double share = 0;  // in [0, 1); 0: none
+  double share = 0;     // in [0, 1); 0: none
 };
 
 // A row of `width` elements of `dtype`.
