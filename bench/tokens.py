@@ -24,7 +24,7 @@ def seconds(command, **kwargs):
 
 def write_documents(work):
     subprocess.run(["scripts/get_austen.sh", work], check=True)
-    text = (work / "austen.train.bin").read_bytes()[::2].decode("utf-8", "replace")
+    text = (work / "austen.train.txt").read_text("utf-8", "replace")
     paragraphs = text.split("\n\n")
     documents = ["\n\n".join(paragraphs[i:i + 20]) for i in range(0, len(paragraphs), 20)]
     with open(work / "text.jsonl", "w", encoding="utf-8") as out:

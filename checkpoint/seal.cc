@@ -103,8 +103,10 @@ absl::StatusOr<Manifest> CompleteFolder(Disk& disk, const CheckpointFormat& form
     manifest.files[kOptimizerFile] = optimizer.file;
     manifest.optimizer_hash = optimizer.data_hash;
   }
+  const std::string& tokenizer = manifest.job.data().tokenizer();
+  const std::string& from = manifest.job.checkpoint().from();
   ASSIGN_OR_RETURN(const CompanionFiles beside,
-                   CopyCompanionFiles(disk, manifest.job.checkpoint().from(), partial));
+                   CopyCompanionFiles(disk, tokenizer.empty() ? from : tokenizer, partial));
   for (const std::string& name : beside.names) {
     ASSIGN_OR_RETURN(manifest.files[name], DigestFile(disk, in_partial(name)));
   }

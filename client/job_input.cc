@@ -19,6 +19,7 @@
 #include "checkpoint/ownership.h"
 #include "checkpoint/posix_disk.h"
 #include "data/job_data.h"
+#include "data/tokenizer_files.h"
 #include "plan/dependencies.h"
 #include "plan/job_kind.h"
 #include "plan/job_yaml.h"
@@ -86,6 +87,22 @@ absl::StatusOr<std::optional<Manifest>> CheckCheckpoint(const JobSpec& job, cons
   }
   RETURN_IF_ERROR(weights.Verify());
   return weights.manifest();
+}
+
+// What goes into the checkpoints must be a tokenizer, and of this model.
+absl::Status CheckTokenizer(const JobSpec& job) {
+  const std::string& folder = job.data().tokenizer();
+  if (folder.empty()) return absl::OkStatus();
+  const auto refuse = [](absl::string_view why) {
+    return absl::InvalidArgumentError(absl::StrCat("data.tokenizer: ", why));
+  };
+  const absl::StatusOr<std::optional<TokenizerFiles>> found = FindTokenizer(folder);
+  if (!found.ok()) return refuse(found.status().message());
+  if (!found->has_value()) return refuse(absl::StrCat(folder, ": has no tokenizer"));
+  const uint32_t vocab = (*found)->tokenizer().vocab();
+  if (vocab <= job.model().vocab()) return absl::OkStatus();
+  return refuse(absl::StrCat((*found)->path, " has ", vocab, " tokens; model.vocab is ",
+                             job.model().vocab()));
 }
 
 // Whoever finds out later, when a cluster has been started, finds it out again.
@@ -194,6 +211,7 @@ absl::StatusOr<NamedCheckpoint> ResolveContinuation(const std::string& flag,
 }
 
 absl::Status CheckJob(JobSpec& job, OutputFolder output, std::vector<std::string>& notes) {
+  RETURN_IF_ERROR(CheckTokenizer(job));
   RETURN_IF_ERROR(CheckAccept(
       "checkpoint.accept", {job.checkpoint().accept().begin(), job.checkpoint().accept().end()}));
   ASSIGN_OR_RETURN(Plan plan, Compile(job, RequestedShape(job)));

@@ -48,6 +48,7 @@ absl::Status CheckPaths(const JobSpec& job, const std::string& folder,
   }
   for (const auto& [field, path] :
        {std::pair<const char*, std::string>{"data.validation", job.data().validation()},
+        {"data.tokenizer", job.data().tokenizer()},
         {named ? "checkpoint.dir" : "checkpoint.dir is not given, and what it is then", folder},
         {"checkpoint.from", job.checkpoint().from()}}) {
     RETURN_IF_ERROR(CheckBelow(field, path, roots));

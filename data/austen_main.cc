@@ -2,9 +2,9 @@
 //
 //   austen PATH OUT    PATH: Rdata.rdb, or a folder below which it lies (the unpacked package)
 //
-// Writes OUT/austen.train.bin and OUT/austen.val.bin: the six novels in the archive's order (that
-// of their names), lines and novels joined by '\n', one uint16 token a byte; the last tenth of the
-// bytes is for validation. Prints one line a file. Exit codes: 0 ok, 1 failed, 2 usage.
+// Writes OUT/austen.train.txt and OUT/austen.val.txt: the six novels in the archive's order (that
+// of their names), lines and novels joined by '\n'; the last tenth of the bytes is for validation.
+// Prints one line a file. Exit codes: 0 ok, 1 failed, 2 usage.
 #include <array>
 #include <cstdint>
 #include <cstdio>
@@ -65,15 +65,15 @@ absl::StatusOr<std::string> ReadNovels(std::string_view archive) {
 }
 
 // Writes beside the target and renames, so that a file of that name is always whole.
-absl::Status WriteTokens(const std::string& path, std::string_view text) {
+absl::Status WriteText(const std::string& path, std::string_view text) {
   const std::string partial = path + ".partial";
   std::ofstream out(partial, std::ios::binary | std::ios::trunc);
-  for (const char c : text) out.put(c).put('\0');  // little-endian uint16
+  out.write(text.data(), static_cast<std::streamsize>(text.size()));
   out.close();
   std::error_code error;
   if (out) std::filesystem::rename(partial, path, error);
   if (!out || error) return absl::InternalError(absl::StrCat(path, ": cannot be written"));
-  std::cout << path << ": " << text.size() << " tokens\n";
+  std::cout << path << ": " << text.size() << " bytes\n";
   return absl::OkStatus();
 }
 
@@ -89,8 +89,8 @@ absl::Status Extract(const std::string& path, const std::string& folder) {
   if (error) return absl::InvalidArgumentError(absl::StrCat(folder, ": ", error.message()));
   const std::string_view view = *text;
   const size_t train = view.size() - view.size() / 10;
-  RETURN_IF_ERROR(WriteTokens(folder + "/austen.train.bin", view.substr(0, train)));
-  return WriteTokens(folder + "/austen.val.bin", view.substr(train));
+  RETURN_IF_ERROR(WriteText(folder + "/austen.train.txt", view.substr(0, train)));
+  return WriteText(folder + "/austen.val.txt", view.substr(train));
 }
 
 }  // namespace

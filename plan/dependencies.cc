@@ -20,6 +20,7 @@ constexpr absl::string_view kNumericSections[] = {"model", "data", "training"};
 constexpr absl::string_view kNoNumerics[] = {
     "data.validation",
     "data.validation_sequences",
+    "data.tokenizer",
     "training.validate_every",
     "training.verify",
     "training.recompute",

@@ -65,6 +65,7 @@ constexpr JobKey kKeys[] = {
     {.path = "data.weights", .kind = kRealList, .high = 1e6, .open_low = true},
     {.path = "data.isolate_documents", .kind = kFlag, .fallback = "false"},
     {.path = "data.validation", .kind = kPath},
+    {.path = "data.tokenizer", .kind = kPath},
     {.path = "data.validation_sequences", .kind = kWhole, .fallback = "0", .high = kCountMax},
     {.path = "data.shuffle", .kind = kWord, .fallback = "none", .words = "none|epoch"},
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes austen.train.bin and austen.val.bin in the given folder from Debian's r-cran-janeaustenr (six
+# Makes austen.train.txt and austen.val.txt in the given folder from Debian's r-cran-janeaustenr (six
 # novels, public domain). Does nothing when they are there. Needs the built //data:austen.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 out=${1:?usage: get_austen.sh FOLDER}
-[ -s "$out/austen.train.bin" ] && [ -s "$out/austen.val.bin" ] && exit 0
+[ -s "$out/austen.train.txt" ] && [ -s "$out/austen.val.txt" ] && exit 0
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
