@@ -16,10 +16,11 @@ bazel build //client:waferctl //data:austen
 
 say "3/5 Text to tokens: a vocabulary of 1024, learnt from the text"
 scripts/get_austen.sh examples
-"$waferctl" data prepare examples/austen.train.txt -o examples/austen.train.bin --overwrite \
-  --learn 1024 --save-tokenizer examples/austen-tokenizer
-"$waferctl" data prepare examples/austen.val.txt -o examples/austen.val.bin --overwrite \
-  --tokenizer examples/austen-tokenizer
+tokenizer=examples/austen-tokenizer
+prepare() { "$waferctl" data prepare "examples/austen.$1.txt" -o "examples/austen.$1.bin" --overwrite "${@:2}"; }
+[ -d "$tokenizer" ] && by=(--tokenizer "$tokenizer") || by=(--learn 1024 --save-tokenizer "$tokenizer")
+prepare train "${by[@]}"
+prepare val --tokenizer "$tokenizer"
 
 say "4/5 Train: controller, MemoryX, SwarmX and two wafer nodes, each a process of its own"
 run_dir="runs/quickstart-$(date -u +%Y%m%d-%H%M%S)"
