@@ -5,7 +5,8 @@
 
 use crate::ffi::{guarded, Bytes, Failure, Sink};
 use crate::tokenizer::Tokenizer;
-use minijinja::value::Kwargs;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Serde};
 use minijinja::{context, Environment, Error, ErrorKind, Value};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
@@ -96,8 +97,7 @@ fn with_marks(template: &str) -> (String, bool) {
 
 fn open(template: &str, special_tokens: &str) -> Result<Chat, Failure> {
     let mut environment = Environment::new();
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_filter("tojson", to_json);
     environment.add_function("raise_exception", raise_exception);
@@ -133,12 +133,12 @@ fn take_marks(marked: &str) -> Result<Rendered, Failure> {
 impl Chat {
     fn render(&self, messages: &[Json], tools: &Json, prompt: bool) -> Result<String, Failure> {
         let base = context! {
-            messages => messages,
-            tools => if tools.is_null() { Value::from(()) } else { Value::from_serialize(tools) },
+            messages => Value::from(Serde(messages)),
+            tools => Value::from(Serde(tools)),
             documents => Value::from(()),
             add_generation_prompt => prompt,
         };
-        let values = context! { ..base, ..Value::from_serialize(&self.special_tokens) };
+        let values = context! { ..base, ..Value::from(Serde(&self.special_tokens)) };
         Ok(self.environment.get_template(CHAT_TEMPLATE)?.render(values)?)
     }
 
