@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/regular_file.h"
@@ -18,6 +19,7 @@ namespace waferstream {
 namespace {
 
 constexpr size_t kJobFileBytesMax = 1 << 20;  // a job has a kilobyte
+constexpr absl::string_view kLoraTargets = "model.lora.targets";
 
 absl::Status CheckOptionsOf(const JobEntries& entries, const std::string& name) {
   const absl::Status status =
@@ -105,7 +107,12 @@ absl::Status SetDerived(const std::string& base_dir, JobSpec& job) {
 // says why.
 absl::Status CheckPatternsOf(const JobEntries& entries, const JobSpec& job) {
   const absl::StatusOr<std::vector<Parameter>> parameters = BuildParameters(job.model());
-  if (!parameters.ok()) return absl::OkStatus();
+  if (!parameters.ok()) {
+    const absl::string_view message = parameters.status().message();
+    const JobEntry* entry = entries.Find(kLoraTargets);
+    if (entry == nullptr || !absl::StartsWith(message, kLoraTargets)) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(entry->where, ": ", message));
+  }
   for (const absl::string_view key : PatternKeys()) {
     const JobEntry* entry = entries.Find(key);
     if (entry == nullptr) continue;

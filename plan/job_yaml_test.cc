@@ -274,6 +274,34 @@ TEST(JobYaml, RefusesBadOverrides) {
   EXPECT_EQ(RefusalOf(kAusten, {"training.steps=\xFF"}), "--set: is not UTF-8");
 }
 
+TEST(JobYaml, ReadsSeveralFilesAndTheirWeights) {
+  const JobSpec job =
+      MustParse(kAusten, {"data.train=[a.bin, sub/b.bin]", "data.weights=[3, 0.5]"});
+  ASSERT_EQ(job.data().train_size(), 2);
+  EXPECT_EQ(job.data().train(1), "/data/sub/b.bin");
+  ASSERT_EQ(job.data().weights_size(), 2);
+  EXPECT_EQ(job.data().weights(1), 0.5);
+  EXPECT_EQ(RefusalOf(kAusten, {"data.train=[]"}),
+            "--set: data.train: has no value; leave the key out, or give it one");
+  EXPECT_EQ(RefusalOf(kAusten, {"data.train=[a.bin, '']"}),
+            "--set: data.train: has no value; leave the key out, or give it one");
+  EXPECT_EQ(RefusalOf(kAusten, {"data.weights=[1, 0]"}),
+            "--set: data.weights: 0 must be above 0 and at most 1e+06");
+}
+
+TEST(JobYaml, ReadsAdapters) {
+  EXPECT_FALSE(MustParse(kAusten).model().has_lora());
+  const JobSpec job = MustParse(kAusten, {"model.lora={rank: 4, alpha: 8, targets: c_attn}"});
+  EXPECT_EQ(job.model().lora().rank(), 4u);
+  EXPECT_EQ(job.model().lora().alpha(), 8);
+  ASSERT_EQ(job.model().lora().targets_size(), 1);
+  EXPECT_EQ(RefusalOf(kAusten, {"model.lora={rank: 4, alpha: 8, targets: [c_attn, q_proj]}"}),
+            "--set: model.lora.targets: \"q_proj\" matches no matrix of a product, like "
+            "h.0.attn.c_attn.weight");
+  EXPECT_EQ(RefusalOf(kAusten, {"model.lora={rank: 4, alpha: 8}"}),
+            "job.yaml: model.lora.targets: missing");
+}
+
 TEST(JobYaml, TextIsUtf8) {
   for (const char* good : {"caf\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"}) {
     EXPECT_EQ(MustParse(kAusten, {absl::StrCat("name=\"", good, "\"")}).name(), good);
