@@ -262,6 +262,12 @@ TEST(Compile, ContradictionsAreRefusedByName) {
        }},
       {"training.optimizer: give one of adamw, sgd, lion, adafactor, muon",
        [](JobSpec& j) { j.mutable_training()->clear_optimizer(); }},
+      {"data.weights: 1 numbers, but data.train has 2 files",
+       [](JobSpec& j) {
+         j.mutable_data()->add_train("a.bin");
+         j.mutable_data()->add_train("b.bin");
+         j.mutable_data()->add_weights(1);
+       }},
       {"training.tile: 0 must be at least 1",
        [](JobSpec& j) { j.mutable_training()->set_tile_elements(0); }},
       {"model.layers: 4097 must be at most 4096",

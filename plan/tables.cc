@@ -112,6 +112,19 @@ absl::Status SizeValidation(Plan& plan) {
   return absl::OkStatus();
 }
 
+constexpr int kFilesMax = 4096;  // a block of mixed samples has one of each (data/mixture_order.h)
+
+absl::Status CheckMixture(const DataSpec& data) {
+  if (data.train_size() > kFilesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.train: ", data.train_size(), " files are more than ", kFilesMax));
+  }
+  if (data.weights().empty() || data.weights_size() == data.train_size()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("data.weights: ", data.weights_size(),
+                                                 " numbers, but data.train has ",
+                                                 data.train_size(), " files"));
+}
+
 absl::Status CheckEvaluation(const JobSpec& job) {
   if (job.data().validation().empty()) {
     return absl::InvalidArgumentError("data.validation: is needed to evaluate");
@@ -233,6 +246,7 @@ absl::StatusOr<Plan> BuildTables(const JobSpec& job, const ClusterShape& shape) 
     RETURN_IF_ERROR(CheckLearningRate(training));
     RETURN_IF_ERROR(CheckValidations(job));
   }
+  RETURN_IF_ERROR(CheckMixture(job.data()));
   if (Evaluates(job)) RETURN_IF_ERROR(CheckEvaluation(job));
   plan.wire = training.precision() == BF16 ? Dtype::kBf16 : Dtype::kF32;
 
