@@ -5,7 +5,7 @@ namespace waferstream {
 absl::StatusOr<std::unique_ptr<PieceTokenizer>> PieceTokenizer::Make(absl::string_view model) {
   std::unique_ptr<PieceTokenizer> tokenizer(new PieceTokenizer());
   const std::string error = tokenizer->pieces_.Load({model.data(), model.size()});
-  if (!error.empty()) return absl::InvalidArgumentError("is no model of SentencePiece");
+  if (!error.empty()) return absl::InvalidArgumentError(error);
   return tokenizer;
 }
 

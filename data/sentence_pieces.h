@@ -1,5 +1,8 @@
-// SentencePiece's processor behind types of the standard library only: its header has an Abseil of
-// its own, which no file can include beside ours.
+// SentencePiece's processor, out of Debian's library.
+//
+// That library has an old copy of protobuf inside and shows it: linked beside the real one, each
+// would call the other's functions. So it is loaded when it is needed, where it sees itself first
+// and nobody sees it.
 #pragma once
 
 #include <memory>
@@ -26,8 +29,8 @@ class SentencePieces {
   std::string Decode(const std::vector<int>& ids, std::string& text) const;
 
  private:
-  struct Impl;
-  const std::unique_ptr<Impl> impl_;
+  struct Processor;
+  std::unique_ptr<Processor> processor_;  // null: not loaded
 };
 
 }  // namespace waferstream

@@ -10,6 +10,7 @@ namespace {
 
 // Enough that the first of those behind is no beginning of a text.
 constexpr size_t kLeanOn = 4;
+constexpr size_t kLeanOnMax = 32;
 // What stands for the beginning of a character.
 constexpr absl::string_view kIncomplete = "\xEF\xBF\xBD";
 // No character takes more; then it is none.
@@ -19,8 +20,12 @@ constexpr size_t kTokensOfACharacterMax = 4;
 
 TextStream::TextStream(const Tokenizer& tokenizer, std::span<const uint32_t> before)
     : tokenizer_(tokenizer) {
-  const auto tail = before.last(std::min(before.size(), kLeanOn));
-  window_.assign(tail.begin(), tail.end());
+  // From where a character begins: a part of one may spoil those behind it.
+  for (size_t count = std::min(before.size(), kLeanOn); count <= before.size(); ++count) {
+    window_.assign(before.end() - static_cast<int64_t>(count), before.end());
+    const auto text = tokenizer_.Decode(window_);
+    if (count == kLeanOnMax || !text.ok() || !absl::StartsWith(*text, kIncomplete)) break;
+  }
   said_ = window_.size();
 }
 
@@ -48,9 +53,8 @@ absl::StatusOr<std::string> TextStream::Take(bool all) {
       std::mismatch(before.begin(), before.end(), now.begin(), now.end()).first - before.begin();
   while (same > 0 && same < now.size() && (now[same] & 0xC0) == 0x80) --same;
   std::string text = now.substr(same);
-  if (window_.size() > kLeanOn) {
-    window_.erase(window_.begin(), window_.end() - static_cast<int64_t>(kLeanOn));
-  }
+  // It begins where a character did.
+  if (!text.empty()) window_.erase(window_.begin(), window_.begin() + static_cast<int64_t>(said_));
   said_ = window_.size();
   return text;
 }

@@ -33,7 +33,9 @@ TEST_P(EveryTokenizer, SaysWhatTheWholeSays) {
     ASSERT_LE(said.size(), whole.size());
     EXPECT_EQ(said, whole.substr(whole.size() - said.size())) << prompt;
     EXPECT_EQ(rest, "");
-    if (prompt == 0) EXPECT_EQ(said, whole);
+    if (prompt == 0) {
+      EXPECT_EQ(said, whole);
+    }
   }
 }
 
