@@ -86,7 +86,10 @@ def test_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
         (np.array([0.5]), "float64, and token ids are whole"),
         ([{"text": "x"}], r"dataset\[0\]: has no input_ids \(it has text\)"),
         ([[1], "x"], r"dataset\[1\]: str is no row of token ids"),
-        ([{"input_ids": [1, 2], "labels": [1, -100]}], r"dataset\[0\]: its labels are not its input"),
+        (
+            [{"input_ids": [1, 2], "labels": [1, -100]}],
+            r"dataset\[0\]: its labels are not its input",
+        ),
         ([{"input_ids": [1], "attention_mask": [1, 1]}], r"dataset\[0\]: its attention_mask"),
         ([], "dataset: has no tokens"),
         (7, "dataset: int is no array"),

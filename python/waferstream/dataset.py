@@ -106,7 +106,8 @@ def _ids_of_record(where: str, row: Mapping[str, Any]) -> npt.NDArray[Any]:
         kept = mask != 0
     if row.get("labels") is not None:
         _check_labels(where, ids[kept], _as_array(row["labels"]), kept)
-    return ids[kept]
+    left: npt.NDArray[Any] = ids[kept]
+    return left
 
 
 def _check_labels(where: str, ids: Any, labels: Any, kept: Any) -> None:

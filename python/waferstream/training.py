@@ -121,7 +121,7 @@ def train(
     }
     whole = {
         "name": name or "train",
-        "model": _model_section(model, made / "weights", context),
+        "model": _model_section(model, made / "weights"),
         "data": data,
         "training": training,
         "cluster": {"wafers": wafers},
@@ -242,11 +242,8 @@ def _optimizer(lr: Optional[float], optimizer: Optional[Mapping[str, Any]]) -> M
     return optimizer if optimizer is not None else {"adamw": {"lr": lr}}
 
 
-def _model_section(model: MappedModel, weights: Path, context: Optional[int]) -> dict[str, Any]:
-    length = context or model.context
-    if not length:
-        raise UsageError("context: the module does not say how long its sequences are; give one")
-    section: dict[str, Any] = {"from": weights, "context": length}
+def _model_section(model: MappedModel, weights: Path) -> dict[str, Any]:
+    section: dict[str, Any] = {"from": weights, "context": model.context}
     if model.dropout > 0:
         section["dropout"] = model.dropout
     return section

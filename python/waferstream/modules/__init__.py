@@ -29,5 +29,5 @@ def map_module(
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"module: {type(module).__name__} is no torch.nn.Module")
     if is_pretrained(module):
-        return map_pretrained(module, dropout)
-    return map_plain(module, context or 0, dropout)
+        return map_pretrained(module, dropout).for_context(context)
+    return map_plain(module, context or 0, dropout).for_context(context)
