@@ -50,6 +50,31 @@ def test_a_plain_module_trains_as_by_pytorch(module: Any, tokens: Any) -> None:
     assert (found.step, found.weights_hash) == (STEPS, result.weights_hash)
 
 
+def test_biases_that_are_not_there_stay_away(tokens: Any) -> None:
+    train_both(plain.Gpt(bias=False), tokens)
+
+
+def test_what_is_not_to_be_trained_is_not(tokens: Any) -> None:
+    module = plain.Gpt()
+    positions = module.transformer["wpe"].requires_grad_(False).weight
+    before = positions.clone()
+    train_both(module, tokens)
+    assert torch.equal(positions, before)
+
+
+def test_dropout_is_passed_on(tokens: Any) -> None:
+    module = plain.Gpt(dropout=0.5)
+
+    def losses(**more: Any) -> Any:
+        fresh = copy.deepcopy(module)
+        return train(
+            fresh, tokens, steps=2, lr=LR, batch_size=2, progress=False, **more
+        ).losses.tolist()
+
+    dropped = losses(dropout=0.5)
+    assert dropped == losses(dropout=0.5, wafers=2) and dropped != losses(dropout=0)
+
+
 def test_the_hash_is_one_whatever_the_cluster(client: Client, tokens: Any) -> None:
     module = plain.Gpt()
     here = train_both(copy.deepcopy(module), tokens)
@@ -120,7 +145,14 @@ def test_what_is_wrong_is_said_and_the_module_stays(
     with pytest.raises(waferstream.UsageError, match=line) as refused:
         train(module, progress=False, **arguments)
     assert "\n" not in str(refused.value)
+    assert not (tmp_path / "f").exists() and (tmp_path / "something").exists()
     assert all(torch.equal(a, b) for a, b in zip(module.parameters(), before.parameters()))
+
+
+def test_without_waferctl_nothing_is_written(tokens: Any, tmp_path: Path) -> None:
+    with pytest.raises(waferstream.NotFoundError, match="no-such-program is no program"):
+        train(plain.Gpt(), tokens, steps=1, lr=LR, waferctl="no-such-program")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_llama_needs_a_context(tokens: Any) -> None:
