@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import copy
+import os
+import signal
+import subprocess
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +151,27 @@ def test_what_is_wrong_is_said_and_the_module_stays(
         train(module, progress=False, **arguments)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "f").exists() and (tmp_path / "something").exists()
+    assert all(torch.equal(a, b) for a, b in zip(module.parameters(), before.parameters()))
+
+
+def test_ctrl_c_ends_the_cluster_and_the_module_stays(tokens: Any, tmp_path: Path) -> None:
+    module = plain.Gpt()
+    before = copy.deepcopy(module)
+    checkpoints = tmp_path / "f" / "run" / "checkpoints"
+
+    def interrupt_once_it_trains() -> None:
+        deadline = time.monotonic() + 60
+        while not list(checkpoints.glob("step-*")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt_once_it_trains).start()
+    with pytest.raises(KeyboardInterrupt):
+        job = {"checkpoint": {"every": 1}}
+        train(module, tokens, steps=10**6, lr=LR, folder="f", job=job, progress=False)
+    assert list(checkpoints.glob("step-*"))
+    arguments = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert str(tmp_path / "f") not in arguments.stdout
     assert all(torch.equal(a, b) for a, b in zip(module.parameters(), before.parameters()))
 
 
