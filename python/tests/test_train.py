@@ -67,6 +67,18 @@ def test_what_is_not_to_be_trained_is_not(tokens: Any) -> None:
     assert torch.equal(positions, before)
 
 
+def test_loss_is_taken_of_targets_alone(tokens: Any) -> None:
+    ids = torch.from_numpy(tokens[:129])
+    labels = torch.where(torch.arange(129) % 3 == 0, ids, -100)
+    module = plain.Gpt()
+    rows, targets = ids[:-1].view(4, 32), labels[1:].view(4, 32)
+    logits = module(rows, rows)[0].detach()
+    wanted = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    data = [{"input_ids": ids, "labels": labels}]
+    result = train(module, data, steps=1, lr=LR, batch_size=4, progress=False)
+    assert abs(result.losses[0] - float(wanted)) < 1e-4 * float(wanted)
+
+
 def test_dropout_is_passed_on(tokens: Any) -> None:
     module = plain.Gpt(dropout=0.5)
 
