@@ -78,6 +78,7 @@ fuzzers() {
 python_tests() {
   local good bad left
   scripts/test_python.sh "$tools" "$work/python"
+  [ -s "$work/python" ] || { fail "the Python package was not tested"; return; }
   {
     read -r good bad left
     mapfile -t -O ${#notes[@]} notes

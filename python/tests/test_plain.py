@@ -115,6 +115,15 @@ def test_the_module_stays_as_it_is() -> None:
     assert not any(part._forward_hooks for part in module.modules())
 
 
+def test_a_compiled_module_is_the_one_within() -> None:
+    class Compiled(nn.Module):
+        def __init__(self, inner: Any) -> None:
+            super().__init__()
+            self._orig_mod = inner
+
+    assert "transformer.wte.weight" in parameters_of(map_module(Compiled(plain.Gpt())))
+
+
 def changed(change: Any) -> Any:
     module = plain.Gpt()
     change(module.transformer["h"][1], module)
