@@ -74,6 +74,20 @@ fuzzers() {
   done <"$work/fuzzers"
 }
 
+# The Python package: scripts/test_python.sh counts its cases itself.
+python_tests() {
+  local good bad left
+  scripts/test_python.sh "$tools" "$work/python"
+  [ -s "$work/python" ] || { fail "the Python package was not tested"; return; }
+  {
+    read -r good bad left
+    mapfile -t -O ${#notes[@]} notes
+  } <"$work/python"
+  passed=$((passed + good))
+  failed=$((failed + bad))
+  skipped=$((skipped + left))
+}
+
 finish() {
   printf '\n'
   printf '%s\n' "${times[@]}" "${notes[@]}"
@@ -98,6 +112,7 @@ export PATH="$PATH:$tools"
 check "formatting" scripts/lint.sh
 part "build" bazel build //... || { fail "build"; finish; }
 part "tests" bazel_tests 'tests(//...) except attr(tags, "long", tests(//...))'
+part "Python" python_tests
 if $long; then
   check "clang-tidy" scripts/lint.sh --tidy
   part "long tests" bazel_tests 'attr(tags, "long", tests(//...))'

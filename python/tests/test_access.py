@@ -65,7 +65,9 @@ def test_what_is_no_secret_is_refused(tmp_path: Path, text: str) -> None:
         find_access(Flags())
 
 
-@pytest.mark.parametrize("text", ["host", "host:", ":1", "host:0", "host:70000", "http://h:1", "a:b:1"])
+@pytest.mark.parametrize(
+    "text", ["host", "host:", ":1", "host:0", "host:70000", "http://h:1", "a:b:1"]
+)
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(waferstream.UsageError, match="controller: "):
         split_address("controller", text)
@@ -134,9 +136,9 @@ def test_without_a_secret_everybody_is_believed(stranger: int) -> None:
 
 def test_another_secret_is_refused(client: Client, tmp_path: Path) -> None:
     file = up(tmp_path / "other", client.address)
-    with Client(client.address, secret_file=str(file)) as wrong:
-        with pytest.raises(waferstream.DeniedError, match="another secret"):
-            wrong.list()
+    wrong = Client(client.address, secret_file=str(file))
+    with wrong, pytest.raises(waferstream.DeniedError, match="another secret"):
+        wrong.list()
 
 
 @pytest.fixture
@@ -150,10 +152,16 @@ def certificates(tmp_path: Path, waferctl: str) -> Path:
 
 
 def serve_as(certificates: Path, role: str) -> tuple[grpc.Server, Flags]:
-    pair = ((certificates / f"{role}.key").read_bytes(), (certificates / f"{role}.crt").read_bytes())
+    pair = (
+        (certificates / f"{role}.key").read_bytes(),
+        (certificates / f"{role}.crt").read_bytes(),
+    )
     authority = (certificates / "ca.crt").read_bytes()
     server, port = serve(grpc.ssl_server_credentials([pair], authority, True))
-    files = {f"tls_{what}": str(certificates / f"user.{end}") for what, end in (("cert", "crt"), ("key", "key"))}
+    files = {
+        f"tls_{what}": str(certificates / f"user.{end}")
+        for what, end in (("cert", "crt"), ("key", "key"))
+    }
     return server, Flags(f"127.0.0.1:{port}", tls_ca=str(certificates / "ca.crt"), **files)
 
 

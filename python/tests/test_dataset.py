@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any, Optional
 
@@ -25,8 +26,18 @@ class MapStyle:
 
 
 def written(data: Any, vocab: int = 10, end_of_text: Optional[int] = None) -> list[int]:
+    """The tokens, those that are marked below zero."""
     path = token_file("dataset", data, Path("out.bin"), vocab=vocab, end_of_text=end_of_text)
-    return np.fromfile(path, "<u2" if vocab <= 65536 else "<u4").tolist()
+    head = path.read_bytes()[:64]
+    magic, version, width, tokens, flags, end, header_vocab = struct.unpack_from("<8sIIQIII", head)
+    assert (magic, version, header_vocab) == (b"WSTOKENS", 1, vocab)
+    assert end == (0xFFFFFFFF if end_of_text is None else end_of_text)
+    found = np.fromfile(path, f"<u{width}", offset=64)
+    assert len(found) == tokens
+    if flags == 0:
+        return found.tolist()
+    bit = 1 << (8 * width - 1)
+    return [-int(token & (bit - 1)) if token & bit else int(token) for token in found]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +79,21 @@ def test_what_a_mask_leaves_out_is_left_out() -> None:
 
 def test_large_vocabularies_take_four_bytes() -> None:
     assert written([1, 65536], vocab=65537) == [1, 65536]
-    assert Path("out.bin").stat().st_size == 8
+    assert Path("out.bin").stat().st_size == 64 + 8
+
+
+def test_what_labels_leave_out_is_marked() -> None:
+    rows = [
+        {"input_ids": [1, 2, 3], "labels": [-100, -100, 3]},
+        {"input_ids": [4, 5, 0], "labels": [-100, 5, -100], "attention_mask": [1, 1, 0]},
+    ]
+    assert written(rows, end_of_text=9) == [-1, -2, 3, 9, -4, 5, 9]
+    # The highest bit of two bytes is the mark, or part of an id.
+    assert written([{"input_ids": [40000, 7], "labels": [-100, 7]}], vocab=50000) == [-40000, 7]
+    assert written([[40000, 7]], vocab=50000) == [40000, 7]
+    assert Path("out.bin").stat().st_size == 64 + 4
+    with pytest.raises(waferstream.UsageError, match=r"dataset\[1\]: has labels, unlike the rows"):
+        written([[1], {"input_ids": [1], "labels": [-100]}], vocab=50000)
 
 
 def test_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
@@ -86,8 +111,9 @@ def test_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
         (np.array([0.5]), "float64, and token ids are whole"),
         ([{"text": "x"}], r"dataset\[0\]: has no input_ids \(it has text\)"),
         ([[1], "x"], r"dataset\[1\]: str is no row of token ids"),
-        ([{"input_ids": [1, 2], "labels": [1, -100]}], r"dataset\[0\]: its labels are not its input"),
-        ([{"input_ids": [1], "attention_mask": [1, 1]}], r"dataset\[0\]: its attention_mask"),
+        ([{"input_ids": [1, 2], "labels": [2, -100]}], r"dataset\[0\]: its labels are neither"),
+        ([{"input_ids": [1, 2], "labels": [1]}], r"dataset\[0\]: labels: is not as long"),
+        ([{"input_ids": [1], "attention_mask": [1, 1]}], r"dataset\[0\]: attention_mask: is not"),
         ([], "dataset: has no tokens"),
         (7, "dataset: int is no array"),
     ],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Optional
 
@@ -11,10 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from waferstream.errors import MappingError, NotFoundError, UsageError
+from waferstream.token_writer import TokenWriter
 
 Ids = npt.NDArray[np.int64]
 
-_NARROW_VOCAB = 1 << 16  # up to which a file has two bytes a token
+_NOT_A_TARGET = -100  # PyTorch's, in labels
+
+
+@dataclass(frozen=True)
+class _Row:
+    where: str
+    ids: Ids
+    # Of each id, that it is input alone; None: of none.
+    marked: Optional[npt.NDArray[np.bool_]] = None
 
 
 def token_file(
@@ -30,7 +41,7 @@ def token_file(
 
     - an array or tensor of ids, one stream of them, or [rows, ids];
     - an iterable, or a map-style torch Dataset, of rows: ids, or dictionaries with "input_ids"; what
-      its "attention_mask" leaves out is left out.
+      its "attention_mask" leaves out is left out, and where its "labels" are -100 no loss is taken.
 
     Rows follow one another, each with `end_of_text` behind it if that is given: the job cuts what
     comes out into samples of context + 1 tokens that share one. UsageError: names row and token.
@@ -40,34 +51,45 @@ def token_file(
         if not os.path.exists(data):
             raise NotFoundError(f"{name}: {os.fspath(data)} is not there")
         return Path(os.path.abspath(data))
-    dtype = np.dtype("<u2" if vocab <= _NARROW_VOCAB else "<u4")
-    tokens = 0
+    if end_of_text is not None and not 0 <= end_of_text < vocab:
+        raise UsageError(f"end_of_text: {end_of_text} is not below the vocabulary of {vocab}")
+    rows = iter(_rows(name, data, vocab))
+    first = next(rows, None)
+    if first is None:
+        raise UsageError(f"{name}: has no tokens")
     with open(path, "wb") as file:
-        for ids in _rows(name, data, vocab, end_of_text):
-            if padding is not None and padding[0] in ids:
+        writer = TokenWriter(file, vocab, end_of_text, can_mark=first.marked is not None)
+        for row in chain([first], rows):
+            if padding is not None and padding[0] in row.ids:
                 raise MappingError(
                     f"{padding[1]}: does not train the embedding of its padding_idx, {padding[0]}, "
                     f"and {name} has that token; set padding_idx to None to train it"
                 )
-            file.write(ids.astype(dtype).tobytes())
-            tokens += len(ids)
-    if tokens == 0:
+            _write(writer, row)
+        writer.finish()
+    if writer.tokens == 0:
         raise UsageError(f"{name}: has no tokens")
     return path
 
 
-def _rows(name: str, data: Any, vocab: int, end_of_text: Optional[int]) -> Iterator[Ids]:
-    if end_of_text is not None and not 0 <= end_of_text < vocab:
-        raise UsageError(f"end_of_text: {end_of_text} is not below the vocabulary of {vocab}")
+def _write(writer: TokenWriter, row: _Row) -> None:
+    if row.marked is not None and row.marked.any() and not writer.can_mark:
+        raise UsageError(f"{row.where}: has labels, unlike the rows before it")
+    writer.add(row.ids, row.marked)
+
+
+def _rows(name: str, data: Any, vocab: int) -> Iterator[_Row]:
     flat = _as_array(data)
     if flat is not None and flat.ndim == 1:
-        yield _checked(name, flat, vocab)
+        yield _Row(name, _checked(name, flat, vocab))
         return
     for number, row in enumerate(_each(name, data)):
         where = f"{name}[{number}]"
-        yield _checked(where, _ids_of(where, row), vocab)
-        if end_of_text is not None:
-            yield np.array([end_of_text], np.int64)
+        if isinstance(row, Mapping):
+            ids, marked = _of_record(where, row)
+            yield _Row(where, _checked(where, ids, vocab), marked)
+        else:
+            yield _Row(where, _checked(where, _ids_of(where, row), vocab))
 
 
 def _each(name: str, data: Any) -> Iterable[Any]:
@@ -83,8 +105,6 @@ def _each(name: str, data: Any) -> Iterable[Any]:
 
 
 def _ids_of(where: str, row: Any) -> npt.NDArray[Any]:
-    if isinstance(row, Mapping):
-        return _ids_of_record(where, row)
     ids = _as_array(row)
     if ids is None or ids.ndim != 1:
         raise UsageError(
@@ -94,29 +114,31 @@ def _ids_of(where: str, row: Any) -> npt.NDArray[Any]:
     return ids
 
 
-def _ids_of_record(where: str, row: Mapping[str, Any]) -> npt.NDArray[Any]:
+def _of_record(
+    where: str, row: Mapping[str, Any]
+) -> tuple[npt.NDArray[Any], Optional[npt.NDArray[np.bool_]]]:
+    """Its ids, and which of them are no targets if it has labels."""
     if "input_ids" not in row:
         raise UsageError(f"{where}: has no input_ids (it has {', '.join(map(str, row))})")
     ids = _ids_of(where, row["input_ids"])
-    kept = np.ones(len(ids), bool)
-    if row.get("attention_mask") is not None:
-        mask = _as_array(row["attention_mask"])
-        if mask is None or mask.shape != ids.shape:
-            raise UsageError(f"{where}: its attention_mask is not as long as its input_ids")
-        kept = mask != 0
-    if row.get("labels") is not None:
-        _check_labels(where, ids[kept], _as_array(row["labels"]), kept)
-    return ids[kept]
+    mask = _beside(where, row, "attention_mask", ids)
+    kept = np.ones(len(ids), bool) if mask is None else mask != 0
+    labels = _beside(where, row, "labels", ids)
+    if labels is None:
+        return ids[kept], None
+    marked = labels[kept] == _NOT_A_TARGET
+    if not np.array_equal(labels[kept][~marked], ids[kept][~marked]):
+        raise UsageError(f"{where}: its labels are neither its input_ids nor {_NOT_A_TARGET}")
+    return ids[kept], marked
 
 
-def _check_labels(where: str, ids: Any, labels: Any, kept: Any) -> None:
-    if labels is None or labels.shape != kept.shape:
-        raise UsageError(f"{where}: its labels are not as long as its input_ids")
-    if not np.array_equal(labels[kept], ids):
-        raise UsageError(
-            f"{where}: its labels are not its input_ids; which tokens are targets is said by a token "
-            "file (`waferctl data prepare --chat`)"
-        )
+def _beside(where: str, row: Mapping[str, Any], key: str, ids: Any) -> Optional[npt.NDArray[Any]]:
+    if row.get(key) is None:
+        return None
+    found = _as_array(row[key])
+    if found is None or found.shape != ids.shape:
+        raise UsageError(f"{where}: {key}: is not as long as input_ids")
+    return found
 
 
 def _as_array(data: Any) -> Optional[npt.NDArray[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Union
@@ -12,17 +13,20 @@ from waferstream.errors import UsageError
 
 JobLike = Union[Mapping[str, Any], str, "os.PathLike[str]"]
 
+_QUOTED_SIZE = re.compile(r': "([0-9]+(?:[KMG]i?B?|B))"')
+
 # Paths in a file are relative to it, a dictionary's to the current folder.
 _PATHS = (("data", "train"), ("data", "validation"), ("model", "from"))
 
 
 def write_job_file(job: Mapping[str, Any], path: Path) -> None:
-    """JSON is YAML, too. UsageError: something in it has no place in a file."""
+    """JSON is YAML, too, but that a size, "1GiB", is no text there. UsageError: something in it has no
+    place in a file."""
     try:
         text = json.dumps(_with_absolute_paths(job), indent=1, default=_plain, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UsageError(f"job: {error}") from None
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(_QUOTED_SIZE.sub(r": \1", text) + "\n", encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:

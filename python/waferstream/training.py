@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -16,11 +18,12 @@ import numpy.typing as npt
 from waferstream.checkpoint import Checkpoint, PathLike
 from waferstream.client import Client
 from waferstream.dataset import token_file
-from waferstream.errors import MappingError, UsageError, naming
+from waferstream.errors import MappingError, NotFoundError, UsageError, naming
 from waferstream.job import Job
 from waferstream.jobfile import write_job_file
 from waferstream.local_run import run_local
 from waferstream.modules import MappedModel, map_module
+from waferstream.waferctl import find_waferctl
 
 _PROGRESS_EVERY_S = 2.0
 
@@ -92,8 +95,9 @@ def train(
     MappingError: the module cannot be mapped, before anything starts; else the errors of the package.
     The module is changed by a training that succeeds, and by no other.
     """
+    if not isinstance(cluster, Client):
+        find_waferctl(waferctl)
     model = map_module(module, context=context, dropout=dropout)
-    made = _make_folder(folder, name or "train")
     training: dict[str, Any] = {
         "steps": steps,
         "global_batch": batch_size,
@@ -106,28 +110,28 @@ def train(
         training["schedule"] = dict(schedule)
     if model.frozen:
         training["freeze"] = [_as_pattern(parameter) for parameter in model.frozen]
-    said = {"train": ("dataset", dataset), "validation": ("validation", validation)}
-    data = {
-        key: token_file(
-            name_of,
-            ids,
-            made / f"{key}.bin",
-            vocab=model.vocab,
-            end_of_text=end_of_text,
-            padding=model.padding,
-        )
-        for key, (name_of, ids) in said.items()
-        if key == "train" or ids is not None
-    }
-    whole = {
-        "name": name or "train",
-        "model": _model_section(model, made / "weights", context),
-        "data": data,
-        "training": training,
-        "cluster": {"wafers": wafers},
-    }
-    work = _Work(model, _merged(whole, job or {}), made)
-    return _carry_out(work, cluster, progress=progress, waferctl=waferctl)
+    with _new_folder(folder, name or "train") as made:
+        data = {"train": _written("dataset", dataset, made / "train.bin", model, end_of_text)}
+        if validation is not None:
+            file = made / "validation.bin"
+            data["validation"] = _written("validation", validation, file, model, end_of_text)
+        whole = {
+            "name": name or "train",
+            "model": _model_section(model, made / "weights"),
+            "data": data,
+            "training": training,
+            "cluster": {"wafers": wafers},
+        }
+        work = _Work(model, _merged(whole, job or {}), made)
+        return _carry_out(work, cluster, progress=progress, waferctl=waferctl)
+
+
+def _written(
+    name: str, data: Any, path: Path, model: MappedModel, end_of_text: Optional[int]
+) -> Path:
+    return token_file(
+        name, data, path, vocab=model.vocab, end_of_text=end_of_text, padding=model.padding
+    )
 
 
 def _carry_out(
@@ -214,8 +218,10 @@ def _as_mapping_error(error: UsageError, work: _Work) -> UsageError:
     return MappingError(text)
 
 
-def _make_folder(folder: Optional[PathLike], name: str) -> Path:
-    """Empty and new. UsageError: there is something in it."""
+@contextmanager
+def _new_folder(folder: Optional[PathLike], name: str) -> Iterator[Path]:
+    """Empty. What is put into it goes again when what was asked for is refused. UsageError: there is
+    something in it, or it cannot be made."""
     path = Path(folder) if folder is not None else _new_name(name)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -223,7 +229,11 @@ def _make_folder(folder: Optional[PathLike], name: str) -> Path:
             raise UsageError(f"folder: {path}: there is something in it")
     except OSError as error:
         raise UsageError(f"folder: {path}: {error.strerror}") from None
-    return path.resolve()
+    try:
+        yield path.resolve()
+    except (UsageError, NotFoundError):
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def _new_name(name: str) -> Path:
@@ -242,11 +252,8 @@ def _optimizer(lr: Optional[float], optimizer: Optional[Mapping[str, Any]]) -> M
     return optimizer if optimizer is not None else {"adamw": {"lr": lr}}
 
 
-def _model_section(model: MappedModel, weights: Path, context: Optional[int]) -> dict[str, Any]:
-    length = context or model.context
-    if not length:
-        raise UsageError("context: the module does not say how long its sequences are; give one")
-    section: dict[str, Any] = {"from": weights, "context": length}
+def _model_section(model: MappedModel, weights: Path) -> dict[str, Any]:
+    section: dict[str, Any] = {"from": weights, "context": model.context}
     if model.dropout > 0:
         section["dropout"] = model.dropout
     return section

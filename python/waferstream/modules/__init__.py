@@ -28,6 +28,7 @@ def map_module(
         raise UsageError("train: needs PyTorch; pip install waferstream[torch]") from None
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"module: {type(module).__name__} is no torch.nn.Module")
+    module = getattr(module, "_orig_mod", module)  # torch.compile's is around it
     if is_pretrained(module):
-        return map_pretrained(module, dropout)
-    return map_plain(module, context or 0, dropout)
+        return map_pretrained(module, dropout).for_context(context)
+    return map_plain(module, context or 0, dropout).for_context(context)

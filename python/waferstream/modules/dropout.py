@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -53,28 +53,39 @@ def drops_of_config(config: Any) -> list[Drop]:
     return drops
 
 
-def drops_of_modules(module: Any, attention: Sequence[str]) -> list[Drop]:
+@dataclass(frozen=True)
+class Attention:
+    """Of one layer, in a plain module's trace: calls first..last are q, k, v and the output."""
+
+    holder: str  # the module that has these layers
+    first: int
+    last: int
+
+
+def drops_of_modules(
+    module: Any, attentions: Sequence[Attention], called: Mapping[str, int]
+) -> list[Drop]:
     """Of a plain module: its Dropout modules, and numbers that are called so (for functions).
-    `attention`: names of modules within which only the last Dropout is of the residual."""
+    `called`: how many layers were called before each Dropout that was."""
     import torch
 
     drops = []
     for name, part in module.named_modules():
         if isinstance(part, torch.nn.Dropout):
-            drops.append(Drop(name, float(part.p), _is_of_attention(name, attention)))
+            drops.append(Drop(name, float(part.p), _is_of_attention(name, attentions, called)))
             continue
         for key, share in vars(part).items():
             if "drop" in key and isinstance(share, float) and share > 0:
                 where = f"{name}.{key}" if name else key
-                drops.append(Drop(where, share, any(_within(where, a) for a in attention)))
-    return drops
+                drops.append(Drop(where, share, any(_within(where, a.holder) for a in attentions)))
+    return sorted(drops, key=lambda drop: drop.where not in called)
 
 
-def _is_of_attention(name: str, attention: Sequence[str]) -> bool:
-    last = name.rpartition(".")[2].lower()
-    if any(word in last for word in ("resid", "proj", "out")):
-        return False
-    return any(_within(name, one) for one in attention)
+def _is_of_attention(name: str, attentions: Sequence[Attention], called: Mapping[str, int]) -> bool:
+    """By when it is called; one that is not may be there for a function that drops."""
+    if name not in called:
+        return any(_within(name, one.holder) for one in attentions)
+    return any(one.first < called[name] <= one.last for one in attentions)
 
 
 def _within(name: str, of: str) -> bool:

@@ -94,7 +94,7 @@ class Gpt2Reader(Reader):
     def _read_attention(self, name: str, norm: Call) -> Call:
         into = self.take_linears(norm.y)
         out = self.take(LINEAR, "attention's output projection")
-        self.note_attention([*into, out])
+        self.note_attention(into, out)
         if len(into) == 1 and into[0].y.shape[-1] == 3 * self.hidden:
             parts = list(into[0].y.split(self.hidden, -1))
             orders: list[tuple[int, ...]] = [(0, 1, 2)]
@@ -111,7 +111,7 @@ class Gpt2Reader(Reader):
         order = self._order_of(parts, orders, out)
         if order is None:
             raise MappingError(
-                f"{self.attentions[-1]}: is not causal attention, softmax(q k' / sqrt(columns of a "
+                f"{self.attentions[-1].holder}: is not causal attention, softmax(q k' / sqrt(columns of a "
                 f"head)) v, in any number of heads; its output reaches {out.name}"
             )
         self._add_qkv(f"{name}.c_attn", [into[i] for i in order] if len(into) == 3 else into)

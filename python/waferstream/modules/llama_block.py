@@ -79,7 +79,7 @@ class LlamaReader(Reader):
     def _read_attention(self, name: str, norm: Call) -> Call:
         into = self.take_linears(norm.y)
         out = self.take(LINEAR, "attention's output projection")
-        self.note_attention([*into, out])
+        self.note_attention(into, out)
         if len(into) != 3:
             raise MappingError(
                 f"{common(into, norm)}: q, k and v are expected in three linear layers; found: {len(into)}"
@@ -88,7 +88,7 @@ class LlamaReader(Reader):
         found = next((one for one in self._candidates(q, k) if self._is(one, into, out)), None)
         if found is None:
             raise MappingError(
-                f"{self.attentions[-1]}: is not causal attention with rotary positions, in any number "
+                f"{self.attentions[-1].holder}: is not causal attention with rotary positions, in any number "
                 f"of heads and with any base that is known; its output reaches {out.name}"
             )
         self.heads = found

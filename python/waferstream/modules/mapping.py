@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -17,6 +17,8 @@ from waferstream.errors import UsageError
 
 # A shard is made in memory; a parameter larger than this has one of its own.
 _SHARD_BYTES = 1 << 30
+
+_POSITIONS = "transformer.wpe.weight"
 
 Array = npt.NDArray[np.float32]
 
@@ -111,6 +113,22 @@ class MappedModel:
             index = json.dumps({"metadata": {}, "weight_map": weight_map}, indent=2)
             (folder / INDEX).write_text(index, encoding="utf-8")
 
+    def for_context(self, context: Optional[int]) -> MappedModel:
+        """The same for sequences of that length: of a longer table of positions its beginning, and the
+        rest stays as it is. UsageError: nobody says how long they are, or they are too long."""
+        length = context or self.context
+        if not length:
+            raise UsageError(
+                "context: the module does not say how long its sequences are; give one"
+            )
+        if length > self.context > 0:
+            raise UsageError(f"context: {length} is more than the module's {self.context}")
+        cut = tuple(_cut(p, length) if p.name == _POSITIONS else p for p in self.parameters)
+        config = dict(self.config)
+        if any(p.name == _POSITIONS for p in cut):
+            config["n_positions"] = length
+        return replace(self, config=config, parameters=cut, context=length)
+
     def load(self, checkpoint: Checkpoint) -> None:
         """Brings a checkpoint's weights into the module, in place. UsageError, and the module is as it
         was: the checkpoint has not just these parameters."""
@@ -147,6 +165,10 @@ class MappedModel:
         yield shard
 
 
+def _cut(positions: Parameter, length: int) -> Parameter:
+    return whole(positions.name, positions.pieces[0].view[:length])
+
+
 def module_of(tensor_name: str) -> str:
     """ "h.0.attn" of "h.0.attn.bias"."""
     return tensor_name.rpartition(".")[0] or tensor_name
@@ -159,8 +181,9 @@ def first_of(values: Mapping[str, Any], *keys: str) -> Optional[Any]:
 
 def padding_of(module: Any) -> Optional[tuple[int, str]]:
     """Of the first Embedding that has one."""
+    import torch
+
     for name, part in module.named_modules():
-        index = getattr(part, "padding_idx", None)
-        if index is not None:
-            return int(index), name
+        if isinstance(part, torch.nn.Embedding) and part.padding_idx is not None:
+            return int(part.padding_idx), name
     return None

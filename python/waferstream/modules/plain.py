@@ -32,7 +32,9 @@ def map_plain(module: Any, context: int, dropout: Optional[float]) -> MappedMode
         parameters=tuple(parameters),
         context=reader.context,
         vocab=reader.vocab,
-        dropout=choose_dropout(drops_of_modules(module, reader.attentions), dropout),
+        dropout=choose_dropout(
+            drops_of_modules(module, reader.attentions, found.dropouts), dropout
+        ),
         frozen=absent + fixed,
         module_of={name: module_of(place) for name, place in places.items()},
         padding=padding_of(module),

@@ -49,7 +49,7 @@ def map_pretrained(module: Any, dropout: Optional[float]) -> MappedModel:
     family = str(config.get("model_type"))
     return MappedModel(
         config=config,
-        parameters=tuple(p for name, tensor in named for p in _parameters(family, name, tensor)),
+        parameters=tuple(p for name, tensor in named for p in parameters_of(family, name, tensor)),
         context=int(first_of(config, "n_positions", "max_position_embeddings") or 0),
         vocab=int(config.get("vocab_size") or 0),
         dropout=choose_dropout(drops_of_config(module.config), dropout),
@@ -57,12 +57,12 @@ def map_pretrained(module: Any, dropout: Optional[float]) -> MappedModel:
             p.name
             for name, tensor in named
             if not tensor.requires_grad
-            for p in _parameters(family, name, tensor)
+            for p in parameters_of(family, name, tensor)
         ),
         module_of={
             p.name: module_of(name)
             for name, tensor in named
-            for p in _parameters(family, name, tensor)
+            for p in parameters_of(family, name, tensor)
         },
         padding=padding_of(module),
     )
@@ -80,7 +80,8 @@ def _is_tied(module: Any) -> bool:
     return head.weight is embedding.weight
 
 
-def _parameters(family: str, name: str, tensor: Any) -> Iterator[Parameter]:
+def parameters_of(family: str, name: str, tensor: Any) -> Iterator[Parameter]:
+    """What one of the module's tensors is in files: itself, or a matrix of each expert."""
     if not tensor.is_floating_point() or tensor.is_meta:
         raise MappingError(f"{module_of(name)}: {name} is {tensor.dtype} on {tensor.device}")
     tensor = tensor.detach()  # the same memory

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from waferstream.errors import MappingError
+from waferstream.modules.dropout import Attention
 from waferstream.modules.mapping import Parameter, Piece, whole
 from waferstream.modules.trace import EMBEDDING, LINEAR, Call, Trace, close
 
@@ -27,7 +28,7 @@ class Reader(ABC):
         self.module = module
         self.found = found
         self.context = context  # the longest sequence
-        self.attentions: list[str] = []  # names of the modules that hold a layer's attention
+        self.attentions: list[Attention] = []
         self.parameters: list[Parameter] = []
         self.places: dict[str, str] = {}  # of a parameter: its name in the module
         self.layers = 0
@@ -154,9 +155,12 @@ class Reader(ABC):
         every = [count for count in range(1, columns + 1) if columns % count == 0]
         return list(dict.fromkeys([count for count in said if columns % count == 0] + every))
 
-    def note_attention(self, calls: Sequence[Call]) -> None:
-        """What holds these layers, for what is said of dropout."""
-        self.attentions.append(common_holder([call.name for call in calls]))
+    def note_attention(self, into: Sequence[Call], out: Call) -> None:
+        """The layers before and after attention's weights: what lies between them, by dropout's rules."""
+        calls = self.found.calls
+        holder = common_holder([call.name for call in (*into, out)])
+        first = calls.index(into[0]) if into else calls.index(out)
+        self.attentions.append(Attention(holder, first, calls.index(out)))
 
     # -- of the end --
 

@@ -36,6 +36,7 @@ class Trace:
     calls: tuple[Call, ...]
     own: Mapping[str, Any]  # parameters of modules that have parts: nothing shows what they do
     ids: Any  # [sequences, tokens]
+    dropouts: Mapping[str, int]  # of a Dropout that was called: how many layers were before it
     logits: Any  # of the last positions, as many as the module gives
 
 
@@ -68,7 +69,7 @@ def trace(module: Any, context: int) -> Trace:
             raise MappingError(f"{where}: cannot be run on token ids: {line[0]}") from None
     calls = recorder.calls(trial)
     own = {name: p for name, p in trial.named_parameters() if _is_own(trial, name)}
-    return Trace(calls, own, ids, _logits_of(out))
+    return Trace(calls, own, ids, recorder.dropouts, _logits_of(out))
 
 
 def _is_own(trial: Any, name: str) -> bool:
@@ -111,11 +112,16 @@ class _Recorder:
     """Hooks: of layers, modules with parameters and no parts, what goes in and comes out."""
 
     def __init__(self, trial: Any) -> None:
+        import torch
+
         self._seen: list[tuple[str, Any, Any, Any]] = []
         self._entered: list[str] = []
+        self.dropouts: dict[str, int] = {}
         for name, part in trial.named_modules():
             part.register_forward_pre_hook(self._enter(name))
             part.register_forward_hook(self._leave)
+            if isinstance(part, torch.nn.Dropout):
+                part.register_forward_hook(self._note_dropout(name))
             if any(True for _ in part.parameters(recurse=False)) and not list(part.children()):
                 part.register_forward_hook(self._hook(name))
 
@@ -126,6 +132,12 @@ class _Recorder:
 
     def _enter(self, name: str) -> Any:
         return lambda part, inputs: self._entered.append(name)
+
+    def _note_dropout(self, name: str) -> Any:
+        def note(part: Any, inputs: Any, output: Any) -> None:
+            self.dropouts[name] = len(self._seen)
+
+        return note
 
     def _leave(self, part: Any, inputs: Any, output: Any) -> None:
         self._entered.pop()
