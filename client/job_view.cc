@@ -143,8 +143,7 @@ std::string JobTable(const JobStatus& job) {
   add(!job.optimizer_hash().empty(), "optimizer_hash", job.optimizer_hash());
   const std::vector<double> losses(job.losses().begin(), job.losses().end());
   const std::string curve = LossCurve(losses, job.first_step());
-  return absl::StrCat(RenderPairs(rows), curve.empty() ? "" : "
-", curve);
+  return absl::StrCat(RenderPairs(rows), curve.empty() ? "" : "\n", curve);
 }
 
 Json JobListJson(const JobList& jobs) {
