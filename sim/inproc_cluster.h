@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "checkpoint/disk.h"
 #include "plan/plan.h"
+#include "proto/controller.pb.h"
 #include "proto/job.pb.h"
 #include "proto/node.pb.h"
 
