@@ -20,8 +20,6 @@
 namespace waferstream {
 namespace {
 
-constexpr Bounds kTopP = {.high = 1};
-
 struct GenerateFlags {
   GenerationRequest request;
   ControllerFlags controller;
