@@ -166,7 +166,8 @@ TEST_F(PrepareTest, ConversationsAreMasked) {
   const std::string path = fs::absolute(kGolden + "chat.jsonl");
   ASSERT_TRUE(Prepare({path}).ok());
   std::vector<uint32_t> expected;
-  for (const Json& one : Json::parse(Contents(kGolden + "chat.json"))["chat"]) {
+  const Json golden = Json::parse(Contents(kGolden + "chat.json"));
+  for (const Json& one : golden["chat"]) {
     for (size_t i = 0; i < one[0].size(); ++i) {
       expected.push_back(one[0][i].get<uint32_t>() | (one[1][i] == 1 ? 0 : MaskBit(2)));
     }
