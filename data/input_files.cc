@@ -40,8 +40,9 @@ absl::StatusOr<InputFile> FileAt(std::string path) {
   }
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
-  if (!fs::exists(status)) return PathError(path, "No such file or directory");
-  if (!fs::is_regular_file(status)) return PathError(path, "is no regular file");
+  if (status.type() == fs::file_type::not_found)
+    return PathError(path, "No such file or directory");
+  if (status.type() != fs::file_type::regular) return PathError(path, "is no regular file");
   const std::optional<InputKind> kind = KindOf(path);
   if (!kind) {
     return PathError(path,

@@ -21,6 +21,8 @@ TEST_P(EveryTokenizer, SaysWhatTheWholeSays) {
   ASSERT_TRUE(tokenizer.Encode(text, tokens).ok());
   for (size_t prompt = 0; prompt < tokens.size(); ++prompt) {
     const std::span<const uint32_t> all(tokens);
+    // A prompt of text ends with a whole character.
+    if (tokenizer.Decode(all.first(prompt))->ends_with("\uFFFD")) continue;
     TextStream stream(tokenizer, all.first(prompt));
     std::string said;
     for (const uint32_t token : all.subspan(prompt)) {
