@@ -8,6 +8,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+# Two threads that wait for one another are slower than one where others compute, too.
+torch.set_num_threads(1)
+
 
 def train_by_torch(
     module: Any, tokens: Any, *, steps: int, batch: int, context: int, lr: float
