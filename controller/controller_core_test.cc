@@ -568,6 +568,23 @@ TEST(ControllerCore, AGenerationJobCollectsItsTokens) {
   EXPECT_TRUE(AllIdle(cluster));
 }
 
+TEST(ControllerCore, AGenerationEndsWithATokenThatStopsIt) {
+  FakeCluster cluster;
+  cluster.AddNodes();
+  JobSpec job = GenerationJob();
+  job.mutable_generate()->add_stop(7);
+  job.mutable_generate()->add_stop(41);
+  cluster.Submit(job);
+  cluster.SettleCalls();
+  ASSERT_TRUE(ReportToken(cluster, "w0", 0, 40).ok());
+  EXPECT_EQ(cluster.Job().state(), RUNNING);
+  ASSERT_TRUE(ReportToken(cluster, "w0", 1, 41).ok());
+  EXPECT_EQ(cluster.Job().state(), DONE);
+  EXPECT_THAT(cluster.Job().generated(), ElementsAre(40, 41));
+  cluster.SettleCalls();
+  EXPECT_TRUE(AllIdle(cluster));
+}
+
 TEST(ControllerCore, WafersThatGenerateDifferentTokensBeginAgain) {
   FakeCluster cluster;
   cluster.AddNodes();

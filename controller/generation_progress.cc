@@ -1,8 +1,18 @@
 #include "controller/generation_progress.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 
 namespace waferstream {
+
+bool GenerationProgress::done() const {
+  const GenerateSpec& spec = plan_.job.generate();
+  if (step() == 0) return spec.tokens() == 0;
+  const uint32_t last = status_.generated(status_.generated_size() - 1);
+  return step() == spec.tokens() ||
+         std::find(spec.stop().begin(), spec.stop().end(), last) != spec.stop().end();
+}
 
 absl::Status GenerationProgress::OnReport(const PlacedProcess& from, const NodeReport& report,
                                           RunTurn& turn) {

@@ -20,7 +20,8 @@ class GenerationProgress {
 
   // Index of the token that comes next.
   uint64_t step() const { return status_.generated_size(); }
-  bool done() const { return step() == plan_.job.generate().tokens(); }
+  // All tokens are there, or the last one ends the text (GenerateSpec.stop).
+  bool done() const;
 
  private:
   const Plan& plan_;
