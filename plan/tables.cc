@@ -121,8 +121,8 @@ absl::Status CheckMixture(const DataSpec& data) {
   }
   if (data.weights().empty() || data.weights_size() == data.train_size()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("data.weights: ", data.weights_size(),
-                                                 " numbers, but data.train has ",
-                                                 data.train_size(), " files"));
+                                                 " numbers, but data.train has ", data.train_size(),
+                                                 " files"));
 }
 
 absl::Status CheckEvaluation(const JobSpec& job) {
