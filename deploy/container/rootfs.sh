@@ -18,8 +18,10 @@ for program in "${programs[@]}"; do
   strip --strip-debug -o "$root/usr/bin/${program##*/}" "$binaries/$program"
 done
 
-# As the loader finds them, itself included.
-mapfile -t libraries < <(ldd "$root"/usr/bin/* | grep -oE '/[^ ]+\.so[^ ]*' | sort -u)
+# As the loader finds them, itself included; and the one that waferctl opens when it is asked to
+# (data/sentence_pieces.h).
+opened=/usr/lib/$(gcc -dumpmachine)/libsentencepiece.so.0
+mapfile -t libraries < <((ldd "$root"/usr/bin/* "$opened" && echo "$opened") | grep -oE '^/[^ :]+\.so[^ :]*$|/[^ :]+\.so[^ :]* ' | tr -d ' ' | sort -u)
 for library in "${libraries[@]}"; do
   install -D -m 755 "$(realpath "$library")" "$root/usr${library#/usr}"
 done
