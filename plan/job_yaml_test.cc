@@ -286,7 +286,7 @@ TEST(JobYaml, ReadsSeveralFilesAndTheirWeights) {
   EXPECT_EQ(RefusalOf(kAusten, {"data.train=[a.bin, '']"}),
             "--set: data.train: has no value; leave the key out, or give it one");
   EXPECT_EQ(RefusalOf(kAusten, {"data.weights=[1, 0]"}),
-            "--set: data.weights: 0 must be above 0 and at most 1e+06");
+            "--set: data.weights: 0 must be greater than 0");
 }
 
 TEST(JobYaml, ReadsAdapters) {
