@@ -236,7 +236,8 @@ void AddExport(CLI::App& parent, Outcome& outcome) {
   AddPath(*command, "--out", flags->out, "The new folder")->required()->configurable(false);
   AddWord(*command, "--dtype", flags->dtype, "f32|bf16|f16", "Of the weights [f32]");
   AddWord(*command, "--adapters", flags->adapters, "merged|alone",
-          "Added to the weights, or alone as PEFT has them [merged]");
+          "Added to the weights, or alone as PEFT has them [merged]")
+      ->configurable(false);
   AddFlagOf(*command, "--shard-size", "SIZE", "Of a file's tensors at most [5GB]",
             [flags](const std::string& flag, const std::string& text) {
               return TakeShardSize(flag, text, flags->options.shard_bytes_max);

@@ -58,6 +58,20 @@ void TokenFeeder::Place(Wave& wave) {
   }
   if (Reads(wave)) PlaceSequences(wave);
   if (wave.pass.kind == PassKind::kGenerate && wave.resident() > 0) PlaceHistory(wave);
+  FindDocuments(wave);
+}
+
+void TokenFeeder::FindDocuments(Wave& wave) const {
+  wave.documents.clear();
+  const bool isolated = at_.Parts(SramBuffer::kPositions) > 0;
+  for (int r = 0; r < wave.resident(); ++r) {
+    const int32_t* positions = isolated ? at_.As<int32_t>(SramBuffer::kPositions, r) : nullptr;
+    for (int64_t t = 0; t < wave.tokens(); ++t) {
+      const bool begins = isolated ? positions[t] == 0 : t % wave.sequence_tokens == 0;
+      if (begins) wave.documents.push_back({r, {t, 0}});
+      ++wave.documents.back().rows.count;
+    }
+  }
 }
 
 double TokenFeeder::BatchTokens(const Wave& wave) const {

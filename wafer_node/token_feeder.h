@@ -69,6 +69,8 @@ class TokenFeeder {
   absl::Status ReadSequence(PassKind kind, uint64_t step, uint64_t i, int32_t* ids,
                             int32_t* targets);
   void PlaceSequences(const Wave& wave);
+  // Which sequences, or documents in them, the wave has.
+  void FindDocuments(Wave& wave) const;
   // Of every token in its document: from 0 on after each end of a text.
   void PlacePositions(const Wave& wave, int resident);
   // The last `context` tokens so far.

@@ -1,5 +1,7 @@
 #include "wafer_node/wave.h"
 
+#include <algorithm>
+
 #include "plan/verify.h"
 
 namespace waferstream {
@@ -15,6 +17,13 @@ void AddChecks(const Plan& plan, int wafer, const std::vector<uint32_t>& dispute
 }
 
 }  // namespace
+
+std::span<const Document> Wave::DocumentsOf(int resident) const {
+  const auto of = [](int r) { return [r](const Document& d) { return d.resident < r; }; };
+  const auto first = std::partition_point(documents.begin(), documents.end(), of(resident));
+  const auto end = std::partition_point(first, documents.end(), of(resident + 1));
+  return {first, end};
+}
 
 Wave MakeWave(const Plan& plan, const Pass& pass, int wafer,
               const std::vector<uint32_t>& disputed) {

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "wafer_node/activation.h"
-#include "wafer_node/documents.h"
 #include "wafer_node/ops/kinds.h"
 
 namespace waferstream {
@@ -25,7 +24,7 @@ void ForHeads(const OpContext& c, const Activation& lse, int64_t step,
               const std::function<void(const Unit&, int thread)>& unit) {
   const int64_t heads = c.node().attributes.q.heads;
   const int units = static_cast<int>(heads / step);
-  const std::vector<Document> documents = AllDocuments(c);
+  const std::vector<Document>& documents = c.wave.documents;
   c.parallel.For(static_cast<int>(documents.size()) * units, [&](int i, int thread) {
     const int64_t head = i % units * step;
     const auto& [resident, rows] = documents[i / units];

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "wafer_node/activation.h"
-#include "wafer_node/documents.h"
 #include "wafer_node/ops/kinds.h"
 
 namespace waferstream {
@@ -55,7 +54,7 @@ void EmbedTokensBackwardOp(const OpContext& c) {
 void EmbedPositionsOp(const OpContext& c) {
   const Activation out = Written(c);
   const EmbeddingTile tile{c.tile().first_row, c.tile().rows, out.width};
-  const std::vector<Document> documents = AllDocuments(c);
+  const std::vector<Document>& documents = c.wave.documents;
   c.parallel.For(static_cast<int>(documents.size()), [&](int i, int) {
     const Document& document = documents[i];
     EmbedPositions(tile, c.dtype(), c.weights(), 1, document.rows.count,
@@ -66,8 +65,9 @@ void EmbedPositionsOp(const OpContext& c) {
 void EmbedPositionsBackwardOp(const OpContext& c) {
   const Activation delta = Read(c, 0);
   TableGradient(c, [&](int r, const EmbeddingTile& rows, float* out) {
-    for (const RowSpan& document : DocumentsOf(c, r)) {
-      EmbedPositionsBackward(rows, 1, document.count, delta.Floats(c, r, document.first), out);
+    for (const Document& document : c.wave.DocumentsOf(r)) {
+      const RowSpan tokens = document.rows;
+      EmbedPositionsBackward(rows, 1, tokens.count, delta.Floats(c, r, tokens.first), out);
     }
   });
 }
