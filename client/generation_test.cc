@@ -72,10 +72,11 @@ TEST_F(GenerationTest, WithoutATokenizerItTakesNumbers) {
 TEST_F(GenerationTest, TheCheckpointsTokenizerMakesTokens) {
   GenerationRequest request = RequestFor(500);
   std::filesystem::copy("tests/golden/tokens/chat", request.checkpoint,
-                        std::filesystem::copy_options::overwrite_existing);
+                        std::filesystem::copy_options::recursive);
   request.prompt = "The weights<|im_end|>";
   const auto tokenizer = TokenizerOf(request);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  ASSERT_TRUE(tokenizer->has_value());
   const auto job = GenerationJob(request, &**tokenizer);
   ASSERT_TRUE(job.ok()) << job.status();
   ASSERT_GT(job->generate().prompt_size(), 1);
@@ -100,12 +101,15 @@ TEST_F(GenerationTest, Rendering) {
   spec.add_prompt('o');
   const auto bytes = OpenTokenizer("bytes");
   TokenRenderer text(spec, &*bytes);
-  EXPECT_EQ(*text.Add({'h', 'i'}) + *text.Add({'!', 255}) + *text.Finish(), "hi!\xFF");
+  EXPECT_EQ(*text.Add({'h', 'i'}), "hi");
+  EXPECT_EQ(*text.Add({'!', 0x92}), "!\x92");
+  EXPECT_EQ(*text.Finish(), "");
   TokenRenderer numbers(spec, nullptr);
-  EXPECT_EQ(*numbers.Add({1, 299}) + *numbers.Add({7}) + *numbers.Finish(), "1 299 7");
+  EXPECT_EQ(*numbers.Add({1, 299}), "1 299");
+  EXPECT_EQ(*numbers.Add({7}), " 7");
   spec.add_stop(299);
   TokenRenderer stopping(spec, nullptr);
-  EXPECT_EQ(*stopping.Add({1, 299}) + *stopping.Finish(), "1");
+  EXPECT_EQ(*stopping.Add({1, 299}), "1");
 }
 
 }  // namespace

@@ -51,7 +51,9 @@ absl::StatusOr<std::string> TextStream::Take(bool all) {
   // The last of those before may have been the beginning of a character that is whole now.
   size_t same =
       std::mismatch(before.begin(), before.end(), now.begin(), now.end()).first - before.begin();
-  while (same > 0 && same < now.size() && (now[same] & 0xC0) == 0x80) --same;
+  while (same > 0 && same < before.size() && same < now.size() && (now[same] & 0xC0) == 0x80) {
+    --same;
+  }
   std::string text = now.substr(same);
   // It begins where a character did.
   if (!text.empty()) window_.erase(window_.begin(), window_.begin() + static_cast<int64_t>(said_));
