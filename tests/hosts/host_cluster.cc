@@ -8,6 +8,7 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/host_port.h"
 #include "client/test_wait.h"
@@ -46,6 +47,8 @@ HostCluster::HostCluster(CtlHarness& harness, const HostNetwork& network, Addres
                   "--name", IdAt(host), "--host", address_of(host)});
     Start(host);
   }
+  // On a busy machine it is not there yet when the last node has been started.
+  EXPECT_TRUE(WaitFor([&] { return absl::StrContains(LogOf("controller"), "listening on"); }));
   EXPECT_TRUE(WaitFor([&] {
     const nlohmann::json nodes = AsUser({"nodes"});
     return nodes.size() == kClusterHosts - 1 &&
