@@ -30,7 +30,7 @@ say "5/5 A sample from the trained model"
 checkpoint=$(find "$run_dir/checkpoints" -maxdepth 1 -name 'step-*' | sort | tail -n 1)
 prompt="It is a truth universally acknowledged, that"
 printf '%s' "$prompt"
-"$waferctl" generate --checkpoint "$checkpoint" --prompt "$prompt" --tokens 120
+"$waferctl" generate --checkpoint "$checkpoint" --prompt "$prompt" --tokens 120 --temperature 0.5
 
 say "Done"
 echo "checkpoint: $checkpoint" >&2
