@@ -100,6 +100,7 @@ TEST_P(OptimizerHashTest, OnAnyCluster) {
   const Cluster tight = {2, 2, 1, 1, 1, RECOMPUTE_FULL};
   ExpectSame(expected, WithLeastSram(On(tight, Job()), {2, 1, 1}), tight, ++seed);
   JobSpec twice = Job();
+  twice.mutable_cluster()->set_memoryx(3);
   twice.mutable_cluster()->set_replicas(2);
   const Cluster copies = {2, 2, 3, 1, 1, RECOMPUTE_NONE};
   ExpectSame(expected, On(copies, twice), copies, ++seed);
