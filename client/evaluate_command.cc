@@ -17,10 +17,10 @@
 #include "client/controller_flags.h"
 #include "client/evaluation.h"
 #include "client/job_input.h"
+#include "client/model_tokenizer.h"
 #include "client/output.h"
 #include "client/run_forward_job.h"
 #include "client/scratch_folder.h"
-#include "data/tokenizer_files.h"
 
 namespace waferstream {
 namespace {
@@ -73,15 +73,6 @@ Outcome Measure(const EvaluateFlags& flags, const std::vector<std::string>& note
   return ExitCodeOf(status.state());
 }
 
-absl::StatusOr<TokenizerFiles> TokenizerOf(const EvaluateFlags& flags, uint32_t vocab) {
-  if (!flags.tokenizer.empty()) return OpenTokenizer(flags.tokenizer);
-  ASSIGN_OR_RETURN(std::optional<TokenizerFiles> found, FindTokenizer(flags.request.checkpoint));
-  if (found.has_value()) return *std::move(found);
-  if (vocab == 256) return OpenTokenizer("bytes");
-  return absl::InvalidArgumentError(
-      absl::StrCat(flags.request.checkpoint, ": has no tokenizer; name one with --tokenizer"));
-}
-
 Outcome Choose(EvaluateFlags flags, const std::vector<std::string>& notes) {
   ASSIGN_OR_RETURN(const std::string path, AbsolutePath("--choices", flags.choices));
   ASSIGN_OR_RETURN(const std::vector<Question> questions, ReadQuestions(PosixDisk(), path));
@@ -90,10 +81,14 @@ Outcome Choose(EvaluateFlags flags, const std::vector<std::string>& notes) {
   flags.request.data = scratch.path() + "/choices.bin";
   absl::StatusOr<JobSpec> job = SequencesJob(flags.request);
   if (!job.ok()) return absl::InvalidArgumentError(job.status().message());
-  const ModelSpec& model = job->model();
-  ASSIGN_OR_RETURN(const TokenizerFiles files, TokenizerOf(flags, model.vocab()));
-  RETURN_IF_ERROR(WriteQuestions(PosixDisk(), questions, files, model.context(), flags.choices,
-                                 flags.request.data));
+  ASSIGN_OR_RETURN(const std::optional<TokenizerFiles> files,
+                   TokenizerFor(flags.tokenizer, flags.request.checkpoint, job->model()));
+  if (!files.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(flags.request.checkpoint, ": has no tokenizer; name one with --tokenizer"));
+  }
+  RETURN_IF_ERROR(WriteQuestions(PosixDisk(), questions, *files, job->model().context(),
+                                 flags.choices, flags.request.data));
   RETURN_IF_ERROR(CheckEvaluation(*job));
   ASSIGN_OR_RETURN(const JobStatus status, Run(*job, flags, notes));
   if (status.state() == FAILED) return absl::AbortedError(status.reason());

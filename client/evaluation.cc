@@ -24,10 +24,10 @@ constexpr uint32_t kResidentMax = 8;
 
 // As the job that wrote the checkpoint did, if the file says what ends a document. Whether the file
 // can be read is found out later.
-absl::StatusOr<bool> IsolatesDocuments(const JobSpec& writer, const std::string& path) {
-  if (!writer.data().isolate_documents() || path.empty()) return false;
-  const auto file = TokenFile::Open(PosixDisk(), path, writer.model().vocab());
-  return file.ok() && (*file)->end_of_text().has_value();
+bool IsolatesDocuments(const JobSpec& writer, const std::string& path) {
+  if (!writer.data().isolate_documents()) return false;
+  const auto header = ReadTokenHeader(PosixDisk(), path);
+  return header.ok() && header->has_value() && (*header)->end_of_text != TokenFileHeader::kNoToken;
 }
 
 }  // namespace
@@ -45,8 +45,7 @@ absl::StatusOr<JobSpec> EvaluationJob(const EvaluationRequest& request) {
                    ReadOrigin(PosixDisk(), request.checkpoint));
   if (origin.has_value()) {
     training->set_tile_elements(origin->job.training().tile_elements());
-    ASSIGN_OR_RETURN(const bool apart, IsolatesDocuments(origin->job, request.data));
-    job.mutable_data()->set_isolate_documents(apart);
+    job.mutable_data()->set_isolate_documents(IsolatesDocuments(origin->job, request.data));
   }
   job.mutable_cluster()->mutable_wafer()->set_kernel_threads(UsableCpus());
   return job;

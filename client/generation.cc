@@ -7,13 +7,12 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "client/forward_job.h"
+#include "client/model_tokenizer.h"
 
 namespace waferstream {
 namespace {
 
 // Of a model whose tokens are bytes, unless a tokenizer says otherwise.
-constexpr uint32_t kByteVocabulary = 256;
-
 absl::StatusOr<std::vector<uint32_t>> PromptTokens(const GenerationRequest& request,
                                                    const ModelSpec& model,
                                                    const TokenizerFiles* tokenizer) {
@@ -44,32 +43,11 @@ absl::StatusOr<std::vector<uint32_t>> PromptTokens(const GenerationRequest& requ
   return tokens;
 }
 
-absl::StatusOr<std::optional<TokenizerFiles>> Find(const GenerationRequest& request,
-                                                   const ModelSpec& model) {
-  std::optional<TokenizerFiles> files;
-  if (!request.tokenizer.empty()) {
-    ASSIGN_OR_RETURN(files, OpenTokenizer(request.tokenizer));
-    return files;
-  }
-  ASSIGN_OR_RETURN(files, FindTokenizer(request.checkpoint));
-  if (!files && model.vocab() == kByteVocabulary) {
-    ASSIGN_OR_RETURN(files, OpenTokenizer("bytes"));
-  }
-  return files;
-}
-
 }  // namespace
 
 absl::StatusOr<std::optional<TokenizerFiles>> TokenizerOf(const GenerationRequest& request) {
   ASSIGN_OR_RETURN(const JobSpec job, ForwardJob("generate", request.checkpoint));
-  const ModelSpec& model = job.model();
-  ASSIGN_OR_RETURN(std::optional<TokenizerFiles> files, Find(request, model));
-  if (files && files->tokenizer().vocab() > model.vocab()) {
-    return absl::InvalidArgumentError(absl::StrCat(files->path, ": has ids up to ",
-                                                   files->tokenizer().vocab() - 1,
-                                                   "; the model's vocab is ", model.vocab()));
-  }
-  return files;
+  return TokenizerFor(request.tokenizer, request.checkpoint, job.model());
 }
 
 absl::StatusOr<JobSpec> GenerationJob(const GenerationRequest& request,

@@ -33,9 +33,7 @@ struct GenerationRequest {
 absl::StatusOr<JobSpec> GenerationJob(const GenerationRequest& request,
                                       const TokenizerFiles* tokenizer);
 
-// What makes text of the model's tokens: what the request names, else what lies beside the
-// checkpoint, else, of a model of 256 tokens, bytes; nullopt: nothing does. INVALID_ARGUMENT, one
-// line with the file: it is none, or has more tokens than the model.
+// What makes text of the model's tokens (client/model_tokenizer.h).
 absl::StatusOr<std::optional<TokenizerFiles>> TokenizerOf(const GenerationRequest& request);
 
 // What generated tokens look like on stdout: text, or, without a tokenizer, numbers with spaces

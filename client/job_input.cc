@@ -18,6 +18,7 @@
 #include "checkpoint/origin.h"
 #include "checkpoint/ownership.h"
 #include "checkpoint/posix_disk.h"
+#include "client/model_tokenizer.h"
 #include "data/job_data.h"
 #include "data/tokenizer_files.h"
 #include "plan/dependencies.h"
@@ -99,10 +100,8 @@ absl::Status CheckTokenizer(const JobSpec& job) {
   const absl::StatusOr<std::optional<TokenizerFiles>> found = FindTokenizer(folder);
   if (!found.ok()) return refuse(found.status().message());
   if (!found->has_value()) return refuse(absl::StrCat(folder, ": has no tokenizer"));
-  const uint32_t vocab = (*found)->tokenizer().vocab();
-  if (vocab <= job.model().vocab()) return absl::OkStatus();
-  return refuse(absl::StrCat((*found)->path, " has ", vocab, " tokens; model.vocab is ",
-                             job.model().vocab()));
+  const absl::Status fits = CheckFits(**found, job.model());
+  return fits.ok() ? fits : refuse(fits.message());
 }
 
 // Whoever finds out later, when a cluster has been started, finds it out again.

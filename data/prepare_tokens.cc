@@ -30,15 +30,6 @@ struct TokenInput {
 
 using TakePart = std::function<absl::Status(std::span<const uint32_t> marked, bool ends_document)>;
 
-absl::StatusOr<std::optional<TokenFileHeader>> ReadHeader(Disk& disk, const std::string& path) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<File> file, disk.OpenForReading(path));
-  ASSIGN_OR_RETURN(const uint64_t bytes, file->Size());
-  std::array<std::byte, sizeof(TokenFileHeader)> head;
-  if (bytes < head.size()) return std::nullopt;
-  RETURN_IF_ERROR(file->ReadAt(0, head.data(), head.size()));
-  return HeaderIn(head);
-}
-
 absl::StatusOr<TokenInput> OpenInput(Disk& disk, const InputFile& file, uint32_t vocab) {
   TokenInput input;
   if (file.kind == InputKind::kMegatron) {
@@ -46,7 +37,7 @@ absl::StatusOr<TokenInput> OpenInput(Disk& disk, const InputFile& file, uint32_t
     return input;
   }
   ASSIGN_OR_RETURN(input.tokens, TokenFile::Open(disk, file.path, vocab));
-  ASSIGN_OR_RETURN(input.header, ReadHeader(disk, file.path));
+  ASSIGN_OR_RETURN(input.header, ReadTokenHeader(disk, file.path));
   return input;
 }
 

@@ -1,6 +1,7 @@
 #include "data/token_file.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <utility>
@@ -49,6 +50,16 @@ uint32_t LargestOf(std::span<const std::byte> bytes, int token_bytes, uint32_t i
 }
 
 }  // namespace
+
+absl::StatusOr<std::optional<TokenFileHeader>> ReadTokenHeader(Disk& disk,
+                                                               const std::string& path) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<File> file, disk.OpenForReading(path));
+  ASSIGN_OR_RETURN(const uint64_t bytes, file->Size());
+  std::array<std::byte, sizeof(TokenFileHeader)> head;
+  if (bytes < head.size()) return std::nullopt;
+  RETURN_IF_ERROR(file->ReadAt(0, head.data(), head.size()));
+  return HeaderIn(head);
+}
 
 const TokenFile::Header TokenFile::kHeaders[2] = {{20240520, 1, 2}, {20240801, 7, 4}};
 

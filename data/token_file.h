@@ -33,6 +33,9 @@
 
 namespace waferstream {
 
+// What a file's own header says; nullopt: it has none of ours. Errors: as Disk and File.
+absl::StatusOr<std::optional<TokenFileHeader>> ReadTokenHeader(Disk& disk, const std::string& path);
+
 class TokenFile {
  public:
   // What is read and checked together. A sample touches one or two; the table of hashes takes

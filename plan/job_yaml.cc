@@ -3,7 +3,6 @@
 #include <filesystem>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/regular_file.h"
@@ -19,7 +18,6 @@ namespace waferstream {
 namespace {
 
 constexpr size_t kJobFileBytesMax = 1 << 20;  // a job has a kilobyte
-constexpr absl::string_view kLoraTargets = "model.lora.targets";
 
 absl::Status CheckOptionsOf(const JobEntries& entries, const std::string& name) {
   const absl::Status status =
@@ -103,14 +101,14 @@ absl::Status SetDerived(const std::string& base_dir, JobSpec& job) {
   return absl::OkStatus();
 }
 
-// What only the model tells, where the file says it. Of a model that cannot be built the planner
-// says why.
+// What only the model tells, where the file says it. Of a model that cannot be built because of
+// what the file does not say, the planner says why.
 absl::Status CheckPatternsOf(const JobEntries& entries, const JobSpec& job) {
   const absl::StatusOr<std::vector<Parameter>> parameters = BuildParameters(job.model());
   if (!parameters.ok()) {
     const absl::string_view message = parameters.status().message();
-    const JobEntry* entry = entries.Find(kLoraTargets);
-    if (entry == nullptr || !absl::StartsWith(message, kLoraTargets)) return absl::OkStatus();
+    const JobEntry* entry = entries.Find(message.substr(0, message.find(':')));
+    if (entry == nullptr) return absl::OkStatus();
     return absl::InvalidArgumentError(absl::StrCat(entry->where, ": ", message));
   }
   for (const absl::string_view key : PatternKeys()) {

@@ -18,9 +18,9 @@ namespace {
 // Names for people, by SramBuffer.
 constexpr const char* kNames[] = {
     "token ids",   "targets",       "activations",   "logits",        "probabilities", "workspace",
-    "packed tile", "receive small", "receive large", "staging small", "staging large", "positions",
+    "packed tile", "receive small", "receive large", "staging small", "staging large",
 };
-static_assert(std::size(kNames) == static_cast<size_t>(SramBuffer::kPositions) + 1);
+static_assert(std::size(kNames) == static_cast<size_t>(SramBuffer::kStagingLarge) + 1);
 
 // Receive slots of a plane beyond what the program needs.
 constexpr Credit kReadAhead = {{8, 2}};
@@ -62,9 +62,6 @@ class LayoutBuilder {
   void AddTokens() {
     Add(SramBuffer::kTokenIds, tokens_ * sizeof(int32_t), resident_);
     Add(SramBuffer::kTargets, tokens_ * sizeof(int32_t), resident_);
-    if (plan_.job.data().isolate_documents() && !plan_.is_generation()) {
-      Add(SramBuffer::kPositions, tokens_ * sizeof(int32_t), resident_);
-    }
     Add(SramBuffer::kActivations, plan_.places.bytes, resident_);
   }
 

@@ -1,7 +1,6 @@
 // The SRAM of a wafer node, laid out to the byte.
 //
-// Each of the resident_max + verify_slots micro-batches has its token ids, its targets (and, where
-// documents are isolated, positions), and one
+// Each of the resident_max + verify_slots micro-batches has its token ids, its targets, and one
 // part of the activations, in which every value of the program has its place while it lives
 // (value_places.h). Beside them: the receive slots of every plane, the gradient staging slots, the
 // workspace of every kernel thread, one block of logits and, in bf16, one tile in packed form for
@@ -32,7 +31,6 @@ enum class SramBuffer : uint8_t {
   kReceiveLarge,
   kStagingSmall,  // gradient staging slots
   kStagingLarge,
-  kPositions,  // int32 [N], of each token in its document; data.isolate_documents only
 };
 
 // One named run of bytes of the arena; `count` equal parts of `bytes` / count: of a micro-batch, a

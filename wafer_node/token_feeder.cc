@@ -21,7 +21,7 @@ TokenFeeder::TokenFeeder(const Plan& plan, std::unique_ptr<TokenSource> source,
 }
 
 absl::Status TokenFeeder::Read(const Wave& wave) {
-  if (source_->is_masked()) {
+  if (CountsTargets()) {
     ASSIGN_OR_RETURN(const double targets, CountTargets(wave));
     if (wave.pass.kind == PassKind::kValidation) {
       validation_targets_ = targets;
@@ -51,7 +51,7 @@ void TokenFeeder::Place(Wave& wave) {
   wave.sequences = plan_.job.training().micro_batch();
   wave.sequence_tokens = plan_.job.model().context();
   wave.batch_tokens = wave.batch_targets = BatchTokens(wave);
-  if (source_ != nullptr && source_->is_masked() && wave.resident() > 0) {
+  if (CountsTargets() && wave.resident() > 0) {
     wave.batch_targets = wave.pass.kind == PassKind::kValidation
                              ? *validation_targets_
                              : training_targets_.at(wave.pass.step);
@@ -63,15 +63,21 @@ void TokenFeeder::Place(Wave& wave) {
 
 void TokenFeeder::FindDocuments(Wave& wave) const {
   wave.documents.clear();
-  const bool isolated = at_.Parts(SramBuffer::kPositions) > 0;
+  const bool isolated = plan_.job.data().isolate_documents() && source_ != nullptr;
+  const bool validates = wave.pass.kind == PassKind::kValidation;
+  const int32_t end = isolated ? source_->end_of_text(validates) : -1;
   for (int r = 0; r < wave.resident(); ++r) {
-    const int32_t* positions = isolated ? at_.As<int32_t>(SramBuffer::kPositions, r) : nullptr;
+    const int32_t* ids = at_.As<int32_t>(SramBuffer::kTokenIds, r);
     for (int64_t t = 0; t < wave.tokens(); ++t) {
-      const bool begins = isolated ? positions[t] == 0 : t % wave.sequence_tokens == 0;
+      const bool begins = t % wave.sequence_tokens == 0 || (isolated && ids[t - 1] == end);
       if (begins) wave.documents.push_back({r, {t, 0}});
       ++wave.documents.back().rows.count;
     }
   }
+}
+
+bool TokenFeeder::CountsTargets() const {
+  return source_ != nullptr && source_->is_masked() && !plan_.job.data().each_sequence();
 }
 
 double TokenFeeder::BatchTokens(const Wave& wave) const {
@@ -104,17 +110,6 @@ void TokenFeeder::PlaceSequences(const Wave& wave) {
     const auto from = static_cast<std::ptrdiff_t>(r * tokens());
     std::copy_n(ids_.begin() + from, tokens(), at_.As<int32_t>(SramBuffer::kTokenIds, r));
     std::copy_n(targets_.begin() + from, tokens(), at_.As<int32_t>(SramBuffer::kTargets, r));
-    if (at_.Parts(SramBuffer::kPositions) > 0) PlacePositions(wave, r);
-  }
-}
-
-void TokenFeeder::PlacePositions(const Wave& wave, int resident) {
-  const int32_t end = source_->end_of_text(wave.pass.kind == PassKind::kValidation);
-  const int32_t* ids = at_.As<int32_t>(SramBuffer::kTokenIds, resident);
-  int32_t* positions = at_.As<int32_t>(SramBuffer::kPositions, resident);
-  for (int64_t t = 0; t < wave.tokens(); ++t) {
-    const bool begins = t % wave.sequence_tokens == 0 || ids[t - 1] == end;
-    positions[t] = begins ? 0 : positions[t - 1] + 1;
   }
 }
 

@@ -62,6 +62,9 @@ class TokenFeeder {
   void Append(int32_t token) { history_.push_back(token); }
 
  private:
+  // Whether it matters how many: where there are masks, but for sequences of their own, whose sums
+  // are what is asked for.
+  bool CountsTargets() const;
   // How many targets the batch or the validation has that a wave is of: where there are masks, all
   // of its sequences are read, once.
   absl::StatusOr<double> CountTargets(const Wave& wave);
@@ -71,8 +74,6 @@ class TokenFeeder {
   void PlaceSequences(const Wave& wave);
   // Which sequences, or documents in them, the wave has.
   void FindDocuments(Wave& wave) const;
-  // Of every token in its document: from 0 on after each end of a text.
-  void PlacePositions(const Wave& wave, int resident);
   // The last `context` tokens so far.
   void PlaceHistory(Wave& wave);
   // Of one micro-batch.

@@ -25,6 +25,13 @@ std::span<const Document> Wave::DocumentsOf(int resident) const {
   return {first, end};
 }
 
+const Document* Wave::DocumentOf(int resident, int64_t row) const {
+  const std::span<const Document> all = DocumentsOf(resident);
+  return &*std::partition_point(all.begin(), all.end(), [row](const Document& document) {
+    return document.rows.first + document.rows.count <= row;
+  });
+}
+
 Wave MakeWave(const Plan& plan, const Pass& pass, int wafer,
               const std::vector<uint32_t>& disputed) {
   const int number = static_cast<int>(pass.wave);

@@ -42,6 +42,8 @@ struct Wave {
 
   // Those of one resident micro-batch: together all of its tokens.
   std::span<const Document> DocumentsOf(int resident) const;
+  // The one that a row of it is in; those behind follow.
+  const Document* DocumentOf(int resident, int64_t row) const;
 
   int resident() const { return leaves.count + (checked.has_value() ? 1 : 0); }
   int64_t tokens() const { return sequences * sequence_tokens; }  // of a micro-batch

@@ -17,7 +17,7 @@ def test_a_job_is_watched_to_its_end(client: Client, job: dict[str, Any]) -> Non
     submitted = client.submit(job)
     assert (submitted.name, submitted.steps) == ("small", 6)
     seen = list(client.watch(submitted))
-    assert [now.step for now in seen] == sorted(now.step for now in seen)
+    assert [status.step for status in seen] == sorted(status.step for status in seen)
     assert all(a.message != b.message for a, b in zip(seen, seen[1:]))
     last = seen[-1]
     assert (last.state, last.step, last.is_final) == ("DONE", 6, True)
@@ -77,8 +77,8 @@ def test_lists_and_beginnings_of_ids(client: Client, job: dict[str, Any]) -> Non
 def test_a_job_is_cancelled(client: Client, job: dict[str, Any]) -> None:
     long = {**job, "training": {**job["training"], "steps": 1_000_000}}
     submitted = client.submit(long)
-    for now in client.watch(submitted):
-        if now.step > 0:
+    for status in client.watch(submitted):
+        if status.step > 0:
             break
     assert client.cancel(submitted).state == "CANCELLED"
     with pytest.raises(waferstream.CancelledError):
@@ -88,8 +88,8 @@ def test_a_job_is_cancelled(client: Client, job: dict[str, Any]) -> None:
 
 def test_a_running_job_has_its_losses(client: Client, job: dict[str, Any]) -> None:
     submitted = client.submit({**job, "training": {**job["training"], "steps": 1_000_000}})
-    for now in client.watch(submitted):
-        if now.step >= 3:
+    for status in client.watch(submitted):
+        if status.step >= 3:
             break
     assert len(client.losses(submitted)) >= 3
     client.cancel(submitted)

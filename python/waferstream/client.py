@@ -149,11 +149,11 @@ class Client:
 
     def wait(self, job: JobRef, *, on_change: Optional[Callable[[Job], None]] = None) -> Job:
         """Watches a job to its end, or until it pauses. JobError: it failed or is paused."""
-        for now in self.watch(job):
+        for status in self.watch(job):
             if on_change is not None:
-                on_change(now)
-            if now.is_final or now.state == "PAUSED":
-                return now.check()
+                on_change(status)
+            if status.is_final or status.state == "PAUSED":
+                return status.check()
         raise AssertionError("a watch ends in a final state")
 
     def _call(self, method: str, request: Any) -> Any:

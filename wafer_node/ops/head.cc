@@ -237,8 +237,7 @@ void LossOp(const OpContext& c) {
                Written(c, 0).Floats(c, r), losses);
     double sum = 0;
     for (int64_t t = 0; t < c.MeasuredTokens(r); ++t) sum += losses[t];
-    // Of sequences of their own, each sum is what is asked for.
-    if (!c.plan.job.data().each_sequence()) sum *= c.wave.TokenWeight();
+    sum *= c.wave.TokenWeight();
     const bool balances = c.node().attributes.aux_loss != 0;
     if (balances && c.wave.pass.kind == PassKind::kForward) {
       sum += BalanceLoss(c, r) * c.wave.tokens();

@@ -34,12 +34,12 @@ class Angles {
 void Turn(const OpContext& c, bool inverse) {
   const Attributes& a = c.node().attributes;
   const std::vector<float> frequencies = RotaryFrequencies(a.rotary);
-  const bool isolated = c.at.Parts(SramBuffer::kPositions) > 0;
   c.ForRows([&](int r, RowSpan rows, int) {
     Angles angles(frequencies);
-    const int32_t* positions = isolated ? c.at.As<int32_t>(SramBuffer::kPositions, r) : nullptr;
+    const auto* document = c.wave.DocumentOf(r, rows.first);
     for (int64_t row = rows.first; row < rows.first + rows.count; ++row) {
-      angles.MoveTo(isolated ? positions[row] : row % c.wave.sequence_tokens);
+      if (row == document->rows.first + document->rows.count) ++document;
+      angles.MoveTo(row - document->rows.first);
       for (const HeadColumns& heads : {a.q, a.k}) {
         const Activation x = Written(c, heads.operand);
         Rotate({.dtype = x.dtype,
