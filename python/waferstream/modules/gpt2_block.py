@@ -8,7 +8,7 @@ from typing import Any, Optional
 from waferstream.errors import MappingError
 from waferstream.modules.attention import attend
 from waferstream.modules.mapping import Parameter, Piece
-from waferstream.modules.reader import Config, Reader
+from waferstream.modules.reader import Config, Reader, common
 from waferstream.modules.trace import EMBEDDING, LAYER_NORM, LINEAR, Call, close
 
 
@@ -17,6 +17,10 @@ class Gpt2Reader(Reader):
 
     family = "gpt2"
     norm_kind = LAYER_NORM
+    layers_name = "transformer.h"
+    first_norm = "ln_1"
+    attention = "attn"
+    second_norm = "ln_2"
     last_norm = "transformer.ln_f"
     head = "lm_head"
 
@@ -42,15 +46,6 @@ class Gpt2Reader(Reader):
         place = f"{others[0].name}.weight"
         self._add_positions(place, self.tensor(place))
         return tokens.y + others[0].y
-
-    def read_layer(self, h: Any) -> Any:
-        name = f"transformer.h.{self.layers}"
-        norm = self.take_norm(h, "before attention")
-        self.add_norm(f"{name}.ln_1", norm)
-        h = h + self._read_attention(f"{name}.attn", norm).y
-        norm = self.take_norm(h, "before the MLP")
-        self.add_norm(f"{name}.ln_2", norm)
-        return h + self._read_mlp(f"{name}.mlp", norm).y
 
     def shape(self) -> Config:
         return {
@@ -91,7 +86,7 @@ class Gpt2Reader(Reader):
         self.context = int(view.shape[0])
         self.add("transformer.wpe.weight", place, view)
 
-    def _read_attention(self, name: str, norm: Call) -> Call:
+    def read_attention(self, name: str, norm: Call) -> Call:
         into = self.take_linears(norm.y)
         out = self.take(LINEAR, "attention's output projection")
         self.note_attention(into, out)
@@ -131,7 +126,7 @@ class Gpt2Reader(Reader):
                     return tuple(order)
         return None
 
-    def _read_mlp(self, name: str, norm: Call) -> Call:
+    def read_mlp(self, name: str, norm: Call) -> Call:
         from torch.nn import functional
 
         into = self.take_linears(norm.y)
@@ -183,7 +178,3 @@ def _letter(call: Call) -> str:
     if last.startswith(("key", "query", "value")):
         return last[0]
     return next((letter for letter in "qkv" if letter in last), "")
-
-
-def common(calls: list[Call], norm: Call) -> str:
-    return calls[0].name if calls else norm.name

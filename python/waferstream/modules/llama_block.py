@@ -8,9 +8,8 @@ from typing import Any, Optional
 
 from waferstream.errors import MappingError
 from waferstream.modules.attention import attend, turn
-from waferstream.modules.gpt2_block import common
 from waferstream.modules.mapping import Parameter, Piece
-from waferstream.modules.reader import Config, Reader
+from waferstream.modules.reader import Config, Reader, common
 from waferstream.modules.trace import LINEAR, RMS_NORM, Call, close
 
 _THETA_NAMES = ("rope_theta", "theta", "rope_base", "base")
@@ -30,6 +29,10 @@ class LlamaReader(Reader):
 
     family = "llama"
     norm_kind = RMS_NORM
+    layers_name = "model.layers"
+    first_norm = "input_layernorm"
+    attention = "self_attn"
+    second_norm = "post_attention_layernorm"
     last_norm = "model.norm"
     head = "lm_head"
 
@@ -47,15 +50,6 @@ class LlamaReader(Reader):
         self.add("model.embed_tokens.weight", place, self.tensor(place))
         self._next = 1
         return tokens.y
-
-    def read_layer(self, h: Any) -> Any:
-        name = f"model.layers.{self.layers}"
-        norm = self.take_norm(h, "before attention")
-        self.add_norm(f"{name}.input_layernorm", norm)
-        h = h + self._read_attention(f"{name}.self_attn", norm).y
-        norm = self.take_norm(h, "before the MLP")
-        self.add_norm(f"{name}.post_attention_layernorm", norm)
-        return h + self._read_mlp(f"{name}.mlp", norm).y
 
     def shape(self) -> Config:
         assert self.heads is not None
@@ -76,7 +70,7 @@ class LlamaReader(Reader):
             "hidden_act": "silu",
         }
 
-    def _read_attention(self, name: str, norm: Call) -> Call:
+    def read_attention(self, name: str, norm: Call) -> Call:
         into = self.take_linears(norm.y)
         out = self.take(LINEAR, "attention's output projection")
         self.note_attention(into, out)
@@ -138,7 +132,7 @@ class LlamaReader(Reader):
         if unlike:
             raise MappingError(f"{unlike[0]}: q, k and v have biases all or none, in every layer")
 
-    def _read_mlp(self, name: str, norm: Call) -> Call:
+    def read_mlp(self, name: str, norm: Call) -> Call:
         from torch.nn import functional
 
         into = self.take_linears(norm.y)

@@ -21,7 +21,12 @@ class Reader(ABC):
 
     family: str
     norm_kind: str
-    last_norm: str  # names in files, without ".weight"
+    # Names in files, without ".weight": of a layer's parts behind "<layers>.<number>.".
+    layers_name: str
+    first_norm: str
+    attention: str
+    second_norm: str
+    last_norm: str
     head: str
 
     def __init__(self, module: Any, found: Trace, context: int) -> None:
@@ -49,9 +54,23 @@ class Reader(ABC):
     def read_embeddings(self) -> Any:
         """The residual that the first layer gets."""
 
-    @abstractmethod
     def read_layer(self, h: Any) -> Any:
         """From residual to residual."""
+        name = f"{self.layers_name}.{self.layers}"
+        norm = self.take_norm(h, "before attention")
+        self.add_norm(f"{name}.{self.first_norm}", norm)
+        h = h + self.read_attention(f"{name}.{self.attention}", norm).y
+        norm = self.take_norm(h, "before the MLP")
+        self.add_norm(f"{name}.{self.second_norm}", norm)
+        return h + self.read_mlp(f"{name}.mlp", norm).y
+
+    @abstractmethod
+    def read_attention(self, name: str, norm: Call) -> Call:
+        """Up to its output projection, which is returned."""
+
+    @abstractmethod
+    def read_mlp(self, name: str, norm: Call) -> Call:
+        """Up to its last linear layer, which is returned."""
 
     @abstractmethod
     def shape(self) -> Config:
@@ -201,3 +220,8 @@ def common_holder(names: Sequence[str]) -> str:
             break
         shared.append(level[0])
     return ".".join(shared)
+
+
+def common(calls: list[Call], norm: Call) -> str:
+    """Where layers that read a norm's output begin."""
+    return calls[0].name if calls else norm.name
