@@ -56,7 +56,14 @@ double BestSeconds(const std::function<void()>& run) {
   return best;
 }
 
-const char* Name(Dtype dtype) { return dtype == Dtype::kF32 ? "f32" : "bf16"; }
+const char* Name(ProductKind kind) {
+  if (kind.dtype == Dtype::kF32) return kind.portable ? "f32p" : "f32";
+  return kind.portable ? "bf16p" : "bf16";
+}
+
+// "f32p" and "bf16p": in the portable order.
+constexpr ProductKind kKinds[] = {
+    {Dtype::kF32, false}, {Dtype::kF32, true}, {Dtype::kBf16, false}, {Dtype::kBf16, true}};
 
 // Memory of small random values of either dtype, aligned like an arena's.
 class Buffer {
@@ -124,15 +131,15 @@ class Table {
   Table() {
     for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
       peak_[static_cast<int>(dtype)] = PeakGflops(dtype);
-      Flops(dtype, "oneDNN square 2048 (peak)", peak_[static_cast<int>(dtype)]);
+      Flops({dtype}, "oneDNN square 2048 (peak)", peak_[static_cast<int>(dtype)]);
     }
   }
-  void Flops(Dtype dtype, const std::string& what, double gflops) const {
-    std::printf("%-44s %-5s %8.1f GFLOP/s %4.0f %%\n", what.c_str(), Name(dtype), gflops,
-                100 * gflops / peak_[static_cast<int>(dtype)]);
+  void Flops(ProductKind kind, const std::string& what, double gflops) const {
+    std::printf("%-44s %-5s %8.1f GFLOP/s %4.0f %%\n", what.c_str(), Name(kind), gflops,
+                100 * gflops / peak_[static_cast<int>(kind.dtype)]);
   }
   void Bytes(Dtype dtype, const std::string& what, double gigabytes) const {
-    std::printf("%-44s %-5s %8.1f GB/s\n", what.c_str(), Name(dtype), gigabytes);
+    std::printf("%-44s %-5s %8.1f GB/s\n", what.c_str(), Name({dtype}), gigabytes);
   }
 
  private:
@@ -144,24 +151,32 @@ struct Product {
   int64_t m, n, k;
   int64_t a_stride, b_stride, c_stride;
   bool a_transposed, b_transposed, accumulate, wire_out;
+  bool packed = true;
 };
 
-void BenchProduct(const Table& table, Dtype dtype, const Product& p) {
+// `packed`: the right operand whole and beforehand, as a tile of weights is, where that helps.
+void BenchProduct(const Table& table, ProductKind kind, const Product& p) {
+  const Dtype dtype = kind.dtype;
   Buffer a(dtype, (p.a_transposed ? p.k : p.m) * p.a_stride);
   Buffer b(dtype, (p.b_transposed ? p.n : p.k) * p.b_stride);
-  Buffer c(Dtype::kF32, p.m * p.c_stride), workspace(GemmWorkspaceBytes(dtype, p.n, p.k));
-  const GemmOptions options{
-      .dtype = dtype, .m = p.m, .n = p.n, .k = p.k, .accumulate = p.accumulate};
+  Buffer c(Dtype::kF32, p.m * p.c_stride), workspace(GemmWorkspaceBytes(kind, p.n, p.k));
+  Buffer packed(GemmPackedBytes(p.n, p.k));
+  const GemmOptions options{.kind = kind, .m = p.m, .n = p.n, .k = p.k, .accumulate = p.accumulate};
+  MatrixIn right = {b.data(), p.b_stride, p.b_transposed};
+  if (p.packed && PacksRight(kind)) {
+    PackRight(kind, right, p.k, 0, p.n, packed.span());
+    right.packed = {packed.data(), p.k};
+  }
   const double seconds = BestSeconds([&] {
-    Gemm(options, {a.data(), p.a_stride, p.a_transposed}, {b.data(), p.b_stride, p.b_transposed},
+    Gemm(options, {a.data(), p.a_stride, p.a_transposed}, right,
          {c.data(), p.c_stride, p.wire_out ? dtype : Dtype::kF32}, workspace.span());
   });
   const std::string shape =
       std::to_string(p.m) + "x" + std::to_string(p.n) + "x" + std::to_string(p.k);
-  table.Flops(dtype, std::string(p.name) + " " + shape, 2.0 * p.m * p.n * p.k / seconds * 1e-9);
+  table.Flops(kind, std::string(p.name) + " " + shape, 2.0 * p.m * p.n * p.k / seconds * 1e-9);
 }
 
-void BenchProducts(const Table& table, Dtype dtype, int64_t tokens) {
+void BenchProducts(const Table& table, int64_t tokens) {
   const int64_t rows = kTileRows;
   const Product products[] = {
       {"forward qkv tile", tokens, kHidden, kHidden, kHidden, kHidden, 3 * kHidden, false, true,
@@ -175,19 +190,22 @@ void BenchProducts(const Table& table, Dtype dtype, int64_t tokens) {
       {"delta from down tile", tokens, kWide, kHidden / 2, kHidden, kWide, kWide, false, false,
        true, false},
       {"gradient of up tile", rows, kHidden, tokens, kWide, kHidden, kHidden, true, false, false,
-       false},
+       false, false},
       {"gradient of down tile", kHidden / 2, kWide, tokens, kHidden, kWide, kWide, true, false,
        false, false},
   };
-  for (const Product& p : products) BenchProduct(table, dtype, p);
+  for (const Product& p : products) {
+    for (const ProductKind kind : kKinds) BenchProduct(table, kind, p);
+  }
 }
 
-void BenchAttention(const Table& table, Dtype dtype, int64_t tokens) {
+void BenchAttention(const Table& table, ProductKind kind, int64_t tokens) {
+  const Dtype dtype = kind.dtype;
   const int64_t stride = 3 * kHidden;
   Buffer qkv(dtype, tokens * stride), d_qkv(dtype, tokens * stride);
   Buffer out(dtype, tokens * kHidden), lse(Dtype::kF32, tokens);
-  Buffer workspace(AttentionBackwardWorkspaceBytes(dtype, tokens, kHeadDim));
-  const AttentionOptions options{.dtype = dtype,
+  Buffer workspace(AttentionBackwardWorkspaceBytes(kind, tokens, kHeadDim));
+  const AttentionOptions options{.products = kind,
                                  .tokens = tokens,
                                  .head_dim = kHeadDim,
                                  .q_stride = stride,
@@ -203,12 +221,12 @@ void BenchAttention(const Table& table, Dtype dtype, int64_t tokens) {
   };
   const double product = 2.0 * tokens * (tokens + 1) / 2 * kHeadDim * 1e-9;  // one, causal
   const std::string shape = std::to_string(tokens) + " tokens x " + std::to_string(kHeadDim);
-  table.Flops(dtype, "attention forward " + shape,
+  table.Flops(kind, "attention forward " + shape,
               2 * product / BestSeconds([&] {
                 const AttentionInputs x = in();
                 AttentionForward(options, x, part(out, 0, head), lse.floats(), workspace.span());
               }));
-  table.Flops(dtype, "attention backward " + shape,
+  table.Flops(kind, "attention backward " + shape,
               5 * product / BestSeconds([&] {
                 const AttentionInputs x = in();
                 AttentionBackward(
@@ -284,9 +302,11 @@ void Run() {
   omp_set_num_threads(1);
   std::printf("kernels: %s\n", KernelIsa().c_str());
   const Table table;
+  for (int64_t tokens : {256, 1024}) BenchProducts(table, tokens);
+  for (int64_t tokens : {256, 1024}) {
+    for (const ProductKind kind : kKinds) BenchAttention(table, kind, tokens);
+  }
   for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
-    for (int64_t tokens : {1024, 2048}) BenchProducts(table, dtype, tokens);
-    for (int64_t tokens : {256, 1024}) BenchAttention(table, dtype, tokens);
     BenchRows(table, dtype, 1024);
     BenchLoss(table, dtype);
   }

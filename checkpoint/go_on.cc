@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "base/version.h"
 #include "plan/dependencies.h"
+#include "plan/kernel_order.h"
 
 namespace waferstream {
 namespace {
@@ -61,9 +62,10 @@ absl::StatusOr<GoingOn> GoOnFrom(const JobSpec& job, const Manifest& manifest,
   out.job = job;
   if (manifest.steps_done == 0) return out;
   const bool any_isa = Accepts(job, "kernel_isa");
-  const std::string isa = !kernel_isa.empty() ? kernel_isa
-                          : any_isa           ? "whatever the wafers have"
-                                              : "";
+  const std::string isa = IsPortable(job)       ? kPortableKernels
+                          : !kernel_isa.empty() ? kernel_isa
+                          : any_isa             ? "whatever the wafers have"
+                                                : "";
   Differences differences = DifferencesThatMatter(
       {manifest.job, manifest.kernel_isa, manifest.numerics}, {job, isa, Numerics()});
   std::vector<Difference> accepted;
@@ -79,7 +81,11 @@ absl::StatusOr<GoingOn> GoOnFrom(const JobSpec& job, const Manifest& manifest,
   });
   TakeOver(manifest, new_rate, out);
   for (const Difference& d : accepted) Accept(d, manifest.steps_done, out);
-  if (!any_isa) out.kernel_isa = manifest.kernel_isa;
+  if (IsPortable(job)) {
+    out.kernel_isa = kPortableKernels;
+  } else if (!any_isa && !IsPortable(manifest.job)) {
+    out.kernel_isa = manifest.kernel_isa;
+  }
   if (manifest.kernel_isa.empty()) differences.unknown.push_back("kernel_isa");
   std::sort(differences.unknown.begin(), differences.unknown.end());
   differences.unknown.erase(std::unique(differences.unknown.begin(), differences.unknown.end()),

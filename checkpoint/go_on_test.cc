@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "base/version.h"
 #include "plan/dependencies.h"
+#include "plan/kernel_order.h"
 #include "plan/test_job.h"
 
 namespace waferstream {
@@ -92,6 +93,33 @@ TEST(GoOn, AnotherInstructionSetOrOtherNumericsAreADifference) {
   ASSERT_TRUE(any.ok()) << any.status();
   EXPECT_EQ(any->kernel_isa, "") << "any will do";
   EXPECT_EQ(any->job.checkpoint().accepted_size(), 2);
+}
+
+TEST(GoOn, OfAPortableJobTheCpusDoNotCount) {
+  Manifest before = Before();
+  before.job.mutable_training()->set_kernels(KERNELS_PORTABLE);
+  before.kernel_isa = kPortableKernels;
+  JobSpec job = Same();
+  job.mutable_training()->set_kernels(KERNELS_PORTABLE);
+  const auto same = GoOnFrom(job, before, "f32:avx2 bf16:avx2 simd:avx2");
+  ASSERT_TRUE(same.ok()) << same.status();
+  EXPECT_EQ(same->kernel_isa, kPortableKernels);
+}
+
+TEST(GoOn, FromOneOrderOfAdditionsToTheOtherIsOneDifference) {
+  JobSpec portable = Same();
+  portable.mutable_training()->set_kernels(KERNELS_PORTABLE);
+  EXPECT_TRUE(absl::StrContains(RefusalOf(portable, Before()),
+                                "training.kernels was native and is portable; `--accept"));
+  portable.mutable_checkpoint()->add_accept("training.kernels");
+  EXPECT_EQ(GoOnFrom(portable, Before())->kernel_isa, kPortableKernels);
+
+  Manifest before = Before();
+  before.job.mutable_training()->set_kernels(KERNELS_PORTABLE);
+  before.kernel_isa = kPortableKernels;
+  JobSpec native = Same();
+  native.mutable_checkpoint()->add_accept("training.kernels");
+  EXPECT_EQ(GoOnFrom(native, before)->kernel_isa, "") << "any will do";
 }
 
 TEST(GoOn, AnotherBuildOfTheSameNumericsIsNone) {

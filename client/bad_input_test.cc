@@ -63,7 +63,7 @@ const BadInput kBadInputs[] = {
     {"micro_batch_not_dividing", {"--set", "training.micro_batch=3"}, 2, "micro_batch"},
     {"no_wafers", {"--wafers", "0"}, 2, "wafers"},
     {"wafers_not_a_number", {"--wafers", "two"}, 2, "wafers"},
-    {"unknown_kernel_isa", {"--kernel-isa", "sse9"}, 2, "--kernel-isa: sse9: not one of portable"},
+    {"unknown_kernel_isa", {"--kernel-isa", "sse9"}, 2, "--kernel-isa: sse9: not one of sse4"},
     {"empty_kernel_isa", {"--kernel-isa", ""}, 2, "--kernel-isa"},
     {"kernel_isa_of_up", {"up", "--kernel-isa", "sse9"}, 2, "--kernel-isa: sse9: not one of"},
     {"unknown_family", {"--set", "model.family=bert"}, 2, "model.family"},

@@ -70,7 +70,7 @@ absl::StatusOr<Answer> Ask(std::vector<std::string> args) {
 void AddKernelIsaFlag(CLI::App& app, std::string& kernel_isa) {
   // Which names there are is the nodes' program's to say.
   AddName(app, "--kernel-isa", kernel_isa,
-          "Hold the wafer nodes' kernels to portable, avx2, avx512, avx512_bf16 or amx; part "
+          "Hold the wafer nodes' kernels to sse4, avx2, avx512, avx512_bf16 or amx; part "
           "of what the weights depend on [the CPU's best]");
 }
 

@@ -13,6 +13,7 @@
 #include "client/local_cluster.h"
 #include "client/run_folder.h"
 #include "client/watch_job.h"
+#include "plan/kernel_order.h"
 #include "plan/learning_rate.h"
 
 namespace waferstream {
@@ -27,6 +28,16 @@ absl::StatusOr<JobSpec> ReadJob(const RunFlags& flags, std::vector<std::string>&
     notes = std::move(from.notes);
   }
   return job;
+}
+
+// What the wafers will compute with.
+absl::StatusOr<std::string> KernelsOf(const JobSpec& job, const std::string& kernel_isa) {
+  ASSIGN_OR_RETURN(const std::string isa, AskKernelIsa(kernel_isa));
+  if (IsPortable(job) && !HasFusedSums(isa)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kPortableNeeds, "; the wafer nodes here compute with ", isa));
+  }
+  return KernelsFor(job, isa);
 }
 
 // With a paused job. Its cluster, and the weights there, are gone: it takes its last checkpoint and
@@ -60,7 +71,7 @@ Outcome RunJob(const RunFlags& flags, const RunWays& ways) {
   const bool goes_on = ways.goes_on(job);
   RETURN_IF_ERROR(CheckJob(job, goes_on ? OutputFolder::kOurs : OutputFolder::kToCheck, notes));
   RETURN_IF_ERROR(CheckDescriptors("cluster", DescriptorsNeeded(RequestedShape(job))));
-  ASSIGN_OR_RETURN(const std::string kernels, AskKernelIsa(flags.kernel_isa));
+  ASSIGN_OR_RETURN(const std::string kernels, KernelsOf(job, flags.kernel_isa));
   ASSIGN_OR_RETURN(const std::string run_dir, ways.make_folder(job));
   if (job.checkpoint().dir().empty()) {
     job.mutable_checkpoint()->set_dir(run_dir + "/checkpoints");

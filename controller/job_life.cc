@@ -14,6 +14,7 @@
 #include "controller/validations.h"
 #include "controller/verdict.h"
 #include "plan/job_kind.h"
+#include "plan/kernel_order.h"
 #include "proto/job_state.h"
 
 namespace waferstream {
@@ -124,7 +125,7 @@ MemberNeeds JobLife::Needs(double now_s) const {
   needs.cluster = &status().job().cluster();
   needs.trains = trains();
   needs.begun = status().epoch() > 0;
-  needs.kernel_isa = status().kernel_isa();
+  needs.kernel_isa = IsPortable(status().job()) ? kPortableKernels : status().kernel_isa();
   needs.numerics = NumericsSaid(status().numerics());
   needs.holdings = &holdings_;
   needs.fills = &fills_;
@@ -179,7 +180,8 @@ void JobLife::RememberMembers(const Membership& members, const NodeTable& nodes)
     JobMemory::Member* member = record_.memory.add_members();
     member->set_node_id(process.node_id);
     member->set_incarnation(node.info.incarnation());
-    if (process.role == WAFER) record_.status.set_kernel_isa(node.info.kernel_isa());
+    if (process.role != WAFER) continue;
+    record_.status.set_kernel_isa(KernelsFor(status().job(), node.info.kernel_isa()));
   }
 }
 

@@ -9,6 +9,7 @@
 #include "base/mark.h"
 #include "base/status.h"
 #include "base/version.h"
+#include "plan/kernel_order.h"
 
 namespace waferstream {
 namespace {
@@ -32,6 +33,13 @@ bool HoldsShards(const KnownNode& node, const MemberNeeds& needs) {
 
 bool ComputesLike(const KnownNode& node, const MemberNeeds& needs) {
   return NumericsSaid(node.info.numerics()) == needs.numerics;
+}
+
+// The name of what a wafer computes with, as this job tells wafers apart: of a portable one all
+// that can do it are alike.
+std::string KernelsOf(const KnownNode& node, const MemberNeeds& needs) {
+  const bool alike = needs.kernel_isa == kPortableKernels && HasFusedSums(node.info.kernel_isa());
+  return alike ? kPortableKernels : node.info.kernel_isa();
 }
 
 // A node that should go, but is asked to stay if nobody else has what it holds.
@@ -70,7 +78,7 @@ void Collect(const MemberNeeds& needs, const NodeTable& table, Source source, Ca
     if (ShouldLeave(node, needs) && !needed) continue;
     switch (node.info.role()) {
       case WAFER:
-        out.wafers[node.info.kernel_isa()].push_back(id);
+        out.wafers[KernelsOf(node, needs)].push_back(id);
         break;
       case MEMORYX:
         out.memoryx.push_back(id);
@@ -106,11 +114,23 @@ int Unlike(const MemberNeeds& needs, const Candidates& candidates, std::string& 
   return static_cast<int>(most);
 }
 
-bool HasWafer(const NodeTable& table, const std::string& isa) {
+bool HasWafer(const NodeTable& table, const MemberNeeds& needs) {
   return std::any_of(table.nodes().begin(), table.nodes().end(), [&](const auto& entry) {
     const KnownNode& node = entry.second;
-    return node.info.role() == WAFER && !node.lost && node.info.kernel_isa() == isa;
+    return node.info.role() == WAFER && !node.lost && KernelsOf(node, needs) == needs.kernel_isa;
   });
+}
+
+// Why wafers that there are, of the kind `other`, do not do.
+absl::Status Refuse(const MemberNeeds& needs, const std::string& other) {
+  if (needs.kernel_isa == kPortableKernels) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(kPortableNeeds, "; the wafer nodes here compute with ", other));
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "kernel_isa: the job was computed with ", needs.kernel_isa,
+      ", and the wafer nodes here compute with ", other,
+      "; `--accept kernel_isa` of run and submit goes on from a checkpoint with those"));
 }
 
 struct Bounds {
@@ -154,11 +174,16 @@ std::string OfOtherNumerics(const MemberNeeds& needs, const NodeTable& table) {
                       numerics > needs.numerics ? "the controller" : "the nodes", " too)");
 }
 
-absl::Status WaitingFor(const std::vector<std::string>& missing, bool mixed,
+absl::Status WaitingFor(const std::vector<std::string>& missing, const std::string& why,
                         const std::string& others) {
   return absl::UnavailableError(
-      absl::StrCat("waiting for ", absl::StrJoin(missing, " and "),
-                   mixed ? " (all wafers of a job need the same kernel_isa)" : "", others));
+      absl::StrCat("waiting for ", absl::StrJoin(missing, " and "), why, others));
+}
+
+// What is to be said where there are wafers of several kinds, and too few that do.
+std::string WhyNotTheOthers(const MemberNeeds& needs) {
+  if (needs.kernel_isa == kPortableKernels) return absl::StrCat(" (", kPortableNeeds, ")");
+  return " (all wafers of a job need the same kernel_isa)";
 }
 
 void Take(const Ids& from, size_t most, Role role, std::vector<PlacedProcess>& placed) {
@@ -369,17 +394,14 @@ absl::StatusOr<Membership> Choose(const MemberNeeds& needs, const NodeTable& nod
   std::string other;
   if (!needs.kernel_isa.empty() && static_cast<int>(wafers.size()) < of_wafers.least &&
       Unlike(needs, candidates, other) >= of_wafers.least && (needs.may_load || !needs.begun) &&
-      !HasWafer(nodes, needs.kernel_isa)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("kernel_isa: the job was computed with ", needs.kernel_isa,
-                     ", and the wafer nodes here compute with ", other,
-                     "; `--accept kernel_isa` of run and submit goes on from a checkpoint with "
-                     "those"));
+      !HasWafer(nodes, needs)) {
+    return Refuse(needs, other);
   }
   if (!missing.empty()) {
+    const size_t kinds_taken = wafers.empty() ? 0 : 1;
     const bool mixed =
-        candidates.wafers.size() > 1 && static_cast<int>(wafers.size()) < of_wafers.least;
-    return WaitingFor(missing, mixed, OfOtherNumerics(needs, nodes));
+        candidates.wafers.size() > kinds_taken && static_cast<int>(wafers.size()) < of_wafers.least;
+    return WaitingFor(missing, mixed ? WhyNotTheOthers(needs) : "", OfOtherNumerics(needs, nodes));
   }
   Take(candidates.swarmx, swarmx.most, SWARMX, next.placed);
   next.shape.swarmx = std::min<int>(candidates.swarmx.size(), swarmx.most);

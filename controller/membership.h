@@ -35,10 +35,12 @@ struct Membership {
 struct MemberNeeds {
   std::string job_id;
   const ClusterSpec* cluster = nullptr;
-  bool trains = true;      // else there is one copy of every shard
-  bool begun = false;      // it has had an epoch
-  std::string kernel_isa;  // that its wafers must have; empty: any one
-  uint32_t numerics = 1;   // that all its nodes must have (base/version.h)
+  bool trains = true;  // else there is one copy of every shard
+  bool begun = false;  // it has had an epoch
+  // That its wafers must have (plan/kernel_order.h): "portable": any with fused sums; empty: any
+  // one.
+  std::string kernel_isa;
+  uint32_t numerics = 1;  // that all its nodes must have (base/version.h)
   const ShardMap* holdings = nullptr;
   const FillMap* fills = nullptr;  // whoever is in the middle of a fill goes on with it; or null
   bool may_load = true;  // if nobody holds some shard: load all, rather than wait for a holder

@@ -4,6 +4,7 @@
 #include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "plan/kernel_order.h"
 
 namespace waferstream {
 namespace {
@@ -95,6 +96,24 @@ TEST_F(MembershipTest, WafersOfOneJobShareTheirInstructionSet) {
   needs_.kernel_isa = "avx2";
   needs_.begun = true;
   EXPECT_EQ(Chosen(), "load m0 s0 w0");
+}
+
+TEST_F(MembershipTest, WafersOfAPortableJobMayBeOfAnyKindThatHasFusedSums) {
+  constexpr char kAvx2[] = "f32:avx2 bf16:avx2 simd:avx2";
+  constexpr char kAmx[] = "f32:avx512 bf16:amx simd:avx512";
+  constexpr char kOld[] = "f32:sse4 bf16:sse4 simd:sse4";
+  needs_.kernel_isa = kPortableKernels;
+  for (const char* id : {"m0", "s0"}) Add(id);
+  Add("w0", kOld);
+  EXPECT_EQ(Chosen(),
+            "waiting for 2 more wafer nodes (training.kernels: portable needs AVX2 and FMA)");
+  Add("w1", kOld);
+  EXPECT_EQ(Chosen(),
+            "training.kernels: portable needs AVX2 and FMA; the wafer nodes here compute with "
+            "f32:sse4 bf16:sse4 simd:sse4");
+  Add("w2", kAvx2);
+  Add("w3", kAmx);
+  EXPECT_EQ(Chosen(), "load m0 s0 w2 w3");
 }
 
 TEST_F(MembershipTest, AJobThatHasBegunGoesOnWithWhatIsLeftAndTakesFreeNodes) {

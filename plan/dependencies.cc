@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "plan/job_fields.h"
 #include "plan/job_keys.h"
+#include "plan/kernel_order.h"
 
 namespace waferstream {
 namespace {
@@ -161,7 +162,10 @@ Differences DifferencesThatMatter(const Circumstances& was, const Circumstances&
     if (before == now) continue;
     out.found.push_back({std::string(choice.key), std::move(before), std::move(now)});
   }
-  CompareKnown(kIsa, was.kernel_isa, is.kernel_isa, out);
+  // Of a portable job the CPUs do not count, and one that becomes portable differs by that.
+  if (!IsPortable(was.job) && !IsPortable(is.job)) {
+    CompareKnown(kIsa, was.kernel_isa, is.kernel_isa, out);
+  }
   if (was.numerics != is.numerics) {
     out.found.push_back({kNumericsNumber, absl::StrCat(was.numerics), absl::StrCat(is.numerics)});
   }

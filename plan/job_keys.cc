@@ -172,6 +172,7 @@ constexpr JobKey kKeys[] = {
      .kind = kWord,
      .fallback = "auto",
      .words = "auto|none|selective|full"},
+    {.path = "training.kernels", .kind = kWord, .fallback = "native", .words = "native|portable"},
     {.path = "training.tile",
      .kind = kElements,
      .field = "training.tile_elements",

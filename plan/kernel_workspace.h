@@ -12,6 +12,12 @@ namespace waferstream {
 
 constexpr size_t kWorkspaceAlignment = 64;
 
+// What all products of a job have in common.
+struct ProductKind {
+  Dtype dtype = Dtype::kF32;  // of the factors; sums are always fp32
+  bool portable = false;      // added in the order of docs/adr/0041, whatever the CPU
+};
+
 constexpr size_t RoundUp(size_t value, size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
@@ -37,9 +43,10 @@ constexpr size_t GemmPackedDepth(size_t k) {
   return RoundUp(std::max<size_t>(k, 1), kGemmDepthStep);
 }
 
-// Without AMX both operands go into panels of entries of 4 bytes, one or two values each: of A a
-// block's rows, of B some columns at a time, of both at most so many steps of the summed dimension;
-// and a lot of columns has fp32 sums. These are bounds: panels are as wide as the CPU's registers.
+// Everywhere else both operands go into panels of entries of 4 bytes, one or two values each: of A
+// a block's rows, of B some columns at a time, of both at most so many steps of the summed
+// dimension; and a lot of columns has fp32 sums. These are bounds: panels are as wide as the CPU's
+// registers.
 constexpr size_t kGemmPanelRowsMax = 8;
 constexpr size_t kGemmPanelColumnsMax = 32;
 constexpr size_t kGemmPanelSteps = 256;
@@ -69,9 +76,16 @@ constexpr size_t GemmTileBytes(size_t n, size_t k) {
   return packed + kGemmBlockRows * (kGemmBlockColumns + kGemmSumsPadding) * sizeof(float);
 }
 
+// Whether products of this kind are made by panels on every CPU; those of the others on AMX tiles
+// where there are some.
+constexpr bool AlwaysUsesPanels(ProductKind kind) {
+  return kind.portable || kind.dtype == Dtype::kF32;
+}
+
 // Enough for every way, because the plan knows no machine.
-constexpr size_t GemmWorkspaceBytes(Dtype dtype, size_t n, size_t k) {
-  return dtype == Dtype::kF32 ? 0 : std::max(GemmPanelBytes(n, k), GemmTileBytes(n, k));
+constexpr size_t GemmWorkspaceBytes(ProductKind kind, size_t n, size_t k) {
+  if (AlwaysUsesPanels(kind)) return GemmPanelBytes(n, k);
+  return std::max(GemmPanelBytes(n, k), GemmTileBytes(n, k));
 }
 
 // The whole of a right operand [k, n] in panels, packed once for many products.
@@ -80,24 +94,40 @@ constexpr size_t GemmPackedBytes(size_t n, size_t k) {
 }
 
 // Queries that attention works on at a time.
-constexpr size_t kAttentionBlock = 128;
+constexpr size_t kAttentionBlock = 64;
 
-// Scores and probabilities of a block of queries, and what the products need.
-constexpr size_t AttentionForwardWorkspaceBytes(Dtype dtype, size_t tokens, size_t head_dim) {
-  const size_t block = kAttentionBlock * RoundUp(tokens, kWorkspaceAlignment);
-  const size_t gemm = std::max(GemmWorkspaceBytes(dtype, tokens, head_dim),
-                               GemmWorkspaceBytes(dtype, head_dim, tokens));
-  return block * (sizeof(float) + BytesOf(dtype)) + gemm;
+// Elements from a row of a block of scores to the next, so that rows do not all map to one set of a
+// cache.
+constexpr size_t AttentionStride(size_t tokens) { return RoundUp(tokens, 16) + kGemmSumsPadding; }
+
+// Scores of a block of queries, with the probabilities beside them where those are not fp32.
+constexpr size_t AttentionBlockBytes(ProductKind kind, size_t tokens) {
+  const size_t element = sizeof(float) + (AlwaysUsesPanels(kind) ? 0 : BytesOf(kind.dtype));
+  return kAttentionBlock * AttentionStride(tokens) * element;
 }
 
-// The same twice (for the gradients of both), and the fp32 sums of the key's and value's gradients.
-constexpr size_t AttentionBackwardWorkspaceBytes(Dtype dtype, size_t tokens, size_t head_dim) {
-  const size_t block = kAttentionBlock * RoundUp(tokens, kWorkspaceAlignment);
+// A head's keys or values as the right operands of products, `times` over.
+constexpr size_t AttentionPackedBytes(size_t tokens, size_t head_dim, size_t times) {
+  return times * std::max(GemmPackedBytes(tokens, head_dim), GemmPackedBytes(head_dim, tokens));
+}
+
+// Scores and probabilities of a block of queries, packed keys and values, and what the products
+// need.
+constexpr size_t AttentionForwardWorkspaceBytes(ProductKind kind, size_t tokens, size_t head_dim) {
+  const size_t gemm = std::max(GemmWorkspaceBytes(kind, tokens, head_dim),
+                               GemmWorkspaceBytes(kind, head_dim, tokens));
+  return AttentionBlockBytes(kind, tokens) + AttentionPackedBytes(tokens, head_dim, 2) + gemm;
+}
+
+// Twice as many scores (for the gradients of both), the keys packed in two ways, and the fp32 sums
+// of the key's and value's gradients.
+constexpr size_t AttentionBackwardWorkspaceBytes(ProductKind kind, size_t tokens, size_t head_dim) {
   const size_t sums = RoundUp(tokens * head_dim * sizeof(float), kWorkspaceAlignment);
-  const size_t gemm = std::max({GemmWorkspaceBytes(dtype, tokens, head_dim),
-                                GemmWorkspaceBytes(dtype, head_dim, tokens),
-                                GemmWorkspaceBytes(dtype, head_dim, kAttentionBlock)});
-  return 2 * block * (sizeof(float) + BytesOf(dtype)) + 2 * sums + gemm;
+  const size_t gemm = std::max({GemmWorkspaceBytes(kind, tokens, head_dim),
+                                GemmWorkspaceBytes(kind, head_dim, tokens),
+                                GemmWorkspaceBytes(kind, head_dim, kAttentionBlock)});
+  return 2 * AttentionBlockBytes(kind, tokens) + 2 * sums +
+         AttentionPackedBytes(tokens, head_dim, 3) + gemm;
 }
 
 }  // namespace waferstream

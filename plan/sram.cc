@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "plan/job_kind.h"
+#include "plan/kernel_order.h"
 #include "plan/kernel_workspace.h"
 #include "plan/partition.h"
 #include "plan/plan.h"
@@ -29,6 +30,7 @@ class LayoutBuilder {
  public:
   explicit LayoutBuilder(const Plan& plan)
       : plan_(plan),
+        products_{.dtype = plan.wire, .portable = IsPortable(plan.job)},
         c_(BytesOf(plan.wire)),
         resident_(plan.resident_max + plan.verify_slots),
         tokens_(plan.tokens()) {}
@@ -82,17 +84,17 @@ class LayoutBuilder {
 
   // The largest workspace of the products of one tile [rows, cols].
   size_t TileWorkspace(size_t rows, size_t cols) const {
-    return std::max({GemmWorkspaceBytes(plan_.wire, rows, cols),
-                     GemmWorkspaceBytes(plan_.wire, cols, rows),
-                     GemmWorkspaceBytes(plan_.wire, cols, tokens_)});
+    return std::max({GemmWorkspaceBytes(products_, rows, cols),
+                     GemmWorkspaceBytes(products_, cols, rows),
+                     GemmWorkspaceBytes(products_, cols, tokens_)});
   }
 
   size_t HeadWorkspace(size_t rows) const {
     const size_t hidden = Head().cols, columns = std::min<size_t>(kHeadColumns, rows);
     const size_t logits = kUnitRows * columns * sizeof(float);
-    return std::max({logits + GemmWorkspaceBytes(plan_.wire, columns, hidden),
-                     GemmWorkspaceBytes(plan_.wire, hidden, rows),
-                     GemmWorkspaceBytes(plan_.wire, hidden, std::min<size_t>(kHeadRows, tokens_))});
+    return std::max({logits + GemmWorkspaceBytes(products_, columns, hidden),
+                     GemmWorkspaceBytes(products_, hidden, rows),
+                     GemmWorkspaceBytes(products_, hidden, std::min<size_t>(kHeadRows, tokens_))});
   }
 
   size_t AttentionWorkspace(size_t head) const {
@@ -102,9 +104,9 @@ class LayoutBuilder {
     const bool any = plan_.is_generation() || plan_.job.data().isolate_documents();
     size_t bytes = 0;
     for (size_t tokens = any ? 1 : context; tokens <= context; ++tokens) {
-      bytes = std::max(bytes, AttentionForwardWorkspaceBytes(plan_.wire, tokens, head));
+      bytes = std::max(bytes, AttentionForwardWorkspaceBytes(products_, tokens, head));
       if (!Trains(plan_.job)) continue;
-      bytes = std::max(bytes, AttentionBackwardWorkspaceBytes(plan_.wire, tokens, head));
+      bytes = std::max(bytes, AttentionBackwardWorkspaceBytes(products_, tokens, head));
     }
     return bytes;
   }
@@ -131,7 +133,7 @@ class LayoutBuilder {
     size_t bytes = 0;
     for (const int64_t width : widths) {
       for (size_t tokens = 1; tokens <= tokens_; ++tokens) {
-        bytes = std::max(bytes, GemmWorkspaceBytes(plan_.wire, width, tokens));
+        bytes = std::max(bytes, GemmWorkspaceBytes(products_, width, tokens));
       }
     }
     return bytes;
@@ -148,7 +150,7 @@ class LayoutBuilder {
           {packed, GemmPackedBytes(tile.rows, p.cols), GemmPackedBytes(p.cols, tile.rows)});
     }
     Add(SramBuffer::kWorkspace, bytes, plan_.job.cluster().wafer().kernel_threads());
-    if (c_ == 2) Add(SramBuffer::kPackedTile, packed, Trains(plan_.job) ? 2 : 1);
+    Add(SramBuffer::kPackedTile, packed, Trains(plan_.job) ? 2 : 1);
   }
 
   void AddReceiveSlots() {
@@ -184,6 +186,7 @@ class LayoutBuilder {
   }
 
   const Plan& plan_;
+  const ProductKind products_;
   const size_t c_;  // bytes of a compute element
   const size_t resident_;
   const size_t tokens_;  // of a micro-batch

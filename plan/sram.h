@@ -26,7 +26,7 @@ enum class SramBuffer : uint8_t {
   kLogits,  // f32 [min(N, kHeadRows), rows of the largest vocabulary tile]; generation: one row
   kProbabilities,  // bf16, the same shape; bf16 training only
   kWorkspace,      // a part for every kernel thread
-  kPackedTile,     // the tile as forward's right operand, and as backward's; bf16 only
+  kPackedTile,     // the tile as forward's right operand, and as backward's
   kReceiveSmall,   // receive slots of a plane
   kReceiveLarge,
   kStagingSmall,  // gradient staging slots

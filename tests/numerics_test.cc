@@ -15,6 +15,7 @@
 #include "nlohmann/json.hpp"
 #include "plan/job_yaml.h"
 #include "tests/small_job.h"
+#include "wafer_node/kernels/gemm.h"
 #include "wafer_node/kernels/isa.h"
 
 namespace waferstream {
@@ -33,19 +34,33 @@ TEST(NumericsTest, TheGoldenFileIsOfThisNumber) {
   EXPECT_EQ(Golden().at("numerics"), Numerics()) << "its hashes are to be made anew";
 }
 
-class JobBitsTest : public ::testing::TestWithParam<Precision> {};
+class JobBitsTest : public ::testing::TestWithParam<Precision> {
+ protected:
+  // Runs the job and compares its hashes with those of the golden file under "`of` F32" or so.
+  void ExpectWhatTheyWere(Kernels kernels, const std::string& of) {
+    auto job = ReadJobFile("tests/golden/odd_heads/job.yaml", {});
+    ASSERT_TRUE(job.ok()) << job.status();
+    job->mutable_training()->set_precision(GetParam());
+    job->mutable_training()->set_kernels(kernels);
+    ASSERT_TRUE(RecordContent(PosixDisk(), *job).ok());
+    const InprocResult run = RunSmallJob(*job, {.shape = {2, 1, 1}});
+    const std::string name = absl::StrCat(of, " ", Precision_Name(GetParam()));
+    const Json now = {run.weights_hash, run.optimizer_hash};
+    std::cout << Json(name) << ": " << now << "\n";
+    EXPECT_EQ(Golden().at("odd_heads").value(name, Json()), now)
+        << "jobs would get other bits: raise Numerics()";
+  }
+};
 
 TEST_P(JobBitsTest, AreWhatTheyWere) {
-  auto job = ReadJobFile("tests/golden/odd_heads/job.yaml", {});
-  ASSERT_TRUE(job.ok()) << job.status();
-  job->mutable_training()->set_precision(GetParam());
-  ASSERT_TRUE(RecordContent(PosixDisk(), *job).ok());
-  const InprocResult run = RunSmallJob(*job, {.shape = {2, 1, 1}});
-  const std::string name = absl::StrCat(level, " ", Precision_Name(GetParam()));
-  const Json now = {run.weights_hash, run.optimizer_hash};
-  std::cout << Json(name) << ": " << now << "\n";
-  EXPECT_EQ(Golden().at("odd_heads").value(name, Json()), now)
-      << "jobs would get other bits: raise Numerics()";
+  if (level != "sse4" && level != "avx2") GTEST_SKIP() << "nobody has written them down";
+  ExpectWhatTheyWere(KERNELS_NATIVE, level);
+}
+
+// The same at every level that can.
+TEST_P(JobBitsTest, OfAPortableJobAreWhatTheyWere) {
+  if (!CanBePortable()) GTEST_SKIP() << "the multiply-adds of this level are not fused";
+  ExpectWhatTheyWere(KERNELS_PORTABLE, "training.kernels portable");
 }
 
 INSTANTIATE_TEST_SUITE_P(, JobBitsTest, ::testing::Values(F32, BF16),
@@ -56,7 +71,7 @@ INSTANTIATE_TEST_SUITE_P(, JobBitsTest, ::testing::Values(F32, BF16),
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  waferstream::level = argc > 1 ? argv[1] : "portable";
+  waferstream::level = argc > 1 ? argv[1] : "sse4";
   const absl::Status forced = waferstream::ForceKernelIsa(waferstream::level);
   if (!forced.ok()) {
     std::cout << "skipped: " << forced.message() << "\n";

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "plan/kernel_order.h"
+#include "plan/kernel_workspace.h"
 #include "plan/partition.h"
 #include "plan/plan.h"
 #include "wafer_node/address_book.h"
@@ -60,6 +62,7 @@ struct OpContext {
 
   const Op& op() const { return *in.op; }
   Dtype dtype() const { return plan.wire; }
+  ProductKind products() const { return {plan.wire, IsPortable(plan.job)}; }
   const Operation& operation() const { return plan.program.Of(op()); }
   // Of the graph; not every operation is one's.
   const GraphNode& node() const { return plan.graph.nodes[operation().node]; }

@@ -7,11 +7,27 @@
 #include "absl/strings/str_join.h"
 #include "base/arena.h"
 #include "base/status.h"
+#include "plan/kernel_order.h"
 #include "wafer_node/file_tokens.h"
 #include "wafer_node/kernels/isa.h"
 #include "wafer_node/wafer_core.h"
 
 namespace waferstream {
+namespace {
+
+// Whether this node, which has `kernels` for the job, can compute it; `wanted`: as the others do.
+absl::Status CheckKernels(const JobSpec& job, const std::string& kernels,
+                          const std::string& wanted) {
+  if (IsPortable(job) && kernels != kPortableKernels) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(kPortableNeeds, "; this node computes with ", kernels));
+  }
+  if (wanted.empty() || wanted == kernels) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("kernel_isa: this node computes with ", kernels, ", the job with ", wanted));
+}
+
+}  // namespace
 
 void WaferRole::AddFlags(CLI::App& app) {
   app.add_option_function<std::string>(
@@ -21,7 +37,7 @@ void WaferRole::AddFlags(CLI::App& app) {
         if (!forced.ok()) throw CLI::ValidationError("--kernel-isa", std::string(forced.message()));
       },
       "hold all kernels to " + absl::StrJoin(KernelIsaNames(), ", ") +
-          "; all wafers of a job need the same");
+          "; all wafers of a job need the same, unless it is portable");
   // After the one above, so that it is heeded.
   app.set_version_flag(
       "--show-kernel-isa", [] { return KernelIsa(); },
@@ -33,11 +49,8 @@ std::string WaferRole::kernel_isa() const { return KernelIsa(); }
 absl::StatusOr<std::unique_ptr<RoleCore>> WaferRole::Prepare(const PrepareRequest& request,
                                                              const Plan& plan,
                                                              PrepareReply* reply) {
-  if (!request.kernel_isa().empty() && request.kernel_isa() != kernel_isa()) {
-    return absl::FailedPreconditionError(absl::StrCat("kernel_isa: this node computes with ",
-                                                      kernel_isa(), ", the job with ",
-                                                      request.kernel_isa()));
-  }
+  const std::string kernels = KernelsFor(plan.job, kernel_isa());
+  RETURN_IF_ERROR(CheckKernels(plan.job, kernels, request.kernel_isa()));
   if (request.job_id() != job_id_) files_.Forget();
   job_id_ = request.job_id();
   std::unique_ptr<TokenSource> tokens;
@@ -51,7 +64,7 @@ absl::StatusOr<std::unique_ptr<RoleCore>> WaferRole::Prepare(const PrepareReques
   ASSIGN_OR_RETURN(Arena arena, Arena::Create(plan.sram.bytes));
   reply->set_sram_planned_bytes(plan.sram.bytes);
   reply->set_resident_bytes(arena.size());
-  reply->set_kernel_isa(kernel_isa());
+  reply->set_kernel_isa(kernels);
   const int wafer = static_cast<int>(request.index());
   std::unique_ptr<ComputeFaults> faults;
   if (make_faults_ != nullptr) faults = make_faults_(request.roster().wafers(wafer).node_id());

@@ -10,12 +10,12 @@
 #include <cstdint>
 #include <span>
 
-#include "base/dtype.h"
+#include "plan/kernel_workspace.h"
 
 namespace waferstream {
 
 struct AttentionOptions {
-  Dtype dtype = Dtype::kF32;  // of every matrix below; softmax is fp32
+  ProductKind products = {};  // its dtype is of every matrix below; softmax is fp32
   int64_t tokens = 0;
   int64_t head_dim = 0;
   // Distances in elements of the rows of q, of k and v, and of out; of their gradients too.

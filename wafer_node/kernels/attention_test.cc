@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "plan/kernel_workspace.h"
+#include "wafer_node/kernels/gemm.h"
 #include "wafer_node/kernels/reference.h"
 
 namespace waferstream {
@@ -37,20 +38,20 @@ struct Problem {
   AttentionOptions options;
   Typed qkv, d_out;
 
-  Problem(Dtype dtype, int64_t tokens, int64_t head_dim)
-      : options{.dtype = dtype,
+  Problem(ProductKind kind, int64_t tokens, int64_t head_dim)
+      : options{.products = kind,
                 .tokens = tokens,
                 .head_dim = head_dim,
                 .q_stride = 3 * kHeads * head_dim,
                 .kv_stride = 3 * kHeads * head_dim,
                 .out_stride = kHeads * head_dim},
-        qkv(reference::Random(dtype, tokens * options.q_stride, 1)),
-        d_out(reference::Random(dtype, tokens * options.out_stride, 2)) {}
+        qkv(reference::Random(kind.dtype, tokens * options.q_stride, 1)),
+        d_out(reference::Random(kind.dtype, tokens * options.out_stride, 2)) {}
 
   // Offset in elements of projection p's (0 q, 1 k, 2 v) part of the head.
   int64_t Offset(int p) const { return (p * kHeads + kHead) * options.head_dim; }
   void* At(Typed& x, int64_t offset) const {
-    return static_cast<std::byte*>(x.data()) + offset * BytesOf(options.dtype);
+    return static_cast<std::byte*>(x.data()) + offset * BytesOf(options.products.dtype);
   }
   AttentionInputs in() { return {At(qkv, Offset(0)), At(qkv, Offset(1)), At(qkv, Offset(2))}; }
 
@@ -65,17 +66,17 @@ struct Problem {
   Array Out(const Typed& x) const { return Dense(x, Offset(0), options.out_stride); }
 
   Typed Forward(std::vector<float>& lse) {
-    Typed out = reference::Zeros(options.dtype, options.tokens * options.out_stride);
+    Typed out = reference::Zeros(options.products.dtype, options.tokens * options.out_stride);
     lse.resize(options.tokens);
     Workspace workspace(
-        AttentionForwardWorkspaceBytes(options.dtype, options.tokens, options.head_dim));
+        AttentionForwardWorkspaceBytes(options.products, options.tokens, options.head_dim));
     AttentionForward(options, in(), At(out, Offset(0)), lse.data(), workspace.span());
     return out;
   }
   Typed Backward(const std::vector<float>& lse) {
-    Typed d_qkv = reference::Zeros(options.dtype, options.tokens * options.q_stride);
+    Typed d_qkv = reference::Zeros(options.products.dtype, options.tokens * options.q_stride);
     Workspace workspace(
-        AttentionBackwardWorkspaceBytes(options.dtype, options.tokens, options.head_dim));
+        AttentionBackwardWorkspaceBytes(options.products, options.tokens, options.head_dim));
     AttentionBackward(options, in(), lse.data(), At(d_out, Offset(0)),
                       {At(d_qkv, Offset(0)), At(d_qkv, Offset(1)), At(d_qkv, Offset(2))},
                       workspace.span());
@@ -83,20 +84,32 @@ struct Problem {
   }
 };
 
+// Those that this machine can multiply.
+std::vector<ProductKind> Kinds() {
+  std::vector<ProductKind> kinds = {{Dtype::kF32}, {Dtype::kBf16}};
+  if (!CanBePortable()) {
+    std::printf("SKIPPED: portable products, for which this machine lacks fused multiply-adds\n");
+    return kinds;
+  }
+  kinds.push_back({Dtype::kF32, true});
+  kinds.push_back({Dtype::kBf16, true});
+  return kinds;
+}
+
 constexpr int64_t kTokens[] = {1, 2, 15, 128, 129, 300, 800};
 constexpr int64_t kHeadDims[] = {1, 15, 64, 256};
 
 TEST(AttentionTest, ForwardMatchesTheReference) {
-  for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
+  for (const ProductKind kind : Kinds()) {
     for (int64_t tokens : kTokens) {
       for (int64_t head_dim : kHeadDims) {
-        Problem p(dtype, tokens, head_dim);
+        Problem p(kind, tokens, head_dim);
         std::vector<float> lse;
         const Typed out = p.Forward(lse);
         Array want_lse(tokens);
         const Array want =
             reference::Attention(tokens, head_dim, p.Input(0), p.Input(1), p.Input(2), &want_lse);
-        EXPECT_LE(reference::Distance(p.Out(out), want), reference::Tolerance(dtype));
+        EXPECT_LE(reference::Distance(p.Out(out), want), reference::Tolerance(kind.dtype));
         for (int64_t t = 0; t < tokens; ++t) EXPECT_NEAR(lse[t], want_lse[t], 1e-5);
         // The other head's columns are none of this call's business.
         for (int64_t t = 0; t < tokens; ++t) EXPECT_EQ(out.at(t * p.options.out_stride), 0);
@@ -134,7 +147,7 @@ std::vector<Array> ReferenceBackward(int64_t tokens, int64_t head_dim, const Arr
 }
 
 TEST(AttentionTest, ReferenceBackwardMatchesFiniteDifferences) {
-  Problem p(Dtype::kF32, 9, 5);
+  Problem p({Dtype::kF32}, 9, 5);
   const std::vector<Array> inputs = {p.Input(0), p.Input(1), p.Input(2)};
   const Array d_out = p.Out(p.d_out);
   const auto gradients = ReferenceBackward(9, 5, inputs[0], inputs[1], inputs[2], d_out);
@@ -150,10 +163,10 @@ TEST(AttentionTest, ReferenceBackwardMatchesFiniteDifferences) {
 }
 
 TEST(AttentionTest, BackwardMatchesTheReference) {
-  for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
+  for (const ProductKind kind : Kinds()) {
     for (int64_t tokens : kTokens) {
       for (int64_t head_dim : kHeadDims) {
-        Problem p(dtype, tokens, head_dim);
+        Problem p(kind, tokens, head_dim);
         std::vector<float> lse;
         p.Forward(lse);
         const Typed d_qkv = p.Backward(lse);
@@ -162,7 +175,7 @@ TEST(AttentionTest, BackwardMatchesTheReference) {
         for (int which = 0; which < 3; ++which) {
           const Array got = p.Dense(d_qkv, p.Offset(which), p.options.q_stride);
           // Probabilities and their gradients are rounded before they are multiplied again.
-          EXPECT_LE(reference::Distance(got, want[which]), 3 * reference::Tolerance(dtype))
+          EXPECT_LE(reference::Distance(got, want[which]), 3 * reference::Tolerance(kind.dtype))
               << which << " tokens " << tokens << " head_dim " << head_dim;
         }
       }
@@ -171,8 +184,8 @@ TEST(AttentionTest, BackwardMatchesTheReference) {
 }
 
 TEST(AttentionTest, SameBitsFromAnyThread) {
-  for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
-    Problem p(dtype, 200, 15);
+  for (const ProductKind kind : Kinds()) {
+    Problem p(kind, 200, 15);
     std::vector<float> lse;
     const Typed out = p.Forward(lse);
     const Array d_qkv = p.Backward(lse).values();
@@ -199,8 +212,9 @@ struct SharedProblem {
   AttentionOptions options;
   Typed q, k, v, d_out;
 
-  explicit SharedProblem(int64_t window)
-      : options{.tokens = kTokens,
+  SharedProblem(ProductKind kind, int64_t window)
+      : options{.products = kind,
+                .tokens = kTokens,
                 .head_dim = kDim,
                 .q_stride = kGroup * kDim,
                 .kv_stride = kDim,
@@ -263,14 +277,14 @@ Windowed ReferenceOf(const SharedProblem& p, int64_t head) {
   return r;
 }
 
-TEST(AttentionTest, HeadsShareKeysOfWhichAQuerySeesAWindow) {
+void CheckWindows(ProductKind kind) {
   for (const int64_t window : {0, 1, 5, 128, 200, 299, 300, 1000}) {
-    SharedProblem p(window);
+    SharedProblem p(kind, window);
     constexpr int64_t kTokens = SharedProblem::kTokens, kDim = SharedProblem::kDim;
     Typed out = reference::Zeros(Dtype::kF32, p.q.size());
     Typed d_q = out, d_k = reference::Zeros(Dtype::kF32, p.k.size()), d_v = d_k;
     std::vector<float> lse(SharedProblem::kGroup * kTokens);
-    Workspace workspace(AttentionBackwardWorkspaceBytes(Dtype::kF32, kTokens, kDim));
+    Workspace workspace(AttentionBackwardWorkspaceBytes(kind, kTokens, kDim));
     for (int64_t h = 0; h < SharedProblem::kGroup; ++h) {
       AttentionForward(p.options, {p.q.wide.data() + h * kDim, p.k.data(), p.v.data()},
                        out.wide.data() + h * kDim, lse.data() + h * kTokens, workspace.span());
@@ -292,6 +306,12 @@ TEST(AttentionTest, HeadsShareKeysOfWhichAQuerySeesAWindow) {
       EXPECT_LE(reference::Distance(d_k, want_k), 6e-6) << window;
     }
     EXPECT_LE(reference::Distance(d_v, want_v), 6e-6) << window;
+  }
+}
+
+TEST(AttentionTest, HeadsShareKeysOfWhichAQuerySeesAWindow) {
+  for (const ProductKind kind : Kinds()) {
+    if (kind.dtype == Dtype::kF32) CheckWindows(kind);
   }
 }
 

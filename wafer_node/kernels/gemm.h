@@ -1,9 +1,10 @@
 // Matrix product: C (+)= op(A) op(B) + bias.
 //
 // Single-threaded and deterministic: the same arguments give the same bits on every call and from
-// any thread. Safe to call from several threads at once, each with its own workspace. The first
-// call on a thread pins OpenMP to one thread there, for otherwise oneDNN would choose how it splits
-// the summed dimension by the number of cores.
+// any thread. Safe to call from several threads at once, each with its own workspace.
+//
+// In fp32, and whatever is portable, every CPU with fused multiply-adds gives the same bits; native
+// bf16 depends on the instruction (Bf16Instruction).
 #pragma once
 
 #include <cstddef>
@@ -11,8 +12,16 @@
 #include <span>
 
 #include "base/dtype.h"
+#include "plan/kernel_workspace.h"
 
 namespace waferstream {
+
+// A right operand, as PackRight() made it, from some column on.
+struct PackedRight {
+  const void* data = nullptr;  // null: it was not packed
+  int64_t depth = 0;           // of what was packed
+  int64_t row = 0;             // of it, with which the product begins
+};
 
 // A row-major matrix of the product's input type. `stride` is the distance of rows in elements.
 // `transposed` says that the product uses the transpose of what is stored.
@@ -20,7 +29,7 @@ struct MatrixIn {
   const void* data;
   int64_t stride;
   bool transposed = false;
-  const void* packed = nullptr;  // right operands: the same, as PackRight made it; or nullptr
+  PackedRight packed = {};  // right operands: the same once more
 };
 
 // A row-major matrix to write.
@@ -32,16 +41,17 @@ struct MatrixOut {
 
 // op(A) is [m, k], op(B) is [k, n], C is [m, n]; any of them may be 0.
 struct GemmOptions {
-  Dtype dtype = Dtype::kF32;  // of A and B; sums are always fp32
+  ProductKind kind = {};
   int64_t m = 0;
   int64_t n = 0;
   int64_t k = 0;
+  bool wide_left = false;      // A is fp32 whatever the kind; where TakesWideLeft()
   bool accumulate = false;     // add to C (which is then fp32) instead of overwriting it
   const void* bias = nullptr;  // [n], added to every row; nullptr: none
   Dtype bias_dtype = Dtype::kF32;
 };
 
-// `workspace` has at least GemmWorkspaceBytes(dtype, n, k) (plan/kernel_workspace.h) and is aligned
+// `workspace` has at least GemmWorkspaceBytes(kind, n, k) (plan/kernel_workspace.h) and is aligned
 // to kWorkspaceAlignment. C overlaps nothing.
 void Gemm(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, const MatrixOut& c,
           std::span<std::byte> workspace);
@@ -54,18 +64,26 @@ const char* Bf16Instruction();
 // product.
 void ForcePairProducts();
 
-// Whether products of this dtype gain by a right operand that is packed once for many of them. The
+// Whether products of this kind gain by a right operand that is packed once for many of them. The
 // bits are the same either way.
-bool PacksRight(Dtype dtype);
+bool PacksRight(ProductKind kind);
+
+// Whether the left operand of a product of this kind may be fp32.
+bool TakesWideLeft(ProductKind kind);
 
 // Packs columns [first, first + count) of op(B) [k, n] to their place in `packed`, which has
 // GemmPackedBytes(n, k) and kWorkspaceAlignment. `first` is a multiple of kGemmPanelColumnsMax, and
 // so is `count` unless these are the last columns. Several threads may pack parts of one operand.
-// Requires PacksRight(bf16).
-void PackRight(const MatrixIn& b, int64_t k, int64_t first, int64_t count,
+// Requires PacksRight(kind).
+void PackRight(ProductKind kind, const MatrixIn& b, int64_t k, int64_t first, int64_t count,
                std::span<std::byte> packed);
 
-// Where columns [first, ..) are within what PackRight() made; `first` as there.
-const void* PackedColumns(const void* packed, int64_t k, int64_t first);
+// Rows [row, ..) of columns [column, ..) of what PackRight() made; both are multiples of
+// kGemmPanelColumnsMax.
+PackedRight PartOf(ProductKind kind, const PackedRight& packed, int64_t row, int64_t column);
+
+// Whether this process keeps the portable order: its multiply-adds are fused, and the thread rounds
+// to nearest and takes subnormal numbers as they are. Products of a portable kind ask for it.
+bool CanBePortable();
 
 }  // namespace waferstream

@@ -1,6 +1,7 @@
 #include "wafer_node/kernels/gemm_panels.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "base/status.h"
 #include "oneapi/dnnl/dnnl.h"
@@ -30,8 +31,8 @@ static_assert(kGemmPanelColumnsMax % kPanelColumns == 0);
 static_assert(kPanelRows <= int64_t{kGemmPanelRowsMax});
 
 // Steps whose panel of B stays in an L1 cache of 32 KiB beside that of A.
-constexpr int64_t kStepsAtOnce = HWY_TARGET == HWY_AVX3 ? 160 : 256;
-static_assert(kStepsAtOnce <= int64_t{kGemmPanelSteps});
+constexpr int64_t kStepsAtOnce = HWY_TARGET == HWY_AVX3 ? 128 : 256;
+static_assert(kStepsAtOnce <= int64_t{kGemmPanelSteps} && kStepsAtOnce % kChainSteps == 0);
 
 // The multiply-adds of the entries: sums + a b.
 struct FloatEntry {
@@ -71,55 +72,97 @@ struct PairEntry {
 using PairEntry = PairTwinEntry;  // never chosen: HasPairProducts() is false
 #endif
 
-// One panel of A times one of B, onto a rectangle of the sums.
-template <class Entry>
-HWY_INLINE void MultiplyPanels(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b,
-                               int64_t steps, bool first, float* HWY_RESTRICT sums,
-                               int64_t stride) {
-  const FloatTag d;
-  Floats left[kPanelRows], right[kPanelRows];
-#pragma GCC unroll 8
-  for (int64_t i = 0; i < kPanelRows; ++i) {
-    left[i] = first ? hn::Zero(d) : hn::LoadU(d, sums + i * stride);
-    right[i] = first ? hn::Zero(d) : hn::LoadU(d, sums + i * stride + kLanes);
+// Where the entries of a block of A are, for a loop that reads those of kPanelRows rows, step by
+// step. Packed: panel after panel.
+struct PackedLeft {
+  const float* data;
+  int64_t steps;
+  const float* At(int64_t row, int64_t step) const {
+    return data + row * steps + step * kPanelRows;
   }
+  static constexpr int64_t row_stride() { return 1; }
+  static constexpr int64_t step_stride() { return kPanelRows; }
+};
+
+// As it is, row-major.
+struct AlongLeft {
+  const float* data;
+  int64_t stride;
+  const float* At(int64_t row, int64_t step) const { return data + row * stride + step; }
+  int64_t row_stride() const { return stride; }
+  static constexpr int64_t step_stride() { return 1; }
+};
+
+// As it is, transposed.
+struct AcrossLeft {
+  const float* data;
+  int64_t stride;
+  const float* At(int64_t row, int64_t step) const { return data + row + step * stride; }
+  static constexpr int64_t row_stride() { return 1; }
+  int64_t step_stride() const { return stride; }
+};
+
+// One chain: some steps of kPanelRows rows of A, at `a`, times those of a panel of B, added to a
+// rectangle of the sums, or, at first, their beginning.
+template <class Entry, class Left>
+HWY_INLINE void MultiplyChain(const Left& left, const float* HWY_RESTRICT a,
+                              const float* HWY_RESTRICT b, int64_t steps, bool first,
+                              float* HWY_RESTRICT sums, int64_t stride) {
+  const FloatTag d;
+  Floats low[kPanelRows], high[kPanelRows];
+#pragma GCC unroll 8
+  for (int64_t i = 0; i < kPanelRows; ++i) low[i] = high[i] = hn::Zero(d);
 #pragma GCC unroll 2
   for (int64_t step = 0; step < steps; ++step) {
-    const Floats b_left = hn::Load(d, b), b_right = hn::Load(d, b + kLanes);
+    const Floats b_low = hn::Load(d, b), b_high = hn::Load(d, b + kLanes);
 #pragma GCC unroll 8
     for (int64_t i = 0; i < kPanelRows; ++i) {
-      const Floats a_row = hn::Set(d, a[i]);
-      left[i] = Entry::MultiplyAdd(a_row, b_left, left[i]);
-      right[i] = Entry::MultiplyAdd(a_row, b_right, right[i]);
+      const Floats a_row = hn::Set(d, a[i * left.row_stride()]);
+      low[i] = Entry::MultiplyAdd(a_row, b_low, low[i]);
+      high[i] = Entry::MultiplyAdd(a_row, b_high, high[i]);
     }
-    a += kPanelRows;
+    a += left.step_stride();
     b += kPanelColumns;
   }
 #pragma GCC unroll 8
   for (int64_t i = 0; i < kPanelRows; ++i) {
-    hn::StoreU(left[i], d, sums + i * stride);
-    hn::StoreU(right[i], d, sums + i * stride + kLanes);
+    float* const row = sums + i * stride;
+    if (!first) {
+      low[i] = hn::Add(hn::LoadU(d, row), low[i]);
+      high[i] = hn::Add(hn::LoadU(d, row + kLanes), high[i]);
+    }
+    hn::StoreU(low[i], d, row);
+    hn::StoreU(high[i], d, row + kLanes);
   }
 }
 
-// The packed operands of a block of C, for some steps of the summed dimension.
-struct Block {
-  const float* a;
-  const float* b;
-  int64_t b_panel;  // elements from one panel of B to the next
-  int64_t rows;
-  int64_t columns;
+// The packed columns of B that a block of C is made of, for some steps of the summed dimension.
+struct Columns {
+  const float* data;
+  int64_t panel;  // elements from one panel to the next
+  int64_t count;
   int64_t steps;
   bool first;  // of the summed dimension
 };
 
-template <class Entry>
-void MultiplyBlock(const Block& block, float* sums, int64_t stride) {
-  for (int64_t column = 0; column < block.columns; column += kPanelColumns) {
-    const float* b = block.b + column / kPanelColumns * block.b_panel;
-    for (int64_t row = 0; row < block.rows; row += kPanelRows) {
-      MultiplyPanels<Entry>(block.a + row * block.steps, b, block.steps, block.first,
-                            sums + row * stride + column, stride);
+// Rows [rows.first, rows.end) of the block, in panels of kPanelRows; the last may reach beyond.
+struct Rows {
+  int64_t first;
+  int64_t end;
+};
+
+template <class Entry, class Left>
+void MultiplyRows(const Left& left, Rows rows, const Columns& b, float* sums, int64_t stride) {
+  for (int64_t column = 0; column < b.count; column += kPanelColumns) {
+    const float* panel = b.data + column / kPanelColumns * b.panel;
+    for (int64_t row = rows.first; row < rows.end; row += kPanelRows) {
+      int64_t step = 0;
+      do {  // of no steps, too
+        MultiplyChain<Entry>(left, left.At(row - rows.first, step), panel + step * kPanelColumns,
+                             std::min(kChainSteps, b.steps - step), b.first && step == 0,
+                             sums + row * stride + column, stride);
+        step += kChainSteps;
+      } while (step < b.steps);
     }
   }
 }
@@ -127,31 +170,32 @@ void MultiplyBlock(const Block& block, float* sums, int64_t stride) {
 constexpr int64_t StepsOf(int64_t k, int64_t values) { return (k + values - 1) / values; }
 
 // Columns [first, first + count) of op(B), the values from `depth` on, panel after panel.
-template <class Entry>
+template <class Entry, class Element>
 void PackRight(const MatrixIn& b, int64_t first, int64_t count, int64_t depth, int64_t depth_count,
                float* to) {
   const int64_t panel = StepsOf(depth_count, Entry::kValues) * kPanelColumns;
   for (int64_t j = 0; j < count; j += kPanelColumns, to += panel) {
     PackPanel<Entry::kValues, kPanelColumns>(
-        LinesOf(b, !b.transposed, first + j, std::min(kPanelColumns, count - j), depth,
-                depth_count),
+        LinesOf<Element>(b, !b.transposed, first + j, std::min(kPanelColumns, count - j), depth,
+                         depth_count),
         to);
   }
 }
 
-template <class Entry>
+template <class Entry, class Element>
 void PackLeft(const MatrixIn& a, int64_t first, int64_t count, int64_t depth, int64_t depth_count,
               float* to) {
   const int64_t panel = StepsOf(depth_count, Entry::kValues) * kPanelRows;
   for (int64_t i = 0; i < count; i += kPanelRows, to += panel) {
     PackPanel<Entry::kValues, kPanelRows>(
-        LinesOf(a, a.transposed, first + i, std::min(kPanelRows, count - i), depth, depth_count),
+        LinesOf<Element>(a, a.transposed, first + i, std::min(kPanelRows, count - i), depth,
+                         depth_count),
         to);
   }
 }
 
 // One product, cut into pieces that stay in a cache.
-template <class Entry>
+template <class Entry, class LeftElement, class RightElement>
 class Product {
  public:
   Product(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, const MatrixOut& c,
@@ -194,41 +238,57 @@ class Product {
     return GemmLotColumns(options.n) + kGemmSumsPadding;
   }
 
+  // Whether A is read where it is: few columns are not worth packing it.
+  bool TakesLeftAsItIs() const {
+    return std::is_same_v<LeftElement, float> && Entry::kValues == 1 &&
+           options_.n <= kColumnsAtOnce;
+  }
+
   // sums of a block += values [depth, depth + kDepth) of the summed dimension; C, when it was the
   // last time.
   void MultiplyDepth(const GemmBlock& block, int64_t depth) {
     const int64_t count = std::min(kDepth, options_.k - depth);
     const bool first = depth == 0, last = depth + count == options_.k;
-    PackLeft<Entry>(a_, block.row, block.rows, depth, count, a_packed_);
+    const int64_t unpacked = TakesLeftAsItIs() ? block.rows / kPanelRows * kPanelRows : 0;
+    PackLeft<Entry, LeftElement>(a_, block.row + unpacked, block.rows - unpacked, depth, count,
+                                 a_packed_);
     for (int64_t j = 0; j < block.columns; j += kColumnsAtOnce) {
       const GemmBlock part = {.row = block.row,
                               .column = block.column + j,
                               .rows = block.rows,
                               .columns = std::min(kColumnsAtOnce, block.columns - j)};
+      const Columns b = ColumnsOf(part, depth, count);
       float* const sums = first && last ? sums_ : sums_ + j;
-      MultiplyBlock<Entry>(Operands(part, depth, count), sums, stride_);
+      if (unpacked > 0) MultiplyUnpacked(block.row, {0, unpacked}, depth, b, sums);
+      MultiplyRows<Entry>(PackedLeft{a_packed_, b.steps}, {unpacked, block.rows}, b, sums, stride_);
       if (last) WriteGemmBlock(options_, part, sums, stride_, c_);
     }
   }
 
-  Block Operands(const GemmBlock& part, int64_t depth, int64_t count) {
-    const int64_t steps = StepsOf(count, Entry::kValues);
-    Block block{.a = a_packed_,
-                .b = b_packed_,
-                .b_panel = steps * kPanelColumns,
-                .rows = part.rows,
-                .columns = part.columns,
-                .steps = steps,
-                .first = depth == 0};
-    if (b_.packed == nullptr) {
-      PackRight<Entry>(b_, part.column, part.columns, depth, count, b_packed_);
-    } else {
-      const int64_t whole = StepsOf(options_.k, Entry::kValues);
-      block.b = static_cast<const float*>(b_.packed) + part.column * whole +
-                depth / Entry::kValues * kPanelColumns;
-      block.b_panel = whole * kPanelColumns;
+  // Of A from row `row` on.
+  void MultiplyUnpacked(int64_t row, Rows rows, int64_t depth, const Columns& b, float* sums) {
+    if constexpr (std::is_same_v<LeftElement, float>) {
+      const float* const a = static_cast<const float*>(a_.data);
+      if (a_.transposed) {
+        MultiplyRows<Entry>(AcrossLeft{a + depth * a_.stride + row, a_.stride}, rows, b, sums,
+                            stride_);
+      } else {
+        MultiplyRows<Entry>(AlongLeft{a + row * a_.stride + depth, a_.stride}, rows, b, sums,
+                            stride_);
+      }
     }
-    return block;
+  }
+
+  Columns ColumnsOf(const GemmBlock& part, int64_t depth, int64_t count) {
+    const int64_t steps = StepsOf(count, Entry::kValues);
+    if (b_.packed.data == nullptr) {
+      PackRight<Entry, RightElement>(b_, part.column, part.columns, depth, count, b_packed_);
+      return {b_packed_, steps * kPanelColumns, part.columns, steps, depth == 0};
+    }
+    const int64_t whole = StepsOf(b_.packed.depth, Entry::kValues);
+    const int64_t at = (b_.packed.row + depth) / Entry::kValues * kPanelColumns;
+    return {static_cast<const float*>(b_.packed.data) + part.column * whole + at,
+            whole * kPanelColumns, part.columns, steps, depth == 0};
   }
 
   const GemmOptions& options_;
@@ -243,23 +303,34 @@ class Product {
 
 void MultiplyFloats(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b,
                     const MatrixOut& c, std::span<std::byte> workspace) {
-  Product<FloatEntry>(options, a, b, c, workspace).Run();
+  if (options.kind.dtype == Dtype::kF32) {
+    Product<FloatEntry, float, float>(options, a, b, c, workspace).Run();
+  } else if (options.wide_left) {
+    Product<FloatEntry, float, Bf16>(options, a, b, c, workspace).Run();
+  } else {
+    Product<FloatEntry, Bf16, Bf16>(options, a, b, c, workspace).Run();
+  }
 }
 
 void MultiplyPairs(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b,
                    const MatrixOut& c, std::span<std::byte> workspace) {
-  Product<PairEntry>(options, a, b, c, workspace).Run();
+  Product<PairEntry, Bf16, Bf16>(options, a, b, c, workspace).Run();
 }
 
 void MultiplyPairTwins(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b,
                        const MatrixOut& c, std::span<std::byte> workspace) {
-  Product<PairTwinEntry>(options, a, b, c, workspace).Run();
+  Product<PairTwinEntry, Bf16, Bf16>(options, a, b, c, workspace).Run();
 }
 
-void PackColumns(bool pairs, const MatrixIn& b, int64_t k, int64_t first, int64_t count,
-                 float* to) {
-  pairs ? PackRight<PairTwinEntry>(b, first, count, 0, k, to)
-        : PackRight<FloatEntry>(b, first, count, 0, k, to);
+void PackPairs(const MatrixIn& b, int64_t k, int64_t first, int64_t count, float* to) {
+  PackRight<PairTwinEntry, Bf16>(b, first, count, 0, k, to);
+}
+
+void PackFloats(Dtype dtype, const MatrixIn& b, int64_t k, int64_t first, int64_t count,
+                float* to) {
+  WithElement(dtype, [&](auto element) HWY_ATTR {
+    PackRight<FloatEntry, decltype(element)>(b, first, count, 0, k, to);
+  });
 }
 
 }  // namespace HWY_NAMESPACE
@@ -272,7 +343,8 @@ namespace waferstream {
 HWY_EXPORT(MultiplyFloats);
 HWY_EXPORT(MultiplyPairs);
 HWY_EXPORT(MultiplyPairTwins);
-HWY_EXPORT(PackColumns);
+HWY_EXPORT(PackPairs);
+HWY_EXPORT(PackFloats);
 
 // Highway asks the CPU anew each time, and in a virtual machine that is the hypervisor: tens of
 // microseconds, more than a small product takes. What it says is fixed by now (ForceKernelIsa).
@@ -286,8 +358,14 @@ bool HasPairProducts() {
   return has;
 }
 
-void GemmBf16Panels(PanelEntry entry, const GemmOptions& options, const MatrixIn& a,
-                    const MatrixIn& b, const MatrixOut& c, std::span<std::byte> workspace) {
+bool HasFusedPanels() {
+  static const bool has = (hwy::SupportedTargets() & HWY_TARGETS & (HWY_AVX2 | HWY_AVX3)) != 0;
+  return has;
+}
+
+void GemmPanels(PanelEntry entry, const GemmOptions& options, const MatrixIn& a, const MatrixIn& b,
+                const MatrixOut& c, std::span<std::byte> workspace) {
+  WS_CHECK(entry == PanelEntry::kFloat || options.kind.dtype == Dtype::kBf16);
   switch (entry) {
     case PanelEntry::kFloat:
       return HWY_DYNAMIC_DISPATCH(MultiplyFloats)(options, a, b, c, workspace);
@@ -299,17 +377,22 @@ void GemmBf16Panels(PanelEntry entry, const GemmOptions& options, const MatrixIn
   }
 }
 
-size_t PanelOffsetBytes(PanelEntry entry, int64_t k, int64_t first) {
-  WS_CHECK(first % kGemmPanelColumnsMax == 0);
-  const int64_t steps = entry == PanelEntry::kFloat ? k : (k + 1) / 2;
-  return first * steps * kGemmPanelEntryBytes;
+size_t PanelOffsetBytes(PanelEntry entry, int64_t depth, int64_t column) {
+  WS_CHECK(column % kGemmPanelColumnsMax == 0);
+  const int64_t steps = entry == PanelEntry::kFloat ? depth : (depth + 1) / 2;
+  return column * steps * kGemmPanelEntryBytes;
 }
 
-void PackPanels(PanelEntry entry, const MatrixIn& b, int64_t k, int64_t first, int64_t count,
-                std::span<std::byte> packed) {
+void PackPanels(PanelEntry entry, Dtype dtype, const MatrixIn& b, int64_t k, int64_t first,
+                int64_t count, std::span<std::byte> packed) {
   WS_CHECK(packed.size() >= GemmPackedBytes(first + count, k));
   float* const to = reinterpret_cast<float*>(packed.data() + PanelOffsetBytes(entry, k, first));
-  HWY_DYNAMIC_DISPATCH(PackColumns)(entry != PanelEntry::kFloat, b, k, first, count, to);
+  if (entry == PanelEntry::kFloat) {
+    HWY_DYNAMIC_DISPATCH(PackFloats)(dtype, b, k, first, count, to);
+  } else {
+    WS_CHECK(dtype == Dtype::kBf16);
+    HWY_DYNAMIC_DISPATCH(PackPairs)(b, k, first, count, to);
+  }
 }
 
 }  // namespace waferstream

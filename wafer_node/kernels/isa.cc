@@ -12,7 +12,8 @@
 namespace waferstream {
 namespace {
 
-// A level is named by the most that it allows oneDNN, Highway and our own products.
+// A level is named by the most that it allows Highway and our own products, which ask oneDNN for
+// theirs.
 struct Level {
   const char* name;
   dnnl_cpu_isa_t onednn;
@@ -30,7 +31,7 @@ bool HasAvx512() {
 constexpr int64_t kAvx512Targets = HWY_AVX3 | HWY_AVX3_DL;
 
 constexpr Level kLevels[] = {
-    {"portable", dnnl_cpu_isa_sse41, HWY_AVX2 | kAvx512Targets, [] { return true; }},
+    {"sse4", dnnl_cpu_isa_sse41, HWY_AVX2 | kAvx512Targets, [] { return true; }},
     {"avx2", dnnl_cpu_isa_avx2, kAvx512Targets, HasAvx2},
     {"avx512", dnnl_cpu_isa_avx512_core, 0, HasAvx512},
     {"avx512_bf16", dnnl_cpu_isa_avx512_core_bf16, 0,
@@ -38,31 +39,6 @@ constexpr Level kLevels[] = {
     {"amx", dnnl_cpu_isa_avx512_core_amx, 0,
      [] { return HasAvx512() && __builtin_cpu_supports("amx-bf16"); }},
 };
-
-const char* OneDnnIsa() {
-  switch (dnnl_get_effective_cpu_isa()) {
-    case dnnl_cpu_isa_all:
-      return "all";
-    case dnnl_cpu_isa_sse41:
-      return "sse41";
-    case dnnl_cpu_isa_avx:
-      return "avx";
-    case dnnl_cpu_isa_avx2:
-      return "avx2";
-    case dnnl_cpu_isa_avx2_vnni:
-      return "avx2_vnni";
-    case dnnl_cpu_isa_avx512_core:
-      return "avx512_core";
-    case dnnl_cpu_isa_avx512_core_vnni:
-      return "avx512_core_vnni";
-    case dnnl_cpu_isa_avx512_core_bf16:
-      return "avx512_core_bf16";
-    case dnnl_cpu_isa_avx512_core_amx:
-      return "avx512_core_amx";
-    default:
-      return "other";
-  }
-}
 
 std::string HighwayIsa() {
   // What the machine has and this was compiled for; the best is the lowest bit.
@@ -79,7 +55,7 @@ std::string HighwayIsa() {
 
 std::string KernelIsa() {
   const std::string simd = HighwayIsa(), own = Bf16Instruction();
-  return absl::StrCat("f32:", OneDnnIsa(), " bf16:", own.empty() ? simd : own, " simd:", simd);
+  return absl::StrCat("f32:", simd, " bf16:", own.empty() ? simd : own, " simd:", simd);
 }
 
 std::vector<std::string> KernelIsaNames() {

@@ -9,7 +9,7 @@
 
 namespace waferstream {
 
-// What runs, by kind of kernel: oneDNN's fp32 products, bf16 products, everything else; for example
+// What runs, by kind of kernel: fp32 products, bf16 products, everything else; for example
 // "f32:avx2 bf16:avx2 simd:avx2". Jobs whose wafers give the same name give the same bits.
 std::string KernelIsa();
 

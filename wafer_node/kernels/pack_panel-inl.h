@@ -1,5 +1,5 @@
-// Copies part of a bf16 matrix into a panel (gemm_panels.h), for code that Highway compiles once
-// per SIMD target.
+// Copies part of a matrix into a panel (gemm_panels.h), for code that Highway compiles once per
+// SIMD target.
 #if defined(WAFERSTREAM_KERNELS_PACK_PANEL_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WAFERSTREAM_KERNELS_PACK_PANEL_INL_H_
 #undef WAFERSTREAM_KERNELS_PACK_PANEL_INL_H_
@@ -8,6 +8,7 @@
 #endif
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -25,8 +26,9 @@ constexpr int64_t kPairValues = 2;
 
 // Part of an operand: `lines` rows of the left or columns of the right one, `depth` values of the
 // summed dimension. One of the two strides, in elements, is 1.
+template <class Element>
 struct Lines {
-  const Bf16* data;
+  const Element* data;
   int64_t line_stride;
   int64_t depth_stride;
   int64_t lines;
@@ -34,29 +36,33 @@ struct Lines {
 };
 
 // `lines_contiguous`: whether neighbours in memory are of different lines.
-HWY_INLINE Lines LinesOf(const MatrixIn& x, bool lines_contiguous, int64_t line, int64_t lines,
-                         int64_t depth, int64_t depth_count) {
+template <class Element>
+HWY_INLINE Lines<Element> LinesOf(const MatrixIn& x, bool lines_contiguous, int64_t line,
+                                  int64_t lines, int64_t depth, int64_t depth_count) {
   const int64_t line_stride = lines_contiguous ? 1 : x.stride;
   const int64_t depth_stride = lines_contiguous ? x.stride : 1;
-  const Bf16* data = static_cast<const Bf16*>(x.data);
+  const Element* data = static_cast<const Element*>(x.data);
   return {data + line * line_stride + depth * depth_stride, line_stride, depth_stride, lines,
           depth_count};
 }
 
+HWY_INLINE uint32_t FloatBits(float x) { return std::bit_cast<uint32_t>(x); }
+HWY_INLINE uint32_t FloatBits(Bf16 x) { return uint32_t{x.bits} << 16; }
+
 // Any entry, zero where the matrix ends.
-template <int64_t kValues>
-HWY_INLINE uint32_t EntryAt(const Lines& x, int64_t line, int64_t step) {
+template <int64_t kValues, class Element>
+HWY_INLINE uint32_t EntryAt(const Lines<Element>& x, int64_t line, int64_t step) {
   const auto bits = [&](int64_t depth) -> uint32_t {
     if (line >= x.lines || depth >= x.depth) return 0;
-    return x.data[line * x.line_stride + depth * x.depth_stride].bits;
+    return FloatBits(x.data[line * x.line_stride + depth * x.depth_stride]);
   };
-  if constexpr (kValues == kFloatValues) return bits(step) << 16;
-  return bits(2 * step) | bits(2 * step + 1) << 16;
+  if constexpr (kValues == kFloatValues) return bits(step);
+  return bits(2 * step) >> 16 | bits(2 * step + 1);
 }
 
-template <int64_t kValues, int64_t kLines>
-HWY_INLINE void PackSlowly(const Lines& x, int64_t line, int64_t lines, int64_t step, int64_t steps,
-                           float* to) {
+template <int64_t kValues, int64_t kLines, class Element>
+HWY_INLINE void PackSlowly(const Lines<Element>& x, int64_t line, int64_t lines, int64_t step,
+                           int64_t steps, float* to) {
   for (int64_t s = step; s < steps; ++s) {
     for (int64_t l = line; l < line + lines; ++l) {
       const uint32_t entry = EntryAt<kValues>(x, l, s);
@@ -68,9 +74,9 @@ HWY_INLINE void PackSlowly(const Lines& x, int64_t line, int64_t lines, int64_t 
 #if HWY_TARGET != HWY_SCALAR
 
 // Entries of neighbouring lines, which are neighbours in memory, one step.
-template <int64_t kValues, class D>
-HWY_INLINE hn::Vec<D> LoadAcross(D d, const Lines& x, int64_t line, int64_t step) {
-  const Bf16* from = x.data + line + step * kValues * x.depth_stride;
+template <int64_t kValues, class D, class Element>
+HWY_INLINE hn::Vec<D> LoadAcross(D d, const Lines<Element>& x, int64_t line, int64_t step) {
+  const Element* from = x.data + line + step * kValues * x.depth_stride;
   if constexpr (kValues == kFloatValues) return LoadFloats(d, from);
   const hn::RebindToUnsigned<D> u;
   const auto earlier = hn::ShiftRight<16>(hn::BitCast(u, LoadFloats(d, from)));
@@ -79,8 +85,8 @@ HWY_INLINE hn::Vec<D> LoadAcross(D d, const Lines& x, int64_t line, int64_t step
 }
 
 // Lines [line, line + lanes of D), which all exist, of a matrix whose lines are contiguous.
-template <int64_t kValues, int64_t kLines, class D>
-HWY_INLINE void PackAcross(D d, const Lines& x, int64_t line, float* to) {
+template <int64_t kValues, int64_t kLines, class D, class Element>
+HWY_INLINE void PackAcross(D d, const Lines<Element>& x, int64_t line, float* to) {
   const int64_t whole = x.depth / kValues;
   for (int64_t step = 0; step < whole; ++step) {
     hn::StoreU(LoadAcross<kValues>(d, x, line, step), d, to + step * kLines + line);
@@ -101,30 +107,38 @@ HWY_INLINE void StoreEntries(V entries, float* to) {
   }
 }
 
-// One pair of each line: a step, or two, of the panel.
-template <int64_t kValues, int64_t kLines, int64_t kCount, class V>
-HWY_INLINE void StorePairs(V pairs, float* to) {
-  if constexpr (kValues == kPairValues) {
-    StoreEntries<kCount>(pairs, to);
+// Four words of a line: eight values of bf16, four of fp32.
+HWY_INLINE hn::Vec<hn::FixedTag<uint32_t, 4>> LoadWords(const Bf16* from) {
+  return hn::BitCast(hn::FixedTag<uint32_t, 4>(),
+                     hn::LoadU(hn::FixedTag<uint16_t, 8>(), &from->bits));
+}
+HWY_INLINE hn::Vec<hn::FixedTag<uint32_t, 4>> LoadWords(const float* from) {
+  return hn::BitCast(hn::FixedTag<uint32_t, 4>(), hn::LoadU(hn::FixedTag<float, 4>(), from));
+}
+
+// One word of each line: a step of the panel, or two if it is a pair and an entry is not.
+template <int64_t kSteps, int64_t kLines, int64_t kCount, class V>
+HWY_INLINE void StoreWords(V words, float* to) {
+  if constexpr (kSteps == 1) {
+    StoreEntries<kCount>(words, to);
   } else {
     const hn::FixedTag<uint32_t, 4> u;
-    StoreEntries<kCount>(hn::ShiftLeft<16>(hn::BitCast(u, pairs)), to);
-    StoreEntries<kCount>(hn::And(hn::BitCast(u, pairs), hn::Set(u, 0xffff0000u)), to + kLines);
+    StoreEntries<kCount>(hn::ShiftLeft<16>(hn::BitCast(u, words)), to);
+    StoreEntries<kCount>(hn::And(hn::BitCast(u, words), hn::Set(u, 0xffff0000u)), to + kLines);
   }
 }
 
 // Lines [line, line + kCount), which all exist, of a matrix whose depth is contiguous: transposes
-// four pairs of each at a time. kCount is 4 or 2.
-template <int64_t kValues, int64_t kLines, int64_t kCount>
-HWY_INLINE void PackAlong(const Lines& x, int64_t line, float* to) {
+// four words of each at a time. kCount is 4 or 2.
+template <int64_t kValues, int64_t kLines, int64_t kCount, class Element>
+HWY_INLINE void PackAlong(const Lines<Element>& x, int64_t line, float* to) {
   const hn::FixedTag<uint32_t, 4> d;
-  const hn::FixedTag<uint16_t, 8> halves;
   const hn::FixedTag<uint64_t, 2> wide;
-  constexpr int64_t kAtOnce = 8;  // values of a line
-  constexpr int64_t kRow = kPairValues / kValues * kLines;
-  const auto load = [&](int64_t l, int64_t depth) HWY_ATTR {
-    return hn::BitCast(d, hn::LoadU(halves, &x.data[l * x.line_stride + depth].bits));
-  };
+  constexpr int64_t kAtOnce = 4 * sizeof(float) / sizeof(Element);  // values of a line
+  constexpr int64_t kSteps = kAtOnce / 4 / kValues;                 // that a word makes
+  constexpr int64_t kRow = kSteps * kLines;
+  const auto load = [&](int64_t l, int64_t depth)
+                        HWY_ATTR { return LoadWords(x.data + l * x.line_stride + depth); };
   int64_t depth = 0;
   for (; depth + kAtOnce <= x.depth; depth += kAtOnce) {
     const auto a = load(line, depth), b = load(line + 1, depth);
@@ -134,10 +148,10 @@ HWY_INLINE void PackAlong(const Lines& x, int64_t line, float* to) {
     const auto ce_low = hn::BitCast(wide, hn::InterleaveLower(d, c, e));
     const auto ce_high = hn::BitCast(wide, hn::InterleaveUpper(d, c, e));
     float* const at = to + depth / kValues * kLines + line;
-    StorePairs<kValues, kLines, kCount>(hn::InterleaveLower(wide, ab_low, ce_low), at);
-    StorePairs<kValues, kLines, kCount>(hn::InterleaveUpper(wide, ab_low, ce_low), at + kRow);
-    StorePairs<kValues, kLines, kCount>(hn::InterleaveLower(wide, ab_high, ce_high), at + 2 * kRow);
-    StorePairs<kValues, kLines, kCount>(hn::InterleaveUpper(wide, ab_high, ce_high), at + 3 * kRow);
+    StoreWords<kSteps, kLines, kCount>(hn::InterleaveLower(wide, ab_low, ce_low), at);
+    StoreWords<kSteps, kLines, kCount>(hn::InterleaveUpper(wide, ab_low, ce_low), at + kRow);
+    StoreWords<kSteps, kLines, kCount>(hn::InterleaveLower(wide, ab_high, ce_high), at + 2 * kRow);
+    StoreWords<kSteps, kLines, kCount>(hn::InterleaveUpper(wide, ab_high, ce_high), at + 3 * kRow);
   }
   PackSlowly<kValues, kLines>(x, line, kCount, depth / kValues, (x.depth + kValues - 1) / kValues,
                               to);
@@ -146,8 +160,9 @@ HWY_INLINE void PackAlong(const Lines& x, int64_t line, float* to) {
 #endif  // HWY_TARGET != HWY_SCALAR
 
 // As many whole lines as vectors take at a time, from the first on; returns how many.
-template <int64_t kValues, int64_t kLines>
-HWY_INLINE int64_t PackQuickly([[maybe_unused]] const Lines& x, [[maybe_unused]] float* to) {
+template <int64_t kValues, int64_t kLines, class Element>
+HWY_INLINE int64_t PackQuickly([[maybe_unused]] const Lines<Element>& x,
+                               [[maybe_unused]] float* to) {
   int64_t line = 0;
 #if HWY_TARGET != HWY_SCALAR
   const hn::ScalableTag<float> full;
@@ -167,8 +182,8 @@ HWY_INLINE int64_t PackQuickly([[maybe_unused]] const Lines& x, [[maybe_unused]]
 }
 
 // Writes the panel of kLines lines, [steps][kLines]; steps = ceil(x.depth / kValues).
-template <int64_t kValues, int64_t kLines>
-HWY_INLINE void PackPanel(const Lines& x, float* to) {
+template <int64_t kValues, int64_t kLines, class Element>
+HWY_INLINE void PackPanel(const Lines<Element>& x, float* to) {
   const int64_t quick = PackQuickly<kValues, kLines>(x, to);
   PackSlowly<kValues, kLines>(x, quick, kLines - quick, 0, (x.depth + kValues - 1) / kValues, to);
 }

@@ -81,8 +81,8 @@ void Softmax(const ScoreBlock& block, Dtype dtype, void* probabilities, float* l
     auto* p = static_cast<decltype(element)*>(probabilities);
     for (int64_t i = 0; i < block.queries; ++i) {
       const Seen seen = SeenBy(block, i);
-      const int64_t at = i * block.keys() + seen.first;
-      std::fill(p + i * block.keys(), p + at, decltype(element){});
+      const int64_t at = i * block.stride + seen.first;
+      std::fill(p + i * block.stride, p + at, decltype(element){});
       lse[i] =
           SoftmaxRow(block.scores + at, block.scale, seen.count, block.keys() - seen.first, p + at);
     }
@@ -96,9 +96,9 @@ void SoftmaxBackward(const ScoreBlock& block, const float* lse, const float* d_p
     auto* d_s = static_cast<decltype(element)*>(d_scores);
     for (int64_t i = 0; i < block.queries; ++i) {
       const Seen seen = SeenBy(block, i);
-      const int64_t at = i * block.keys() + seen.first;
-      std::fill(p + i * block.keys(), p + at, decltype(element){});
-      std::fill(d_s + i * block.keys(), d_s + at, decltype(element){});
+      const int64_t at = i * block.stride + seen.first;
+      std::fill(p + i * block.stride, p + at, decltype(element){});
+      std::fill(d_s + i * block.stride, d_s + at, decltype(element){});
       float* scores = block.scores + at;
       Probabilities(scores, block.scale, lse[i], seen.count);
       ScoreGradients(scores, d_probabilities + at, block.scale, seen.count,

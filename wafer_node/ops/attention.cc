@@ -37,7 +37,7 @@ int64_t GroupOf(const Attributes& a) { return a.q.heads / a.k.heads; }
 
 AttentionOptions OptionsOf(const OpContext& c, const Unit& unit) {
   const Attributes& a = c.node().attributes;
-  return {.dtype = c.dtype(),
+  return {.products = c.products(),
           .tokens = unit.rows.count,
           .head_dim = a.head_dim,
           .q_stride = Read(c, a.q.operand).width,

@@ -21,7 +21,7 @@ void ExpertGradient(const OpContext& c, const ExpertRows& expert, RowSpan chunk,
       std::fill_n(gradient, count, 0.0f);
     } else {
       const int64_t column = c.tile().first_row + chunk.first;
-      Gemm({.dtype = c.dtype(), .m = chunk.count, .n = width, .k = rows.count},
+      Gemm({.kind = c.products(), .m = chunk.count, .n = width, .k = rows.count},
            {CopyAt(c, output_delta, r, rows.first, column), outputs, true},
            {CopyAt(c, copies, r, rows.first), width}, {gradient, width}, c.Workspace(thread));
     }
@@ -35,7 +35,7 @@ void AddCopiesDelta(const OpContext& c, const MatrixIn& weights, const ExpertRow
   const Activation output_delta = Read(c, 2), delta = Written(c);
   const int64_t width = WidthOfCopies(c, delta), outputs = WidthOfCopies(c, output_delta);
   const auto& [r, rows] = unit;
-  Gemm({.dtype = c.dtype(),
+  Gemm({.kind = c.products(),
         .m = rows.count,
         .n = width,
         .k = c.tile().rows,
@@ -55,7 +55,7 @@ void ExpertMatmulOp(const OpContext& c) {
   const MatrixIn weights = RightOperand(c, TileUse::kForward);
   c.parallel.For(units, [&](int i, int thread) {
     const auto [r, rows] = expert.UnitAt(i);
-    Gemm({.dtype = c.dtype(), .m = rows.count, .n = c.tile().rows, .k = width},
+    Gemm({.kind = c.products(), .m = rows.count, .n = c.tile().rows, .k = width},
          {CopyAt(c, copies, r, rows.first), width}, weights,
          {CopyAt(c, output, r, rows.first, c.tile().first_row), outputs, output.dtype},
          c.Workspace(thread));

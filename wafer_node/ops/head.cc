@@ -30,7 +30,7 @@ void MakeLogits(const OpContext& c, const MatrixIn& weights, int resident, RowSp
                 RowSpan columns, float* logits, int64_t stride, std::span<std::byte> workspace) {
   const Activation input = Read(c, 0);
   const bool has_bias = c.in.tiles.size() > 1;
-  Gemm({.dtype = c.dtype(),
+  Gemm({.kind = c.products(),
         .m = rows.count,
         .n = columns.count,
         .k = input.width,
@@ -128,7 +128,7 @@ class HeadBlock {
 
   void AddDelta(RowSpan rows, int thread) const {
     const Activation delta = Written(c_);
-    Gemm({.dtype = c_.dtype(),
+    Gemm({.kind = c_.products(),
           .m = rows.count,
           .n = delta.width,
           .k = ids_,
@@ -140,7 +140,7 @@ class HeadBlock {
   void AddGradient(RowSpan chunk, int thread) const {
     const Activation input = Read(c_, 0);
     const int64_t hidden = input.width, first = chunk.first * hidden;
-    Gemm({.dtype = c_.dtype(),
+    Gemm({.kind = c_.products(),
           .m = chunk.count,
           .n = hidden,
           .k = rows_.count,

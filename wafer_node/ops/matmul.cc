@@ -28,7 +28,7 @@ void TileGradient(const OpContext& c, int g, RowSpan chunk, int thread) {
   const int64_t first = chunk.first * width;
   for (int r = 0; r < c.wave.resident(); ++r) {
     const std::byte* delta = output_delta.Of(c, r, 0, c.tile().first_row + chunk.first);
-    Gemm({.dtype = c.dtype(), .m = chunk.count, .n = width, .k = c.wave.tokens()},
+    Gemm({.kind = c.products(), .m = chunk.count, .n = width, .k = c.wave.tokens()},
          {delta, output_delta.width, true}, {input.Of(c, r), width},
          {c.Staging(g, r) + first, width}, c.Workspace(thread));
     c.FinishStaged(g, r, first, chunk.count * width);
@@ -51,7 +51,7 @@ void BiasGradient(const OpContext& c, int g, RowSpan columns) {
 void AddInputDelta(const OpContext& c, const MatrixIn& weights, int resident, RowSpan rows,
                    int thread) {
   const Activation output_delta = Read(c, 1), delta = Written(c);
-  Gemm({.dtype = c.dtype(),
+  Gemm({.kind = c.products(),
         .m = rows.count,
         .n = delta.width,
         .k = c.tile().rows,
@@ -71,7 +71,7 @@ void MatmulOp(const OpContext& c) {
   c.ForRows([&](int r, RowSpan rows, int thread) {
     if (has_residual) CopyColumns(c, Read(c, 1), r, rows);
     const GemmOptions options{
-        .dtype = c.dtype(),
+        .kind = c.products(),
         .m = rows.count,
         .n = tile.rows,
         .k = input.width,
