@@ -78,6 +78,8 @@ TEST(Dependencies, WhatMattersIsNamedWithBothValues) {
       {[](auto& c) { c.kernel_isa = "avx512_core/AVX3"; },
        "kernel_isa: avx2/AVX2 -> avx512_core/AVX3"},
       {[](auto& c) { c.numerics = 2; }, "numerics: 1 -> 2"},
+      {[&](auto& c) { training(c)->set_kernels(KERNELS_PORTABLE); },
+       "training.kernels: native -> portable"},
   };
   for (const Case& c : cases) {
     Circumstances is = Before();

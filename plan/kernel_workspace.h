@@ -54,7 +54,7 @@ constexpr size_t kGemmPanelEntryBytes = 4;
 constexpr size_t kGemmPanelColumnsAtOnce = 128;
 
 // Columns of a lot: all of them in lots of nearly one size, as A is packed anew for each.
-constexpr size_t kGemmLotColumnsMax = 768;
+constexpr size_t kGemmLotColumnsMax = 384;
 constexpr size_t GemmLotColumns(size_t n) {
   const size_t lots = std::max<size_t>((n + kGemmLotColumnsMax - 1) / kGemmLotColumnsMax, 1);
   return RoundUp(std::max<size_t>((n + lots - 1) / lots, 1), kGemmPanelColumnsMax);
@@ -93,8 +93,9 @@ constexpr size_t GemmPackedBytes(size_t n, size_t k) {
   return RoundUp(n, kGemmPanelColumnsMax) * k * kGemmPanelEntryBytes;
 }
 
-// Queries that attention works on at a time.
-constexpr size_t kAttentionBlock = 64;
+// Queries that attention works on at a time: fewer where products take fp32 scores as they are, more
+// where they convert and pack them.
+constexpr size_t AttentionBlock(bool takes_scores) { return takes_scores ? 64 : 128; }
 
 // Elements from a row of a block of scores to the next, so that rows do not all map to one set of a
 // cache.
@@ -103,7 +104,7 @@ constexpr size_t AttentionStride(size_t tokens) { return RoundUp(tokens, 16) + k
 // Scores of a block of queries, with the probabilities beside them where those are not fp32.
 constexpr size_t AttentionBlockBytes(ProductKind kind, size_t tokens) {
   const size_t element = sizeof(float) + (AlwaysUsesPanels(kind) ? 0 : BytesOf(kind.dtype));
-  return kAttentionBlock * AttentionStride(tokens) * element;
+  return AttentionBlock(AlwaysUsesPanels(kind)) * AttentionStride(tokens) * element;
 }
 
 // A head's keys or values as the right operands of products, `times` over.
@@ -125,7 +126,7 @@ constexpr size_t AttentionBackwardWorkspaceBytes(ProductKind kind, size_t tokens
   const size_t sums = RoundUp(tokens * head_dim * sizeof(float), kWorkspaceAlignment);
   const size_t gemm = std::max({GemmWorkspaceBytes(kind, tokens, head_dim),
                                 GemmWorkspaceBytes(kind, head_dim, tokens),
-                                GemmWorkspaceBytes(kind, head_dim, kAttentionBlock)});
+                                GemmWorkspaceBytes(kind, head_dim, AttentionBlock(false))});
   return 2 * AttentionBlockBytes(kind, tokens) + 2 * sums +
          AttentionPackedBytes(tokens, head_dim, 3) + gemm;
 }

@@ -3,6 +3,6 @@
 
 namespace waferstream {
 
-uint32_t Numerics() { return 2; }
+uint32_t Numerics() { return 3; }
 
 }  // namespace waferstream

@@ -130,8 +130,8 @@ class OtherNumericsTest : public ::testing::Test {
         cluster.Await(job_id, [](const JobStatus& job) { return job.state() == PAUSED; });
     EXPECT_TRUE(
         absl::StartsWith(paused.reason(),
-                         "numerics: the job was computed with 1, and this controller (version "
-                         "0.2.0) computes with 2; resume goes on with that, from "))
+                         "numerics: the job was computed with 2, and this controller (version "
+                         "0.2.0) computes with 3; resume goes on with that, from "))
         << paused.reason();
     ResumeRequest request;
     request.set_request_id("go on");
@@ -139,7 +139,7 @@ class OtherNumericsTest : public ::testing::Test {
     EXPECT_TRUE(cluster.client().Resume(request).ok());
     const JobStatus job = cluster.AwaitEnd(job_id);
     ExpectSameResult(job, kSteps);  // only the number is another one
-    EXPECT_EQ(job.numerics(), 2u);
+    EXPECT_EQ(job.numerics(), 3u);
     ASSERT_EQ(job.job().checkpoint().accepted_size(), 1);
     EXPECT_EQ(job.job().checkpoint().accepted(0).key(), "numerics");
     EXPECT_EQ(job.job().checkpoint().accepted(0).from_step(), paused.checkpoint_step());
@@ -160,8 +160,8 @@ TEST_F(OtherNumericsTest, NodesFirstTheJobWaitsAndThenAsks) {
   EXPECT_EQ(waits.state(), PREPARING);
   EXPECT_EQ(
       waits.reason(),
-      "waiting for 1 more wafer node (wafer-0 of version 0.2.0 and 1 more has numerics 2, the "
-      "job 1: upgrade the controller too)");
+      "waiting for 1 more wafer node (wafer-0 of version 0.2.0 and 1 more has numerics 3, the "
+      "job 2: upgrade the controller too)");
   for (const char* id : {"swarmx-0", "swarmx-1", "memoryx-1", "memoryx-0", "controller"}) {
     ReplaceAllTheSame(cluster, id);
   }

@@ -12,8 +12,6 @@
 namespace waferstream {
 namespace {
 
-constexpr int64_t kBlock = kAttentionBlock;
-
 // Hands out the workspace piece by piece; what is left over belongs to the products.
 class Carver {
  public:
@@ -41,6 +39,11 @@ void* RowAt(const AttentionOptions& options, void* x, int64_t row, int64_t strid
   return static_cast<std::byte*>(x) + row * stride * BytesOf(options.products.dtype);
 }
 
+// Queries of a block.
+int64_t Block(const AttentionOptions& options) {
+  return AttentionBlock(TakesWideLeft(options.products));
+}
+
 // The first key that a block works with: that which its first query sees, or one before it where
 // packed operands can be cut.
 int64_t FirstKey(const AttentionOptions& options, int64_t query) {
@@ -53,7 +56,7 @@ ScoreBlock BlockAt(const AttentionOptions& options, int64_t query, float* scores
   return {.first_query = query,
           .first_key = FirstKey(options, query),
           .window = options.window,
-          .queries = std::min(kBlock, options.tokens - query),
+          .queries = std::min(Block(options), options.tokens - query),
           .scale = 1.0f / std::sqrt(static_cast<float>(options.head_dim)),
           .scores = scores,
           .stride = static_cast<int64_t>(AttentionStride(options.tokens))};
@@ -64,7 +67,7 @@ ScoreBlock BlockAt(const AttentionOptions& options, int64_t query, float* scores
 struct Scores {
   Scores(const AttentionOptions& options, Carver& carver)
       : dtype(TakesWideLeft(options.products) ? Dtype::kF32 : options.products.dtype) {
-    const size_t elements = kBlock * AttentionStride(options.tokens);
+    const size_t elements = Block(options) * AttentionStride(options.tokens);
     made = carver.Take<float>(elements * sizeof(float));
     taken = dtype == Dtype::kF32 ? static_cast<void*>(made)
                                  : carver.Take<std::byte>(elements * BytesOf(dtype));
@@ -153,7 +156,7 @@ void AttentionForward(const AttentionOptions& options, const AttentionInputs& in
   const Scores scores(options, carver);
   const MatrixIn keys = RightOperand(options, in.k, /*transposed=*/true, carver);
   const MatrixIn values = RightOperand(options, in.v, /*transposed=*/false, carver);
-  for (int64_t query = 0; query < options.tokens; query += kBlock) {
+  for (int64_t query = 0; query < options.tokens; query += Block(options)) {
     const ScoreBlock block = BlockAt(options, query, scores.made);
     const void* q = RowAt(options, in.q, query, options.q_stride);
     TimesKeys(options, block, {q, options.q_stride}, keys, scores.made, carver.rest());
@@ -188,7 +191,7 @@ void AttentionBackward(const AttentionOptions& options, const AttentionInputs& i
     const auto* head_d_out = static_cast<const std::byte*>(d_out) + out_at;
     auto* head_d_q = static_cast<std::byte*>(gradients.q) + q_at;
     const float* head_lse = lse + head * options.tokens;
-    for (int64_t query = 0; query < options.tokens; query += kBlock) {
+    for (int64_t query = 0; query < options.tokens; query += Block(options)) {
       const ScoreBlock block = BlockAt(options, query, scores.made);
       const MatrixIn q = {RowAt(options, head_q, query, options.q_stride), options.q_stride};
       const MatrixIn d_o = {RowAt(options, head_d_out, query, options.out_stride),

@@ -4,6 +4,7 @@
 #include "wafer_node/activation.h"
 #include "wafer_node/kernels/norm.h"
 #include "wafer_node/ops/kinds.h"
+#include "wafer_node/ops/span_sums.h"
 
 namespace waferstream {
 namespace {
@@ -13,17 +14,6 @@ LayerNormOptions OptionsOf(const OpContext& c, int64_t rows) {
           .hidden = Read(c, 0).width,
           .epsilon = static_cast<float>(c.node().attributes.epsilon),
           .parameters = c.dtype()};
-}
-
-void BackwardOf(const OpContext& c, int resident) {
-  const Activation input = Read(c, 0), output_delta = Read(c, 1), delta = Written(c, 0);
-  const int64_t rows = c.wave.tokens(), width = input.width;
-  if (!c.op().accumulate) std::fill_n(delta.Floats(c, resident), rows * width, 0.0f);
-  float* d_gain = Written(c, 1).Floats(c, resident);
-  std::fill_n(d_gain, 2 * width, 0.0f);
-  LayerNormBackward(OptionsOf(c, rows), input.Floats(c, resident), c.in.tiles[0],
-                    output_delta.Floats(c, resident), delta.Floats(c, resident), d_gain,
-                    d_gain + width);
 }
 
 }  // namespace
@@ -37,8 +27,14 @@ void LayerNormOp(const OpContext& c) {
 }
 
 void LayerNormBackwardOp(const OpContext& c) {
-  c.parallel.For(c.wave.resident(), [&](int r, int) { BackwardOf(c, r); });
-  const int64_t width = Read(c, 0).width;
+  const Activation input = Read(c, 0), output_delta = Read(c, 1), delta = Written(c, 0);
+  const int64_t width = input.width;
+  SumOverRows(c, Written(c, 1), [&](int r, RowSpan rows, float* d_gain) {
+    float* const to = delta.Floats(c, r, rows.first);
+    if (!c.op().accumulate) std::fill_n(to, rows.count * width, 0.0f);
+    LayerNormBackward(OptionsOf(c, rows.count), input.Floats(c, r, rows.first), c.in.tiles[0],
+                      output_delta.Floats(c, r, rows.first), to, d_gain, d_gain + width);
+  });
   for (int v = 0; v < 2; ++v) {  // gain, bias
     const int g = c.GradientOf(c.node().vectors[v]);
     if (g < 0) continue;

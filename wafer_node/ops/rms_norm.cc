@@ -5,6 +5,7 @@
 
 #include "wafer_node/activation.h"
 #include "wafer_node/ops/kinds.h"
+#include "wafer_node/ops/span_sums.h"
 
 namespace waferstream {
 namespace {
@@ -33,11 +34,10 @@ void RmsNormOp(const OpContext& c) {
 void RmsNormBackwardOp(const OpContext& c) {
   const Activation input = Read(c, 0), output_delta = Read(c, 1), delta = Written(c, 0);
   const Activation room = Written(c, 1);
-  c.parallel.For(c.wave.resident(), [&](int r, int) {
-    std::fill_n(room.Floats(c, r), room.width, 0.0f);
-    RmsNormBackward(OptionsOf(c, c.wave.tokens()), {input.Of(c, r), input.dtype}, c.in.tiles[0],
-                    {output_delta.Of(c, r), output_delta.dtype}, c.op().accumulate,
-                    {delta.Of(c, r), delta.dtype}, room.Floats(c, r));
+  SumOverRows(c, room, [&](int r, RowSpan rows, float* d_gain) {
+    RmsNormBackward(OptionsOf(c, rows.count), {input.Of(c, r, rows.first), input.dtype},
+                    c.in.tiles[0], {output_delta.Of(c, r, rows.first), output_delta.dtype},
+                    c.op().accumulate, {delta.Of(c, r, rows.first), delta.dtype}, d_gain);
   });
   const int g = c.GradientOf(c.node().vectors[0]);
   if (g < 0) return;
