@@ -169,29 +169,38 @@ void MultiplyRows(const Left& left, Rows rows, const Columns& b, float* sums, in
 
 constexpr int64_t StepsOf(int64_t k, int64_t values) { return (k + values - 1) / values; }
 
-// Columns [first, first + count) of op(B), the values from `depth` on, panel after panel.
-template <class Entry, class Element>
-void PackRight(const MatrixIn& b, int64_t first, int64_t count, int64_t depth, int64_t depth_count,
-               float* to) {
-  const int64_t panel = StepsOf(depth_count, Entry::kValues) * kPanelColumns;
-  for (int64_t j = 0; j < count; j += kPanelColumns, to += panel) {
-    PackPanel<Entry::kValues, kPanelColumns>(
-        LinesOf<Element>(b, !b.transposed, first + j, std::min(kPanelColumns, count - j), depth,
-                         depth_count),
-        to);
+// Lines [first, first + count) of an operand, the values from `depth` on, panel after panel. Where
+// lines are contiguous, a few values of all panels at a time: a row of the matrix then is a page of
+// memory that is needed once, not once a panel.
+template <class Entry, int64_t kLines, class Element>
+void PackLines(const MatrixIn& x, bool lines_contiguous, int64_t first, int64_t count,
+               int64_t depth, int64_t depth_count, float* to) {
+  constexpr int64_t kDepthAtOnce = 8;
+  const int64_t panel = StepsOf(depth_count, Entry::kValues) * kLines;
+  const int64_t at_once = lines_contiguous ? kDepthAtOnce : depth_count;
+  for (int64_t done = 0; done < depth_count; done += at_once) {
+    float* out = to + done / Entry::kValues * kLines;
+    for (int64_t line = 0; line < count; line += kLines, out += panel) {
+      PackPanel<Entry::kValues, kLines>(
+          LinesOf<Element>(x, lines_contiguous, first + line, std::min(kLines, count - line),
+                           depth + done, std::min(at_once, depth_count - done)),
+          out);
+    }
   }
 }
 
+// Columns [first, first + count) of op(B).
+template <class Entry, class Element>
+void PackRight(const MatrixIn& b, int64_t first, int64_t count, int64_t depth, int64_t depth_count,
+               float* to) {
+  PackLines<Entry, kPanelColumns, Element>(b, !b.transposed, first, count, depth, depth_count, to);
+}
+
+// Rows [first, first + count) of op(A).
 template <class Entry, class Element>
 void PackLeft(const MatrixIn& a, int64_t first, int64_t count, int64_t depth, int64_t depth_count,
               float* to) {
-  const int64_t panel = StepsOf(depth_count, Entry::kValues) * kPanelRows;
-  for (int64_t i = 0; i < count; i += kPanelRows, to += panel) {
-    PackPanel<Entry::kValues, kPanelRows>(
-        LinesOf<Element>(a, a.transposed, first + i, std::min(kPanelRows, count - i), depth,
-                         depth_count),
-        to);
-  }
+  PackLines<Entry, kPanelRows, Element>(a, a.transposed, first, count, depth, depth_count, to);
 }
 
 // One product, cut into pieces that stay in a cache.
