@@ -302,6 +302,9 @@ void Run() {
   omp_set_num_threads(1);
   std::printf("kernels: %s\n", KernelIsa().c_str());
   const Table table;
+  const Product square = {"square", 2048,  2048,  2048,  2048,  2048,
+                          2048,     false, false, false, false, false};
+  for (const ProductKind kind : kKinds) BenchProduct(table, kind, square);
   for (int64_t tokens : {256, 1024}) BenchProducts(table, tokens);
   for (int64_t tokens : {256, 1024}) {
     for (const ProductKind kind : kKinds) BenchAttention(table, kind, tokens);
