@@ -1,14 +1,12 @@
 // Speed of the wafer node's kernels on one thread, at the shapes of GPT-2 124M.
 //
-// Products and attention are given in GFLOP/s and as a share of what oneDNN reaches in the same run
-// on one large square product; the others in GB/s of memory touched. Times are CPU time of the
+// Products and attention are given in GFLOP/s and as a share of one large square product in the same run,
+// the best of oneDNN's and ours; the others in GB/s of memory touched. Times are CPU time of the
 // thread, the best of several repetitions, so that other load on the machine disturbs little.
 #include <omp.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <string>
 #include <vector>
@@ -16,7 +14,9 @@
 #include "base/dtype.h"
 #include "base/status.h"
 #include "base/vector_math.h"
-#include "oneapi/dnnl/dnnl.hpp"
+#include "bench/buffer.h"
+#include "bench/square.h"
+#include "bench/timing.h"
 #include "plan/kernel_workspace.h"
 #include "wafer_node/kernels/attention.h"
 #include "wafer_node/kernels/gelu.h"
@@ -31,31 +31,6 @@ namespace {
 
 constexpr int64_t kHidden = 768, kWide = 3072, kTileRows = 1344, kHeads = 12, kHeadDim = 64;
 
-double ThreadSeconds() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return t.tv_sec + 1e-9 * t.tv_nsec;
-}
-
-double BestSeconds(const std::function<void()>& run) {
-  constexpr int kRepetitions = 15;
-  constexpr double kSecondsAtLeast = 0.01;
-  run();
-  double best = 1e9;
-  for (int r = 0; r < kRepetitions; ++r) {
-    const double start = ThreadSeconds();
-    int runs = 0;
-    double spent = 0;
-    do {
-      run();
-      ++runs;
-      spent = ThreadSeconds() - start;
-    } while (spent < kSecondsAtLeast);
-    best = std::min(best, spent / runs);
-  }
-  return best;
-}
-
 const char* Name(ProductKind kind) {
   if (kind.dtype == Dtype::kF32) return kind.portable ? "f32p" : "f32";
   return kind.portable ? "bf16p" : "bf16";
@@ -65,73 +40,12 @@ const char* Name(ProductKind kind) {
 constexpr ProductKind kKinds[] = {
     {Dtype::kF32, false}, {Dtype::kF32, true}, {Dtype::kBf16, false}, {Dtype::kBf16, true}};
 
-// Memory of small random values of either dtype, aligned like an arena's.
-class Buffer {
- public:
-  Buffer(Dtype dtype, size_t n) : Buffer(n * BytesOf(dtype)) {
-    std::vector<float> values(n);
-    for (size_t i = 0; i < n; ++i)
-      values[i] = static_cast<float>(i * 2654435761u % 1024) / 1024 - 0.5f;
-    if (dtype == Dtype::kF32) {
-      std::copy(values.begin(), values.end(), floats());
-    } else {
-      ConvertToBf16(values.data(), static_cast<Bf16*>(data()), n);
-    }
-  }
-  explicit Buffer(size_t bytes)
-      : bytes_(RoundUp(bytes + 1, kWorkspaceAlignment)),
-        data_(std::aligned_alloc(kWorkspaceAlignment, bytes_)) {
-    WS_CHECK(data_ != nullptr);
-  }
-  ~Buffer() { std::free(data_); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-
-  void* data() { return data_; }
-  float* floats() { return static_cast<float*>(data_); }
-  std::span<std::byte> span() { return {static_cast<std::byte*>(data_), bytes_}; }
-
- private:
-  size_t bytes_;
-  void* data_;
-};
-
-// GFLOP/s of oneDNN's own product of two square matrices; throws where it has none of this dtype.
-double OneDnnGflops(Dtype dtype) {
-  constexpr int64_t kSide = 2048;
-  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  dnnl::stream stream(engine);
-  const auto type =
-      dtype == Dtype::kF32 ? dnnl::memory::data_type::f32 : dnnl::memory::data_type::bf16;
-  const dnnl::memory::desc in({kSide, kSide}, type, dnnl::memory::format_tag::ab);
-  const dnnl::memory::desc out({kSide, kSide}, dnnl::memory::data_type::f32,
-                               dnnl::memory::format_tag::ab);
-  const dnnl::matmul matmul({{in, in, out}, engine});
-  Buffer a(dtype, kSide * kSide), b(dtype, kSide * kSide), c(Dtype::kF32, kSide * kSide);
-  const dnnl::memory left(in, engine, a.data()), right(in, engine, b.data());
-  const dnnl::memory product(out, engine, c.data());
-  const double seconds = BestSeconds([&] {
-    matmul.execute(stream,
-                   {{DNNL_ARG_SRC, left}, {DNNL_ARG_WEIGHTS, right}, {DNNL_ARG_DST, product}});
-  });
-  return 2.0 * kSide * kSide * kSide / seconds * 1e-9;
-}
-
-// Without AVX-512 oneDNN has no bf16, and fp32's rate is what bf16 is measured against.
-double PeakGflops(Dtype dtype) {
-  try {
-    return OneDnnGflops(dtype);
-  } catch (const dnnl::error&) {
-    return OneDnnGflops(Dtype::kF32);
-  }
-}
-
 class Table {
  public:
   Table() {
     for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16}) {
-      peak_[static_cast<int>(dtype)] = PeakGflops(dtype);
-      Flops({dtype}, "oneDNN square 2048 (peak)", peak_[static_cast<int>(dtype)]);
+      peak_[static_cast<int>(dtype)] = std::max(OneDnnSquareGflops(dtype), OurSquareGflops(dtype));
+      Flops({dtype}, "square 2048 (peak)", peak_[static_cast<int>(dtype)]);
     }
   }
   void Flops(ProductKind kind, const std::string& what, double gflops) const {

@@ -1,16 +1,19 @@
 // Speed of MemoryX's optimizer on one thread, and what its checksums cost: AdamW on tiles that
 // together are larger than any cache, in millions of parameters a second of CPU time, the best of
-// several passes; and of Muon's orthogonal matrices.
-#include <time.h>
-
+// several passes, as one line of JSON. With --muon: Muon's orthogonal matrices instead, as a table.
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
 #include <deque>
 #include <functional>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "bench/timing.h"
 #include "memoryx/held_tile.h"
 #include "memoryx/muon.h"
 #include "memoryx/tile_math.h"
@@ -23,15 +26,21 @@ namespace {
 constexpr int kTileElements = 1 << 20;
 constexpr int kTiles = 24;  // 400 MB with gradients
 
-double ThreadSeconds() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return t.tv_sec + 1e-9 * t.tv_nsec;
+// Reads and writes what AdamW reads and writes, and computes next to nothing.
+__attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3"))) void TouchAll(
+    size_t n, const float* __restrict g, float* __restrict w, float* __restrict m,
+    float* __restrict v) {
+  for (size_t i = 0; i < n; ++i) {
+    w[i] += g[i];
+    m[i] += g[i];
+    v[i] += g[i];
+  }
 }
 
 // A plan of one large matrix, for its tiles.
 Plan OneMatrix() {
   Plan plan;
+  plan.job.mutable_training()->set_steps(1);
   AdamW* adamw = plan.job.mutable_training()->mutable_optimizer()->mutable_adamw();
   adamw->set_beta1(0.9);
   adamw->set_beta2(0.95);
@@ -39,6 +48,7 @@ Plan OneMatrix() {
   adamw->set_weight_decay(0.1);
   plan.parameters.push_back({.name = "w", .prefix = "", .rows = kTiles, .cols = kTileElements});
   plan.parameters[0].decayed = true;
+  plan.parameters[0].trained = true;
   for (int t = 0; t < kTiles; ++t) {
     plan.tiles.push_back({.first_row = t, .rows = 1, .elements = kTileElements});
   }
@@ -57,6 +67,9 @@ class Bench {
   }
 
   void Run() {
+    Measure("memory bound: 28 bytes a parameter", [&](HeldTile& tile) {
+      TouchAll(tile.elements(), Gradient(tile), tile.weights(), State(tile, 0), State(tile, 1));
+    });
     Measure("adamw without checksums", [&](HeldTile& tile) {
       ApplyUpdate(plan_.job.training().optimizer(), {step_, 1.0, 1e-3},
                   {tile.elements(), true, Gradient(tile), tile.weights(), tile.states()}, serial_);
@@ -72,11 +85,16 @@ class Bench {
     std::vector<float> sum(kTileElements);
     Measure("sum of two blocks",
             [&](HeldTile& tile) { AddTile(serial_, sum.data(), Gradient(tile), tile.elements()); });
+    std::printf("{%s}\n", absl::StrJoin(rates_, ", ").c_str());
   }
 
  private:
   float* Gradient(const HeldTile& tile) {
     return gradients_.data() + tile.tile() * size_t{kTileElements};
+  }
+
+  static float* State(const HeldTile& tile, int s) {
+    return reinterpret_cast<float*>(tile.states()[s]);
   }
 
   // One step after the other, all tiles each.
@@ -88,7 +106,7 @@ class Bench {
       for (HeldTile& tile : tiles_) one(tile);
       best = std::min(best, ThreadSeconds() - start);
     }
-    std::printf("%-26s %8.0f M parameters/s\n", what, 1e-6 * kTiles * kTileElements / best);
+    rates_.push_back(absl::StrFormat("\"%s\": %.1f", what, 1e-6 * kTiles * kTileElements / best));
   }
 
   const Plan plan_;
@@ -96,6 +114,7 @@ class Bench {
   std::vector<float> memory_, gradients_;
   std::deque<HeldTile> tiles_;
   uint64_t step_ = 0;
+  std::vector<std::string> rates_;
 };
 
 // One matrix, rows <= cols.
@@ -118,8 +137,15 @@ void MeasureOrthogonal(size_t rows, size_t cols) {
 }  // namespace
 }  // namespace waferstream
 
-int main() {
-  waferstream::Bench().Run();
+int main(int argc, char** argv) {
+  if (argc == 1) {
+    waferstream::Bench().Run();
+    return 0;
+  }
+  if (argc != 2 || std::string_view(argv[1]) != "--muon") {
+    std::fprintf(stderr, "optimizer_bench [--muon]\n");
+    return 2;
+  }
   waferstream::MeasureOrthogonal(768, 768);
   waferstream::MeasureOrthogonal(768, 3072);
 }

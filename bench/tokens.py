@@ -1,17 +1,16 @@
-"""`bench/run.sh tokens`: tokens a second of `waferctl data prepare` and of Python's tokenizers, turn about.
+"""`tokens`: text a second of `waferctl data prepare` and of Python's tokenizers, turn about.
 
 The text is Jane Austen's six novels (scripts/get_austen.sh) cut into documents of some paragraphs, several times over;
 the tokenizer is learnt from it. The outputs are compared byte for byte, behind our header.
 """
 import json
 import os
-import pathlib
 import statistics
 import subprocess
-import tempfile
 import time
 
-WAFERCTL = "bazel-bin/client/waferctl"
+from common import PYTHON, WAFERCTL
+
 VOCAB, COPIES, ROUNDS = 30_000, 6, 3
 HEADER_BYTES = 64
 
@@ -34,7 +33,7 @@ def write_documents(work):
 
 
 def measure(work):
-    peer = [os.environ.get("PYTHON", "python3"), "bench/tokens_peer.py", work / "tokenizer/tokenizer.json",
+    peer = [PYTHON, "bench/tokens_peer.py", work / "tokenizer/tokenizer.json",
             work / "text.jsonl"]
     prepare = [WAFERCTL, "data", "prepare", work / "text.jsonl", "--tokenizer", work / "tokenizer", "--overwrite", "-o"]
     two = {**os.environ, "RAYON_NUM_THREADS": str(os.cpu_count())}
@@ -47,15 +46,15 @@ def measure(work):
     return {name: statistics.median(all_of) for name, all_of in times.items()}
 
 
-def tokens():
-    with tempfile.TemporaryDirectory() as name:
-        work = pathlib.Path(name)
-        write_documents(work)
-        learn = seconds([WAFERCTL, "data", "prepare", work / "text.jsonl", "--learn", str(VOCAB), "--save-tokenizer",
-                         work / "tokenizer", "-o", work / "learnt.bin"])
-        size = (work / "text.jsonl").stat().st_size
-        print(f"{size / 2**20:.1f} MiB of JSON-lines, {os.cpu_count()} threads; learning {VOCAB} tokens {learn:.1f} s")
-        rows = measure(work)
-    for row, median in rows.items():
-        print(f"{row:24} {median:6.2f} s  {size / 2**20 / median:6.2f} MiB/s  "
-              f"{median / rows['waferctl data prepare']:5.2f}")
+def rows(work, _size, progress):
+    write_documents(work)
+    progress(f"tokens: learning {VOCAB} tokens, then {ROUNDS} rounds of encoding")
+    learn = seconds([WAFERCTL, "data", "prepare", work / "text.jsonl", "--learn", str(VOCAB), "--save-tokenizer",
+                     work / "tokenizer", "-o", work / "learnt.bin"])
+    mib = (work / "text.jsonl").stat().st_size / 2**20
+    found = measure(work)
+    ours = found["waferctl data prepare"]
+    table = {name: {"s": median, "MiB/s": mib / median, "ours over it": median / ours}
+             for name, median in found.items()}
+    table[f"learning {VOCAB} tokens"] = {"s": learn, "MiB/s": mib / learn}
+    return table

@@ -1,0 +1,100 @@
+"""What every table of bench/run.py needs: commands, jobs, the peer, and the machine's name."""
+import json
+import os
+import pathlib
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+WAFERCTL = "bazel-bin/client/waferctl"
+REFERENCE = os.environ.get("REFERENCE", "../shared/peers/reference_train.py")
+PYTHON = os.environ.get("PYTHON", "python3")
+TOKENS, VOCAB = 40_000, 256  # ids below 256 suit every job that is measured
+
+
+def run(command, **kwargs):
+    """Standard output of a command; its standard error only if it fails."""
+    command = [str(word) for word in command]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **kwargs)
+    if done.returncode != 0:
+        sys.exit(f"bench: {' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+class Progress:
+    """One line on standard error for each thing that is measured."""
+
+    def __init__(self):
+        self._start = time.monotonic()
+
+    def __call__(self, what):
+        seconds = int(time.monotonic() - self._start)
+        print(f"bench: {seconds // 60:2d}:{seconds % 60:02d}  {what}", file=sys.stderr, flush=True)
+
+
+def write_tokens(work):
+    draw = random.Random(1)
+    tokens = (draw.randrange(VOCAB).to_bytes(2, "little") for _ in range(TOKENS))
+    (work / "tokens.bin").write_bytes(b"".join(tokens))
+
+
+def job_in(work, name):
+    """A copy of bench/<name> beside the tokens that it names."""
+    path = work / name
+    path.write_text(pathlib.Path("bench", name).read_text())
+    return path
+
+
+def set_flags(**values):
+    return [word for key, value in values.items()
+            for word in ("--set", f"{key.replace('__', '.')}={value}")]
+
+
+def train(work, job, *flags):
+    """The result of `waferctl run`, as its JSON says."""
+    folder = tempfile.mkdtemp(dir=work)
+    return json.loads(run([WAFERCTL, "run", "-f", job, "--run-dir", folder + "/run", "-o", "json",
+                           *flags]))
+
+
+def has_torch():
+    if not os.path.exists(REFERENCE):
+        return False
+    return subprocess.run([PYTHON, "-c", "import torch, numpy"], capture_output=True,
+                          check=False).returncode == 0
+
+
+def reference(work, job, *, compiled=False, **options):
+    """The last line of the reference script, or None where it or torch is missing. It trains the
+    job's model from the job's first weights, on its tokens."""
+    if not has_torch():
+        return None
+    start = work / f"start-{job.stem}"
+    if not start.exists():
+        run([WAFERCTL, "checkpoint", "init", "-f", job, "--out", start])
+    script = ["bench/compiled_peer.py", REFERENCE] if compiled else [REFERENCE]
+    flags = [word for key, value in options.items() for word in ("--" + key.replace("_", "-"), value)]
+    lines = run([PYTHON, *script, "--init", start, "--data", work / "tokens.bin", *flags])
+    return json.loads(lines.splitlines()[-1])
+
+
+def medians(rounds):
+    """Of rows with the same columns: {column: median}; what is no number is the first one's."""
+    return {key: statistics.median(row[key] for row in rows)
+            if isinstance((rows := rounds)[0][key], (int, float)) else rounds[0][key]
+            for key in rounds[0]}
+
+
+def machine():
+    cpu = platform.processor() or platform.machine()
+    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                cpu = line.split(":", 1)[1].strip()
+                break
+    return {"cpu": cpu, "cores": os.cpu_count(),
+            "kernel_isa": json.loads(run([WAFERCTL, "version", "-o", "json"]))["kernel_isa"]}
