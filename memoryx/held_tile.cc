@@ -1,9 +1,10 @@
 #include "memoryx/held_tile.h"
 
+#include <algorithm>
 #include <array>
 
 #include "absl/strings/str_cat.h"
-#include "base/hash.h"
+#include "base/memory_sum.h"
 #include "base/status.h"
 #include "core/fault.h"
 #include "memoryx/tile_math.h"
@@ -12,8 +13,20 @@
 namespace waferstream {
 namespace {
 
-constexpr size_t kStatesMax = 2;  // of any optimizer
 constexpr size_t kLineBytes = 64;
+
+constexpr size_t kSummedElements = 4096;  // of one checksum
+// What is updated before it is summed anew: little enough to be in a core's first cache still.
+constexpr size_t kUpdatedElements = 512;
+static_assert(kPieceElements % kSummedElements == 0);
+
+// Calls run(at, count) for the summed parts of elements [first, first + count).
+template <typename Run>
+void ForSummed(size_t first, size_t count, Run run) {
+  for (size_t at = first; at < first + count; at += kSummedElements) {
+    run(at, std::min(kSummedElements, first + count - at));
+  }
+}
 
 // Where the states begin, and, last, where they end.
 std::vector<size_t> OffsetsOf(const Tile& tile, std::span<const OptimizerState> states) {
@@ -58,7 +71,7 @@ HeldTile::HeldTile(const Plan& plan, int tile, std::span<const OptimizerState> s
                        {}});
   }
   for (Array& array : arrays_) {
-    array.checksums.resize((array.elements + kPieceElements - 1) / kPieceElements);
+    array.checksums.resize((array.elements + kSummedElements - 1) / kSummedElements);
   }
 }
 
@@ -67,16 +80,16 @@ std::span<std::byte> HeldTile::bytes() const {
   return {arrays_[0].data, last.data + last.elements * last.element_bytes};
 }
 
-uint64_t HeldTile::Array::HashPiece(size_t at, size_t count) const {
-  return Hash64(data + at * element_bytes, count * element_bytes);
+uint64_t HeldTile::Array::SumOf(size_t at, size_t count) const {
+  return MemorySum(data + at * element_bytes, count * element_bytes);
 }
 
 bool HeldTile::Array::IsSound(size_t at, size_t count) const {
-  return checksums[at / kPieceElements] == HashPiece(at, count);
+  return checksums[at / kSummedElements] == SumOf(at, count);
 }
 
 void HeldTile::Array::Stamp(size_t at, size_t count) {
-  checksums[at / kPieceElements] = HashPiece(at, count);
+  checksums[at / kSummedElements] = SumOf(at, count);
 }
 
 void HeldTile::Stamp(uint64_t version, Parallel& parallel) {
@@ -86,7 +99,9 @@ void HeldTile::Stamp(uint64_t version, Parallel& parallel) {
 
 void HeldTile::StampArrays(Parallel& parallel) {
   for (Array& array : arrays_) {
-    ForPieces(parallel, array.elements, [&](size_t at, size_t count) { array.Stamp(at, count); });
+    ForPieces(parallel, array.elements, [&](size_t first, size_t n) {
+      ForSummed(first, n, [&](size_t at, size_t count) { array.Stamp(at, count); });
+    });
   }
 }
 
@@ -105,8 +120,10 @@ absl::Status HeldTile::CheckArrays(size_t count, Parallel& parallel) {
   WS_CHECK(version_ != kAbsent);
   std::atomic<bool> sound{true};
   for (const Array& array : std::span(arrays_).first(count)) {
-    ForPieces(parallel, array.elements, [&](size_t at, size_t n) {
-      if (!array.IsSound(at, n)) sound = false;
+    ForPieces(parallel, array.elements, [&](size_t first, size_t n) {
+      ForSummed(first, n, [&](size_t at, size_t part) {
+        if (!array.IsSound(at, part)) sound = false;
+      });
     });
   }
   return sound ? absl::OkStatus() : Damaged();
@@ -150,30 +167,39 @@ absl::Status HeldTile::UpdateWhole(const Optimizer& optimizer, const StepUpdate&
 
 absl::Status HeldTile::UpdatePieces(const Optimizer& optimizer, const StepUpdate& update,
                                     Parallel& parallel) {
-  // The same pieces of all arrays go together.
-  for (const Array& array : arrays_) WS_CHECK(array.elements == elements_);
+  // The same parts of all arrays go together.
+  for (const Array& array : arrays_) {
+    WS_CHECK(array.elements == elements_ && array.element_bytes == sizeof(float));
+  }
+  const ElementwiseRule rule(optimizer, update, decayed_);
   std::atomic<bool> sound{true};
-  ForPieces(parallel, elements_, [&](size_t at, size_t count) {
-    for (const Array& array : arrays_) {
-      if (array.IsSound(at, count)) continue;
-      sound = false;
-      return;
-    }
-    std::array<std::byte*, kStatesMax> states;
-    for (size_t s = 0; s < states_.size(); ++s) {
-      states[s] = states_[s] + at * arrays_[1 + s].element_bytes;
-    }
-    Serial serial;
-    ApplyUpdate(optimizer, update,
-                {.elements = count,
-                 .decayed = decayed_,
-                 .gradient = gradient_ + at,
-                 .weights = weights() + at,
-                 .states = std::span(states.data(), states_.size())},
-                serial);
-    for (Array& array : arrays_) array.Stamp(at, count);
+  ForPieces(parallel, elements_, [&](size_t first, size_t n) {
+    ForSummed(first, n, [&](size_t at, size_t count) {
+      if (!UpdatePart(rule, at, count)) sound = false;
+    });
   });
   return sound ? absl::OkStatus() : Damaged();
+}
+
+bool HeldTile::UpdatePart(const ElementwiseRule& rule, size_t first, size_t count) {
+  const TileArrays tile = {
+      .elements = elements_, .gradient = gradient_, .weights = weights(), .states = states_};
+  std::array<MemorySums, 1 + kStatesMax> before, after;
+  for (size_t at = first; at < first + count; at += kUpdatedElements) {
+    const size_t n = std::min(kUpdatedElements, first + count - at);
+    std::array<std::byte*, kStatesMax> states;
+    rule.Apply(Part(tile, at, n, states), std::span(before).first(arrays_.size()));
+    for (size_t a = 0; a < arrays_.size(); ++a) {
+      after[a].Add(arrays_[a].data + at * sizeof(float), n * sizeof(float));
+    }
+  }
+  bool sound = true;
+  for (size_t a = 0; a < arrays_.size(); ++a) {
+    uint64_t& checksum = arrays_[a].checksums[first / kSummedElements];
+    sound = sound && checksum == before[a].Finish(count * sizeof(float));
+    checksum = after[a].Finish(count * sizeof(float));
+  }
+  return sound;
 }
 
 absl::Status HeldTile::Damaged() {

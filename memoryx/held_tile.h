@@ -4,9 +4,8 @@
 // true, as its last act. So they are true of the bytes whenever no lane works, also after an epoch
 // that was cut short between two pieces of work; that is what the next epoch builds on.
 //
-// Bytes at rest have a checksum for every piece of every array, taken when they were last written.
-// An update checks each piece just before it changes it, while it is in cache; one that needs the
-// tile whole checks all of it first.
+// Bytes at rest have a checksum for every part of every array, taken when they were last written.
+// An update checks each part while it changes it; one that needs the tile whole checks all of it first.
 //
 // Invariant: version() == v, HasGradient(v): the tile may be updated to v + 1, at any time.
 //
@@ -81,19 +80,21 @@ class HeldTile {
     std::byte* data;
     size_t elements;
     size_t element_bytes;
-    std::vector<uint64_t> checksums;  // by piece
+    std::vector<uint64_t> checksums;  // by summed part
 
-    // Of the piece that begins at element `at`.
-    uint64_t HashPiece(size_t at, size_t count) const;
+    // Of the part that begins at element `at`.
+    uint64_t SumOf(size_t at, size_t count) const;
     bool IsSound(size_t at, size_t count) const;
     void Stamp(size_t at, size_t count);
   };
 
   // Of the first `count` arrays.
   absl::Status CheckArrays(size_t count, Parallel& parallel);
-  // Piece by piece, or all of it.
+  // Part by part, or all of it.
   absl::Status UpdatePieces(const Optimizer& optimizer, const StepUpdate& update,
                             Parallel& parallel);
+  // False: it was damaged, and now is in another way.
+  bool UpdatePart(const ElementwiseRule& rule, size_t first, size_t count);
   absl::Status UpdateWhole(const Optimizer& optimizer, const StepUpdate& update,
                            Parallel& parallel);
   void StampArrays(Parallel& parallel);

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 
+#include "base/memory_sum.h"
+
 namespace waferstream {
 
 // PyTorch's AdamW, its step-dependent factors worked out in double and rounded once.
@@ -19,9 +21,12 @@ struct AdamWFactors {
   float step_size;  // learning rate / (1 - beta1^t)
 };
 
-// gradient, weights, exp_avg, exp_avg_sq: n elements each.
+inline constexpr size_t kAdamWArrays = 3;
+
+// gradient, weights, exp_avg, exp_avg_sq: n elements each. Adds what the last three were before to
+// `before`, kAdamWArrays of them: the update waits for memory, and sums cost little meanwhile.
 void UpdateAdamW(const AdamWFactors& f, size_t n, const float* gradient, float* weights,
-                 float* exp_avg, float* exp_avg_sq);
+                 float* exp_avg, float* exp_avg_sq, MemorySums* before);
 
 // PyTorch's SGD: the weight decay is added to the gradient; no dampening, no Nesterov.
 struct SgdFactors {

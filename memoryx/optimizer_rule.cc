@@ -1,10 +1,11 @@
 #include "memoryx/optimizer_rule.h"
 
+#include <array>
 #include <cmath>
 
+#include "base/status.h"
 #include "memoryx/adafactor.h"
 #include "memoryx/muon.h"
-#include "memoryx/optimizer_kernels.h"
 #include "memoryx/tile_math.h"
 #include "plan/learning_rate.h"
 
@@ -49,42 +50,57 @@ LionFactors FactorsOf(const Lion& lion, const StepUpdate& update, bool decay) {
   return f;
 }
 
-void ApplyAdamW(const AdamW& adamw, const StepUpdate& update, const TileArrays& tile,
-                Parallel& parallel) {
-  const AdamWFactors f = FactorsOf(adamw, update, tile.decayed);
-  ForPieces(parallel, tile.elements, [&](size_t at, size_t n) {
-    UpdateAdamW(f, n, tile.gradient + at, tile.weights + at, tile.Floats(0) + at,
-                tile.Floats(1) + at);
-  });
+std::variant<AdamWFactors, SgdFactors, LionFactors> FactorsOf(const Optimizer& optimizer,
+                                                             const StepUpdate& update,
+                                                             bool decayed) {
+  switch (optimizer.kind_case()) {
+    case Optimizer::kAdamw:
+      return FactorsOf(optimizer.adamw(), update, decayed);
+    case Optimizer::kLion:
+      return FactorsOf(optimizer.lion(), update, decayed);
+    case Optimizer::kMuon: {
+      StepUpdate rest = update;
+      rest.learning_rate = LearningRateOfRest(optimizer.muon(), update.learning_rate);
+      return FactorsOf(optimizer.muon().rest(), rest, decayed);
+    }
+    default:
+      return FactorsOf(optimizer.sgd(), update, decayed);
+  }
 }
 
-void ApplySgd(const Sgd& sgd, const StepUpdate& update, const TileArrays& tile,
-              Parallel& parallel) {
-  const SgdFactors f = FactorsOf(sgd, update, tile.decayed);
-  float* const momentum = tile.states.empty() ? nullptr : tile.Floats(0);
-  ForPieces(parallel, tile.elements, [&](size_t at, size_t n) {
-    UpdateSgd(f, n, tile.gradient + at, tile.weights + at,
-              momentum == nullptr ? nullptr : momentum + at);
-  });
+// With `arrays` of floats only.
+void AddArrays(const TileArrays& arrays, std::span<MemorySums> sums) {
+  const size_t bytes = arrays.elements * sizeof(float);
+  sums[0].Add(arrays.weights, bytes);
+  for (size_t s = 0; s < arrays.states.size(); ++s) sums[1 + s].Add(arrays.states[s], bytes);
 }
 
-void ApplyLion(const Lion& lion, const StepUpdate& update, const TileArrays& tile,
-               Parallel& parallel) {
-  const LionFactors f = FactorsOf(lion, update, tile.decayed);
-  ForPieces(parallel, tile.elements, [&](size_t at, size_t n) {
-    UpdateLion(f, n, tile.gradient + at, tile.weights + at, tile.Floats(0) + at);
-  });
-}
+struct Application {
+  const TileArrays& to;
+  std::span<MemorySums> before;
 
-void ApplyMuonOrRest(const Muon& muon, const StepUpdate& update, const TileArrays& tile,
-                     Parallel& parallel) {
-  if (tile.orthogonal) return ApplyMuon(muon, update, tile, parallel);
-  StepUpdate rest = update;
-  rest.learning_rate = LearningRateOfRest(muon, update.learning_rate);
-  ApplyAdamW(muon.rest(), rest, tile, parallel);
-}
+  void operator()(const AdamWFactors& f) const {
+    UpdateAdamW(f, to.elements, to.gradient, to.weights, to.Floats(0), to.Floats(1), before.data());
+  }
+  void operator()(const SgdFactors& f) const {
+    AddArrays(to, before);
+    UpdateSgd(f, to.elements, to.gradient, to.weights, to.states.empty() ? nullptr : to.Floats(0));
+  }
+  void operator()(const LionFactors& f) const {
+    AddArrays(to, before);
+    UpdateLion(f, to.elements, to.gradient, to.weights, to.Floats(0));
+  }
+};
 
 }  // namespace
+
+ElementwiseRule::ElementwiseRule(const Optimizer& optimizer, const StepUpdate& update, bool decayed)
+    : factors_(FactorsOf(optimizer, update, decayed)) {}
+
+void ElementwiseRule::Apply(const TileArrays& arrays, std::span<MemorySums> before) const {
+  WS_CHECK(before.size() == 1 + arrays.states.size());
+  std::visit(Application{arrays, before}, factors_);
+}
 
 bool IsElementwise(const Optimizer& optimizer, bool orthogonal) {
   return !optimizer.has_adafactor() && !(optimizer.has_muon() && orthogonal);
@@ -92,18 +108,18 @@ bool IsElementwise(const Optimizer& optimizer, bool orthogonal) {
 
 void ApplyUpdate(const Optimizer& optimizer, const StepUpdate& update, const TileArrays& tile,
                  Parallel& parallel) {
-  switch (optimizer.kind_case()) {
-    case Optimizer::kAdamw:
-      return ApplyAdamW(optimizer.adamw(), update, tile, parallel);
-    case Optimizer::kLion:
-      return ApplyLion(optimizer.lion(), update, tile, parallel);
-    case Optimizer::kAdafactor:
-      return ApplyAdafactor(optimizer.adafactor(), update, tile, parallel);
-    case Optimizer::kMuon:
-      return ApplyMuonOrRest(optimizer.muon(), update, tile, parallel);
-    default:
-      return ApplySgd(optimizer.sgd(), update, tile, parallel);
+  if (optimizer.has_adafactor()) {
+    return ApplyAdafactor(optimizer.adafactor(), update, tile, parallel);
   }
+  if (optimizer.has_muon() && tile.orthogonal) {
+    return ApplyMuon(optimizer.muon(), update, tile, parallel);
+  }
+  const ElementwiseRule rule(optimizer, update, tile.decayed);
+  ForPieces(parallel, tile.elements, [&](size_t at, size_t n) {
+    std::array<MemorySums, 1 + kStatesMax> unused;
+    std::array<std::byte*, kStatesMax> states;
+    rule.Apply(Part(tile, at, n, states), std::span(unused).first(1 + tile.states.size()));
+  });
 }
 
 }  // namespace waferstream

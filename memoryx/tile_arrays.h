@@ -1,6 +1,7 @@
 // What an update of one tile is made of.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -29,5 +30,21 @@ struct TileArrays {
 
   float* Floats(size_t state) const { return reinterpret_cast<float*>(states[state]); }
 };
+
+inline constexpr size_t kStatesMax = 2;  // of any optimizer
+
+// Elements [at, at + n) of arrays that are all floats, one for each of the tile's. `states` is where
+// the result's point.
+inline TileArrays Part(const TileArrays& tile, size_t at, size_t n,
+                       std::array<std::byte*, kStatesMax>& states) {
+  for (size_t s = 0; s < tile.states.size(); ++s) {
+    states[s] = tile.states[s] + at * sizeof(float);
+  }
+  return {.elements = n,
+          .decayed = tile.decayed,
+          .gradient = tile.gradient + at,
+          .weights = tile.weights + at,
+          .states = std::span(states.data(), tile.states.size())};
+}
 
 }  // namespace waferstream
