@@ -12,6 +12,7 @@
 #include "base/log_line.h"
 #include "base/regular_file.h"
 #include "base/status.h"
+#include "base/trace.h"
 
 namespace waferstream {
 namespace {
@@ -46,11 +47,14 @@ void AddLogFlags(CLI::App& app, LogTerms& terms) {
   AddWord(app, "--log-level", terms.level, "debug|info|warn|error", "Lowest level logged [info]");
   AddWord(app, "--log-format", terms.format, "text|json",
           "A line of text, or a JSON object a line [text]");
+  AddPath(app, "--trace", terms.trace,
+          "File for what this process does when, as Chrome trace events [none]");
 }
 
 absl::StatusOr<std::shared_ptr<spdlog::logger>> OpenLog(const std::string& process,
                                                         const LogTerms& terms) {
   if (!terms.file.empty()) RETURN_IF_ERROR(CheckAppendable(terms.file));
+  if (!terms.trace.empty()) RETURN_IF_ERROR(OpenTrace(terms.trace, process));
   try {
     auto log = std::make_shared<spdlog::logger>(process, MakeSink(terms.file));
     if (terms.format == "json") log->set_formatter(std::make_unique<JsonFormatter>());

@@ -1,6 +1,6 @@
 // Speed of MemoryX's optimizer on one thread, and what its checksums cost: AdamW on tiles that
 // together are larger than any cache, in millions of parameters a second of CPU time, the best of
-// several passes, as one line of JSON. With --muon: Muon's orthogonal matrices instead, as a table.
+// several passes, as one line of JSON; and making initial weights. With --muon: Muon's orthogonal matrices instead, as a table.
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "base/normal_array.h"
 #include "base/status.h"
 #include "bench/timing.h"
 #include "memoryx/held_tile.h"
@@ -85,6 +86,10 @@ class Bench {
     std::vector<float> sum(kTileElements);
     Measure("sum of two blocks",
             [&](HeldTile& tile) { AddTile(serial_, sum.data(), Gradient(tile), tile.elements()); });
+    Measure("initial weights", [&](HeldTile& tile) {
+      FillNormal(1, Purpose::kInitialise, 0, 0.02, tile.tile() * uint64_t{kTileElements},
+                 tile.elements(), tile.weights());
+    });
     std::printf("{%s}\n", absl::StrJoin(rates_, ", ").c_str());
   }
 
