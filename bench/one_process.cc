@@ -109,6 +109,7 @@ class Alone {
     for (Action& action : turn.actions) std::visit([this](auto& what) { Do(what); }, action);
   }
 
+  void Do(const WaitedAction&) {}
   void Do(const GrantAction& grant) { credit_.Add(grant.credit); }
   void Do(const ReportAction& action) {
     if (action.report.has_wafer_step()) steps_.push_back(action.report.wafer_step().step_seconds());

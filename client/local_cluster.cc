@@ -105,6 +105,9 @@ ProcessSpec LocalCluster::Spec(const std::string& name, std::vector<std::string>
   spec.argv = std::move(argv);
   spec.argv.insert(spec.argv.end(), {"--host", kHost, "--secret-file", SecretFileIn(options_.dir),
                                      "--log", spec.log});
+  if (!options_.traces.empty()) {
+    spec.argv.insert(spec.argv.end(), {"--trace", absl::StrCat(options_.traces, "/", name, ".json")});
+  }
   spec.stays = options_.stays;
   for (const char* flag : kNotForThese) spec.without.push_back(VariableOf(flag));
   spec.inherited_fd = options_.inherited_fd;

@@ -10,6 +10,7 @@
 #include "client/follow_job.h"
 #include "client/interrupt.h"
 #include "client/local_cluster.h"
+#include "client/traces.h"
 #include "plan/plan.h"
 
 namespace waferstream {
@@ -65,11 +66,19 @@ absl::StatusOr<JobStatus> RunLocalJob(const JobSpec& job, const LocalJobOptions&
   cluster_options.dir = options.dir;
   cluster_options.kernel_isa = options.kernel_isa;
   cluster_options.inherited_fd = options.inherited_fd;
+  if (!options.trace.empty()) {
+    cluster_options.traces = options.dir + "/traces";
+    RETURN_IF_ERROR(BeginTraces(cluster_options.traces, options.trace));
+  }
   ASSIGN_OR_RETURN(LocalCluster cluster, LocalCluster::Start(cluster_options, interrupts));
   absl::StatusOr<JobStatus> status = RunOn(cluster, job, options, interrupts, progress);
   progress.Clear();
   if (interrupts.count() > 1) cluster.Kill();
   cluster.Stop();
+  if (!options.trace.empty()) {
+    const absl::Status joined = JoinTraces(cluster_options.traces, options.trace);
+    if (!joined.ok()) progress.Note(std::string(joined.message()));
+  }
   return status;
 }
 

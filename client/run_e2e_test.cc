@@ -5,6 +5,9 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <set>
+#include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -87,6 +90,41 @@ TEST(RunE2eTest, KernelsAreHeldToTheLevelAskedFor) {
   // What it would be otherwise is what `version` says.
   const json best = RunToJson(harness);
   EXPECT_EQ(harness.Run({"version", "-o", "json"})->json()["kernel_isa"], best["kernel_isa"]);
+}
+
+// A row for every lane that worked, of every process, with what it did by name.
+TEST(RunE2eTest, ATraceShowsWhatEveryProcessDid) {
+  CtlHarness harness("trace");
+  harness.WriteJob(2);
+  const json traced = RunToJson(harness, {"--trace", "t.json"});
+  EXPECT_EQ(traced["weights_hash"], RunToJson(harness)["weights_hash"]);
+  std::map<int, std::string> processes;
+  std::set<std::string> rows, spans;
+  for (const json& event : json::parse(std::ifstream(harness.dir() / "t.json"))) {
+    const int pid = event["pid"];
+    const std::string name = event["name"];
+    if (name == "process_name") processes[pid] = event["args"]["name"];
+    if (name == "thread_name") {
+      rows.insert(absl::StrCat(processes.at(pid), " ", event["args"]["name"].get<std::string>()));
+    }
+    if (event["ph"] != "X") continue;
+    spans.insert(name);
+    EXPECT_GE(event["dur"], 0.0) << event;
+  }
+  for (const char* row : {"controller store", "memoryx-0 compute", "swarmx-0 loop",
+                          "wafer-0 compute", "wafer-0 disk"}) {
+    EXPECT_TRUE(rows.contains(row)) << row << " of " << json(rows);
+  }
+  for (const char* span : {"h.0.attn", "h.0.attn backward", "update before sending", "tile"}) {
+    EXPECT_TRUE(spans.contains(span)) << span << " of " << json(spans);
+  }
+}
+
+TEST(RunE2eTest, ATraceThatCannotBeWrittenIsRefusedAtOnce) {
+  CtlHarness harness("no_trace");
+  harness.WriteJob(2);
+  const auto refused = harness.Run({"run", "-f", "job.yaml", "--trace", "no/such/t.json"}, 3);
+  EXPECT_TRUE(absl::StrContains(refused->err(), "no/such/t.json")) << refused->err();
 }
 
 TEST(RunE2eTest, ResumingIsEqualToNotHavingStopped) {

@@ -17,6 +17,7 @@ struct RunFlags {
   std::string run_dir;
   std::string resume;
   std::string kernel_isa;
+  std::string trace;  // of `run`: file; empty: none
   Format format = Format::kTable;
   bool quiet = false;
 };

@@ -29,8 +29,8 @@ uint64_t CommitsAmong(const std::vector<StoreRecord>& records) {
 ControllerHost::ControllerHost(ControllerWorld world, Options options)
     : world_(std::move(world)),
       options_(std::move(options)),
-      disk_(world_.lanes, {.threads = 1, .slow = true}),
-      admission_(world_.lanes, {.threads = 1, .slow = true}) {}
+      disk_(world_.lanes, {.name = "store", .slow = true}),
+      admission_(world_.lanes, {.name = "admission", .slow = true}) {}
 
 // -- its life ----------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ ControllerService::ControllerService(LocalController& controller, Credentials cr
       log_(controller.options().log),
       door_(std::move(credentials), Controller::service_full_name(), log_),
       audit_(absl::StrCat(controller.options().state_dir, "/audit.jsonl")),
-      audit_lane_(controller.lanes(), {.threads = 1, .slow = true}) {}
+      audit_lane_(controller.lanes(), {.name = "audit", .slow = true}) {}
 
 template <typename Work>
 grpc::ServerUnaryReactor* ControllerService::Admitted(grpc::CallbackServerContext* context,

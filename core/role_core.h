@@ -56,6 +56,17 @@ struct ComputeAction {
   Lane lane;
   uint64_t id;
   std::function<absl::Status(Parallel&)> work;
+  // What it takes on one thread, roughly, if it cannot block: what is little is not worth a thread's
+  // waking. 0: not known.
+  uint64_t about_ns = 0;
+  const char* what = "";  // for a trace; lives as long as the core
+};
+
+// The core had nothing to do since then, because something was not here: for a trace.
+struct WaitedAction {
+  const char* why;
+  const char* what;  // that would have been done; lives as long as the core
+  double since_s;
 };
 
 // Tell the controller. The shell fills in node_id, job_id, epoch and sequence.
@@ -63,7 +74,8 @@ struct ReportAction {
   NodeReport report;
 };
 
-using Action = std::variant<SendAction, GrantAction, ComputeAction, ReportAction>;
+using Action =
+    std::variant<SendAction, GrantAction, ComputeAction, WaitedAction, ReportAction>;
 
 // One call into a core: when it happens, and what the core wants done, in order.
 struct Turn {

@@ -59,7 +59,7 @@ void CheckpointCopier::RunOnDisk(LaneQueue::Work work, std::function<void(Turn&)
     status.ok() ? next(turn) : End(status, turn);
     return absl::OkStatus();
   };
-  lanes_.Run(Lane::kDisk, std::move(work), done, turn);
+  lanes_.Run(Lane::kDisk, "copy to a checkpoint", std::move(work), done, turn);
 }
 
 void CheckpointCopier::WriteNext(int local, Turn& turn) {

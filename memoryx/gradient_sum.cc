@@ -185,6 +185,7 @@ void GradientSum::Land(const Arrival& arrival, Turn& turn) {
     moves.insert(moves.end(), sums.begin(), sums.end());
   }
   float* const zeros = header.length == 0 ? block : nullptr;
+  const uint64_t about_ns = (moves.size() + 3) * gradient.elements * kPassNs;
   const auto work = [moves = std::move(moves), n = gradient.elements, &tile = store_.tile(local),
                      zeros, last, total = last ? Total(gradient) : nullptr, step = header.step,
                      &square_sum = square_sums_[local]](Parallel& parallel) {
@@ -201,7 +202,7 @@ void GradientSum::Land(const Arrival& arrival, Turn& turn) {
     if (status.ok()) OnLanded(slot, last, turn);
     return status;
   };
-  lanes_.Run(Lane::kCompute, work, done, turn);
+  lanes_.Run(Lane::kCompute, "add gradients", work, done, turn, about_ns);
 }
 
 void GradientSum::OnLanded(int slot, bool last_of_tile, Turn& turn) {

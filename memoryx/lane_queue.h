@@ -18,7 +18,8 @@ class LaneQueue {
   // What the work returned, on the core's executor; what Done returns goes back to the shell.
   using Done = std::function<absl::Status(const absl::Status&, Turn&)>;
 
-  void Run(Lane lane, Work work, Done done, Turn& turn);
+  // `what` and `about_ns` are the ComputeAction's.
+  void Run(Lane lane, const char* what, Work work, Done done, Turn& turn, uint64_t about_ns = 0);
   // The shell's OnComputeDone.
   absl::Status OnDone(uint64_t id, const absl::Status& status, Turn& turn);
 

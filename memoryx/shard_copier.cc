@@ -68,7 +68,7 @@ void ShardCopier::Advance(Port& port, Turn& turn) {
     Send(port, local, turn);
     return absl::OkStatus();
   };
-  lanes_.Run(Lane::kCompute, check, done, turn);
+  lanes_.Run(Lane::kCompute, "check before a copy", check, done, turn);
 }
 
 void ShardCopier::Send(Port& port, int local, Turn& turn) {

@@ -79,7 +79,7 @@ int ShardFiller::OnFrame(ChannelId channel, Turn& turn) {
     OnLanded(port, plan_.tiles[store_.tiles()[local]].slot, turn);
     return status;
   };
-  lanes_.Run(Lane::kCompute, stamp, done, turn);
+  lanes_.Run(Lane::kCompute, "stamp a copy", stamp, done, turn);
   return local;
 }
 

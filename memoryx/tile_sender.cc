@@ -126,8 +126,11 @@ void TileSender::Prepare(Port& port, uint64_t token, Turn& turn) {
     return Flush(port, turn);
   }
   Bf16* const slot = out.slot == kInPlace ? nullptr : reinterpret_cast<Bf16*>(SlotBytes(out.slot));
+  const size_t elements = plan_.tiles[out.header.tile].elements;
+  uint64_t about_ns = elements * kPassNs;
+  if (update_due) about_ns = updates_.AboutNs(local) == 0 ? 0 : about_ns + updates_.AboutNs(local);
   const auto work = [update, slot, weights = store_.tile(local).weights(),
-                     n = plan_.tiles[out.header.tile].elements](Parallel& parallel) {
+                     n = elements](Parallel& parallel) {
     if (update) RETURN_IF_ERROR(update(parallel));
     if (slot != nullptr) RoundTile(parallel, slot, weights, n);
     return absl::OkStatus();
@@ -140,7 +143,8 @@ void TileSender::Prepare(Port& port, uint64_t token, Turn& turn) {
     Flush(PortOf(channel), turn);
     return absl::OkStatus();
   };
-  lanes_.Run(Lane::kCompute, work, done, turn);
+  const char* const what = update_due ? "update before sending" : "round before sending";
+  lanes_.Run(Lane::kCompute, what, work, done, turn, about_ns);
 }
 
 void TileSender::Flush(Port& port, Turn& turn) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "memoryx/tile_math.h"
 
 namespace waferstream {
 
@@ -49,6 +50,11 @@ LaneQueue::Work TileUpdates::Begin(int local) {
   };
 }
 
+uint64_t TileUpdates::AboutNs(int local) const {
+  const HeldTile& tile = store_.tile(local);
+  return tile.NeedsWorkspace() ? 0 : tile.elements() * kUpdateNs;
+}
+
 void TileUpdates::Run(int local, LaneQueue& lanes, std::function<void()> then, Turn& turn) {
   const auto done = [this, local, then = std::move(then)](const absl::Status& status, Turn&) {
     RETURN_IF_ERROR(status);
@@ -56,7 +62,7 @@ void TileUpdates::Run(int local, LaneQueue& lanes, std::function<void()> then, T
     then();
     return absl::OkStatus();
   };
-  lanes.Run(Lane::kCompute, Begin(local), done, turn);
+  lanes.Run(Lane::kCompute, "update", Begin(local), done, turn, AboutNs(local));
 }
 
 void TileUpdates::Fill(int local, uint64_t version) {

@@ -52,6 +52,8 @@ class TileUpdates {
   // work on that lane sees the new bytes. End() when it is done.
   LaneQueue::Work Begin(int local);
   void End(int local) { tiles_[local].running = false; }
+  // Of that work (ComputeAction::about_ns).
+  uint64_t AboutNs(int local) const;
   // Both, as work of its own; `then` when it is done.
   void Run(int local, LaneQueue& lanes, std::function<void()> then, Turn& turn);
 

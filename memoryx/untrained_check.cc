@@ -32,7 +32,7 @@ void UntrainedCheck::Pump(Turn& turn) {
     state_ = State::kDone;
     return status;
   };
-  lanes_.Run(Lane::kCompute, check, done, turn);
+  lanes_.Run(Lane::kCompute, "check what is not trained", check, done, turn);
 }
 
 }  // namespace waferstream

@@ -7,10 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "base/mark.h"
 #include "base/status.h"
+#include "base/trace.h"
 #include "core/fault.h"
 
 namespace waferstream {
 namespace {
+
+constexpr char kComputeRow[] = "compute";  // of a trace
 
 // A wafer computes with as many threads as the job says; the other roles' kernels are one pass over
 // a tile each and keep up with the network on one.
@@ -29,8 +32,8 @@ std::unique_ptr<EpochObserver> Observe(const NodeWorld& world, const Epoch::Setu
 std::shared_ptr<Epoch> Epoch::Create(const NodeWorld& world, Setup setup, Report report) {
   std::shared_ptr<Epoch> epoch(new Epoch(world, std::move(setup), std::move(report)));
   epoch->lanes_[static_cast<int>(Lane::kCompute)] =
-      epoch->MakeLane({.threads = KernelThreads(epoch->setup_.request)});
-  epoch->lanes_[static_cast<int>(Lane::kDisk)] = epoch->MakeLane({.threads = 1});
+      epoch->MakeLane({.name = kComputeRow, .threads = KernelThreads(epoch->setup_.request)});
+  epoch->lanes_[static_cast<int>(Lane::kDisk)] = epoch->MakeLane({.name = "disk"});
   return epoch;
 }
 
@@ -72,7 +75,7 @@ absl::Status Epoch::Start() {
   channels_.Receive();
   Turn turn = NewTurn();
   setup_.core->Start(turn);
-  Do(turn);
+  Do(turn, "start");
   return absl::OkStatus();
 }
 
@@ -84,7 +87,7 @@ absl::Status Epoch::Commit(const CommitRequest& commit) {
   Turn turn = NewTurn();
   RETURN_IF_ERROR(setup_.core->OnCommit(commit, turn));
   last_commit_ = commit;
-  Do(turn);
+  Do(turn, "commit");
   return absl::OkStatus();
 }
 
@@ -99,8 +102,9 @@ absl::Status Epoch::CheckAlive() const {
 
 // -- events of the core ------------------------------------------------------------------------
 
-void Epoch::Do(Turn& turn) {
+void Epoch::Do(Turn& turn, const char* event) {
   for (Action& action : turn.actions) std::visit([this](auto& what) { Do(what); }, action);
+  if (Traces()) TraceSpan("loop", event, turn.now_s, world_.loop.now_s());
 }
 
 absl::StatusOr<std::span<std::byte>> Epoch::BufferFor(ChannelId channel,
@@ -115,7 +119,7 @@ absl::Status Epoch::OnFrame(ChannelId channel, const FrameHeader& header) {
   observer_->OnFrame(channel, header);
   Turn turn = NewTurn();
   RETURN_IF_ERROR(setup_.core->OnFrame(channel, header, turn));
-  Do(turn);
+  Do(turn, header.kind == FrameKind::kTile ? "tile" : "gradient");
   return absl::OkStatus();
 }
 
@@ -124,7 +128,7 @@ void Epoch::OnCredit(ChannelId channel, FrameKind kind, const Credit& credit) {
   observer_->OnCredit(channel);
   Turn turn = NewTurn();
   setup_.core->OnCredit(channel, kind, credit, turn);
-  Do(turn);
+  Do(turn, "credit");
 }
 
 void Epoch::OnSent(uint64_t token) {
@@ -132,7 +136,7 @@ void Epoch::OnSent(uint64_t token) {
   observer_->OnSent(token);
   Turn turn = NewTurn();
   setup_.core->OnSent(token, turn);
-  Do(turn);
+  Do(turn, "sent");
 }
 
 void Epoch::OnLaneDone(uint64_t id, const absl::Status& status) {
@@ -141,7 +145,7 @@ void Epoch::OnLaneDone(uint64_t id, const absl::Status& status) {
   observer_->OnComputeDone(id);
   Turn turn = NewTurn();
   const absl::Status taken = setup_.core->OnComputeDone(id, status, turn);
-  if (taken.ok()) return Do(turn);
+  if (taken.ok()) return Do(turn, "computed");
   Fault(FaultOf(taken), LogLevel::kError);
 }
 
@@ -162,6 +166,11 @@ void Epoch::Do(ComputeAction& compute) {
   ++in_lanes_;
   const auto lane = static_cast<int>(compute.lane);
   lanes_[lane]->Run(std::move(compute));
+}
+
+void Epoch::Do(WaitedAction& waited) {
+  if (!Traces()) return;
+  TraceSpan(kComputeRow, absl::StrCat(waited.why, waited.what), waited.since_s, world_.loop.now_s());
 }
 
 void Epoch::Do(ReportAction& action) {

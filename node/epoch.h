@@ -83,10 +83,12 @@ class Epoch final : public ChannelEvents, public std::enable_shared_from_this<Ep
 
   bool stopping() const { return state_ == State::kClosing || state_ == State::kClosed; }
   Turn NewTurn() const { return {.now_s = world_.loop.now_s(), .actions = {}}; }
-  void Do(Turn& turn);
+  // `event`: what brought it about, for a trace.
+  void Do(Turn& turn, const char* event);
   void Do(SendAction& send) { channels_.Send(send); }
   void Do(GrantAction& grant) { channels_.Grant(grant); }
   void Do(ComputeAction& compute);
+  void Do(WaitedAction& waited);
   void Do(ReportAction& report);
 
   // Reports the fault, of this step, and stops.

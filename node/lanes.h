@@ -27,7 +27,8 @@ class LaneRunner {
 };
 
 struct LaneTerms {
-  int threads = 1;    // of its kernels
+  const char* name = "lane";  // its row in a trace
+  int threads = 1;            // of its kernels
   bool slow = false;  // reads and writes whole checkpoints: simulated time goes by the disk
 };
 

@@ -42,7 +42,7 @@ NodeShell::NodeShell(NodeWorld world, NodeShellOptions options, NodeRole& role,
       options_(std::move(options)),
       role_(role),
       report_(std::move(report)),
-      lane_(world_.lanes, {.threads = 1, .slow = true}) {}
+      lane_(world_.lanes, {.name = "control", .slow = true}) {}
 
 NodeShell::~NodeShell() = default;
 

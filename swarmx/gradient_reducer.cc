@@ -12,6 +12,8 @@ namespace {
 // Additions are shared out to the kernel threads in chunks of this many elements.
 constexpr size_t kChunkElements = 16 << 10;
 
+constexpr uint64_t kAddNs = 1;  // of an element, roughly
+
 struct Sum {
   float* zeros;  // one of the two, of which nobody has written the zeros yet; nullptr: none
   float* into;
@@ -94,6 +96,7 @@ void GradientReducer::StartBatch(Turn& turn) {
   running_.swap(due_);
   batch_started_s_ = turn.now_s;
   std::vector<Sum> sums;
+  uint64_t elements = 0;
   for (const auto& [item, merge] : running_) {
     if (zero_[merge.into] && zero_[merge.from]) continue;
     auto* into = reinterpret_cast<float*>(slots_.bytes(merge.into));
@@ -101,12 +104,14 @@ void GradientReducer::StartBatch(Turn& turn) {
     float* zeros = zero_[merge.into] ? into : zero_[merge.from] ? from : nullptr;
     sums.push_back(
         {zeros, into, from, static_cast<size_t>(plan_.tiles[out_.TileOf(item)].elements)});
+    elements += sums.back().elements;
   }
-  turn.actions.push_back(
-      ComputeAction{Lane::kCompute, compute_id_, [sums = std::move(sums)](Parallel& parallel) {
-                      AddAll(sums, parallel);
-                      return absl::OkStatus();
-                    }});
+  turn.actions.push_back(ComputeAction{Lane::kCompute, compute_id_,
+                                       [sums = std::move(sums)](Parallel& parallel) {
+                                         AddAll(sums, parallel);
+                                         return absl::OkStatus();
+                                       },
+                                       elements * kAddNs + 1, "add gradients"});
 }
 
 void GradientReducer::OnComputeDone(Turn& turn) {

@@ -1,5 +1,7 @@
 #include "wafer_node/step_clock.h"
 
+#include <utility>
+
 namespace waferstream {
 
 void StepClock::Restart(double now_s) {
@@ -12,10 +14,9 @@ void StepClock::Wait(double now_s) {
   if (!waiting_since_s_.has_value()) waiting_since_s_ = now_s;
 }
 
-void StepClock::EndWait(double now_s) {
-  if (!waiting_since_s_.has_value()) return;
-  times_.exposed_s += now_s - *waiting_since_s_;
-  waiting_since_s_.reset();
+std::optional<double> StepClock::EndWait(double now_s) {
+  if (waiting_since_s_.has_value()) times_.exposed_s += now_s - *waiting_since_s_;
+  return std::exchange(waiting_since_s_, std::nullopt);
 }
 
 StepTimes StepClock::Finish(double now_s) {

@@ -19,7 +19,8 @@ class StepClock {
 
   // A tile is missing; the same call again changes nothing.
   void Wait(double now_s);
-  void EndWait(double now_s);
+  // Since when it waited; nullopt: it did not.
+  std::optional<double> EndWait(double now_s);
 
   void ComputeBegins(double now_s) { compute_since_s_ = now_s; }
   void ComputeEnds(double now_s) { times_.compute_s += now_s - compute_since_s_; }

@@ -10,8 +10,8 @@ TEST(StepClock, SharesOutTheTimeOfAStep) {
   clock.Restart(10);
   clock.Wait(11);
   clock.Wait(12);  // still the same wait
-  clock.EndWait(14);
-  clock.EndWait(15);  // there is none
+  EXPECT_TRUE(clock.EndWait(14).has_value());
+  EXPECT_FALSE(clock.EndWait(15).has_value());
   clock.ComputeBegins(15);
   clock.ComputeEnds(20);
   clock.Wait(21);
@@ -26,7 +26,7 @@ TEST(StepClock, TheNextStepBeginsWhereOneEndsOrAfterAValidation) {
   clock.Restart(0);
   clock.Finish(5);
   clock.Wait(6);
-  clock.EndWait(7);
+  EXPECT_EQ(clock.EndWait(7), 5);
   clock.Restart(8);
   const StepTimes times = clock.Finish(9);
   EXPECT_EQ(times.step_s, 1);

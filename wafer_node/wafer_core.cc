@@ -5,6 +5,8 @@
 
 #include "base/status.h"
 #include "wafer_node/compute_id.h"
+#include "wafer_node/op_names.h"
+#include "wafer_node/op_work.h"
 #include "wafer_node/ops.h"
 
 namespace waferstream {
@@ -13,6 +15,7 @@ WaferCore::WaferCore(const Plan& plan, const WaferCoreOptions& options, Arena ar
                      std::unique_ptr<TokenSource> tokens, std::unique_ptr<ComputeFaults> faults)
     : plan_(plan),
       options_(options),
+      names_(OperationNames(plan)),
       arena_(std::move(arena)),
       at_(plan, arena_),
       inbox_(plan, options.wafer, options.epoch, options.start_step, at_),
@@ -104,7 +107,8 @@ void WaferCore::ReadAhead(std::optional<Pass> from, Turn& turn) {
     if (!TokenFeeder::Reads(ahead_)) continue;
     reading_ = true;
     turn.actions.push_back(ComputeAction{Lane::kDisk, kReadTokensId,
-                                         [this](Parallel&) { return feeder_.Read(ahead_); }});
+                                         [this](Parallel&) { return feeder_.Read(ahead_); },
+                                         /*about_ns=*/0, "read tokens"});
     return;
   }
 }
@@ -133,13 +137,23 @@ void WaferCore::Advance(Turn& turn) {
       if (computes) clock_.Wait(turn.now_s);
       return;
     }
-    clock_.EndWait(turn.now_s);
-    if (computes) {
-      if (outbox_.HasRoom(op, wave_.staging_buffers())) StartOp(op, turn);
-      return;
+    if (const auto since_s = clock_.EndWait(turn.now_s)) {
+      turn.actions.push_back(WaitedAction{"waited for a tile: ", NameOf(op), *since_s});
     }
+    if (computes) return StartOrWait(op, turn);
     FinishOp(turn);
   }
+}
+
+void WaferCore::StartOrWait(const Op& op, Turn& turn) {
+  if (!outbox_.HasRoom(op, wave_.staging_buffers())) {
+    if (!crowded_since_s_.has_value()) crowded_since_s_ = turn.now_s;
+    return;
+  }
+  if (const auto since_s = std::exchange(crowded_since_s_, std::nullopt)) {
+    turn.actions.push_back(WaitedAction{"waited to send gradients: ", NameOf(op), *since_s});
+  }
+  StartOp(op, turn);
 }
 
 void WaferCore::StartOp(const Op& op, Turn& turn) {
@@ -157,7 +171,8 @@ void WaferCore::StartOp(const Op& op, Turn& turn) {
                       WS_CHECK(parallel.threads() <= at_.Parts(SramBuffer::kWorkspace));
                       RunOp({plan_, at_, wave_, inputs_, results_, watchers_, parallel});
                       return absl::OkStatus();
-                    }});
+                    },
+                    AboutNs(plan_, wave_, op), NameOf(op)});
 }
 
 void WaferCore::FinishOp(Turn& turn) {

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/arena.h"
@@ -75,7 +76,9 @@ class WaferCore final : public RoleCore {
   // Runs as many ops as can start now: one, or several that compute nothing.
   void Advance(Turn& turn);
   bool TilesAreHere(const Op& op) const;
+  void StartOrWait(const Op& op, Turn& turn);
   void StartOp(const Op& op, Turn& turn);
+  const char* NameOf(const Op& op) const { return names_[op.operation].c_str(); }
   void FinishOp(Turn& turn);
   void FinishPass(Turn& turn);
 
@@ -88,6 +91,7 @@ class WaferCore final : public RoleCore {
 
   const Plan& plan_;
   const WaferCoreOptions options_;
+  const std::vector<std::string> names_;  // of the program's operations, for a trace
   Arena arena_;
   const AddressBook at_;
   TileInbox inbox_;
@@ -110,6 +114,7 @@ class WaferCore final : public RoleCore {
   bool reading_ = false;
   absl::Status read_;                // of the last read
   std::optional<uint64_t> running_;  // id of the running computation
+  std::optional<double> crowded_since_s_;  // an op waits for room for its gradients
 
   OpInputs inputs_;  // of the running op
   OpResults results_;

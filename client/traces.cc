@@ -1,0 +1,55 @@
+#include "client/traces.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/strip.h"
+#include "base/errno_status.h"
+
+namespace waferstream {
+namespace {
+
+// One event of a process's trace (base/trace.h); empty: the line is none, or not whole.
+absl::string_view EventOf(absl::string_view line) {
+  line = absl::StripSuffix(line, ",");
+  return absl::StartsWith(line, "{") && absl::EndsWith(line, "}") ? line : "";
+}
+
+}  // namespace
+
+absl::Status BeginTraces(const std::string& folder, const std::string& out) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) return ErrnoStatus(error.value(), folder);
+  errno = 0;
+  if (!std::ofstream(out).flush()) return ErrnoStatus(errno, out);
+  return absl::OkStatus();
+}
+
+absl::Status JoinTraces(const std::string& folder, const std::string& out) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) files.push_back(entry);
+  std::sort(files.begin(), files.end());
+  errno = 0;
+  std::ofstream joined(out);
+  const char* separator = "[\n";
+  for (const std::filesystem::path& file : files) {
+    std::ifstream lines(file);
+    for (std::string line; std::getline(lines, line);) {
+      const absl::string_view event = EventOf(line);
+      if (event.empty()) continue;
+      joined << separator << event;
+      separator = ",\n";
+    }
+  }
+  joined << (files.empty() ? "[" : "") << "\n]\n";
+  if (!joined.flush()) return ErrnoStatus(errno, out);
+  return absl::OkStatus();
+}
+
+}  // namespace waferstream
