@@ -42,7 +42,7 @@ absl::Status CheckCgroup(size_t bytes) {
 
 }  // namespace
 
-absl::StatusOr<Arena> Arena::Create(size_t bytes) {
+absl::StatusOr<Arena> Arena::Create(size_t bytes, Lent lent) {
   RETURN_IF_ERROR(CheckCgroup(bytes));
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   if (bytes > SIZE_MAX - 2 * page) return Refusal(bytes, ENOMEM);  // would wrap around below
@@ -53,25 +53,44 @@ absl::StatusOr<Arena> Arena::Create(size_t bytes) {
     if (base != MAP_FAILED) munmap(base, body + page);
     return Refusal(bytes, error);
   }
-  return Arena(static_cast<std::byte*>(base), bytes, body + page);
+  Arena arena(static_cast<std::byte*>(base), bytes, body + page);
+  WS_CHECK(lent.offset <= bytes && lent.bytes <= bytes - lent.offset);
+  if (lent.bytes == 0) return arena;
+  const size_t first = lent.offset / page * page;
+  const size_t end = (lent.offset + lent.bytes + page - 1) / page * page;
+  // Without it, payloads are copied: slower, and nothing else.
+  auto segment = SharedSegment::CreateAt(arena.base_ + first, end - first);
+  if (segment.ok()) arena.lent_ = *std::move(segment);
+  return arena;
 }
 
 Arena::Arena(Arena&& other) noexcept
     : base_(std::exchange(other.base_, nullptr)),
       size_(other.size_),
       mapped_(other.mapped_),
-      peak_(other.peak_) {}
+      peak_(other.peak_),
+      lent_(std::move(other.lent_)) {}
 
 Arena& Arena::operator=(Arena&& other) noexcept {
   std::swap(base_, other.base_);
   std::swap(size_, other.size_);
   std::swap(mapped_, other.mapped_);
   std::swap(peak_, other.peak_);
+  std::swap(lent_, other.lent_);
   return *this;
 }
 
+// What is lent unmaps itself.
 Arena::~Arena() {
-  if (base_ != nullptr) munmap(base_, mapped_);
+  if (base_ == nullptr) return;
+  if (lent_ == nullptr) {
+    munmap(base_, mapped_);
+    return;
+  }
+  const auto before = static_cast<size_t>(lent_->data() - base_);
+  const size_t behind = before + lent_->size();
+  if (before > 0) munmap(base_, before);
+  munmap(base_ + behind, mapped_ - behind);
 }
 
 std::span<std::byte> Arena::Claim(size_t offset, size_t bytes) {

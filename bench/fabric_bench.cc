@@ -58,13 +58,13 @@ class Sender final : public ChannelHandler {
   absl::StatusOr<std::span<std::byte>> BufferFor(const FrameHeader&) override {
     return absl::InternalError("nothing is sent this way");
   }
-  absl::Status OnFrame(const FrameHeader&) override { return absl::OkStatus(); }
+  absl::Status OnFrame(const FrameHeader&, const std::byte*) override { return absl::OkStatus(); }
   void OnCredit(const Credit& credit) override {
     for (int i = 0; i < credit.slots[kLarge] && left_ > 0; ++i, --left_) {
       FrameHeader header;
       header.epoch = kTerms.epoch;
       header.length = payload_.size();
-      channel_->Send(header, payload_.data(), 0);
+      channel_->Send(header, payload_.data(), 0, false);
     }
   }
   void OnSent(uint64_t) override {}
@@ -89,7 +89,7 @@ class Receiver final : public ChannelHandler {
   absl::StatusOr<std::span<std::byte>> BufferFor(const FrameHeader&) override {
     return std::span<std::byte>(buffer_);
   }
-  absl::Status OnFrame(const FrameHeader&) override {
+  absl::Status OnFrame(const FrameHeader&, const std::byte*) override {
     if (--left_ > 0) {
       channel_->Grant({.slots = {0, 1}});
     } else {

@@ -69,7 +69,7 @@ class End final : public ChannelHandler {
   absl::StatusOr<std::span<std::byte>> BufferFor(const FrameHeader&) override {
     return std::as_writable_bytes(std::span(slots_[next_slot_]));
   }
-  absl::Status OnFrame(const FrameHeader&) override {
+  absl::Status OnFrame(const FrameHeader&, const std::byte*) override {
     const int slot = next_slot_;
     next_slot_ = (next_slot_ + 1) % kWindow;
     arrived_(slot);
@@ -95,7 +95,7 @@ class End final : public ChannelHandler {
       auto [payload, sent] = std::move(waiting_.front());
       waiting_.pop_front();
       on_its_way_.push_back(std::move(sent));
-      channel_->Send(header, reinterpret_cast<const std::byte*>(payload), 0);
+      channel_->Send(header, reinterpret_cast<const std::byte*>(payload), 0, false);
     }
   }
 

@@ -54,6 +54,7 @@ Json ToJson(const ClusterFile& cluster) {
           {"supervisor", ToJson(cluster.supervisor)},
           {"boot_id", cluster.boot_id},
           {"kernel_isa", cluster.kernel_isa},
+          {"fabric", cluster.fabric},
           {"processes", std::move(processes)}};
 }
 
@@ -68,6 +69,7 @@ ClusterFile FromJson(const Json& json) {
   cluster.supervisor = IdentityFromJson(json.at("supervisor"));
   cluster.boot_id = json.at("boot_id").get<std::string>();
   cluster.kernel_isa = json.at("kernel_isa").get<std::string>();
+  cluster.fabric = json.value("fabric", "");
   for (const Json& process : json.at("processes")) {
     cluster.processes.push_back({.name = process.at("name"),
                                  .identity = IdentityFromJson(process),

@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "base/errno_status.h"
 #include "base/flag_names.h"
+#include "base/flags.h"
 #include "base/own_process.h"
 #include "base/status.h"
 #include "client/cluster_folder.h"
@@ -51,10 +52,17 @@ const std::string& BinaryOf(const RoleBinaries& binaries, const std::string& id)
 
 }  // namespace
 
+void AddFabricFlag(CLI::App& app, std::string& fabric) {
+  AddWord(app, "--fabric", fabric, "auto|tcp|shm",
+          "How payloads travel between the nodes: through memory that they share, or over TCP "
+          "[auto: shared memory]");
+}
+
 size_t DescriptorsNeeded(const ClusterShape& shape) {
-  // Each node may be connected to each other one, and the controller with each both ways.
+  // Each node may be connected to each other one, and the controller with each both ways; and each
+  // may lend memory of its own, and pass on that of others.
   const size_t nodes = shape.wafers + shape.memoryx + shape.swarmx;
-  return 2 * (nodes + 1) + kOwnDescriptors;
+  return 4 * (nodes + 1) + kOwnDescriptors;
 }
 
 absl::StatusOr<LocalCluster> LocalCluster::Start(const LocalClusterOptions& options,
@@ -123,6 +131,7 @@ ProcessSpec LocalCluster::NodeSpec(const std::string& binary, const std::string&
   std::vector<std::string> argv = {
       binary, "--id", id, "--controller", address_, "--fabric-port", "0", "--control-port", "0"};
   argv.insert(argv.end(), {"--grace", "0"});  // whoever ends one of these ends all of them
+  if (!options_.fabric.empty()) argv.insert(argv.end(), {"--fabric", options_.fabric});
   if (RoleOf(id) == "wafer" && !options_.kernel_isa.empty()) {
     argv.insert(argv.end(), {"--kernel-isa", options_.kernel_isa});
   }

@@ -16,6 +16,10 @@
 #include "client/interrupt.h"
 #include "plan/plan.h"
 
+namespace CLI {
+class App;
+}
+
 namespace waferstream {
 
 struct LocalClusterOptions {
@@ -23,12 +27,16 @@ struct LocalClusterOptions {
   std::string dir;              // absolute; gets logs/ and state/, and there the cluster's secret
   std::string kernel_isa = {};  // of the wafer nodes (--kernel-isa); empty: the CPU's best
   std::string traces = {};      // folder for a trace of each process; empty: none
+  std::string fabric = {};      // of the nodes (--fabric); empty: theirs
   int controller_port = 0;      // 0: any free one
   bool stays = false;           // outlives this process (`up`)
   int inherited_fd = -1;        // every process keeps this descriptor open
   // Called after every start of a process, the first and any other; an error stops the cluster.
   std::function<absl::Status(const ChildProcess&)> on_start;
 };
+
+// --fabric, of the nodes that are started; empty: not given.
+void AddFabricFlag(CLI::App& app, std::string& fabric);
 
 // How many descriptors a process of such a cluster, or its starter, has open at most.
 size_t DescriptorsNeeded(const ClusterShape& shape);

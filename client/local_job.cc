@@ -65,6 +65,7 @@ absl::StatusOr<JobStatus> RunLocalJob(const JobSpec& job, const LocalJobOptions&
   cluster_options.shape = RequestedShape(job);
   cluster_options.dir = options.dir;
   cluster_options.kernel_isa = options.kernel_isa;
+  cluster_options.fabric = options.fabric;
   cluster_options.inherited_fd = options.inherited_fd;
   if (!options.trace.empty()) {
     cluster_options.traces = options.dir + "/traces";

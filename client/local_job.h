@@ -14,6 +14,7 @@ struct LocalJobOptions {
   std::string dir;              // absolute, exists; gets logs/ and state/
   std::string kernel_isa = {};  // see LocalClusterOptions
   std::string trace = {};       // file for the cluster's trace; empty: none
+  std::string fabric = {};      // the same
   int inherited_fd = -1;        // see LocalClusterOptions
   std::function<void(const JobStatus&)> on_status = [](const JobStatus&) {};
 };

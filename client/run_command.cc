@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "base/flags.h"
 #include "client/command.h"
+#include "client/local_cluster.h"
 #include "client/run_folder.h"
 #include "client/run_job.h"
 
@@ -36,6 +37,7 @@ void AddRunCommand(CLI::App& app, Outcome& outcome) {
           "Folder for logs, state and checkpoints [runs/NAME-TIME-PID]");
   AddPath(*command, "--trace", flags->trace,
           "File for what every process does when, as Chrome trace events: ui.perfetto.dev shows it");
+  AddFabricFlag(*command, flags->fabric);
   command->callback([flags, &outcome] { outcome = Run(*flags); });
 }
 

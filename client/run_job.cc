@@ -87,6 +87,7 @@ Outcome RunJob(const RunFlags& flags, const RunWays& ways) {
   options.dir = run_dir;
   options.kernel_isa = flags.kernel_isa;
   options.trace = flags.trace;
+  options.fabric = flags.fabric;
   const absl::StatusOr<JobStatus> ended = ways.run(job, options, progress);
   // A job that was not taken (another took its folder meanwhile) leaves nothing behind.
   if (absl::IsInvalidArgument(ended.status()) && !goes_on) RemoveRunFolder(run_dir);

@@ -63,6 +63,7 @@ class Supervisor {
     ASSIGN_OR_RETURN(file_.supervisor, IdentityOf(getpid()));
     file_.boot_id = BootId();
     file_.kernel_isa = options_.kernel_isa;
+    file_.fabric = options_.fabric;
     const absl::StatusOr<ClusterFile> left = ReadClusterFile(options_.dir);
     if (!left.ok() && !absl::IsNotFound(left.status())) return left.status();
     if (!left.ok() || RunningProcesses(*left).empty()) return StartAnew(interrupts);
@@ -76,6 +77,7 @@ class Supervisor {
     LocalClusterOptions options;
     options.shape = options_.shape;
     options.kernel_isa = file_.kernel_isa;
+    options.fabric = file_.fabric;
     options.dir = options_.dir;
     options.controller_port = options_.controller_port;
     options.stays = true;
@@ -109,6 +111,7 @@ class Supervisor {
     }
     file_.controller = left.controller;
     file_.kernel_isa = left.kernel_isa;
+    file_.fabric = left.fabric;
     file_.processes = left.processes;
     RETURN_IF_ERROR(WriteClusterFile(options_.dir, file_));
     Remember();

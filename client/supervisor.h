@@ -13,6 +13,7 @@ namespace waferstream {
 struct SupervisorOptions {
   ClusterShape shape;
   std::string kernel_isa;   // of the wafer nodes; empty: the CPU's best
+  std::string fabric;       // of all nodes; empty: theirs
   int controller_port = 0;  // 0: any free one
   std::string dir;          // absolute
 };

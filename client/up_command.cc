@@ -34,6 +34,7 @@ struct UpFlags {
   ClusterShape shape = {.wafers = 2, .memoryx = 1, .swarmx = 1};
   int port = 0;
   std::string kernel_isa;
+  std::string fabric;
   std::string dir;
   bool foreground = false;
 };
@@ -64,6 +65,9 @@ absl::StatusOr<ProcessSpec> SupervisorSpec(const UpFlags& flags, const std::stri
   }
   if (!flags.kernel_isa.empty()) {
     spec.argv.insert(spec.argv.end(), {"--kernel-isa", flags.kernel_isa});
+  }
+  if (!flags.fabric.empty()) {
+    spec.argv.insert(spec.argv.end(), {"--fabric", flags.fabric});
   }
   spec.stays = true;
   return spec;
@@ -120,6 +124,7 @@ Outcome Up(const UpFlags& flags) {
   SupervisorOptions options;
   options.shape = flags.shape;
   options.kernel_isa = flags.kernel_isa;
+  options.fabric = flags.fabric;
   options.controller_port = flags.port;
   options.dir = dir;
   RETURN_IF_ERROR(
@@ -139,6 +144,7 @@ void AddUpCommand(CLI::App& app, Outcome& outcome) {
   AddWhole(*command, "--port", flags->port, "Port of the controller [any free one]",
            {.high = 65535});
   AddKernelIsaFlag(*command, flags->kernel_isa);
+  AddFabricFlag(*command, flags->fabric);
   AddPath(*command, "--dir", flags->dir,
           "Folder of the cluster [~/.local/state/waferstream/cluster]");
   AddSwitch(*command, "--foreground", flags->foreground,

@@ -35,6 +35,17 @@ struct SendAction {
   FrameHeader header;  // length = payload bytes; sequence and crc are the fabric's
   const std::byte* payload;
   uint64_t token;
+  // Whether the receiver may read it in place for as long as it likes, and OnSent wait for that. A
+  // core that lends must be able to go on until then (docs/adr/0039-shm-fabric.md).
+  bool lend = false;
+};
+
+// The payload of the frame with this sequence, which OnFrame showed outside the buffer, is not read
+// any more. Of each such frame once, before its slot is granted again; `kind` as in GrantAction.
+struct ReturnAction {
+  ChannelId channel;
+  FrameKind kind;
+  uint64_t sequence;
 };
 
 // Grant the peer slots for frames of `kind`: the down end of a channel receives (and grants for)
@@ -74,8 +85,8 @@ struct ReportAction {
   NodeReport report;
 };
 
-using Action =
-    std::variant<SendAction, GrantAction, ComputeAction, WaitedAction, ReportAction>;
+using Action = std::variant<SendAction, GrantAction, ReturnAction, ComputeAction, WaitedAction,
+                            ReportAction>;
 
 // One call into a core: when it happens, and what the core wants done, in order.
 struct Turn {
@@ -94,8 +105,10 @@ class RoleCore {
   // header.length bytes). Any error is a protocol violation; the channel is torn down.
   virtual absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel,
                                                          const FrameHeader& header) = 0;
-  // The payload is in the buffer that BufferFor gave. Frames of one channel arrive in order.
-  virtual absl::Status OnFrame(ChannelId channel, const FrameHeader& header, Turn& turn) = 0;
+  // The payload is in the buffer that BufferFor gave; or, if it was lent, perhaps at another
+  // address, where it may be read until ReturnAction. Frames of one channel arrive in order.
+  virtual absl::Status OnFrame(ChannelId channel, const FrameHeader& header,
+                               const std::byte* payload, Turn& turn) = 0;
 
   // The peer granted slots for frames of `kind`: kTile to the up end of a channel, kGradient to the
   // down end.

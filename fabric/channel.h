@@ -37,8 +37,10 @@ class ChannelHandler {
   // A tile or gradient frame is about to be received: where its payload goes, exactly header.length
   // bytes, untouched until OnFrame or OnClosed. An error tears the channel down with it.
   virtual absl::StatusOr<std::span<std::byte>> BufferFor(const FrameHeader& header) = 0;
-  // The payload is in that buffer and its checksum is right. An error tears the channel down.
-  virtual absl::Status OnFrame(const FrameHeader& header) = 0;
+  // The payload is here: in that buffer, with a checksum that is right; or, if the sender lends it,
+  // perhaps where it lies in the sender's memory. Then it is to be read there, and to be given back
+  // (ChannelEnd::Return). An error tears the channel down.
+  virtual absl::Status OnFrame(const FrameHeader& header, const std::byte* payload) = 0;
   virtual void OnCredit(const Credit& credit) = 0;
   // The fabric is done with the payload of the Send with this token.
   virtual void OnSent(uint64_t token) = 0;
@@ -50,7 +52,8 @@ class ChannelHandler {
 
 // One end of a channel. Lives on the fabric's loop; every call is made there.
 // Lifecycle: Open -> (Send | Grant)* -> Close, then OnClosed. Calls after Close, or after the
-// channel broke, do nothing. Danger: the handler and all buffers must live until OnClosed.
+// channel broke, do nothing. Danger: the handler and all buffers must live until OnClosed; and this
+// object as long as somebody reads a lent payload, also after OnClosed: it keeps that memory mapped.
 class ChannelEnd {
  public:
   virtual ~ChannelEnd() = default;
@@ -58,8 +61,13 @@ class ChannelEnd {
   // Begins to receive. Called once.
   virtual void Open(ChannelHandler& handler) = 0;
   // Queues a tile or gradient frame behind those before it, against one granted slot. `header`
-  // needs no sequence and no crc. `payload` is header.length bytes.
-  virtual void Send(const FrameHeader& header, const std::byte* payload, uint64_t token) = 0;
+  // needs no sequence and no crc. `payload` is header.length bytes. `lend`: the receiver may read
+  // it in place and keep it for as long as it likes; OnSent waits for that. Otherwise OnSent waits
+  // for nobody but the fabric.
+  virtual void Send(const FrameHeader& header, const std::byte* payload, uint64_t token,
+                    bool lend) = 0;
+  // The lent payload of the frame with this sequence is not read any more; once for each.
+  virtual void Return(uint64_t sequence) = 0;
   // Grants the peer slots. Overtakes queued frames.
   virtual void Grant(const Credit& credit) = 0;
   virtual void Close() = 0;

@@ -1,5 +1,6 @@
 #include "fabric/channel_fixture.h"
 
+#include <algorithm>
 #include <chrono>
 #include <random>
 #include <utility>
@@ -47,8 +48,12 @@ absl::StatusOr<std::span<std::byte>> End::BufferFor(const FrameHeader& header) {
   return std::span<std::byte>(buffer_);
 }
 
-absl::Status End::OnFrame(const FrameHeader& header) {
-  frames.push_back({header, buffer_});
+absl::Status End::OnFrame(const FrameHeader& header, const std::byte* payload) {
+  frames.push_back({header, {payload, payload + header.length}});
+  if (payload != buffer_.data()) {
+    lent[header.sequence] = payload;
+    if (!keeps) channel->Return(header.sequence);
+  }
   if (grant_after_frame) channel->Grant({.slots = {0, 1}});
   return frame_status;
 }
@@ -65,7 +70,10 @@ void End::SendWhatMaySend() {
     header.epoch = kEpoch;
     header.tile = static_cast<uint32_t>(next);
     header.length = payloads[next].size();
-    channel->Send(header, payloads[next].data(), next);
+    memory.push_back(*Arena::CreateLent(payloads[next].size()));
+    const std::span<std::byte> place = memory.back().Claim(0, payloads[next].size());
+    std::copy(payloads[next].begin(), payloads[next].end(), place.begin());
+    channel->Send(header, place.data(), next, lends);
     ++next;
   }
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -14,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/arena.h"
 #include "base/credit.h"
 #include "fabric/channel.h"
 #include "proto/fabric.pb.h"
@@ -42,20 +44,25 @@ class End : public ChannelHandler {
   };
 
   absl::StatusOr<std::span<std::byte>> BufferFor(const FrameHeader& header) override;
-  absl::Status OnFrame(const FrameHeader& header) override;
+  absl::Status OnFrame(const FrameHeader& header, const std::byte* payload) override;
   void OnCredit(const Credit& credit) override;
   void OnSent(uint64_t token) override { sent.push_back(token); }
   void OnClosed(const absl::Status& why) override { closed = why; }
 
-  // Sends `payloads` one by one, as slots of the large class allow.
+  // Sends `payloads` one by one, as slots of the large class allow; out of memory that can be
+  // shared.
   void SendWhatMaySend();
 
   std::shared_ptr<ChannelEnd> channel;
   std::vector<std::vector<std::byte>> payloads;  // to send
+  bool lends = false;                            // them
+  std::vector<Arena> memory;                     // where they lie
+  bool keeps = false;                            // what it is lent
   size_t next = 0;
   bool grant_after_frame = false;
   absl::Status frame_status;  // what OnFrame answers
   std::vector<Got> frames;
+  std::map<uint64_t, const std::byte*> lent;  // by sequence: where, of those that lie elsewhere
   Credit credits;
   std::vector<uint64_t> sent;
   std::optional<absl::Status> closed;

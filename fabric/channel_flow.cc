@@ -4,17 +4,19 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/hash.h"
 #include "base/status.h"
 
 namespace waferstream {
 
 // -- out -----------------------------------------------------------------------------------------
 
-void ChannelFlow::Send(const FrameHeader& header, const std::byte* payload, uint64_t token) {
+void ChannelFlow::Send(const FrameHeader& header, const std::byte* payload, uint64_t token,
+                       bool lend) {
   WS_CHECK(unspent_ > 0);
   --unspent_;
   ++queued_;
-  waiting_.push_back({header, payload, token});
+  waiting_.push_back({.header = header, .payload = payload, .token = token, .lend = lend});
 }
 
 void ChannelFlow::Grant(const Credit& credit) {
@@ -25,26 +27,31 @@ std::optional<OutgoingFrame> ChannelFlow::Next() {
   const bool grants = to_grant_.slots[kSmall] + to_grant_.slots[kLarge] > 0;
   if (std::exchange(alive_due_, false) || grants) {
     const Credit grant = std::exchange(to_grant_, Credit{});
-    FrameHeader header;
-    header.kind = FrameKind::kCredit;
-    header.epoch = terms_.epoch;
+    FrameHeader header = Blank(FrameKind::kCredit);
     header.range_lo = static_cast<uint32_t>(grant.slots[kSmall]);
     header.tile = static_cast<uint32_t>(grant.slots[kLarge]);
-    return Number(header, nullptr);
+    return OutgoingFrame{.header = header, .token = {}};
   }
   if (waiting_.empty()) return std::nullopt;
-  const Waiting next = waiting_.front();
+  OutgoingFrame next = waiting_.front();
   waiting_.pop_front();
-  OutgoingFrame frame = Number(next.header, next.payload);
-  frame.token = next.token;
-  return frame;
+  return next;
 }
 
-OutgoingFrame ChannelFlow::Number(FrameHeader header, const std::byte* payload) {
+FrameHeader ChannelFlow::Blank(FrameKind kind) const {
+  FrameHeader header;
+  header.kind = kind;
+  header.epoch = terms_.epoch;
+  return header;
+}
+
+HeaderBytes ChannelFlow::Seal(FrameHeader& header, std::span<const std::byte> place,
+                              std::span<const std::byte> payload) {
   header.protocol = terms_.protocol;
   header.sequence = sequence_out_++;
-  header.crc = FrameCrc(header, payload);
-  return {.header = Encode(header), .payload = payload, .length = header.length, .token = {}};
+  const uint32_t crc = Crc32c(HeaderCrc(header), place.data(), place.size());
+  header.crc = Crc32c(crc, payload.data(), payload.size());
+  return Encode(header);
 }
 
 // -- in ------------------------------------------------------------------------------------------
@@ -67,6 +74,10 @@ absl::StatusOr<FrameHeader> ChannelFlow::TakeHeader(const HeaderBytes& bytes) {
   if (header.kind == FrameKind::kHello) {
     return absl::InvalidArgumentError("a second Hello on an open channel");
   }
+  if (header.kind > FrameKind::kGradient && !shares_memory_) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Describe(header), " on a channel that shares no memory"));
+  }
   return header;
 }
 
@@ -85,7 +96,10 @@ absl::StatusOr<Credit> ChannelFlow::TakeCredit(const FrameHeader& header) {
 }
 
 absl::Status ChannelFlow::CheckPayload(const FrameHeader& header, const std::byte* payload) {
-  const uint32_t crc = FrameCrc(header, payload);
+  return CheckCrc(header, FrameCrc(header, payload));
+}
+
+absl::Status ChannelFlow::CheckCrc(const FrameHeader& header, uint32_t crc) {
   if (crc == header.crc) return absl::OkStatus();
   return absl::DataLossError(
       absl::StrFormat("checksum mismatch in %s: the header says %08x, the bytes give %08x",

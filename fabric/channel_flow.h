@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <span>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -17,10 +18,10 @@ namespace waferstream {
 
 // A frame on its way out.
 struct OutgoingFrame {
-  HeaderBytes header;  // numbered, with its checksum
+  FrameHeader header;  // to be sealed
   const std::byte* payload = nullptr;
-  uint64_t length = 0;            // payload bytes
   std::optional<uint64_t> token;  // of Send; null: a grant
+  bool lend = false;
 };
 
 // One end's both directions. Moves no bytes. Not thread-safe.
@@ -33,15 +34,27 @@ struct OutgoingFrame {
 //      been seen here.
 class ChannelFlow {
  public:
-  explicit ChannelFlow(const ChannelTerms& terms) : terms_(terms) {}
+  // `shares_memory`: whether frames of the kinds for that may come.
+  explicit ChannelFlow(const ChannelTerms& terms, bool shares_memory = false)
+      : terms_(terms), shares_memory_(shares_memory) {}
 
   // -- out: as of ChannelEnd
-  void Send(const FrameHeader& header, const std::byte* payload, uint64_t token);
+  void Send(const FrameHeader& header, const std::byte* payload, uint64_t token, bool lend);
   void Grant(const Credit& credit);
   // A sign of life is due: a grant, if only of nothing.
   void SayAlive() { alive_due_ = true; }
   // What leaves next: grants overtake payloads. Null: nothing.
   std::optional<OutgoingFrame> Next();
+  // Numbers the frame and takes its checksum, over what follows the header too: in the order in
+  // which frames leave, each once.
+  HeaderBytes Seal(FrameHeader& header, std::span<const std::byte> payload) {
+    return Seal(header, {}, payload);
+  }
+  // `place`: goes before the payload.
+  HeaderBytes Seal(FrameHeader& header, std::span<const std::byte> place,
+                   std::span<const std::byte> payload);
+  // As of this channel.
+  FrameHeader Blank(FrameKind kind) const;
   // The payload of a frame that Next gave has left.
   void OnLeft() { --queued_; }
 
@@ -51,24 +64,19 @@ class ChannelFlow {
   absl::StatusOr<Credit> TakeCredit(const FrameHeader& header);
   // `payload`: header.length bytes.
   static absl::Status CheckPayload(const FrameHeader& header, const std::byte* payload);
+  // `crc`: of what came.
+  static absl::Status CheckCrc(const FrameHeader& header, uint32_t crc);
 
  private:
-  struct Waiting {
-    FrameHeader header;
-    const std::byte* payload;
-    uint64_t token;
-  };
-
-  OutgoingFrame Number(FrameHeader header, const std::byte* payload);
-
   const ChannelTerms terms_;
+  const bool shares_memory_;
   uint64_t sequence_in_ = 1;  // 0 was the Hello
   uint64_t sequence_out_ = 1;
   int64_t unspent_ = 0;  // granted by the peer
   int64_t queued_ = 0;   // payloads that have not left
   Credit to_grant_;
   bool alive_due_ = false;
-  std::deque<Waiting> waiting_;
+  std::deque<OutgoingFrame> waiting_;
 };
 
 }  // namespace waferstream

@@ -28,19 +28,24 @@ FrameHeader Tile(uint32_t tile) {
   return header;
 }
 
+HeaderBytes Sealed(ChannelFlow& flow, OutgoingFrame frame) {
+  return flow.Seal(frame.header, {frame.payload, frame.header.length});
+}
+
+HeaderBytes Leaves(ChannelFlow& flow) { return Sealed(flow, *flow.Next()); }
+
 // Two ends, and what the one gave to leave.
 class ChannelFlowTest : public ::testing::Test {
  protected:
   // Of `to`, with as many slots.
   void GrantTo(ChannelFlow& from, ChannelFlow& to, int slots) {
     from.Grant({.slots = {slots, 0}});
-    const FrameHeader header = *to.TakeHeader(from.Next()->header);
+    const FrameHeader header = *to.TakeHeader(Leaves(from));
     ASSERT_EQ(header.kind, FrameKind::kCredit);
     ASSERT_TRUE(to.TakeCredit(header).ok());
   }
   FrameHeader Sent(ChannelFlow& from, ChannelFlow& to) {
-    const std::optional<OutgoingFrame> frame = from.Next();
-    return *to.TakeHeader(frame->header);
+    return *to.TakeHeader(Leaves(from));
   }
 
   ChannelFlow up_{Terms()};
@@ -49,7 +54,7 @@ class ChannelFlowTest : public ::testing::Test {
 
 TEST_F(ChannelFlowTest, GrantsAreAddedUpAndOvertakePayloads) {
   GrantTo(down_, up_, 2);
-  up_.Send(Tile(4), kPayload.data(), 40);
+  up_.Send(Tile(4), kPayload.data(), 40, false);
   up_.Grant({.slots = {1, 0}});
   up_.Grant({.slots = {1, 2}});
   const FrameHeader first = Sent(up_, down_);
@@ -58,7 +63,7 @@ TEST_F(ChannelFlowTest, GrantsAreAddedUpAndOvertakePayloads) {
   EXPECT_EQ(first.tile, 2u);
   const std::optional<OutgoingFrame> second = up_.Next();
   EXPECT_EQ(second->token, 40u);
-  EXPECT_EQ(down_.TakeHeader(second->header)->tile, 4u);
+  EXPECT_EQ(down_.TakeHeader(Sealed(up_, *second))->tile, 4u);
   EXPECT_EQ(up_.Next().has_value(), false);
 }
 
@@ -70,13 +75,13 @@ TEST_F(ChannelFlowTest, ASignOfLifeGrantsNothing) {
 
 TEST_F(ChannelFlowTest, AFrameThatIsMissingOrComesTwiceIsNoticed) {
   GrantTo(down_, up_, 2);
-  up_.Send(Tile(0), kPayload.data(), 0);
-  up_.Send(Tile(1), kPayload.data(), 1);
-  const OutgoingFrame lost = *up_.Next();
-  EXPECT_THAT(std::string(down_.TakeHeader(up_.Next()->header).status().message()),
+  up_.Send(Tile(0), kPayload.data(), 0, false);
+  up_.Send(Tile(1), kPayload.data(), 1, false);
+  const HeaderBytes lost = Leaves(up_);
+  EXPECT_THAT(std::string(down_.TakeHeader(Leaves(up_)).status().message()),
               HasSubstr("frame 2 arrived where frame 1 was due"));
-  ASSERT_TRUE(down_.TakeHeader(lost.header).ok());
-  EXPECT_EQ(down_.TakeHeader(lost.header).status().code(), absl::StatusCode::kDataLoss);
+  ASSERT_TRUE(down_.TakeHeader(lost).ok());
+  EXPECT_EQ(down_.TakeHeader(lost).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(ChannelFlowTest, FramesAreOfTheProtocolThatWasAgreedOn) {
@@ -85,18 +90,29 @@ TEST_F(ChannelFlowTest, FramesAreOfTheProtocolThatWasAgreedOn) {
   ChannelFlow one{next}, other{next};
   one.SayAlive();
   up_.SayAlive();
-  const OutgoingFrame frame = *one.Next();
-  EXPECT_EQ(frame.header[4], std::byte{2});
-  EXPECT_TRUE(other.TakeHeader(frame.header).ok());
-  EXPECT_EQ(other.TakeHeader(up_.Next()->header).status(),
+  const HeaderBytes frame = Leaves(one);
+  EXPECT_EQ(frame[4], std::byte{2});
+  EXPECT_TRUE(other.TakeHeader(frame).ok());
+  EXPECT_EQ(other.TakeHeader(Leaves(up_)).status(),
             absl::FailedPreconditionError("a frame of protocol 1 on a channel of protocol 2"));
 }
 
 TEST_F(ChannelFlowTest, AnotherEpochsFrameIsRefused) {
   ChannelFlow later{Terms(8)};
   up_.SayAlive();
-  EXPECT_EQ(later.TakeHeader(up_.Next()->header).status().code(),
+  EXPECT_EQ(later.TakeHeader(Leaves(up_)).status().code(),
             absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(ChannelFlowTest, OnlyWhereMemoryIsSharedIsItSpokenOf) {
+  ChannelFlow shared{Terms(), true};
+  for (const FrameKind kind : {FrameKind::kReturn, FrameKind::kSegment}) {
+    FrameHeader header = up_.Blank(kind);
+    const HeaderBytes bytes = up_.Seal(header, {});
+    EXPECT_TRUE(shared.TakeHeader(bytes).ok());
+    EXPECT_THAT(std::string(down_.TakeHeader(bytes).status().message()),
+                HasSubstr("on a channel that shares no memory"));
+  }
 }
 
 TEST_F(ChannelFlowTest, ASecondHelloIsRefused) {
@@ -109,7 +125,7 @@ TEST_F(ChannelFlowTest, ASecondHelloIsRefused) {
 // The window counts what is not used and what has not been seen to leave.
 TEST_F(ChannelFlowTest, WhoGrantsBeyondItsWindowIsRefused) {
   GrantTo(down_, up_, kSlots);
-  for (uint32_t i = 0; i < kSlots; ++i) up_.Send(Tile(i), kPayload.data(), i);
+  for (uint32_t i = 0; i < kSlots; ++i) up_.Send(Tile(i), kPayload.data(), i, false);
   GrantTo(down_, up_, kSlots);  // they have arrived there, but their leaving was not seen here
   for (int i = 0; i < kSlots; ++i) up_.Next();
   down_.Grant({.slots = {1, 0}});
@@ -131,7 +147,7 @@ TEST_F(ChannelFlowTest, AGrantThatWasChangedIsNoticed) {
 
 TEST_F(ChannelFlowTest, APayloadThatWasChangedIsNoticed) {
   GrantTo(down_, up_, 1);
-  up_.Send(Tile(0), kPayload.data(), 0);
+  up_.Send(Tile(0), kPayload.data(), 0, false);
   const FrameHeader header = Sent(up_, down_);
   std::array<std::byte, 8> payload = kPayload;
   EXPECT_TRUE(ChannelFlow::CheckPayload(header, payload.data()).ok());

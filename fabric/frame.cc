@@ -84,7 +84,7 @@ absl::StatusOr<FrameHeader> Decode(const HeaderBytes& bytes) {
   }
   const auto kind = Get<uint8_t>(bytes, kKindAt);
   if (kind < static_cast<uint8_t>(FrameKind::kHello) ||
-      kind > static_cast<uint8_t>(FrameKind::kGradient)) {
+      kind > static_cast<uint8_t>(FrameKind::kSegment)) {
     return absl::InvalidArgumentError(absl::StrCat("unknown frame kind ", kind));
   }
   // The crc is taken over the decoded fields, so what is not a field has to be checked here.
@@ -109,10 +109,14 @@ absl::StatusOr<FrameHeader> Decode(const HeaderBytes& bytes) {
   return header;
 }
 
-uint32_t FrameCrc(const FrameHeader& header, const std::byte* payload) {
+uint32_t HeaderCrc(const FrameHeader& header) {
   HeaderBytes bytes = Encode(header);
   Put(bytes, kCrcAt, uint32_t{0});
-  return Crc32c(Crc32c(0, bytes.data(), bytes.size()), payload, header.length);
+  return Crc32c(0, bytes.data(), bytes.size());
+}
+
+uint32_t FrameCrc(const FrameHeader& header, const std::byte* payload) {
+  return Crc32c(HeaderCrc(header), payload, header.length);
 }
 
 std::string Describe(const FrameHeader& header) {
@@ -124,6 +128,10 @@ std::string Describe(const FrameHeader& header) {
     case FrameKind::kCredit:
       return absl::StrFormat("credit for %d small and %d large slots, epoch %d", header.range_lo,
                              header.tile, header.epoch);
+    case FrameKind::kReturn:
+      return absl::StrFormat("return of frame %d, epoch %d", header.step, header.epoch);
+    case FrameKind::kSegment:
+      return absl::StrFormat("segment %d, epoch %d", header.tile, header.epoch);
     case FrameKind::kTile:
       return absl::StrFormat("tile %d of %s", header.tile, place);
     case FrameKind::kGradient:

@@ -21,6 +21,9 @@ enum class FrameKind : uint8_t {
   kCredit = 2,    // the receiver grants `range_lo` small and `tile` large slots; no payload
   kTile = 3,      // weights of one tile, wire dtype, downwards
   kGradient = 4,  // one block of one gradient tile, fp32, upwards; no payload: all zeros
+  // Between processes of one host (shm_channel.h) only:
+  kReturn = 5,   // the payload of frame `step` of the other direction is not read any more
+  kSegment = 6,  // brings the descriptor of segment `tile`
 };
 
 struct FrameHeader {
@@ -51,6 +54,8 @@ absl::StatusOr<FrameHeader> Decode(const HeaderBytes& bytes);
 
 // CRC32C of header (crc field as zero) and payload.
 uint32_t FrameCrc(const FrameHeader& header, const std::byte* payload);
+// Of the header alone.
+uint32_t HeaderCrc(const FrameHeader& header);
 
 // For messages: "tile 17 of step 3 wave 0 (forward), epoch 1".
 std::string Describe(const FrameHeader& header);

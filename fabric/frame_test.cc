@@ -108,7 +108,7 @@ TEST(Frame, MessagesNameWhatIsWrong) {
   EXPECT_THAT(std::string(Decode(bytes).status().message()),
               HasSubstr("magic 31465347 instead of 31465357"));
 
-  for (const int kind : {0, 5, 255}) {
+  for (const int kind : {0, 7, 255}) {
     bytes = Encode(SomeHeader(0));
     bytes[6] = static_cast<std::byte>(kind);
     EXPECT_EQ(Decode(bytes).status().message(), "unknown frame kind " + std::to_string(kind));

@@ -15,9 +15,10 @@ void MpiChannel::Open(ChannelHandler& handler) {
   ReceiveHeader();
 }
 
-void MpiChannel::Send(const FrameHeader& header, const std::byte* payload, uint64_t token) {
+void MpiChannel::Send(const FrameHeader& header, const std::byte* payload, uint64_t token,
+                      bool lend) {
   if (closed_) return;
-  flow_.Send(header, payload, token);
+  flow_.Send(header, payload, token, lend);
   SendFrames();
 }
 
@@ -30,11 +31,12 @@ void MpiChannel::Grant(const Credit& credit) {
 // -- out -----------------------------------------------------------------------------------------
 
 void MpiChannel::SendFrames() {
-  while (const std::optional<OutgoingFrame> frame = flow_.Next()) SendFrame(*frame);
+  while (std::optional<OutgoingFrame> frame = flow_.Next()) SendFrame(*frame);
 }
 
-void MpiChannel::SendFrame(const OutgoingFrame& frame) {
-  const auto header = std::make_shared<const HeaderBytes>(frame.header);
+void MpiChannel::SendFrame(OutgoingFrame& frame) {
+  const auto header = std::make_shared<const HeaderBytes>(
+      flow_.Seal(frame.header, {frame.payload, frame.header.length}));
   const auto self = shared_from_this();
   requests_.Send(route_.peer, route_.tag_out, header->data(), header->size(),
                  [self, header](const absl::StatusOr<MpiTransfer>& left) {
@@ -42,7 +44,7 @@ void MpiChannel::SendFrame(const OutgoingFrame& frame) {
                  });
   if (!frame.token.has_value()) return;
   ++buffers_in_use_;
-  requests_.Send(route_.peer, route_.tag_out + 1, frame.payload, frame.length,
+  requests_.Send(route_.peer, route_.tag_out + 1, frame.payload, frame.header.length,
                  [self, frame](const absl::StatusOr<MpiTransfer>& left) {
                    self->OnSent(frame, left.status());
                  });
@@ -117,7 +119,7 @@ void MpiChannel::OnPayload(const FrameHeader& header, std::span<std::byte> buffe
         absl::StrCat("a payload of ", arrived->bytes, " bytes for ", Describe(header)));
   }
   if (status.ok()) status = ChannelFlow::CheckPayload(header, buffer.data());
-  if (status.ok() && !closed_) status = handler_->OnFrame(header);
+  if (status.ok() && !closed_) status = handler_->OnFrame(header, buffer.data());
   if (!status.ok()) Fail(status);
   FinishIfIdle();
   if (header_waits_) TakeHeader();

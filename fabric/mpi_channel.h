@@ -33,13 +33,13 @@ class MpiChannel final : public std::enable_shared_from_this<MpiChannel> {
 
   // As of ChannelEnd. Close: also of one that was never opened.
   void Open(ChannelHandler& handler);
-  void Send(const FrameHeader& header, const std::byte* payload, uint64_t token);
+  void Send(const FrameHeader& header, const std::byte* payload, uint64_t token, bool lend);
   void Grant(const Credit& credit);
   void Close() { Fail(absl::OkStatus()); }
 
  private:
   void SendFrames();
-  void SendFrame(const OutgoingFrame& frame);
+  void SendFrame(OutgoingFrame& frame);
   void OnSent(const OutgoingFrame& frame, const absl::Status& status);
 
   void ReceiveHeader();

@@ -51,9 +51,11 @@ class MpiChannelEnd final : public ChannelEnd {
   ~MpiChannelEnd() override { channel_->Close(); }
 
   void Open(ChannelHandler& handler) override { channel_->Open(handler); }
-  void Send(const FrameHeader& header, const std::byte* payload, uint64_t token) override {
-    channel_->Send(header, payload, token);
+  void Send(const FrameHeader& header, const std::byte* payload, uint64_t token,
+            bool lend) override {
+    channel_->Send(header, payload, token, lend);
   }
+  void Return(uint64_t) override {}  // what is received is the receiver's own
   void Grant(const Credit& credit) override { channel_->Grant(credit); }
   void Close() override { channel_->Close(); }
 

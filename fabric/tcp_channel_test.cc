@@ -95,7 +95,7 @@ TEST_F(TcpTest, AnotherEpochsFrameTearsTheChannelDown) {
   ASSERT_TRUE(RunUntil(io_, [&] { return up_.credits.slots[kLarge] == 1; }));
   FrameHeader stale;
   stale.epoch = kEpoch - 1;
-  up_.channel->Send(stale, nullptr, 0);
+  up_.channel->Send(stale, nullptr, 0, false);
   ASSERT_TRUE(RunUntil(io_, [&] { return down_.closed.has_value(); }));
   EXPECT_THAT(std::string(down_.closed->message()), HasSubstr("epoch 6 on a channel of epoch 7"));
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/connect.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -14,12 +13,14 @@
 #include <chrono>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/host_port.h"
 #include "fabric/dial_pauses.h"
 #include "fabric/hello_proof.h"
-#include "fabric/tcp_channel.h"
+#include "fabric/shm_socket.h"
+#include "fabric/stream_channel.h"
 #include "fabric/tcp_hello.h"
 #include "fabric/tcp_socket.h"
 
@@ -32,10 +33,12 @@ using boost::system::error_code;
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Addresses = tcp::resolver::results_type;
+using Endpoint = TcpStream::Socket::endpoint_type;
 
 // Of one attempt: a peer that accepts and then hangs must not take the whole deadline.
 constexpr auto kAttempt = std::chrono::seconds(2);
+// On the Unix socket, if TCP may be tried afterwards.
+constexpr auto kShmAttempt = std::chrono::seconds(1);
 
 class TcpDial final : public PendingDial, public std::enable_shared_from_this<TcpDial> {
  public:
@@ -44,7 +47,7 @@ class TcpDial final : public PendingDial, public std::enable_shared_from_this<Tc
         options_(std::move(options)),
         done_(std::move(done)),
         deadline_(Clock::now() + absl::ToChronoMilliseconds(request_.timeout)),
-        stream_(tcp::socket(io)),
+        stream_(TcpStream::Socket(io)),
         resolver_(io),
         pause_(io) {}
 
@@ -66,8 +69,12 @@ class TcpDial final : public PendingDial, public std::enable_shared_from_this<Tc
  private:
   asio::awaitable<void> TryUntilDeadline();
   asio::awaitable<absl::Status> Attempt();
-  asio::awaitable<absl::Status> ConnectAndGreet(const Addresses& addresses);
+  asio::awaitable<absl::Status> Reach(const std::vector<Endpoint>& endpoints,
+                                      Clock::duration limit);
+  asio::awaitable<absl::Status> ConnectAndGreet(const std::vector<Endpoint>& endpoints);
+  asio::awaitable<absl::Status> Prove();
   asio::awaitable<absl::Status> Greet();
+  bool MayShareMemory(const std::vector<tcp::endpoint>& found) const;
   absl::Status Agrees(const Hello& answer) const;
   void Finish(const absl::Status& status);
 
@@ -107,12 +114,35 @@ asio::awaitable<void> TcpDial::TryUntilDeadline() {
 
 asio::awaitable<absl::Status> TcpDial::Attempt() {
   error_code error;
-  const Addresses found = co_await resolver_.async_resolve(
+  const auto resolved = co_await resolver_.async_resolve(
       request_.host, absl::StrCat(request_.port), asio::redirect_error(asio::use_awaitable, error));
   if (error || cancelled_) co_return SocketError(error);
-  stream_ = TcpStream(tcp::socket(resolver_.get_executor()));
-  SocketDeadline deadline(stream_.socket(), std::min(deadline_, Clock::now() + kAttempt));
-  absl::Status status = co_await ConnectAndGreet(found);
+  std::vector<tcp::endpoint> found;
+  for (const auto& entry : resolved) found.push_back(entry.endpoint());
+  if (MayShareMemory(found)) {
+    const std::vector<Endpoint> here(1, ShmEndpoint(request_.port));
+    const absl::Status status = co_await Reach(here, kShmAttempt);
+    if (status.ok() || options_.kind == FabricKind::kShm) co_return status;
+  } else if (options_.kind == FabricKind::kShm) {
+    co_return absl::FailedPreconditionError("fabric shm: not an address of this host");
+  }
+  std::vector<Endpoint> endpoints;
+  for (const tcp::endpoint& endpoint : found) endpoints.emplace_back(endpoint);
+  co_return co_await Reach(endpoints, kAttempt);
+}
+
+bool TcpDial::MayShareMemory(const std::vector<tcp::endpoint>& found) const {
+  const auto here = [](const tcp::endpoint& at) { return IsOfThisHost(at.address()); };
+  return options_.kind != FabricKind::kTcp && options_.credentials.tls == nullptr &&
+         std::any_of(found.begin(), found.end(), here);
+}
+
+asio::awaitable<absl::Status> TcpDial::Reach(const std::vector<Endpoint>& endpoints,
+                                             Clock::duration limit) {
+  if (cancelled_) co_return absl::CancelledError("dial cancelled");
+  stream_ = TcpStream(TcpStream::Socket(resolver_.get_executor()));
+  SocketDeadline deadline(stream_.socket(), std::min(deadline_, Clock::now() + limit));
+  absl::Status status = co_await ConnectAndGreet(endpoints);
   if (deadline.expired() && Clock::now() >= deadline_) {
     status = absl::DeadlineExceededError("the peer did not answer");
   } else if (deadline.expired()) {
@@ -122,22 +152,32 @@ asio::awaitable<absl::Status> TcpDial::Attempt() {
 }
 
 // A name may stand for several addresses; the first that answers is the peer.
-asio::awaitable<absl::Status> TcpDial::ConnectAndGreet(const Addresses& addresses) {
+asio::awaitable<absl::Status> TcpDial::ConnectAndGreet(const std::vector<Endpoint>& endpoints) {
   error_code error;
-  co_await asio::async_connect(stream_.socket(), addresses,
-                               asio::redirect_error(asio::use_awaitable, error));
+  for (const Endpoint& endpoint : endpoints) {
+    error_code ignored;
+    if (error) stream_.socket().close(ignored);
+    co_await stream_.socket().async_connect(endpoint,
+                                            asio::redirect_error(asio::use_awaitable, error));
+    if (!error || error == asio::error::operation_aborted) break;
+  }
   if (error) co_return SocketError(error);
   SetOptions(stream_.socket(), options_.dead_after);
-  if (options_.credentials.tls != nullptr) {
-    const absl::Status status = co_await stream_.DialTls(*options_.credentials.tls, request_.host);
-    if (!status.ok()) co_return status;
-    if (stream_.peer_role() != request_.peer_role) {
-      co_return absl::UnauthenticatedError(
-          absl::StrCat("denied: the certificate there is of role '", stream_.peer_role(), "', not ",
-                       request_.peer_role));
-    }
-  }
+  const absl::Status status = co_await Prove();
+  if (!status.ok()) co_return status;
   co_return co_await Greet();
+}
+
+// Who is at the other end, as far as the connection tells.
+asio::awaitable<absl::Status> TcpDial::Prove() {
+  if (IsOfThisHost(stream_.socket())) co_return CheckSameUser(stream_.socket());
+  if (options_.credentials.tls == nullptr) co_return absl::OkStatus();
+  const absl::Status status = co_await stream_.DialTls(*options_.credentials.tls, request_.host);
+  if (!status.ok()) co_return status;
+  if (stream_.peer_role() == request_.peer_role) co_return absl::OkStatus();
+  co_return absl::UnauthenticatedError(absl::StrCat("denied: the certificate there is of role '",
+                                                    stream_.peer_role(), "', not ",
+                                                    request_.peer_role));
 }
 
 asio::awaitable<absl::Status> TcpDial::Greet() {
@@ -181,7 +221,7 @@ void TcpDial::Finish(const absl::Status& status) {
   if (status.ok()) {
     ChannelTerms terms = request_.terms;
     terms.protocol = protocol_;
-    done_(TcpChannel::Create(std::move(stream_), terms, options_.alive_every));
+    done_(MakeChannel(std::move(stream_), terms, options_.alive_every));
   } else {
     done_(absl::Status(status.code(),
                        absl::StrCat("dialling ", JoinHostPort(request_.host, request_.port), ": ",

@@ -9,7 +9,8 @@ std::shared_ptr<PendingDial> TcpFabric::Dial(DialRequest request, Dialled done) 
   return StartTcpDial(io_, std::move(request),
                       {.credentials = options_.credentials,
                        .dead_after = options_.dead_after,
-                       .alive_every = options_.alive_every},
+                       .alive_every = options_.alive_every,
+                       .kind = options_.kind},
                       std::move(done));
 }
 

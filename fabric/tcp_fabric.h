@@ -1,4 +1,4 @@
-// The tcp adapter as a Fabric.
+// The tcp and the shm adapter as a Fabric.
 #pragma once
 
 #include <memory>

@@ -6,6 +6,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -15,7 +16,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/host_port.h"
 #include "fabric/hello_proof.h"
-#include "fabric/tcp_channel.h"
+#include "fabric/shm_socket.h"
+#include "fabric/stream_channel.h"
 #include "fabric/tcp_hello.h"
 #include "fabric/tcp_socket.h"
 
@@ -30,17 +32,19 @@ using boost::system::error_code;
 class TcpListener::Acceptor : public std::enable_shared_from_this<Acceptor> {
  public:
   Acceptor(asio::io_context& io, const TcpListenerOptions& options, AcceptHandler& handler)
-      : options_(options), handler_(&handler), acceptor_(io), pause_(io) {}
+      : options_(options), handler_(&handler), acceptor_(io), of_this_host_(io) {}
 
   absl::Status Listen();
+  absl::Status ListenToThisHost();
   void Start();
   void Close();
   uint16_t port() const { return port_; }
 
  private:
-  asio::awaitable<void> AcceptAll();
+  template <typename Protocol>
+  asio::awaitable<void> AcceptAll(asio::basic_socket_acceptor<Protocol>& acceptor);
   void MakeRoom();
-  asio::awaitable<void> Welcome(tcp::socket accepted);
+  asio::awaitable<void> Welcome(TcpStream::Socket accepted);
   asio::awaitable<absl::Status> Handshake(TcpStream& stream, Hello* theirs, ChannelTerms* terms);
   asio::awaitable<absl::Status> Greet(TcpStream& stream, Hello* theirs, ChannelTerms* terms);
 
@@ -51,10 +55,10 @@ class TcpListener::Acceptor : public std::enable_shared_from_this<Acceptor> {
   const TcpListenerOptions options_;
   AcceptHandler* handler_;  // null once closed
   tcp::acceptor acceptor_;
-  asio::steady_timer pause_;
+  asio::local::stream_protocol::acceptor of_this_host_;  // closed: nobody listens there
   uint16_t port_ = 0;
   // Without Hello, longest waiting first. Null: closed to make room, and about to end.
-  std::list<tcp::socket*> half_open_;
+  std::list<TcpStream::Socket*> half_open_;
 };
 
 absl::Status TcpListener::Acceptor::Listen() {
@@ -70,40 +74,67 @@ absl::Status TcpListener::Acceptor::Listen() {
                                                error.message()));
   }
   port_ = acceptor_.local_endpoint().port();
-  return absl::OkStatus();
+  if (options_.kind == FabricKind::kTcp) return absl::OkStatus();
+  const absl::Status here = ListenToThisHost();
+  return options_.kind == FabricKind::kShm ? here : absl::OkStatus();
+}
+
+absl::Status TcpListener::Acceptor::ListenToThisHost() {
+  if (options_.credentials.tls != nullptr) {
+    return absl::FailedPreconditionError(
+        "fabric shm: certificates are proved over TLS only: use fabric auto or tcp");
+  }
+  error_code error;
+  const auto endpoint = ShmEndpoint(port_);
+  of_this_host_.open(endpoint.protocol(), error);
+  if (!error) of_this_host_.bind(endpoint, error);
+  if (!error) of_this_host_.listen(asio::socket_base::max_listen_connections, error);
+  if (!error) return absl::OkStatus();
+  error_code ignored;
+  of_this_host_.close(ignored);
+  return absl::UnavailableError(absl::StrCat("fabric port ", port_,
+                                             ": cannot listen to processes of this host: ",
+                                             error.message()));
 }
 
 void TcpListener::Acceptor::Start() {
   asio::co_spawn(
-      acceptor_.get_executor(), [self = shared_from_this()] { return self->AcceptAll(); },
-      asio::detached);
+      acceptor_.get_executor(),
+      [self = shared_from_this()] { return self->AcceptAll(self->acceptor_); }, asio::detached);
+  if (!of_this_host_.is_open()) return;
+  asio::co_spawn(
+      acceptor_.get_executor(),
+      [self = shared_from_this()] { return self->AcceptAll(self->of_this_host_); }, asio::detached);
 }
 
 void TcpListener::Acceptor::Close() {
   handler_ = nullptr;
   error_code ignored;
   acceptor_.close(ignored);
-  pause_.cancel();
-  for (tcp::socket* socket : half_open_) {
+  of_this_host_.close(ignored);
+  for (TcpStream::Socket* socket : half_open_) {
     if (socket != nullptr) socket->close(ignored);
   }
 }
 
-asio::awaitable<void> TcpListener::Acceptor::AcceptAll() {
+template <typename Protocol>
+asio::awaitable<void> TcpListener::Acceptor::AcceptAll(
+    asio::basic_socket_acceptor<Protocol>& acceptor) {
+  asio::steady_timer pause(acceptor.get_executor());
   while (handler_ != nullptr) {
     error_code error;
-    tcp::socket socket(acceptor_.get_executor());
-    co_await acceptor_.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
+    TcpStream::Socket socket(acceptor.get_executor());
+    co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
     if (handler_ == nullptr) co_return;
     if (error) {
       // Out of descriptors, most likely: the connection stays in the backlog, so do not spin on it.
       handler_->OnRefused(absl::StrCat("cannot accept a connection: ", error.message()));
-      pause_.expires_after(std::chrono::milliseconds(100));
-      co_await pause_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+      pause.expires_after(std::chrono::milliseconds(100));
+      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
     } else {
       MakeRoom();
       asio::co_spawn(
-          acceptor_.get_executor(),
+          acceptor.get_executor(),
           [self = shared_from_this(), socket = std::move(socket)]() mutable {
             return self->Welcome(std::move(socket));
           },
@@ -114,7 +145,7 @@ asio::awaitable<void> TcpListener::Acceptor::AcceptAll() {
 
 // Whoever means it says Hello at once; so many that do not must not keep it out.
 void TcpListener::Acceptor::MakeRoom() {
-  const auto waits = [](const tcp::socket* socket) { return socket != nullptr; };
+  const auto waits = [](const TcpStream::Socket* socket) { return socket != nullptr; };
   const auto count = std::count_if(half_open_.begin(), half_open_.end(), waits);
   if (count < options_.half_open_max) return;
   const auto longest = std::find_if(half_open_.begin(), half_open_.end(), waits);
@@ -122,7 +153,7 @@ void TcpListener::Acceptor::MakeRoom() {
   std::exchange(*longest, nullptr)->close(ignored);
 }
 
-asio::awaitable<void> TcpListener::Acceptor::Welcome(tcp::socket accepted) {
+asio::awaitable<void> TcpListener::Acceptor::Welcome(TcpStream::Socket accepted) {
   const std::string peer = PeerName(accepted);
   SetOptions(accepted, options_.dead_after);
   TcpStream stream(std::move(accepted));
@@ -146,7 +177,7 @@ asio::awaitable<void> TcpListener::Acceptor::Welcome(tcp::socket accepted) {
   half_open_.erase(place);
   if (handler_ == nullptr) co_return;
   if (status.ok()) {
-    handler_->OnChannel(theirs, TcpChannel::Create(std::move(stream), terms, options_.alive_every));
+    handler_->OnChannel(theirs, MakeChannel(std::move(stream), terms, options_.alive_every));
   } else {
     handler_->OnRefused(absl::StrCat("closed a connection from ", peer, ": ", status.message()));
   }
@@ -154,7 +185,10 @@ asio::awaitable<void> TcpListener::Acceptor::Welcome(tcp::socket accepted) {
 
 asio::awaitable<absl::Status> TcpListener::Acceptor::Handshake(TcpStream& stream, Hello* theirs,
                                                                ChannelTerms* terms) {
-  if (options_.credentials.tls != nullptr) {
+  if (IsOfThisHost(stream.socket())) {
+    const absl::Status status = CheckSameUser(stream.socket());
+    if (!status.ok()) co_return status;
+  } else if (options_.credentials.tls != nullptr) {
     const absl::Status status = co_await stream.AcceptTls(*options_.credentials.tls);
     if (!status.ok()) co_return status;
   }

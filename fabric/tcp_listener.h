@@ -1,4 +1,4 @@
-// The accepting end of the tcp adapter.
+// The accepting end of the tcp and the shm adapter.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "base/credentials.h"
 #include "fabric/fabric.h"
+#include "fabric/fabric_kind.h"
 #include "fabric/tcp_liveness.h"
 
 namespace boost::asio {
@@ -23,6 +24,9 @@ struct TcpListenerOptions {
   uint16_t advertised_port = 0;      // where diallers reach it; 0: the port itself
   std::string node_id = "";          // this node, for its Hello
   Credentials credentials = {};      // with a secret, who does not prove it is closed unheard
+  // Whether processes of this host are listened to on a Unix socket as well. kAuto: if that can be
+  // had, and there are no certificates, which are proved over TLS only.
+  FabricKind kind = FabricKind::kTcp;
   absl::Duration hello_timeout = absl::Seconds(5);
   int half_open_max = 256;  // connections without Hello; one more closes the one that waits longest
   absl::Duration dead_after = kTcpDeadAfter;
@@ -34,7 +38,7 @@ struct TcpListenerOptions {
 // until then.
 class TcpListener final : public FabricListener {
  public:
-  // UNAVAILABLE, naming the port, when it cannot be had.
+  // UNAVAILABLE, naming the port, when it cannot be had. FAILED_PRECONDITION: kShm and TLS.
   static absl::StatusOr<std::unique_ptr<TcpListener>> Create(boost::asio::io_context& io,
                                                              const TcpListenerOptions& options,
                                                              AcceptHandler& handler);

@@ -46,8 +46,8 @@ class SecretTest : public TcpTest {
 
   // A dialler in the test's hands says `hello` after it was greeted; the listener's line.
   std::string Say(Hello hello, const std::function<void(Hello&, const std::string& nonce)>& sign) {
-    TcpStream stream{tcp::socket(io_)};
-    stream.socket().connect({asio::ip::address_v4::loopback(), listener_->port()});
+    TcpStream stream{TcpStream::Socket(io_)};
+    stream.socket().connect(tcp::endpoint(asio::ip::address_v4::loopback(), listener_->port()));
     bool closed = false;
     refused_.clear();
     auto talk = [&]() -> asio::awaitable<void> {

@@ -1,11 +1,14 @@
 #include "fabric/tcp_socket.h"
 
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <boost/asio/detail/socket_option.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/socket_base.hpp>
 #include <boost/asio/ssl/error.hpp>
+#include <cstring>
 
 #include "base/host_port.h"
 
@@ -34,7 +37,8 @@ absl::Status SocketError(const error_code& error) {
   return absl::UnavailableError(error.message());
 }
 
-void SetOptions(tcp::socket& socket, absl::Duration dead_after) {
+void SetOptions(TcpStream::Socket& socket, absl::Duration dead_after) {
+  if (IsOfThisHost(socket)) return;
   error_code ignored;  // of a connection that is already gone; the next read says so
   socket.set_option(tcp::no_delay(true), ignored);
   // Data that nobody acknowledges is one case, an idle connection the other: there the first probe
@@ -46,14 +50,23 @@ void SetOptions(tcp::socket& socket, absl::Duration dead_after) {
   socket.set_option(asio::socket_base::keep_alive(true), ignored);
 }
 
-std::string PeerName(const tcp::socket& socket) {
+std::string PeerName(const TcpStream::Socket& socket) {
   error_code error;
-  const tcp::endpoint peer = socket.remote_endpoint(error);
+  const auto peer = socket.remote_endpoint(error);
   if (error) return "unknown peer";
-  return JoinHostPort(peer.address().to_string(), peer.port());
+  if (peer.protocol().family() == AF_UNIX) return "a process of this host";
+  tcp::endpoint endpoint;
+  endpoint.resize(peer.size());
+  std::memcpy(endpoint.data(), peer.data(), peer.size());
+  return JoinHostPort(endpoint.address().to_string(), endpoint.port());
 }
 
-SocketDeadline::SocketDeadline(tcp::socket& socket, std::chrono::steady_clock::time_point when)
+bool IsOfThisHost(const TcpStream::Socket& socket) {
+  error_code error;
+  return socket.local_endpoint(error).protocol().family() == AF_UNIX;
+}
+
+SocketDeadline::SocketDeadline(TcpStream::Socket& socket, std::chrono::steady_clock::time_point when)
     : state_(std::make_shared<State>(State{&socket})), timer_(socket.get_executor(), when) {
   timer_.async_wait([state = state_](const error_code& error) {
     if (error || state->socket == nullptr) return;

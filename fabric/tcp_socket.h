@@ -2,7 +2,6 @@
 // deadlines. Private to the tcp adapter.
 #pragma once
 
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/system/error_code.hpp>
 #include <chrono>
@@ -11,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "fabric/tcp_stream.h"
 
 namespace waferstream {
 
@@ -22,15 +22,18 @@ absl::Status SocketError(const boost::system::error_code& error);
 // asking for 256 KiB to 4 MiB gained nothing in bench/fabric_bench, and under Debian's default
 // limit (net.core.rmem_max, 208 KiB) it would end the auto-tuning far below what that reaches (6
 // MiB). A peer that acknowledges nothing for `dead_after`, whether there is something to send or
-// not, ends the connection with "Connection timed out".
-void SetOptions(boost::asio::ip::tcp::socket& socket, absl::Duration dead_after);
+// not, ends the connection with "Connection timed out". None of it concerns a Unix socket.
+void SetOptions(TcpStream::Socket& socket, absl::Duration dead_after);
 
-std::string PeerName(const boost::asio::ip::tcp::socket& socket);
+std::string PeerName(const TcpStream::Socket& socket);
+
+// Whether both ends are processes of this host, which a Unix socket joins.
+bool IsOfThisHost(const TcpStream::Socket& socket);
 
 // Closes the socket, which ends the operation waiting on it, unless destroyed before `when`.
 class SocketDeadline {
  public:
-  SocketDeadline(boost::asio::ip::tcp::socket& socket, std::chrono::steady_clock::time_point when);
+  SocketDeadline(TcpStream::Socket& socket, std::chrono::steady_clock::time_point when);
   ~SocketDeadline();
   SocketDeadline(const SocketDeadline&) = delete;
   SocketDeadline& operator=(const SocketDeadline&) = delete;
@@ -40,7 +43,7 @@ class SocketDeadline {
  private:
   // Outlives this object in the timer's handler, which may be queued already when it is destroyed.
   struct State {
-    boost::asio::ip::tcp::socket* socket;
+    TcpStream::Socket* socket;
     bool expired = false;
   };
   std::shared_ptr<State> state_;

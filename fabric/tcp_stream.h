@@ -1,9 +1,10 @@
-// A TCP connection, in the clear or under TLS, as Asio's stream. Private to the tcp adapter.
+// A connection over TCP, in the clear or under TLS, or to a Unix socket, as Asio's stream. Private to
+// the adapters.
 #pragma once
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <memory>
 #include <optional>
@@ -19,7 +20,7 @@ namespace waferstream {
 // waits it may be moved, since what it waits on stays in its place.
 class TcpStream {
  public:
-  using Socket = boost::asio::ip::tcp::socket;
+  using Socket = boost::asio::generic::stream_protocol::socket;
   using executor_type = Socket::executor_type;
 
   explicit TcpStream(Socket socket) : state_(std::make_unique<State>(std::move(socket))) {}

@@ -94,7 +94,9 @@ absl::Status MemoryxCore::CheckCopy(const FrameHeader& copy) const {
   return absl::OkStatus();
 }
 
-absl::Status MemoryxCore::OnFrame(ChannelId channel, const FrameHeader&, Turn& turn) {
+absl::Status MemoryxCore::OnFrame(ChannelId channel, const FrameHeader& header,
+                                  const std::byte* payload, Turn& turn) {
+  (void)header, (void)payload;
   if (IsCopy(channel)) {
     const int local = filler_->OnFrame(channel, turn);
     if (updates_->StateOf(local) == TileUpdates::State::kDue) {

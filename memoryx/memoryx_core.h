@@ -58,7 +58,8 @@ class MemoryxCore final : public RoleCore {
   void Start(Turn& turn) override;
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel,
                                                  const FrameHeader& header) override;
-  absl::Status OnFrame(ChannelId channel, const FrameHeader& header, Turn& turn) override;
+  absl::Status OnFrame(ChannelId channel, const FrameHeader& header, const std::byte* payload,
+                       Turn& turn) override;
   void OnCredit(ChannelId channel, FrameKind kind, const Credit& credit, Turn& turn) override;
   void OnSent(uint64_t token, Turn& turn) override;
   absl::Status OnComputeDone(uint64_t id, const absl::Status& status, Turn& turn) override;

@@ -339,7 +339,7 @@ void ScriptedCluster::DeliverCopy(ChannelId channel, Copies& copies) {
   ASSERT_EQ(buffer->size(), send.header.length);
   std::memcpy(buffer->data(), send.payload, send.header.length);
   Turn turn;
-  EXPECT_TRUE(core.OnFrame(channel, send.header, turn).ok());
+  EXPECT_TRUE(core.OnFrame(channel, send.header, buffer->data(), turn).ok());
   Handle(process, std::move(turn));
   EXPECT_FALSE(core.BufferFor(channel, send.header).ok()) << "twice: " << Describe(send.header);
 }
@@ -386,7 +386,7 @@ void ScriptedCluster::SendGradient(ChannelId channel, Port& port) {
                                                  {header.range_lo, header.range_level});
   std::memcpy(buffer->data(), block.data(), header.length);
   Turn turn;
-  EXPECT_TRUE(core.OnFrame(channel, header, turn).ok());
+  EXPECT_TRUE(core.OnFrame(channel, header, buffer->data(), turn).ok());
   Handle(port.process, std::move(turn));
   EXPECT_FALSE(core.BufferFor(channel, header).ok()) << "twice: " << Describe(header);
 }

@@ -16,7 +16,8 @@ absl::StatusOr<std::shared_ptr<ShardMemory>> ShardMemory::Create(const Plan& pla
     if (tile.shard == shard) bytes += HeldTile::Bytes(tile, states[tile.parameter]);
   }
   const size_t workspace_bytes = WorkspaceElements(plan, shard) * sizeof(float);
-  ASSIGN_OR_RETURN(Arena memory, Arena::Create(bytes + workspace_bytes));
+  ASSIGN_OR_RETURN(Arena memory,
+                   Arena::Create(bytes + workspace_bytes, {.offset = 0, .bytes = bytes}));
   std::shared_ptr<ShardMemory> created(new ShardMemory(shard, std::move(memory)));
   auto* const workspace =
       reinterpret_cast<float*>(created->memory_.Claim(bytes, workspace_bytes).data());

@@ -16,7 +16,7 @@ absl::StatusOr<std::unique_ptr<TileSender>> TileSender::Create(
     LaneQueue& lanes, TrafficCounters& traffic) {
   const size_t slots = plan.wire == Dtype::kBf16 ? kSendSlots : 0;
   const size_t slot_bytes = std::max(plan.tile_slot_bytes[kSmall], plan.tile_slot_bytes[kLarge]);
-  ASSIGN_OR_RETURN(Arena slot_memory, Arena::Create(slots * slot_bytes));
+  ASSIGN_OR_RETURN(Arena slot_memory, Arena::CreateLent(slots * slot_bytes));
   std::vector<Port> ports;
   for (const Channel& channel : plan.channels) {
     if (channel.kind == ChannelKind::kCopy) continue;

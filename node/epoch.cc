@@ -113,12 +113,13 @@ absl::StatusOr<std::span<std::byte>> Epoch::BufferFor(ChannelId channel,
   return setup_.core->BufferFor(channel, header);
 }
 
-absl::Status Epoch::OnFrame(ChannelId channel, const FrameHeader& header) {
+absl::Status Epoch::OnFrame(ChannelId channel, const FrameHeader& header,
+                            const std::byte* payload) {
   if (stopping()) return absl::OkStatus();
   step_ = std::max(step_, header.step);
   observer_->OnFrame(channel, header);
   Turn turn = NewTurn();
-  RETURN_IF_ERROR(setup_.core->OnFrame(channel, header, turn));
+  RETURN_IF_ERROR(setup_.core->OnFrame(channel, header, payload, turn));
   Do(turn, header.kind == FrameKind::kTile ? "tile" : "gradient");
   return absl::OkStatus();
 }

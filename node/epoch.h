@@ -73,7 +73,8 @@ class Epoch final : public ChannelEvents, public std::enable_shared_from_this<Ep
   // ChannelEvents
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel,
                                                  const FrameHeader& header) override;
-  absl::Status OnFrame(ChannelId channel, const FrameHeader& header) override;
+  absl::Status OnFrame(ChannelId channel, const FrameHeader& header,
+                       const std::byte* payload) override;
   void OnCredit(ChannelId channel, FrameKind kind, const Credit& credit) override;
   void OnSent(uint64_t token) override;
   void OnBroken(ChannelId channel, const std::string& peer, const absl::Status& why) override;
@@ -87,6 +88,7 @@ class Epoch final : public ChannelEvents, public std::enable_shared_from_this<Ep
   void Do(Turn& turn, const char* event);
   void Do(SendAction& send) { channels_.Send(send); }
   void Do(GrantAction& grant) { channels_.Grant(grant); }
+  void Do(ReturnAction& done) { channels_.Return(done); }
   void Do(ComputeAction& compute);
   void Do(WaitedAction& waited);
   void Do(ReportAction& report);

@@ -41,9 +41,9 @@ class EpochChannels::End final : public ChannelHandler {
     }
     return all_.events_.BufferFor(channel_.id, header);
   }
-  absl::Status OnFrame(const FrameHeader& header) override {
+  absl::Status OnFrame(const FrameHeader& header, const std::byte* payload) override {
     Count(header, in_);
-    return all_.events_.OnFrame(channel_.id, header);
+    return all_.events_.OnFrame(channel_.id, header, payload);
   }
   void OnCredit(const Credit& credit) override {
     all_.events_.OnCredit(channel_.id, sends(), credit);
@@ -72,11 +72,16 @@ class EpochChannels::End final : public ChannelHandler {
   void Send(const SendAction& send) {
     if (!fabric) return;
     Count(send.header, out_);
-    fabric->Send(send.header, send.payload, send.token);
+    fabric->Send(send.header, send.payload, send.token, send.lend);
   }
   void Grant(const Credit& credit) {
     if (fabric) fabric->Grant(credit);
   }
+  void Return(uint64_t sequence) {
+    if (fabric) fabric->Return(sequence);
+  }
+  // Nothing is said on it any more; what it maps stays.
+  void LetGo() { ended_ = std::exchange(fabric, nullptr); }
 
   std::shared_ptr<ChannelEnd> fabric;  // null: not open
   std::shared_ptr<PendingDial> dial;   // null: not being dialled
@@ -91,6 +96,7 @@ class EpochChannels::End final : public ChannelHandler {
   const Channel& channel_;
   const bool up_;
   FabricCount in_, out_;
+  std::shared_ptr<ChannelEnd> ended_;
 };
 
 EpochChannels::EpochChannels(Fabric& fabric, const PrepareRequest& request, const Plan& plan,
@@ -233,6 +239,10 @@ void EpochChannels::Grant(const GrantAction& grant) {
   Find(grant.channel, grant.kind == FrameKind::kGradient)->Grant(grant.credit);
 }
 
+void EpochChannels::Return(const ReturnAction& done) {
+  Find(done.channel, done.kind == FrameKind::kGradient)->Return(done.sequence);
+}
+
 // -- closing -----------------------------------------------------------------------------------
 
 void EpochChannels::Close(std::function<void()> closed) {
@@ -252,7 +262,7 @@ void EpochChannels::Close(std::function<void()> closed) {
 }
 
 void EpochChannels::OnEndClosed(End& end, const absl::Status& why) {
-  end.fabric = nullptr;
+  end.LetGo();
   if (!closed_) {
     const std::string peer = end.peer().node_id();
     events_.OnBroken(end.channel(), peer, why);

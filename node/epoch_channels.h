@@ -26,7 +26,8 @@ class ChannelEvents {
   virtual ~ChannelEvents() = default;
   virtual absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel,
                                                          const FrameHeader& header) = 0;
-  virtual absl::Status OnFrame(ChannelId channel, const FrameHeader& header) = 0;
+  virtual absl::Status OnFrame(ChannelId channel, const FrameHeader& header,
+                               const std::byte* payload) = 0;
   virtual void OnCredit(ChannelId channel, FrameKind kind, const Credit& credit) = 0;
   virtual void OnSent(uint64_t token) = 0;
   // A channel broke, not by Close. `peer` is the node id at its other end.
@@ -48,7 +49,8 @@ std::string Describe(const FabricTraffic& traffic);
 // Role: opens an epoch's channels (dials those whose down end is this process, admits those whose
 // up end is), says which end an action or event belongs to, counts payload bytes. Lifecycle:
 // Connect, until all_open; Receive; Close. A process may hold both ends of a channel: it then dials
-// itself. Lives on the loop. Danger: must live until Close's callback.
+// itself. Lives on the loop. Danger: must live until Close's callback, and as long as the core:
+// payloads that were lent to it are mapped until then.
 class EpochChannels {
  public:
   using Done = std::function<void(const absl::Status&)>;
@@ -73,6 +75,7 @@ class EpochChannels {
   void Receive();
   void Send(const SendAction& send);
   void Grant(const GrantAction& grant);
+  void Return(const ReturnAction& done);
 
   // Ends every channel and dial; `closed` when the fabric uses no buffer any more, perhaps from
   // inside this call. Waiting Connects end with CANCELLED. Called once.

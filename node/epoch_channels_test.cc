@@ -66,7 +66,7 @@ class FakeEvents final : public ChannelEvents {
     seen.push_back("buffer " + std::to_string(channel));
     return std::span<std::byte>();
   }
-  absl::Status OnFrame(ChannelId channel, const FrameHeader&) override {
+  absl::Status OnFrame(ChannelId channel, const FrameHeader&, const std::byte*) override {
     seen.push_back("frame " + std::to_string(channel));
     return absl::OkStatus();
   }
@@ -267,8 +267,8 @@ TEST_F(EpochChannelsTest, EventsCarryTheirChannelAndKind) {
   OpenAll();
   channels_->Receive();
   ASSERT_TRUE(up1_->handler().BufferFor(Frame(FrameKind::kGradient)).ok());
-  ASSERT_TRUE(up1_->handler().OnFrame(Frame(FrameKind::kGradient, 30)).ok());
-  ASSERT_TRUE(down0_->handler().OnFrame(Frame(FrameKind::kTile, 40)).ok());
+  ASSERT_TRUE(up1_->handler().OnFrame(Frame(FrameKind::kGradient, 30), nullptr).ok());
+  ASSERT_TRUE(down0_->handler().OnFrame(Frame(FrameKind::kTile, 40), nullptr).ok());
   up1_->handler().OnCredit({{1, 0}});
   down1_->handler().OnCredit({{1, 0}});
   down1_->handler().OnSent(6);

@@ -5,6 +5,11 @@
 
 namespace waferstream {
 
+FabricKind FabricKindOf(const NodeFlags& flags) {
+  if (flags.fabric == "tcp") return FabricKind::kTcp;
+  return flags.fabric == "shm" ? FabricKind::kShm : FabricKind::kAuto;
+}
+
 void AddNodeFlags(CLI::App& app, NodeRole& role, NodeFlags& flags) {
   AddName(app, "--id", flags.id, "name of this node, unique in the cluster")->required();
   AddAddress(app, "--controller", flags.controller, "of the controller")->required();
@@ -14,6 +19,9 @@ void AddNodeFlags(CLI::App& app, NodeRole& role, NodeFlags& flags) {
            "where others reach the fabric port, if a proxy, NAT or a NodePort stands before it; 0: "
            "the port itself [0]");
   AddWhole(app, "--control-port", flags.control_port, "0: any free port [0]");
+  AddWord(app, "--fabric", flags.fabric, "auto|tcp|shm",
+          "how payloads come from and go to nodes of this host: through memory that both share, or "
+          "over TCP; other hosts: over TCP [auto]");
   AddRootsFlag(app, flags.roots);
   AddWhole(app, "--grace", flags.grace_seconds,
            "seconds that SIGTERM leaves to hand over to others; 0: end at once [25]",

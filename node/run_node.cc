@@ -38,6 +38,10 @@ int RunNode(int argc, char** argv, NodeRole& role) {
   }
   const absl::StatusOr<ListenTerms> terms = CheckListenFlags(flags.listen, RoleWord(role.kind()));
   if (!terms.ok()) return FailUsage(flags, sources.Named(terms.status()));
+  if (FabricKindOf(flags) == FabricKind::kShm && terms->credentials.tls != nullptr) {
+    return FailUsage(flags, absl::InvalidArgumentError(
+                                "--fabric: shm: certificates are proved over TLS only; auto or tcp"));
+  }
   const auto roots = ParseRoots(flags.roots);
   if (!roots.ok()) return FailUsage(flags, sources.Named(roots.status()));
   // A controller may be late, but not without a name.
@@ -57,7 +61,8 @@ int RunNode(int argc, char** argv, NodeRole& role) {
                                        .port = flags.fabric_port,
                                        .advertised_port = flags.advertise_fabric_port,
                                        .node_id = flags.id,
-                                       .credentials = terms->credentials})},
+                                       .credentials = terms->credentials,
+                                       .kind = FabricKindOf(flags)})},
                    role);
 }
 

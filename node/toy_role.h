@@ -59,7 +59,8 @@ class ToyCore final : public RoleCore {
     if (header.length != kBytes) return absl::InvalidArgumentError("wrong length");
     return std::span<std::byte>(ends_.at({channel, header.kind}).buffer);
   }
-  absl::Status OnFrame(ChannelId channel, const FrameHeader& header, Turn& turn) override {
+  absl::Status OnFrame(ChannelId channel, const FrameHeader& header, const std::byte*,
+                       Turn& turn) override {
     const Key key{channel, header.kind};
     End& end = ends_.at(key);
     if (header.step != end.received) return absl::DataLossError("a frame is missing");

@@ -28,7 +28,7 @@ class Idle : public RoleCore {
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId, const FrameHeader&) override {
     return absl::InternalError("nothing comes here");
   }
-  absl::Status OnFrame(ChannelId, const FrameHeader&, Turn&) override { return absl::OkStatus(); }
+  absl::Status OnFrame(ChannelId, const FrameHeader&, const std::byte*, Turn&) override { return absl::OkStatus(); }
   void OnCredit(ChannelId, FrameKind, const Credit&, Turn&) override {}
   void OnSent(uint64_t, Turn&) override {}
   absl::Status OnComputeDone(uint64_t, const absl::Status& status, Turn&) override {
@@ -50,7 +50,7 @@ class Receiver : public RoleCore {
     buffer_.resize(header.length);
     return std::span(buffer_);
   }
-  absl::Status OnFrame(ChannelId, const FrameHeader& header, Turn&) override {
+  absl::Status OnFrame(ChannelId, const FrameHeader& header, const std::byte*, Turn&) override {
     WS_CHECK(header.sequence == seen_.size());
     seen_.push_back(static_cast<int>(buffer_[0]));
     return result_;
@@ -87,7 +87,7 @@ class Sender : public RoleCore {
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId, const FrameHeader&) override {
     return absl::InternalError("nothing comes up");
   }
-  absl::Status OnFrame(ChannelId, const FrameHeader&, Turn&) override { return absl::OkStatus(); }
+  absl::Status OnFrame(ChannelId, const FrameHeader&, const std::byte*, Turn&) override { return absl::OkStatus(); }
   void OnCredit(ChannelId, FrameKind kind, const Credit& credit, Turn& turn) override {
     WS_CHECK(kind == FrameKind::kTile);
     for (int i = 0; i < credit.slots[kLarge] + excess_; ++i) Send(turn);

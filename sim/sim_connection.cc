@@ -28,9 +28,11 @@ class SimConnection::End final : public ChannelEnd {
     handler = &the_handler;
     connection_->Opened(up_);
   }
-  void Send(const FrameHeader& header, const std::byte* payload, uint64_t token) override {
+  void Send(const FrameHeader& header, const std::byte* payload, uint64_t token,
+            bool /*lend*/) override {
     if (!closed && broken.ok()) connection_->Send(*this, header, payload, token);
   }
+  void Return(uint64_t) override {}
   void Grant(const Credit& credit) override {
     if (!closed && broken.ok()) connection_->Grant(*this, credit);
   }
@@ -142,7 +144,7 @@ absl::Status SimConnection::Receive(End& to, Frame& frame) {
   ASSIGN_OR_RETURN(const std::span<std::byte> buffer, to.handler->BufferFor(frame.header));
   WS_CHECK(buffer.size() == frame.header.length);
   std::memcpy(buffer.data(), frame.copy.data(), frame.header.length);
-  return to.handler->OnFrame(frame.header);
+  return to.handler->OnFrame(frame.header, buffer.data());
 }
 
 // As the tcp adapter does: what can be told from the header alone, then the buffer, then the

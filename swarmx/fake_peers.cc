@@ -157,7 +157,8 @@ absl::StatusOr<std::span<std::byte>> FakePeer::BufferFor(ChannelId channel,
   return std::span(buffer_);
 }
 
-absl::Status FakePeer::OnFrame(ChannelId channel, const FrameHeader& header, Turn& turn) {
+absl::Status FakePeer::OnFrame(ChannelId channel, const FrameHeader& header, const std::byte*,
+                               Turn& turn) {
   WS_CHECK(buffer_ == PayloadOf(*plan_, header));
   ++ports_.at(channel).received;
   to_grant_.push_back({channel, SlotOf(header)});

@@ -28,7 +28,7 @@ absl::StatusOr<std::unique_ptr<SwarmxCore>> SwarmxCore::Create(const Plan& plan,
     if (node.process != process) continue;
     bytes += TileRelay::ResidentBytes(plan, node) + GradientReducer::ResidentBytes(plan, node);
   }
-  ASSIGN_OR_RETURN(Arena memory, Arena::Create(bytes));
+  ASSIGN_OR_RETURN(Arena memory, Arena::CreateLent(bytes));
   std::unique_ptr<SwarmxCore> core(new SwarmxCore(plan, process, start_step, std::move(memory)));
   size_t offset = 0;
   for (size_t n = 0; n < plan.tree_nodes.size(); ++n) {
@@ -85,7 +85,9 @@ absl::StatusOr<std::span<std::byte>> SwarmxCore::BufferFor(ChannelId channel,
   return node ? node->reducer->BufferFor(channel, header) : NotOurs(channel);
 }
 
-absl::Status SwarmxCore::OnFrame(ChannelId channel, const FrameHeader& header, Turn& turn) {
+absl::Status SwarmxCore::OnFrame(ChannelId channel, const FrameHeader& header,
+                                 const std::byte* payload, Turn& turn) {
+  (void)payload;
   const Channel& c = plan_.channels[channel];
   if (header.kind == FrameKind::kTile) {
     At(c.down)->relay->OnFrame(channel, turn);

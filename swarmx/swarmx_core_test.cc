@@ -168,7 +168,7 @@ class SwarmxProtocolTest : public testing::Test {
     if (!buffer.ok()) return buffer.status();
     const std::vector<std::byte> payload = PayloadOf(plan_, header);
     std::copy(payload.begin(), payload.end(), buffer->begin());
-    return core_->OnFrame(channel, header, turn);
+    return core_->OnFrame(channel, header, buffer->data(), turn);
   }
   absl::Status Refusal(ChannelId channel, const FrameHeader& header) {
     return core_->BufferFor(channel, header).status();

@@ -72,9 +72,10 @@ class CountedCore final : public RoleCore {
                                                  const FrameHeader& header) override {
     return Count("BufferFor", [&] { return core_.BufferFor(channel, header); });
   }
-  absl::Status OnFrame(ChannelId channel, const FrameHeader& header, Turn& turn) override {
+  absl::Status OnFrame(ChannelId channel, const FrameHeader& header, const std::byte* payload,
+                       Turn& turn) override {
     const absl::Status status =
-        Count("OnFrame", [&] { return core_.OnFrame(channel, header, turn); });
+        Count("OnFrame", [&] { return core_.OnFrame(channel, header, payload, turn); });
     CountWork(turn);
     return status;
   }

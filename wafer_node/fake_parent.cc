@@ -217,7 +217,7 @@ bool FakeParent::DeliverTile(int plane, Turn& turn) {
   }
   ++lane.position;
   SkipOtherPlanes(lane, plane);
-  EXPECT_TRUE(driven_->OnFrame(lane.channel, *header, turn).ok());
+  EXPECT_TRUE(driven_->OnFrame(lane.channel, *header, buffer->data(), turn).ok());
   return true;
 }
 

@@ -43,7 +43,9 @@ absl::StatusOr<std::span<std::byte>> WaferCore::BufferFor(ChannelId channel,
   return inbox_.BufferFor(channel, header);
 }
 
-absl::Status WaferCore::OnFrame(ChannelId channel, const FrameHeader&, Turn& turn) {
+absl::Status WaferCore::OnFrame(ChannelId channel, const FrameHeader& header,
+                                const std::byte* payload, Turn& turn) {
+  (void)header, (void)payload;
   inbox_.OnFrame(channel);
   Advance(turn);
   return absl::OkStatus();

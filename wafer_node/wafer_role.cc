@@ -1,6 +1,7 @@
 #include "wafer_node/wafer_role.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -25,6 +26,22 @@ absl::Status CheckKernels(const JobSpec& job, const std::string& kernels,
   if (wanted.empty() || wanted == kernels) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("kernel_isa: this node computes with ", kernels, ", the job with ", wanted));
+}
+
+}  // namespace
+
+namespace {
+
+Arena::Lent StagingOf(const SramLayout& sram) {
+  size_t first = sram.bytes, end = 0;
+  for (const SramBuffer buffer : {SramBuffer::kStagingSmall, SramBuffer::kStagingLarge}) {
+    const SramRegion* const region = sram.Find(buffer, 0);
+    if (region == nullptr || region->bytes == 0) continue;
+    first = std::min(first, region->offset);
+    end = std::max(end, region->offset + region->bytes);
+  }
+  if (first >= end) return {};
+  return {.offset = first, .bytes = end - first};
 }
 
 }  // namespace
@@ -61,7 +78,8 @@ absl::StatusOr<std::unique_ptr<RoleCore>> WaferRole::Prepare(const PrepareReques
     return absl::FailedPreconditionError("a generation cannot start at a later token than 0");
   }
   // What the plan uses of the SRAM, not all that the profile has: nothing is claimed beyond.
-  ASSIGN_OR_RETURN(Arena arena, Arena::Create(plan.sram.bytes));
+  // Gradients are read where they were made.
+  ASSIGN_OR_RETURN(Arena arena, Arena::Create(plan.sram.bytes, StagingOf(plan.sram)));
   reply->set_sram_planned_bytes(plan.sram.bytes);
   reply->set_resident_bytes(arena.size());
   reply->set_kernel_isa(kernels);

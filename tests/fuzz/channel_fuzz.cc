@@ -39,7 +39,7 @@ class Peerless final : public ChannelHandler {
     if (header.length > slot_.size()) return absl::InvalidArgumentError("larger than a slot");
     return std::span(slot_).first(header.length);
   }
-  absl::Status OnFrame(const FrameHeader& header) override {
+  absl::Status OnFrame(const FrameHeader& header, const std::byte*) override {
     WS_CHECK(header.epoch == kTerms.epoch);
     channel_.Grant({.slots = {1, 0}});
     return absl::OkStatus();
@@ -47,7 +47,7 @@ class Peerless final : public ChannelHandler {
   void OnCredit(const Credit& credit) override {
     for (const int slots : credit.slots) {
       WS_CHECK(slots >= 0 && slots <= 2 * kTerms.peer_slots());
-      for (int i = 0; i < slots; ++i) channel_.Send({}, nullptr, 0);
+      for (int i = 0; i < slots; ++i) channel_.Send({}, nullptr, 0, false);
     }
   }
   void OnSent(uint64_t) override { WS_CHECK(!closed_); }
@@ -104,7 +104,7 @@ void Receive(const std::string& wire) {
   io.run();
   if (arrived) {
     io.restart();
-    const auto channel = TcpChannel::Create(std::move(stream), kTerms, kAliveEvery);
+    const auto channel = std::make_shared<TcpChannel>(std::move(stream), kTerms, kAliveEvery);
     Peerless handler(*channel);
     channel->Open(handler);
     io.run();  // ends: the peer has closed

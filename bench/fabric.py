@@ -1,0 +1,104 @@
+"""What carries tiles and gradients between processes of one host, beside what others have for it.
+
+fabric() gives {row: value}, all of one run; rows that end in "ratio" are what counts, as the machine
+may be shared. Peers that are not installed have no rows: OpenMPI (mpirun), Gloo (torch, in $PYTHON),
+iperf3. Needs the targets of TARGETS built.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+TARGETS = ["//bench:shm_bench", "//bench:fabric_bench", "//bench:mpi_bench",
+           "//bench:mpi_collectives"]
+PEERS = 4  # that receive, or send
+MPI = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
+
+def run(command, **more):
+    environment = {**os.environ, **more}
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True,
+                          env=environment).stdout
+
+
+def rows_of(text):
+    """Of lines NAME TAB NUMBER."""
+    pairs = (line.split("\t") for line in text.splitlines() if "\t" in line)
+    return {name + ", GB/s": float(value) for name, value in pairs}
+
+
+def mpi_rows():
+    if shutil.which("mpirun") is None:
+        return {}
+    found = {}
+    for ranks in (PEERS + 1, PEERS):
+        text = run(["mpirun", "--oversubscribe", "-n", str(ranks),
+                    "bazel-bin/bench/mpi_collectives"], **MPI)
+        wanted = "Bcast" if ranks == PEERS + 1 else "Reduce"
+        found.update({name: value for name, value in rows_of(text).items() if wanted in name})
+    return found
+
+
+def gloo_rows():
+    python = os.environ.get("PYTHON", sys.executable)
+    has_torch = subprocess.run([python, "-c", "import torch.distributed"],
+                               stderr=subprocess.DEVNULL).returncode == 0
+    return rows_of(run([python, "bench/gloo_peer.py", str(PEERS)])) if has_torch else {}
+
+
+def iperf_rows():
+    """One stream over loopback, of 3 s."""
+    if shutil.which("iperf3") is None:
+        return {}
+    port = "5291"
+    server = subprocess.Popen(["iperf3", "-s", "-1", "-B", "127.0.0.1", "-p", port],
+                              stdout=subprocess.DEVNULL)
+    try:
+        time.sleep(0.5)
+        report = json.loads(run(["iperf3", "-c", "127.0.0.1", "-p", port, "-t", "3", "-J"]))
+    finally:
+        server.wait(10)
+    return {"iperf3, one stream, GB/s": report["end"]["sum_received"]["bits_per_second"] / 8e9}
+
+
+def tcp_rows():
+    """One connection in the clear, frames of 4 MiB with checksums; the median."""
+    rates = re.findall(r"^tcp +4194304 bytes a frame: +([0-9.]+) GB/s",
+                       run(["bazel-bin/bench/fabric_bench"]), re.MULTILINE)
+    return {"tcp, one connection, GB/s": sorted(map(float, rates))[len(rates) // 2]}
+
+
+def ratios(rows):
+    def over(ours, theirs):
+        a, b = rows.get(ours + ", GB/s"), rows.get(theirs + ", GB/s")
+        return {f"{ours} over {theirs}, ratio": a / b} if a and b else {}
+
+    found = {}
+    for receivers in (1, 2, 4, 8):
+        found.update(over(f"shm broadcast to {receivers}", f"memcpy before {receivers}"))
+        found.update(over(f"shm broadcast to {receivers}, not read", f"memcpy before {receivers}"))
+    for peer in (f"MPI_Bcast to {PEERS}", f"Gloo broadcast to {PEERS}"):
+        found.update(over(f"shm broadcast to {PEERS}", peer))
+    for peer in (f"MPI_Reduce from {PEERS}", f"Gloo reduce from {PEERS}"):
+        found.update(over(f"shm reduction from {PEERS}", peer))
+    found.update(over("tcp, one connection", "iperf3, one stream"))
+    return found
+
+
+def fabric():
+    rows = rows_of(run(["bazel-bin/bench/shm_bench"]))
+    rows.update(mpi_rows())
+    rows.update(gloo_rows())
+    rows.update(tcp_rows())
+    rows.update(iperf_rows())
+    rows.update(ratios(rows))
+    return rows
+
+
+if __name__ == "__main__":
+    for name, value in fabric().items():
+        print(f"{name}\t{value:.3f}")
