@@ -40,7 +40,8 @@ ReceiveWindows::ReceiveWindows(const Plan& plan, FrameKind kind, std::vector<Cha
     : plan_(plan),
       kind_(kind),
       channels_(std::move(channels)),
-      slots_(WindowsOf(plan, kind, channels_), SlotBytesOf(plan, kind), memory) {}
+      slots_(WindowsOf(plan, kind, channels_), SlotBytesOf(plan, kind), memory),
+      held_(slots_.size()) {}
 
 void ReceiveWindows::Start(Turn& turn) const {
   const std::vector<Credit> windows = WindowsOf(plan_, kind_, channels_);
@@ -61,7 +62,23 @@ absl::StatusOr<int> ReceiveWindows::Take(int port, int tile) {
   return slots_.Take(port, plan_.tiles[tile].slot);
 }
 
+void ReceiveWindows::Arrived(int slot, const FrameHeader& header, const std::byte* payload) {
+  Held& held = held_[slot];
+  held.payload = payload;
+  held.lent.reset();
+  if (payload != slots_.bytes(slot)) held.lent = header.sequence;
+}
+
+void ReceiveWindows::Return(int slot, Turn& turn) {
+  Held& held = held_[slot];
+  held.payload = slots_.bytes(slot);
+  if (!held.lent.has_value()) return;
+  turn.actions.push_back(ReturnAction{channels_[slots_.port(slot)], kind_, *held.lent});
+  held.lent.reset();
+}
+
 void ReceiveWindows::Release(int slot, Turn& turn) {
+  Return(slot, turn);
   Credit one;
   one.slots[slots_.slot_class(slot)] = 1;
   const ChannelId channel = channels_[slots_.port(slot)];

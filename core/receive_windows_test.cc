@@ -125,6 +125,33 @@ TEST_F(ReceiveWindowsTest, WhatIsReleasedIsGrantedToItsChannelAndTakenAgain) {
   EXPECT_EQ(*windows.Take(1, kLargeTile), large);
 }
 
+TEST_F(ReceiveWindowsTest, WhatIsLentIsReturnedOnceAndBeforeItsSlotIsGranted) {
+  ReceiveWindows windows = Make(FrameKind::kGradient, {0, 2});
+  const int slot = *windows.Take(1, kLargeTile), own = *windows.Take(0, kSmallTile);
+  FrameHeader header;
+  header.sequence = 7;
+  const std::byte elsewhere{};
+  windows.Arrived(slot, header, &elsewhere);
+  windows.Arrived(own, header, windows.bytes(own));
+  EXPECT_EQ(windows.payload(slot), &elsewhere);
+  EXPECT_EQ(windows.payload(own), windows.bytes(own));
+  Turn turn;
+  windows.Return(slot, turn);
+  windows.Return(own, turn);
+  ASSERT_EQ(turn.actions.size(), 1u);
+  const auto& done = std::get<ReturnAction>(turn.actions[0]);
+  EXPECT_EQ(done.channel, 2);
+  EXPECT_EQ(done.kind, FrameKind::kGradient);
+  EXPECT_EQ(done.sequence, 7u);
+  EXPECT_EQ(windows.payload(slot), windows.bytes(slot)) << "the slot's own from now on";
+  windows.Arrived(slot, header, &elsewhere);
+  turn.actions.clear();
+  windows.Release(slot, turn);
+  ASSERT_EQ(turn.actions.size(), 2u);
+  EXPECT_TRUE(std::holds_alternative<ReturnAction>(turn.actions[0]));
+  EXPECT_TRUE(std::holds_alternative<GrantAction>(turn.actions[1]));
+}
+
 TEST_F(ReceiveWindowsTest, ASlotIsReleasedOnlyOnce) {
   ReceiveWindows windows = Make(FrameKind::kTile, {0});
   const int slot = *windows.Take(0, kLargeTile);

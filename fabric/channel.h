@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -71,6 +72,9 @@ class ChannelEnd {
   // Grants the peer slots. Overtakes queued frames.
   virtual void Grant(const Credit& credit) = 0;
   virtual void Close() = 0;
+
+  // What carries its payloads, for the log: "tcp", "shm", "mpi".
+  virtual std::string carrier() const = 0;
 };
 
 }  // namespace waferstream

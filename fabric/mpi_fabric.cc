@@ -56,6 +56,7 @@ class MpiChannelEnd final : public ChannelEnd {
     channel_->Send(header, payload, token, lend);
   }
   void Return(uint64_t) override {}  // what is received is the receiver's own
+  std::string carrier() const override { return "mpi"; }
   void Grant(const Credit& credit) override { channel_->Grant(credit); }
   void Close() override { channel_->Close(); }
 

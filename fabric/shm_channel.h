@@ -22,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -50,6 +51,7 @@ class ShmChannel final : public StreamChannel {
   ShmChannel(TcpStream stream, const ChannelTerms& terms, absl::Duration alive_every);
 
   void Return(uint64_t sequence) override;
+  std::string carrier() const override { return "shm"; }
 
  private:
   // A batch of frames on their way out.

@@ -4,6 +4,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "fabric/stream_channel.h"
@@ -19,6 +20,7 @@ class TcpChannel final : public StreamChannel {
       : StreamChannel(std::move(stream), ChannelFlow(terms), alive_every) {}
 
   void Return(uint64_t) override {}  // what is received is the receiver's own
+  std::string carrier() const override { return "tcp"; }
 
  private:
   boost::asio::awaitable<absl::Status> ReadFrame() override;

@@ -119,11 +119,13 @@ absl::StatusOr<std::span<std::byte>> GradientSum::BufferFor(ChannelId channel,
   return std::span<std::byte>(slots_.bytes(slot), header.length);
 }
 
-GradientSum::Arrival GradientSum::OnFrame(ChannelId channel) {
+GradientSum::Arrival GradientSum::OnFrame(ChannelId channel, const FrameHeader& header,
+                                          const std::byte* payload) {
   Port& port = ports_[slots_.PortOf(channel)];
   WS_CHECK(port.receiving);
   const int slot = *port.receiving;
   port.receiving.reset();
+  slots_.Arrived(slot, header, payload);
   traffic_.set_gradient_bytes_in(traffic_.gradient_bytes_in() + port.header.length);
   traffic_.set_gradient_blocks_in(traffic_.gradient_blocks_in() + 1);
   return {port.header, slot};
@@ -176,7 +178,7 @@ void GradientSum::Land(const Arrival& arrival, Turn& turn) {
   Gradient& gradient = gradients_[local];
   Contribution& c = gradient.contributions[header.contribution];
   const BlockRange range = {header.range_lo, header.range_level};
-  auto* block = reinterpret_cast<float*>(slots_.bytes(slot));
+  const auto* block = reinterpret_cast<const float*>(slots_.payload(slot));
   std::vector<Move> moves = Insert(gradient, c, range, block);
   if (c.root != kNoBuffer) --gradient.missing;
   const bool last = gradient.missing == 0;
@@ -184,7 +186,7 @@ void GradientSum::Land(const Arrival& arrival, Turn& turn) {
     const std::vector<Move> sums = AddContributions(gradient);
     moves.insert(moves.end(), sums.begin(), sums.end());
   }
-  float* const zeros = header.length == 0 ? block : nullptr;
+  float* const zeros = header.length == 0 ? reinterpret_cast<float*>(slots_.bytes(slot)) : nullptr;
   const uint64_t about_ns = (moves.size() + 3) * gradient.elements * kPassNs;
   const auto work = [moves = std::move(moves), n = gradient.elements, &tile = store_.tile(local),
                      zeros, last, total = last ? Total(gradient) : nullptr, step = header.step,

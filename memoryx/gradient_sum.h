@@ -40,7 +40,7 @@ namespace waferstream {
 
 class GradientSum {
  public:
-  // A block in its receive slot, with `slot` for Land.
+  // A block in its receive slot, or lent for it, with `slot` for Land.
   struct Arrival {
     FrameHeader header;
     int slot;
@@ -60,7 +60,7 @@ class GradientSum {
   // INVALID_ARGUMENT: not the frame that is due on this channel.
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel, const FrameHeader& header);
   // The frame of the last BufferFor is here; its slot stays taken until the block is landed.
-  Arrival OnFrame(ChannelId channel);
+  Arrival OnFrame(ChannelId channel, const FrameHeader& header, const std::byte* payload);
   // Works out what the arrival of this block lets happen, and sends it to the compute lane. The
   // block is of the current step (BeginStep).
   void Land(const Arrival& arrival, Turn& turn);

@@ -72,7 +72,7 @@ class GradientSumTest : public testing::Test {
     auto* const floats = reinterpret_cast<float*>(buffer->data());
     if (header.length == 0) std::fill_n(floats, plan_.tiles[header.tile].elements, NAN);
     for (size_t i = 0; i < header.length / 4; ++i) floats[i] = value * Scale(i);
-    sum_->Land(sum_->OnFrame(kChannel), turn_);
+    sum_->Land(sum_->OnFrame(kChannel, header, buffer->data()), turn_);
   }
   // What has been sent to the lane; the grants that follow from it.
   absl::Status RunLane(std::vector<GrantAction>* grants = nullptr) {
@@ -313,8 +313,9 @@ TEST_F(GradientSumTest, WhatIsBeingFilledIsSummedBesideWhatIsOwned) {
   ASSERT_EQ(store_->tiles().size(), 3u);
   const auto deliver = [&](int tile, int contribution) {
     const FrameHeader header = Block(tile, contribution, {0, 0}, 0);
-    ASSERT_TRUE(sum_->BufferFor(1, header).ok());
-    sum_->Land(sum_->OnFrame(1), turn_);
+    const auto buffer = sum_->BufferFor(1, header);
+    ASSERT_TRUE(buffer.ok());
+    sum_->Land(sum_->OnFrame(1, header, buffer->data()), turn_);
     ASSERT_TRUE(RunLane().ok());
   };
   for (const GradientItem& item : plan_.program.gradient_stream) {

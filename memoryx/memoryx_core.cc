@@ -96,7 +96,6 @@ absl::Status MemoryxCore::CheckCopy(const FrameHeader& copy) const {
 
 absl::Status MemoryxCore::OnFrame(ChannelId channel, const FrameHeader& header,
                                   const std::byte* payload, Turn& turn) {
-  (void)header, (void)payload;
   if (IsCopy(channel)) {
     const int local = filler_->OnFrame(channel, turn);
     if (updates_->StateOf(local) == TileUpdates::State::kDue) {
@@ -108,7 +107,7 @@ absl::Status MemoryxCore::OnFrame(ChannelId channel, const FrameHeader& header,
     Pump(turn);
     return absl::OkStatus();
   }
-  const GradientSum::Arrival arrival = gradients_->OnFrame(channel);
+  const GradientSum::Arrival arrival = gradients_->OnFrame(channel, header, payload);
   if (arrival.header.step > updates_->committed()) {
     WS_MARK("memoryx: a gradient ahead of its commit");
     early_.push_back(arrival);

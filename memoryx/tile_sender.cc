@@ -15,7 +15,9 @@ absl::StatusOr<std::unique_ptr<TileSender>> TileSender::Create(
     const Plan& plan, const MemoryxPlace& place, const TileStore& store, TileUpdates& updates,
     LaneQueue& lanes, TrafficCounters& traffic) {
   const size_t slots = plan.wire == Dtype::kBf16 ? kSendSlots : 0;
-  const size_t slot_bytes = std::max(plan.tile_slot_bytes[kSmall], plan.tile_slot_bytes[kLarge]);
+  // Of whole cache lines, as kernels that read them in place want it.
+  const size_t slot_bytes =
+      (std::max(plan.tile_slot_bytes[kSmall], plan.tile_slot_bytes[kLarge]) + 63) / 64 * 64;
   ASSIGN_OR_RETURN(Arena slot_memory, Arena::CreateLent(slots * slot_bytes));
   std::vector<Port> ports;
   for (const Channel& channel : plan.channels) {
@@ -61,6 +63,7 @@ void TileSender::OnSent(uint64_t token) {
     updates_.Unpin(sent.local);
   } else {
     free_slots_.push_back(sent.slot);
+    if (sent.lent) --lent_slots_;
   }
   outgoing_.erase(at);
 }
@@ -151,12 +154,19 @@ void TileSender::Flush(Port& port, Turn& turn) {
   while (!port.queue.empty() && outgoing_.at(port.queue.front()).ready) {
     const uint64_t token = port.queue.front();
     port.queue.pop_front();
-    const Outgoing& out = outgoing_.at(token);
+    Outgoing& out = outgoing_.at(token);
     const std::byte* payload =
         out.slot == kInPlace ? store_.tile(out.local).bytes().data() : SlotBytes(out.slot);
     traffic_.set_weight_bytes_out(traffic_.weight_bytes_out() + out.header.length);
-    turn.actions.push_back(SendAction{out.channel, out.header, payload, token});
+    turn.actions.push_back(SendAction{out.channel, out.header, payload, token, Lend(out)});
   }
+}
+
+bool TileSender::Lend(Outgoing& out) {
+  if (out.slot == kInPlace) return true;
+  if (lent_slots_ == kSendSlots - 1) return false;
+  ++lent_slots_;
+  return out.lent = true;
 }
 
 std::byte* TileSender::SlotBytes(int slot) {

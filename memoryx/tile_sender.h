@@ -11,6 +11,8 @@
 //    come back.
 // 2. The payload of a frame does not change before OnSent: a slot is not reused, and a tile read in
 //    place is pinned against its next update.
+// 3. Tiles are lent, but for one slot, which comes back whoever keeps the others. A pinned tile
+//    holds up nothing but its next update, which only the next step needs.
 //
 // Bytes: kSendSlots large slots with a bf16 wire, nothing with f32. Not thread-safe; called by the
 // core.
@@ -70,6 +72,7 @@ class TileSender {
     int local;
     int slot;  // or kInPlace
     bool ready;
+    bool lent = false;  // out of a slot
   };
   struct Port {
     ChannelId channel;
@@ -89,6 +92,8 @@ class TileSender {
   void Flush(Port& port, Turn& turn);
   Port& PortOf(ChannelId channel);
   std::byte* SlotBytes(int slot);
+  // Whether a tile is lent, that is: whether receivers may keep it for as long as they need.
+  bool Lend(Outgoing& out);
 
   const Plan& plan_;
   const TileStore& store_;
@@ -97,6 +102,7 @@ class TileSender {
   TrafficCounters& traffic_;
   Arena slot_memory_;
   std::vector<int> free_slots_;
+  int lent_slots_ = 0;
   std::vector<Port> ports_;
   std::map<uint64_t, Outgoing> outgoing_;  // by token, from TryStart to OnSent
   uint64_t next_token_ = 0;

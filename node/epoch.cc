@@ -71,6 +71,9 @@ absl::Status Epoch::Start() {
         absl::StrCat("Start before Connect: not open: ", channels_.Missing()));
   }
   state_ = State::kRunning;
+  world_.log(LogLevel::kInfo,
+             absl::StrCat("job ", setup_.request.job_id(), " epoch ", setup_.request.epoch(),
+                          ": channels by what carries them: ", channels_.Carriers()));
   observer_->OnStart();
   channels_.Receive();
   Turn turn = NewTurn();

@@ -1,6 +1,7 @@
 #include "node/epoch_channels.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -271,6 +272,18 @@ void EpochChannels::OnEndClosed(End& end, const absl::Status& why) {
   if (std::none_of(ends_.begin(), ends_.end(), [](const auto& end) { return end->open(); })) {
     closed_();
   }
+}
+
+std::string EpochChannels::Carriers() const {
+  std::map<std::string, int> count;
+  for (const auto& end : ends_) {
+    if (end->open()) ++count[end->fabric->carrier()];
+  }
+  std::string carriers;
+  for (const auto& [carrier, channels] : count) {
+    absl::StrAppend(&carriers, carriers.empty() ? "" : ", ", carrier, " ", channels);
+  }
+  return carriers;
 }
 
 FabricTraffic EpochChannels::Traffic() const {

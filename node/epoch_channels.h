@@ -82,6 +82,8 @@ class EpochChannels {
   void Close(std::function<void()> closed);
 
   FabricTraffic Traffic() const;
+  // For the log, of those that are open: "shm 3, tcp 1".
+  std::string Carriers() const;
 
  private:
   class End;

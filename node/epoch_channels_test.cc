@@ -20,16 +20,19 @@ using ::testing::IsEmpty;
 class FakeEnd final : public ChannelEnd {
  public:
   void Open(ChannelHandler& handler) override { handler_ = &handler; }
-  void Send(const FrameHeader& header, const std::byte*, uint64_t token) override {
+  void Send(const FrameHeader& header, const std::byte*, uint64_t token, bool) override {
     sent.push_back({header.kind, token});
   }
+  void Return(uint64_t sequence) override { returned.push_back(sequence); }
   void Grant(const Credit& credit) override { granted += credit.slots[kSmall]; }
+  std::string carrier() const override { return "fake"; }
   void Close() override { closed = true; }
 
   ChannelHandler& handler() { return *handler_; }
   bool open() const { return handler_ != nullptr; }
 
   std::vector<std::pair<FrameKind, uint64_t>> sent;
+  std::vector<uint64_t> returned;
   int granted = 0;
   bool closed = false;
 
@@ -255,6 +258,11 @@ TEST_F(EpochChannelsTest, ActionsGoToTheEndOfTheirKind) {
   EXPECT_THAT(down1_->sent, ElementsAre(std::pair(FrameKind::kGradient, 6)));
   channels_->Grant({1, FrameKind::kTile, {{7, 0}}});
   channels_->Grant({1, FrameKind::kGradient, {{8, 0}}});
+  channels_->Return({1, FrameKind::kTile, 3});
+  channels_->Return({1, FrameKind::kGradient, 4});
+  EXPECT_THAT(down1_->returned, ElementsAre(3)) << "so does who returns them";
+  EXPECT_THAT(up1_->returned, ElementsAre(4));
+  EXPECT_EQ(channels_->Carriers(), "fake 4");
   EXPECT_EQ(down1_->granted, 7) << "who receives tiles grants for them";
   EXPECT_EQ(up1_->granted, 8);
   const FabricTraffic traffic = channels_->Traffic();

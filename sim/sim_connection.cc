@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "base/mark.h"
 #include "base/status.h"
 
 namespace waferstream {
@@ -29,10 +30,12 @@ class SimConnection::End final : public ChannelEnd {
     connection_->Opened(up_);
   }
   void Send(const FrameHeader& header, const std::byte* payload, uint64_t token,
-            bool /*lend*/) override {
-    if (!closed && broken.ok()) connection_->Send(*this, header, payload, token);
+            bool lend) override {
+    if (!closed && broken.ok()) connection_->Send(*this, header, payload, token, lend);
   }
-  void Return(uint64_t) override {}
+  void Return(uint64_t sequence) override {
+    if (!closed && broken.ok()) connection_->Return(*this, sequence);
+  }
   void Grant(const Credit& credit) override {
     if (!closed && broken.ok()) connection_->Grant(*this, credit);
   }
@@ -40,6 +43,8 @@ class SimConnection::End final : public ChannelEnd {
     if (std::exchange(closed, true)) return;
     connection_->EndClosed(up_);
   }
+
+  std::string carrier() const override { return "sim"; }
 
   bool up() const { return up_; }
   const ChannelTerms& terms() const { return terms_; }
@@ -57,7 +62,11 @@ class SimConnection::End final : public ChannelEnd {
 };
 
 SimConnection::SimConnection(SimWorld& world, std::string name, SimProcess& up, SimProcess& down)
-    : world_(world), name_(std::move(name)), frame_ns_(FrameNs(world)), processes_{&down, &up} {}
+    : world_(world),
+      name_(std::move(name)),
+      frame_ns_(FrameNs(world)),
+      of_one_host_(Hash64(name_.data(), name_.size()) % 2 == 0),
+      processes_{&down, &up} {}
 
 int64_t SimConnection::FrameNs(SimWorld& world) {
   const bool slow = world.weather.link_slow > 0 && world.links.Chance(world.weather.link_slow);
@@ -79,7 +88,7 @@ int64_t SimConnection::DelayBehind(int64_t& last_ns) {
 // -- frames and credits ------------------------------------------------------------------------
 
 void SimConnection::Send(End& from, const FrameHeader& header, const std::byte* payload,
-                         uint64_t token) {
+                         uint64_t token, bool lend) {
   const bool downwards = from.up();
   WS_CHECK(header.kind == (downwards ? FrameKind::kTile : FrameKind::kGradient));
   Wire& wire = wires_[downwards];
@@ -90,6 +99,9 @@ void SimConnection::Send(End& from, const FrameHeader& header, const std::byte* 
   frame->payload = payload;
   frame->payload_hash = Hash64(payload, header.length);
   frame->token = token;
+  if (of_one_host_ && lend && header.length > 0) {
+    frame->lent = SharedSegment::Holding(payload, header.length);
+  }
   wire.contract.OnSend(frame->slot);
   wire.flying.push_back(frame);
   processes_[!from.up()]->Reach(
@@ -103,7 +115,9 @@ void SimConnection::Send(End& from, const FrameHeader& header, const std::byte* 
 void SimConnection::Take(Frame& frame) {
   if (frame.taken) return;
   frame.taken = true;
-  frame.copy.assign(frame.payload, frame.payload + frame.header.length);
+  if (frame.lent == nullptr) {
+    frame.copy.assign(frame.payload, frame.payload + frame.header.length);
+  }
 }
 
 void SimConnection::Sent(bool downwards, Frame& frame) {
@@ -111,6 +125,27 @@ void SimConnection::Sent(bool downwards, Frame& frame) {
   if (end == nullptr || !end->takes()) return;
   WS_CHECK(Hash64(frame.payload, frame.header.length) == frame.payload_hash);
   Take(frame);
+  if (frame.lent == nullptr) end->handler->OnSent(frame.token);
+}
+
+void SimConnection::Return(End& from, uint64_t sequence) {
+  const bool downwards = !from.up();  // the frame that is returned
+  Wire& wire = wires_[downwards];
+  const auto found = wire.in_place.find(sequence);
+  WS_CHECK(found != wire.in_place.end());
+  const std::shared_ptr<Frame> frame = std::move(found->second);
+  wire.in_place.erase(found);
+  // Not behind the grant of the slot that it filled.
+  processes_[!from.up()]->Reach(
+      DelayBehind(wire.last_credit_ns),
+      [self = shared_from_this(), downwards, frame] { self->Returned(downwards, *frame); }, [] {});
+}
+
+void SimConnection::Returned(bool downwards, const Frame& frame) {
+  const std::shared_ptr<End> end = ends_[downwards].lock();
+  if (deaf_ || stalled_[!downwards] || end == nullptr || !end->takes()) return;
+  WS_CHECK(Hash64(frame.payload, frame.header.length) == frame.payload_hash);
+  WS_MARK("sim: a payload was read in place");
   end->handler->OnSent(frame.token);
 }
 
@@ -130,7 +165,7 @@ void SimConnection::HandOver(bool downwards) {
     wire.flying.pop_front();
     --wire.arrived;
     wire.contract.OnArrival(frame->slot);
-    const absl::Status status = Receive(*end, *frame);
+    const absl::Status status = Receive(*end, frame);
     if (status.ok()) continue;
     deaf_ = true;
     Break(end->up(), status, 1);
@@ -138,8 +173,15 @@ void SimConnection::HandOver(bool downwards) {
   }
 }
 
-absl::Status SimConnection::Receive(End& to, Frame& frame) {
+absl::Status SimConnection::Receive(End& to, const std::shared_ptr<Frame>& arrived) {
+  Frame& frame = *arrived;
   if (frame.flipped_bit.has_value()) return ReceiveDamaged(to, frame);
+  if (frame.lent != nullptr) {
+    ASSIGN_OR_RETURN(const std::span<std::byte> unused, to.handler->BufferFor(frame.header));
+    WS_CHECK(unused.size() == frame.header.length);
+    wires_[!to.up()].in_place[frame.header.sequence] = arrived;
+    return to.handler->OnFrame(frame.header, frame.payload);
+  }
   WS_CHECK(Hash64(frame.copy.data(), frame.header.length) == frame.payload_hash);
   ASSIGN_OR_RETURN(const std::span<std::byte> buffer, to.handler->BufferFor(frame.header));
   WS_CHECK(buffer.size() == frame.header.length);
@@ -150,6 +192,8 @@ absl::Status SimConnection::Receive(End& to, Frame& frame) {
 // As the tcp adapter does: what can be told from the header alone, then the buffer, then the
 // checksum.
 absl::Status SimConnection::ReceiveDamaged(End& to, Frame& frame) {
+  // Where no payload travels, all that does is checked before anybody is asked.
+  if (frame.lent != nullptr) return absl::DataLossError("checksum mismatch");
   frame.header.crc = FrameCrc(frame.header, frame.copy.data());
   HeaderBytes bytes = Encode(frame.header);
   const size_t bit = *frame.flipped_bit % (8 * (bytes.size() + frame.copy.size()));

@@ -6,17 +6,22 @@
 // asked with the header as it came. It holds both ends to the credit rule (wire_contract.h), and a
 // payload to being unchanged until OnSent.
 //
+// Half of all connections are of one host, as fabric/shm_channel.h has them: what is lent on them,
+// and lies in memory that can be shared, is read where it lies until its receiver returns it.
+//
 // Lifecycle: its ends own it; an end that is dropped without Close belonged to a process that has
 // gone. Danger: a payload may go once it is OnSent or its end is closed, and not before.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/shared_segment.h"
 #include "fabric/channel.h"
 #include "sim/sim_process.h"
 #include "sim/sim_world.h"
@@ -60,6 +65,7 @@ class SimConnection final : public std::enable_shared_from_this<SimConnection> {
     uint64_t payload_hash = 0;
     uint64_t token = 0;
     std::optional<uint32_t> flipped_bit;  // counted through header and payload
+    std::shared_ptr<SharedSegment> lent;  // where it is read in place; null: it is copied
   };
   // One direction; [1] is downwards.
   struct Wire {
@@ -70,16 +76,20 @@ class SimConnection final : public std::enable_shared_from_this<SimConnection> {
     int64_t last_arrival_ns = 0;
     int64_t last_sent_ns = 0;
     int64_t last_credit_ns = 0;
+    std::map<uint64_t, std::shared_ptr<Frame>> in_place = {};  // by sequence: not yet returned
   };
 
-  void Send(End& from, const FrameHeader& header, const std::byte* payload, uint64_t token);
+  void Send(End& from, const FrameHeader& header, const std::byte* payload, uint64_t token,
+            bool lend);
+  void Return(End& from, uint64_t sequence);
+  void Returned(bool downwards, const Frame& frame);
   static void Take(Frame& frame);
   void Sent(bool downwards, Frame& frame);
   // The first of `flying` that has not arrived is here.
   void Arrive(bool downwards);
   // Gives the receiving end what has arrived, if it takes it.
   void HandOver(bool downwards);
-  absl::Status Receive(End& to, Frame& frame);
+  absl::Status Receive(End& to, const std::shared_ptr<Frame>& frame);
   absl::Status ReceiveDamaged(End& to, Frame& frame);
   void Grant(End& from, const Credit& credit);
   void GrantArrives(bool downwards, const Credit& credit);
@@ -97,7 +107,8 @@ class SimConnection final : public std::enable_shared_from_this<SimConnection> {
 
   SimWorld& world_;
   const std::string name_;
-  const int64_t frame_ns_;          // typical
+  const int64_t frame_ns_;  // typical
+  const bool of_one_host_;
   SimProcess* const processes_[2];  // down, up
   std::weak_ptr<End> ends_[2];      // down, up
   Wire wires_[2];

@@ -15,9 +15,10 @@ constexpr size_t kChunkElements = 16 << 10;
 constexpr uint64_t kAddNs = 1;  // of an element, roughly
 
 struct Sum {
-  float* zeros;  // one of the two, of which nobody has written the zeros yet; nullptr: none
+  float* zeros;        // one of the two, of which nobody has written the zeros yet; nullptr: none
+  const float* first;  // elsewhere, or the same as `into`
+  const float* second;
   float* into;
-  const float* from;
   size_t elements;
 };
 
@@ -26,8 +27,11 @@ void AddAll(const std::vector<Sum>& sums, Parallel& parallel) {
     if (sum.zeros != nullptr) std::fill_n(sum.zeros, sum.elements, 0.0f);
     const int chunks = static_cast<int>((sum.elements + kChunkElements - 1) / kChunkElements);
     parallel.For(chunks, [&sum](int chunk, int) {
-      const size_t first = chunk * kChunkElements;
-      Add(sum.into + first, sum.from + first, std::min(kChunkElements, sum.elements - first));
+      const size_t at = chunk * kChunkElements;
+      const size_t count = std::min(kChunkElements, sum.elements - at);
+      // The chunk stays in cache.
+      if (sum.first != sum.into) std::copy_n(sum.first + at, count, sum.into + at);
+      Add(sum.into + at, sum.second + at, count);
     });
   }
 }
@@ -72,9 +76,11 @@ absl::StatusOr<std::span<std::byte>> GradientReducer::BufferFor(ChannelId channe
   return std::span(slots_.bytes(child.receiving_slot), header.length);
 }
 
-void GradientReducer::OnFrame(ChannelId channel, Turn& turn) {
+void GradientReducer::OnFrame(ChannelId channel, const FrameHeader& header,
+                              const std::byte* payload, Turn& turn) {
   Child& child = children_[slots_.PortOf(channel)];
   WS_CHECK(child.receiving);
+  slots_.Arrived(child.receiving_slot, header, payload);
   const uint64_t item = *std::exchange(child.receiving, std::nullopt);
   traffic_->set_gradient_blocks_in(traffic_->gradient_blocks_in() + 1);
   if (!zero_[child.receiving_slot]) {
@@ -102,8 +108,9 @@ void GradientReducer::StartBatch(Turn& turn) {
     auto* into = reinterpret_cast<float*>(slots_.bytes(merge.into));
     auto* from = reinterpret_cast<float*>(slots_.bytes(merge.from));
     float* zeros = zero_[merge.into] ? into : zero_[merge.from] ? from : nullptr;
-    sums.push_back(
-        {zeros, into, from, static_cast<size_t>(plan_.tiles[out_.TileOf(item)].elements)});
+    sums.push_back({zeros, reinterpret_cast<const float*>(slots_.payload(merge.into)),
+                    reinterpret_cast<const float*>(slots_.payload(merge.from)), into,
+                    static_cast<size_t>(plan_.tiles[out_.TileOf(item)].elements)});
     elements += sums.back().elements;
   }
   turn.actions.push_back(ComputeAction{Lane::kCompute, compute_id_,
@@ -120,6 +127,7 @@ void GradientReducer::OnComputeDone(Turn& turn) {
   traffic_->set_gradient_adds(traffic_->gradient_adds() + running_.size());
   for (const Addition& addition : running_) {
     zero_[addition.merge.into] = zero_[addition.merge.into] && zero_[addition.merge.from];
+    slots_.Return(addition.merge.into, turn);
     slots_.Release(addition.merge.from, turn);
     Insert(addition.item, addition.merge.result, addition.merge.into);
   }
@@ -143,8 +151,8 @@ void GradientReducer::Send(Turn& turn) {
     if (zero_[*slot]) header.length = 0;
     for (Parent* parent : parents) {
       parent->credit.Spend(slot_class);
-      turn.actions.push_back(SendAction{parent->channel, header, slots_.bytes(*slot),
-                                        token_base_ + static_cast<uint64_t>(*slot)});
+      turn.actions.push_back(SendAction{parent->channel, header, slots_.payload(*slot),
+                                        token_base_ + static_cast<uint64_t>(*slot), true});
       traffic_->set_gradient_blocks_out(traffic_->gradient_blocks_out() + 1);
       traffic_->set_gradient_bytes_out(traffic_->gradient_bytes_out() + header.length);
     }

@@ -13,6 +13,9 @@
 // one
 //    that has some; so the bits are those of a sum with zeros.
 // 4. Arrival order decides when two blocks are added, never which two: the bits are the plan's.
+// 5. A block that a child lends is added from where it lies, into its slot's own bytes, and then
+//    returned. What goes up is lent, be it the child's or the slot's: blocks go in plan order on
+//    every channel, so the first that is not yet in MemoryX waits for none behind it.
 //
 // Not thread-safe; owned by the SwarmxCore, which calls it from the role's executor.
 #pragma once
@@ -46,7 +49,7 @@ class GradientReducer {
 
   void Start(Turn& turn) { slots_.Start(turn); }
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel, const FrameHeader& header);
-  void OnFrame(ChannelId channel, Turn& turn);
+  void OnFrame(ChannelId channel, const FrameHeader& header, const std::byte* payload, Turn& turn);
   // From a parent.
   void OnCredit(ChannelId channel, const Credit& credit, Turn& turn);
   // Whether this was the last of the block's sends.

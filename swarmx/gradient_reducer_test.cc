@@ -7,6 +7,7 @@
 #include <cmath>
 #include <optional>
 #include <ostream>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -80,7 +81,7 @@ class GradientReducerTest : public testing::Test {
     ASSERT_EQ(buffer->size(), header.length);
     auto* const floats = reinterpret_cast<float*>(buffer->data());
     for (size_t i = 0; i < header.length / 4; ++i) floats[i] = value * Scale(i);
-    reducer_->OnFrame(child, turn_);
+    reducer_->OnFrame(child, header, buffer->data(), turn_);
   }
   // A header alone; the slot keeps what was there.
   void ReceiveZeros(ChannelId child, const Block& block) {
@@ -89,7 +90,7 @@ class GradientReducerTest : public testing::Test {
     const auto buffer = reducer_->BufferFor(child, header);
     ASSERT_TRUE(buffer.ok()) << buffer.status();
     ASSERT_TRUE(buffer->empty());
-    reducer_->OnFrame(child, turn_);
+    reducer_->OnFrame(child, header, buffer->data(), turn_);
   }
   void GrantAll(int slots = 50) {
     for (ChannelId parent : {kParent0, kParent1}) {
@@ -153,6 +154,32 @@ Plan TwoWaves() {
   Plan plan = TestTree(6);
   plan.waves = 2;
   return plan;
+}
+
+// Of two children each; one parent holds the tile.
+TEST_F(GradientReducerTest, WhatIsLentIsAddedWhereItLiesAndThenReturned) {
+  Begin(TestTree(2));
+  GrantAll();
+  std::vector<std::vector<float>> elsewhere;
+  for (const auto& [child, range] : {std::pair(kChild0, kLeft), std::pair(kChild1, kRight)}) {
+    FrameHeader header = Frame({0, range});
+    header.sequence = static_cast<uint64_t>(child) + 40;
+    elsewhere.emplace_back(header.length / 4);
+    for (size_t i = 0; i < header.length / 4; ++i) elsewhere.back()[i] = 2 * Scale(i);
+    ASSERT_TRUE(reducer_->BufferFor(child, header).ok());
+    reducer_->OnFrame(child, header, reinterpret_cast<const std::byte*>(elsewhere.back().data()),
+                      turn_);
+  }
+  ComputeAll();
+  std::set<uint64_t> returned;
+  for (const Action& action : turn_.actions) {
+    if (const auto* done = std::get_if<ReturnAction>(&action)) returned.insert(done->sequence);
+  }
+  EXPECT_EQ(returned, (std::set<uint64_t>{kChild0 + 40u, kChild1 + 40u}));
+  EXPECT_EQ(elsewhere[0][0], 2 * Scale(0));
+  const std::vector<Up> ups = SentUp();
+  ASSERT_EQ(ups.size(), 1u);
+  EXPECT_EQ(ups[0].value, 4);
 }
 
 // Wafer 0 makes (0, 1) and (2, 0), wafer 1 (3, 0) and (4, 2). Beside 1e8 a 1 is lost in fp32, so

@@ -87,12 +87,11 @@ absl::StatusOr<std::span<std::byte>> SwarmxCore::BufferFor(ChannelId channel,
 
 absl::Status SwarmxCore::OnFrame(ChannelId channel, const FrameHeader& header,
                                  const std::byte* payload, Turn& turn) {
-  (void)payload;
   const Channel& c = plan_.channels[channel];
   if (header.kind == FrameKind::kTile) {
-    At(c.down)->relay->OnFrame(channel, turn);
+    At(c.down)->relay->OnFrame(channel, header, payload, turn);
   } else {
-    At(c.up)->reducer->OnFrame(channel, turn);
+    At(c.up)->reducer->OnFrame(channel, header, payload, turn);
   }
   return absl::OkStatus();
 }

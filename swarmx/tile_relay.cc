@@ -23,10 +23,14 @@ TileRelay::TileRelay(const Plan& plan, const TreeNode& node, uint32_t epoch, uin
       traffic_(traffic),
       slots_(plan, FrameKind::kTile, node.up_channels, memory),
       sends_left_(slots_.size(), 0),
+      lends_(slots_.size(), false),
       next_(plan, node.plane, TileCursor::kAnyone, epoch, start_step) {
   for (const int id : node.up_channels) {
     const int primary = PrimaryOf(plan.channels[id].up);
     parents_.push_back({TileCursor(plan, node.plane, primary, epoch, start_step), {}, {}});
+    for (int c = 0; c < kSlotClasses; ++c) {
+      parents_.back().lending.may[c] = plan.channels[id].tile_window.slots[c] - 1;
+    }
   }
   for (const int id : node.down_channels) children_.push_back({id, {}, 0});
 }
@@ -44,9 +48,11 @@ absl::StatusOr<std::span<std::byte>> TileRelay::BufferFor(ChannelId channel,
   return std::span(slots_.bytes(slot), header.length);
 }
 
-void TileRelay::OnFrame(ChannelId channel, Turn& turn) {
+void TileRelay::OnFrame(ChannelId channel, const FrameHeader& header, const std::byte* payload,
+                        Turn& turn) {
   Parent& parent = parents_[slots_.PortOf(channel)];
   WS_CHECK(parent.receiving);
+  slots_.Arrived(*parent.receiving, header, payload);
   parent.arrived.push_back(*parent.receiving);
   parent.receiving.reset();
   Order();
@@ -61,6 +67,7 @@ void TileRelay::Order() {
     const int slot = parent.arrived.front();
     parent.arrived.pop_front();
     sends_left_[slot] = static_cast<int>(children_.size());
+    lends_[slot] = Lend(slot);
     stream_.push_back({slot, next_.Header()});
     traffic_->set_weight_bytes_in(traffic_->weight_bytes_in() + stream_.back().header.length);
     next_.Advance();
@@ -82,8 +89,9 @@ void TileRelay::SendTo(Child& child, Turn& turn) {
     const SlotClass slot_class = slots_.slot_class(tile.slot);
     if (!child.credit.Has(slot_class)) return;
     child.credit.Spend(slot_class);
-    turn.actions.push_back(SendAction{child.channel, tile.header, slots_.bytes(tile.slot),
-                                      token_base_ + static_cast<uint64_t>(tile.slot)});
+    turn.actions.push_back(SendAction{child.channel, tile.header, slots_.payload(tile.slot),
+                                      token_base_ + static_cast<uint64_t>(tile.slot),
+                                      lends_[tile.slot]});
     traffic_->set_weight_bytes_out(traffic_->weight_bytes_out() + tile.header.length);
   }
 }
@@ -97,7 +105,22 @@ void TileRelay::OnCredit(ChannelId channel, const Credit& credit, Turn& turn) {
 
 void TileRelay::OnSent(int slot, Turn& turn) {
   WS_CHECK(sends_left_[slot] > 0);
-  if (--sends_left_[slot] == 0) slots_.Release(slot, turn);
+  if (--sends_left_[slot] > 0) return;
+  EndLending(slot);
+  slots_.Release(slot, turn);
+}
+
+bool TileRelay::Lend(int slot) {
+  Lending& lending = parents_[slots_.port(slot)].lending;
+  const SlotClass slot_class = slots_.slot_class(slot);
+  if (lending.lent[slot_class] >= lending.may[slot_class]) return false;
+  ++lending.lent[slot_class];
+  return true;
+}
+
+void TileRelay::EndLending(int slot) {
+  if (lends_[slot]) --parents_[slots_.port(slot)].lending.lent[slots_.slot_class(slot)];
+  lends_[slot] = false;
 }
 
 }  // namespace waferstream

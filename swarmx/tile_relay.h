@@ -6,6 +6,9 @@
 // 2. Each child has its own place in the stream; a slow one holds back the others only when the
 //    windows are full of tiles that it has not taken.
 // 3. A tile's slot is freed, and its parent granted another, when no child needs it any more.
+// 4. A tile that the parent lends is lent on. Of a parent's slots of one class at least one is
+// never
+//    lent, so a tile that goes through it comes back whatever the children keep: the stream moves.
 //
 // Not thread-safe; owned by the SwarmxCore, which calls it from the role's executor.
 #pragma once
@@ -36,16 +39,21 @@ class TileRelay {
 
   void Start(Turn& turn) { slots_.Start(turn); }
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel, const FrameHeader& header);
-  void OnFrame(ChannelId channel, Turn& turn);
+  void OnFrame(ChannelId channel, const FrameHeader& header, const std::byte* payload, Turn& turn);
   // From a child.
   void OnCredit(ChannelId channel, const Credit& credit, Turn& turn);
   void OnSent(int slot, Turn& turn);
 
  private:
+  struct Lending {
+    int lent[kSlotClasses] = {0, 0};  // slots
+    int may[kSlotClasses] = {0, 0};   // at the most
+  };
   struct Parent {
     TileCursor due;                // what it sends next
     std::optional<int> receiving;  // slot between BufferFor and OnFrame
     std::deque<int> arrived;       // slots, in order, not yet in the stream; at most the window
+    Lending lending = {};
   };
   struct Child {
     ChannelId channel;
@@ -62,6 +70,9 @@ class TileRelay {
   // Sends what children have credit for.
   void Send(Turn& turn);
   void SendTo(Child& child, Turn& turn);
+  // Whether the tile of this slot, new in the stream, is lent to the children.
+  bool Lend(int slot);
+  void EndLending(int slot);
 
   const Plan& plan_;
   const uint64_t token_base_;
@@ -70,6 +81,7 @@ class TileRelay {
   std::vector<Child> children_;
   ReceiveWindows slots_;
   std::vector<int> sends_left_;  // by slot: children that have yet to be done with it
+  std::vector<bool> lends_;      // by slot
   TileCursor next_;              // the next tile of the stream, over all parents
   std::deque<InStream> stream_;  // tiles that some child has yet to be sent
   uint64_t stream_first_ = 0;    // place of stream_[0] in the whole stream

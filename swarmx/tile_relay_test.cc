@@ -51,7 +51,7 @@ class TileRelayTest : public testing::Test {
     ASSERT_TRUE(buffer.ok()) << n << ": " << buffer.status();
     ASSERT_EQ(buffer->size(), header.length);
     std::fill(buffer->begin(), buffer->end(), static_cast<std::byte>(n));
-    relay_->OnFrame(channel, turn_);
+    relay_->OnFrame(channel, header, buffer->data(), turn_);
   }
   void Grant(ChannelId child, int small, int large) {
     relay_->OnCredit(child, {{small, large}}, turn_);
@@ -120,6 +120,50 @@ TEST_F(TileRelayTest, ChildrenGetTilesInPlanOrderWhateverParentIsFirst) {
   EXPECT_THAT(SentTo(kChild0), ElementsAre(2));
   EXPECT_EQ(traffic_.weight_bytes_in(), 2 * 80u + 12);
   EXPECT_EQ(traffic_.weight_bytes_out(), 4 * 80u + 12 + 12);
+}
+
+TEST_F(TileRelayTest, WhatIsLentIsLentOnAndReturnedWhenEveryChildHasReturnedIt) {
+  Begin();
+  Grant(kChild0, 9, 9);
+  Grant(kChild1, 9, 9);
+  FrameHeader header = Frame(0);
+  header.sequence = 17;
+  const std::vector<std::byte> elsewhere(header.length);
+  ASSERT_TRUE(relay_->BufferFor(kParent0, header).ok());
+  relay_->OnFrame(kParent0, header, elsewhere.data(), turn_);
+  std::vector<SendAction> sends;
+  for (const Action& action : std::exchange(turn_.actions, {})) {
+    sends.push_back(std::get<SendAction>(action));
+    EXPECT_EQ(sends.back().payload, elsewhere.data());
+    EXPECT_TRUE(sends.back().lend);
+  }
+  ASSERT_EQ(sends.size(), 2u);
+  relay_->OnSent(static_cast<int>(sends[0].token - kTokenBase), turn_);
+  EXPECT_THAT(turn_.actions, IsEmpty());
+  relay_->OnSent(static_cast<int>(sends[1].token - kTokenBase), turn_);
+  ASSERT_EQ(turn_.actions.size(), 2u);
+  EXPECT_EQ(std::get<ReturnAction>(turn_.actions[0]).sequence, 17u);
+  EXPECT_EQ(GrantedTo(kParent0), std::make_pair(0, 1));
+}
+
+// Of each parent: two large slots and a small one.
+TEST_F(TileRelayTest, OneSlotOfAClassIsNeverLent) {
+  Begin();
+  Grant(kChild0, 9, 9);
+  Grant(kChild1, 9, 9);
+  const auto lends = [&] {
+    std::vector<bool> lent;
+    for (const Action& action : std::exchange(turn_.actions, {})) {
+      lent.push_back(std::get<SendAction>(action).lend);
+    }
+    return lent;
+  };
+  Receive(0);
+  EXPECT_THAT(lends(), ElementsAre(true, true));
+  Receive(1);
+  EXPECT_THAT(lends(), ElementsAre(true, true));
+  Receive(2);
+  EXPECT_THAT(lends(), ElementsAre(false, false));
 }
 
 TEST_F(TileRelayTest, ASlotIsGrantedAgainWhenEveryChildIsDoneWithIt) {
@@ -235,7 +279,7 @@ TEST_F(TileRelayTest, ANodeWithOneParentTakesEveryTileFromIt) {
     const auto buffer = relay_->BufferFor(kParent0, Frame(n));
     ASSERT_TRUE(buffer.ok()) << buffer.status();
     std::fill(buffer->begin(), buffer->end(), static_cast<std::byte>(n));
-    relay_->OnFrame(kParent0, turn_);
+    relay_->OnFrame(kParent0, Frame(n), buffer->data(), turn_);
   }
   EXPECT_THAT(SentTo(kChild0), ElementsAre(0, 1, 2));
 }

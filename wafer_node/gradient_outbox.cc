@@ -103,7 +103,7 @@ void GradientOutbox::SendWaiting(Lane& lane, Turn& turn) {
     const Waiting& next = lane.queue.front();
     lane.credit.Spend(next.slot);
     turn.actions.push_back(SendAction{lane.channel, next.header, AddressOf(next.slot, next.index),
-                                      TokenOf(next.slot, next.index)});
+                                      TokenOf(next.slot, next.index), true});
     lane.queue.pop_front();
   }
 }

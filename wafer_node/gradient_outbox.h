@@ -2,8 +2,9 @@
 //
 // An op takes the slots that it needs before it starts. When it is done, the blocks that have no
 // sibling here are queued on the channel of their tile's plane and sent as upstream credit allows,
-// in order; their slots return when the fabric has sent them, all others at once. So the reduction
-// tree's back-pressure reaches the compute: without a free slot the next op does not start.
+// in order; their slots return when the fabric has sent them, or whoever they are lent to has added
+// them, all others at once. So the reduction tree's back-pressure reaches the compute: without a
+// free slot the next op does not start.
 #pragma once
 
 #include <cstdint>

@@ -7,6 +7,12 @@
 #include "base/status.h"
 
 namespace waferstream {
+namespace {
+
+// As the slots are, which kernels were made for.
+constexpr size_t kTileAlignment = 64;
+
+}  // namespace
 
 TileInbox::TileInbox(const Plan& plan, int wafer, uint32_t epoch, uint64_t start_step,
                      const AddressBook& at)
@@ -71,11 +77,22 @@ absl::StatusOr<std::span<std::byte>> TileInbox::BufferFor(ChannelId channel,
   return std::span<std::byte>(AddressOf(tile.plane, *lane.receiving), header.length);
 }
 
-void TileInbox::OnFrame(ChannelId channel) {
+void TileInbox::OnFrame(ChannelId channel, const FrameHeader& header, const std::byte* payload,
+                        Turn& turn) {
   Lane& lane = LaneOf(channel);
   WS_CHECK(lane.receiving.has_value());
-  bytes_received_ += plan_.TileBytes(lane.cursor.tile());
-  lane.here[lane.received++] = *std::exchange(lane.receiving, std::nullopt);
+  const Tile& tile = plan_.tiles[header.tile];
+  bytes_received_ += header.length;
+  Here here = {.slot = *std::exchange(lane.receiving, std::nullopt), .data = payload};
+  std::byte* const own = AddressOf(tile.plane, here.slot);
+  if (payload != own && reinterpret_cast<uintptr_t>(payload) % kTileAlignment == 0) {
+    here.lent = header.sequence;
+  } else if (payload != own) {
+    std::copy_n(payload, header.length, own);
+    here.data = own;
+    turn.actions.push_back(ReturnAction{channel, FrameKind::kTile, header.sequence});
+  }
+  lane.here[lane.received++] = here;
   lane.cursor.Advance();
 }
 
@@ -88,7 +105,7 @@ bool TileInbox::Has(PassKind kind, int position) const {
 const std::byte* TileInbox::Data(PassKind kind, int position) const {
   const Place& place = PlacesOf(kind)[position];
   const Lane& lane = lanes_[place.plane];
-  return AddressOf(place.plane, lane.here.at(lane.ended + place.ordinal));
+  return lane.here.at(lane.ended + place.ordinal).data;
 }
 
 void TileInbox::Release(PassKind kind, const std::vector<int>& positions, Turn& turn) {
@@ -98,8 +115,10 @@ void TileInbox::Release(PassKind kind, const std::vector<int>& positions, Turn& 
     Lane& lane = lanes_[place.plane];
     const auto tile = lane.here.find(lane.ended + place.ordinal);
     WS_CHECK(tile != lane.here.end());
-    lane.free[tile->second.slot].push_back(tile->second.index);
-    ++credits[place.plane].slots[tile->second.slot];
+    const auto& [slot, data, lent] = tile->second;
+    if (lent) turn.actions.push_back(ReturnAction{lane.channel, FrameKind::kTile, *lent});
+    lane.free[slot.slot].push_back(slot.index);
+    ++credits[place.plane].slots[slot.slot];
     lane.here.erase(tile);
   }
   for (size_t plane = 0; plane < lanes_.size(); ++plane) {

@@ -37,7 +37,9 @@ class TileInbox {
   // INVALID_ARGUMENT: not what comes next on this channel. FAILED_PRECONDITION: no slot was granted
   // for it.
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId channel, const FrameHeader& header);
-  void OnFrame(ChannelId channel);
+  // A tile that is lent stays where it lies until it is released, if kernels can read it there: its
+  // slot is reserved and not written to.
+  void OnFrame(ChannelId channel, const FrameHeader& header, const std::byte* payload, Turn& turn);
 
   // Of the pass that is being computed; positions are those of its stream.
   bool Has(PassKind kind, int position) const;
@@ -54,6 +56,11 @@ class TileInbox {
     SlotClass slot = kSmall;
     int index = 0;
   };
+  struct Here {
+    Slot slot;
+    const std::byte* data = nullptr;
+    std::optional<uint64_t> lent = {};  // the sequence of its frame
+  };
   // The tiles of a plane are counted from the start of the epoch.
   struct Lane {
     ChannelId channel = 0;
@@ -62,7 +69,7 @@ class TileInbox {
     uint64_t ended = 0;  // tiles of the passes that are done
     std::vector<int> free[kSlotClasses] = {};
     std::optional<Slot> receiving = {};             // between BufferFor and OnFrame
-    absl::flat_hash_map<uint64_t, Slot> here = {};  // by number
+    absl::flat_hash_map<uint64_t, Here> here = {};  // by number
   };
   // Where a position of a stream is found.
   struct Place {

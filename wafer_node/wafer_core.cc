@@ -45,8 +45,7 @@ absl::StatusOr<std::span<std::byte>> WaferCore::BufferFor(ChannelId channel,
 
 absl::Status WaferCore::OnFrame(ChannelId channel, const FrameHeader& header,
                                 const std::byte* payload, Turn& turn) {
-  (void)header, (void)payload;
-  inbox_.OnFrame(channel);
+  inbox_.OnFrame(channel, header, payload, turn);
   Advance(turn);
   return absl::OkStatus();
 }

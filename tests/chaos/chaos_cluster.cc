@@ -137,6 +137,7 @@ std::vector<std::string> ChaosCluster::Command(const std::string& id) {
   std::string program = programs.at(RoleOf(id));
   if (id == options_.faulty) absl::StrAppend(&program, "_faulty");
   std::vector<std::string> argv = {program, "--id", id, "--controller", controller_address_};
+  if (!options_.fabric.empty()) argv.insert(argv.end(), {"--fabric", options_.fabric});
   if (options_.proxied.contains(id)) {
     std::unique_ptr<FaultProxy>& proxy = proxies_[id];
     if (proxy == nullptr) proxy = std::make_unique<FaultProxy>(FreePort());

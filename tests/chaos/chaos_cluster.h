@@ -25,7 +25,8 @@ namespace waferstream {
 struct ChaosOptions {
   ClusterShape shape = {};  // processes to start; more than a job asks for are spares
   int lease_ms = 600;
-  std::set<std::string> proxied = {};   // nodes that others reach through a FaultProxy
+  std::string fabric = {};              // of all nodes (--fabric); empty: not given
+  std::set<std::string> proxied = {};   // nodes that others reach through a FaultProxy, over TCP
   std::string faulty = "";              // this node is of the build that flips a bit,
   std::string flip = "";                // this one (base/fault_spec.h)
   std::filesystem::path state = {};     // of the controller; empty: in the test's folder

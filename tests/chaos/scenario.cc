@@ -26,6 +26,7 @@ constexpr absl::Duration kStallFor = absl::Seconds(1);
 constexpr absl::Duration kDelayFor = absl::Seconds(2);
 
 bool IsOnTheWire(Fault::Kind kind) { return kind >= Fault::Kind::kCut; }
+bool IsOfANetwork(Fault::Kind kind) { return kind >= Fault::Kind::kMute; }
 
 uint16_t PortOf(const std::string& address) {
   const std::vector<std::string> parts = absl::StrSplit(address, ':');
@@ -109,8 +110,10 @@ std::string FolderName(const Scenario& scenario, uint64_t seed) {
 
 void RunScenario(const Scenario& scenario, uint64_t seed) {
   const FaultFree& fault_free = FaultFreeRun();
-  ChaosOptions options{.shape = scenario.shape, .lease_ms = kLeaseMs};
+  ChaosOptions options{
+      .shape = scenario.shape, .lease_ms = kLeaseMs, .fabric = scenario.fabric};
   for (const Fault& fault : scenario.faults) {
+    if (IsOfANetwork(fault.kind)) options.fabric = "tcp";
     if (IsOnTheWire(fault.kind)) options.proxied.insert(fault.target);
   }
   ChaosCluster cluster(FolderName(scenario, seed), options);

@@ -45,6 +45,11 @@ const Scenario kScenarios[] = {
      .shape = {.wafers = 2, .memoryx = 2, .swarmx = 1},
      .job = kReplicated,
      .faults = {{Kind::kRestart, "memoryx-0"}, {Kind::kRestart, "memoryx-1"}}},
+    // Over TCP, as between hosts.
+    {.name = "restart_wafer_tcp", .fabric = "tcp", .faults = {{Kind::kRestart, "wafer-0"}}},
+    {.name = "restart_swarmx_tcp", .fabric = "tcp", .faults = {{Kind::kRestart, "swarmx-0"}}},
+    {.name = "restart_memoryx_tcp", .fabric = "tcp", .faults = {{Kind::kRestart, "memoryx-0"}}},
+    {.name = "hang_wafer_tcp", .fabric = "tcp", .faults = {{Kind::kHang, "wafer-0"}}},
     // Two at once.
     {.name = "restart_wafer_and_swarmx",
      .faults = {{Kind::kRestart, "wafer-0"}, {Kind::kRestart, "swarmx-0"}}},
