@@ -1,10 +1,8 @@
-"""What carries tiles and gradients between processes of one host, beside what others have for it.
+"""`fabric`: what carries tiles and gradients between processes of one host, beside what others have for it.
 
-fabric() gives {row: value}, all of one run; rows that end in "ratio" are what counts, as the machine
-may be shared. Peers that are not installed have no rows: OpenMPI (mpirun), Gloo (torch, in $PYTHON),
-iperf3. Needs the targets of TARGETS built.
+Rows that end in "ratio" are what counts, as the machine may be shared. Peers that are not installed have
+no rows: OpenMPI (mpirun), Gloo (torch, in $PYTHON), iperf3.
 """
-
 import json
 import os
 import re
@@ -14,8 +12,6 @@ import subprocess
 import sys
 import time
 
-TARGETS = ["//bench:shm_bench", "//bench:fabric_bench", "//bench:mpi_bench",
-           "//bench:mpi_collectives"]
 PEERS = 4  # that receive, or send
 MPI = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
@@ -108,22 +104,12 @@ def ratios(rows):
     return found
 
 
-def fabric():
-    rows = rows_of(run(["bazel-bin/bench/shm_bench"]))
-    rows.update(mpi_rows())
-    rows.update(adapter_rows())
-    rows.update(gloo_rows())
-    rows.update(tcp_rows())
-    rows.update(iperf_rows())
-    rows.update(ratios(rows))
-    return rows
-
-
-def main():
-    print("| fabric | |", "| --- | --- |", sep="\n")
-    for name, value in fabric().items():
-        print(f"| {name} | {value:.2f} |", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+def rows(_work, _size, progress):
+    found = {}
+    for what, measure in (("shared memory", lambda: rows_of(run(["bazel-bin/bench/shm_bench"]))),
+                          ("MPI's collectives", mpi_rows), ("the mpi adapter", adapter_rows),
+                          ("Gloo", gloo_rows), ("tcp", tcp_rows), ("iperf3", iperf_rows)):
+        progress(f"fabric: {what}")
+        found.update(measure())
+    found.update(ratios(found))
+    return {name: {"value": value} for name, value in found.items()}

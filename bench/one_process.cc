@@ -110,6 +110,7 @@ class Alone {
   }
 
   void Do(const WaitedAction&) {}
+  void Do(const ReturnAction&) {}
   void Do(const GrantAction& grant) { credit_.Add(grant.credit); }
   void Do(const ReportAction& action) {
     if (action.report.has_wafer_step()) steps_.push_back(action.report.wafer_step().step_seconds());
@@ -141,7 +142,7 @@ class Alone {
     next_.Advance();
     const std::span<std::byte> buffer = Must(core_.BufferFor(channel_, header));
     std::memcpy(buffer.data(), weights_.data(), buffer.size());
-    Call([&](Turn& turn) { Require(core_.OnFrame(channel_, header, turn)); });
+    Call([&](Turn& turn) { Require(core_.OnFrame(channel_, header, buffer.data(), turn)); });
     return true;
   }
 
