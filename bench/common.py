@@ -10,6 +10,8 @@ import sys
 import tempfile
 import time
 
+import memory
+
 WAFERCTL = "bazel-bin/client/waferctl"
 REFERENCE = os.environ.get("REFERENCE", "../shared/peers/reference_train.py")
 PYTHON = os.environ.get("PYTHON", "python3")
@@ -55,10 +57,17 @@ def set_flags(**values):
 
 
 def train(work, job, *flags):
-    """The result of `waferctl run`, as its JSON says."""
-    folder = tempfile.mkdtemp(dir=work)
-    return json.loads(run([WAFERCTL, "run", "-f", job, "--run-dir", folder + "/run", "-o", "json",
-                           *flags]))
+    """The result of `waferctl run`, as its JSON says; and, as peak_memory, bytes of all its processes."""
+    folder = pathlib.Path(tempfile.mkdtemp(dir=work))
+    command = [WAFERCTL, "run", "-f", job, "--run-dir", folder / "run", "-o", "json", *flags]
+    with open(folder / "err", "w", encoding="utf-8") as err:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, text=True) as running:
+            with memory.Peak(running.pid) as peak:
+                out = running.communicate()[0]
+    if running.returncode != 0:
+        sys.exit(f"bench: {' '.join(map(str, command))}: exit {running.returncode}\n"
+                 + (folder / "err").read_text()[-2000:])
+    return {**json.loads(out), "peak_memory": peak.bytes}
 
 
 def has_torch():

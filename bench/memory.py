@@ -29,7 +29,7 @@ def total(pid):
 
 
 class Peak:
-    """The most that total(pid) was, looked at twice a second until the block ends."""
+    """The most that total(pid) was, looked at every second until the block ends."""
 
     def __init__(self, pid):
         self.bytes = 0
@@ -38,7 +38,7 @@ class Peak:
         self._thread = threading.Thread(target=self._look)
 
     def _look(self):
-        while not self._over.wait(0.5):
+        while not self._over.wait(1):
             self.bytes = max(self.bytes, total(self._pid))
 
     def __enter__(self):

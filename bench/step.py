@@ -21,6 +21,7 @@ def ours(work, job, precision, wafers, size, kernel_isa):
         *(["--kernel-isa", kernel_isa] if kernel_isa else []))
     return {"tokens/s": row["tokens_per_second"], "step s": row["step_seconds"],
             "exposed": row["exposed_stream_fraction"], "kernels": row["kernel_isa"],
+            "memory GB": row["peak_memory"] / 1e9,
             "weights_hash": row["weights_hash"]}
 
 
