@@ -93,8 +93,8 @@ constexpr size_t GemmPackedBytes(size_t n, size_t k) {
   return RoundUp(n, kGemmPanelColumnsMax) * k * kGemmPanelEntryBytes;
 }
 
-// Queries that attention works on at a time: fewer where products take fp32 scores as they are, more
-// where they convert and pack them.
+// Queries that attention works on at a time: fewer where products take fp32 scores as they are,
+// more where they convert and pack them.
 constexpr size_t AttentionBlock(bool takes_scores) { return takes_scores ? 64 : 128; }
 
 // Elements from a row of a block of scores to the next, so that rows do not all map to one set of a

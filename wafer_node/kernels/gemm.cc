@@ -4,6 +4,7 @@
 #include <xmmintrin.h>
 
 #include "base/status.h"
+#include "hwy/targets.h"
 #include "plan/kernel_workspace.h"
 #include "wafer_node/kernels/gemm_amx.h"
 #include "wafer_node/kernels/gemm_panels.h"
@@ -42,6 +43,8 @@ void Gemm(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, cons
   }
 }
 
+int64_t KernelTarget() { return PanelTarget(); }
+
 const char* Bf16Instruction() {
   if (HasAmx()) return "amx";
   return BestEntry({.dtype = Dtype::kBf16}) == PanelEntry::kPair ? "avx512_bf16" : "";
@@ -68,7 +71,8 @@ PackedRight PartOf(ProductKind kind, const PackedRight& packed, int64_t row, int
 
 bool CanBePortable() {
   constexpr unsigned kChanged = _MM_FLUSH_ZERO_MASK | _MM_DENORMALS_ZERO_MASK | _MM_ROUND_MASK;
-  return HasFusedPanels() && (_mm_getcsr() & kChanged) == 0;
+  const bool fused = (KernelTarget() & (HWY_AVX2 | HWY_AVX3)) != 0;
+  return fused && (_mm_getcsr() & kChanged) == 0;
 }
 
 }  // namespace waferstream

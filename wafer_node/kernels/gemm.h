@@ -60,6 +60,10 @@ void Gemm(const GemmOptions& options, const MatrixIn& a, const MatrixIn& b, cons
 // "avx512_bf16" or "".
 const char* Bf16Instruction();
 
+// The target of Highway (hwy/targets.h) that all kernels run on. Highway's own word for what is
+// supported is not to be had without its forgetting what was disabled.
+int64_t KernelTarget();
+
 // bf16 by pairs (AVX-512 BF16), where the CPU can, even if it is quicker without. Before the first
 // product.
 void ForcePairProducts();

@@ -331,6 +331,8 @@ void MultiplyPairTwins(const GemmOptions& options, const MatrixIn& a, const Matr
   Product<PairTwinEntry, Bf16, Bf16>(options, a, b, c, workspace).Run();
 }
 
+int64_t Target() { return HWY_TARGET; }
+
 void PackPairs(const MatrixIn& b, int64_t k, int64_t first, int64_t count, float* to) {
   PackRight<PairTwinEntry, Bf16>(b, first, count, 0, k, to);
 }
@@ -352,25 +354,22 @@ namespace waferstream {
 HWY_EXPORT(MultiplyFloats);
 HWY_EXPORT(MultiplyPairs);
 HWY_EXPORT(MultiplyPairTwins);
+HWY_EXPORT(Target);
 HWY_EXPORT(PackPairs);
 HWY_EXPORT(PackFloats);
 
-// Highway asks the CPU anew each time, and in a virtual machine that is the hypervisor: tens of
-// microseconds, more than a small product takes. What it says is fixed by now (ForceKernelIsa).
+// Fixed by now (ForceKernelIsa).
 bool HasPairProducts() {
   static const bool has = [] {
     // oneDNN's choice, so that its environment variable for a lower instruction set holds here too.
     const bool wanted = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
                         dnnl_cpu_isa_avx512_core_bf16;
-    return wanted && (hwy::SupportedTargets() & HWY_TARGETS & HWY_AVX3) != 0;
+    return wanted && PanelTarget() == HWY_AVX3;
   }();
   return has;
 }
 
-bool HasFusedPanels() {
-  static const bool has = (hwy::SupportedTargets() & HWY_TARGETS & (HWY_AVX2 | HWY_AVX3)) != 0;
-  return has;
-}
+int64_t PanelTarget() { return HWY_DYNAMIC_DISPATCH(Target)(); }
 
 void GemmPanels(PanelEntry entry, const GemmOptions& options, const MatrixIn& a, const MatrixIn& b,
                 const MatrixOut& c, std::span<std::byte> workspace) {

@@ -29,8 +29,9 @@ enum class PanelEntry {
 // Whether this machine has vdpbf16ps, and nobody forbade it.
 bool HasPairProducts();
 
-// Whether the multiply-add of floats is fused.
-bool HasFusedPanels();
+// The target of Highway (hwy/targets.h) that these and all other kernels run on. To ask Highway
+// what is supported would make it forget what was disabled.
+int64_t PanelTarget();
 
 // `entry` kPair needs HasPairProducts(). A `packed` of b is what PackPanels() made with this entry.
 void GemmPanels(PanelEntry entry, const GemmOptions& options, const MatrixIn& a, const MatrixIn& b,

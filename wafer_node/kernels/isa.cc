@@ -41,9 +41,7 @@ constexpr Level kLevels[] = {
 };
 
 std::string HighwayIsa() {
-  // What the machine has and this was compiled for; the best is the lowest bit.
-  const int64_t targets = hwy::SupportedTargets() & HWY_TARGETS;
-  const int64_t best = targets & -targets;
+  const int64_t best = KernelTarget();
   if (best == HWY_AVX3) return "avx512";
   std::string name = hwy::TargetName(best);
   std::transform(name.begin(), name.end(), name.begin(),
@@ -85,6 +83,9 @@ absl::Status ForceKernelIsa(const std::string& name) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": oneDNN refuses to be held to it now"));
   }
   hwy::DisableTargets(level->disabled);
+  // Chosen now, while there is one thread: Highway's first choice is without what was disabled, for
+  // a moment, and others might run in it.
+  KernelTarget();
   if (name == "avx512_bf16") ForcePairProducts();
   return absl::OkStatus();
 }
