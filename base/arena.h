@@ -4,9 +4,9 @@
 // far up the arena has ever been claimed, the peak. Claiming beyond the size is a bug and aborts; a
 // guard page after the end turns a stray write there into a fault.
 //
-// What other processes of this host are to read in place (payloads) lies in a SharedSegment, page by
-// page; where the system has none, it is as private as the rest. The segment outlives the arena for
-// as long as somebody else holds it.
+// What other processes of this host are to read in place (payloads) lies in a SharedSegment, page
+// by page; where the system has none, it is as private as the rest. The segment outlives the arena
+// for as long as somebody else holds it.
 //
 // Not thread-safe: claim during set-up, from one thread.
 #pragma once

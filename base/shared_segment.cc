@@ -38,8 +38,7 @@ absl::StatusOr<std::shared_ptr<SharedSegment>> SharedSegment::CreateAt(std::byte
   if (!memory.valid()) return ErrnoStatus(errno, "memfd_create");
   if (ftruncate(memory.get(), static_cast<off_t>(bytes)) != 0) return ErrnoStatus(errno, "memfd");
   // Elsewhere first: the last seal has to come after the mapping that writes.
-  void* const mapped =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
+  void* const mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
   if (mapped == MAP_FAILED) return ErrnoStatus(errno, "mapping a memfd");
   if (fcntl(memory.get(), F_ADD_SEALS, kSeals) != 0) {
     const int error = errno;

@@ -50,12 +50,9 @@ Json ToJson(const ClusterFile& cluster) {
     entry["log"] = process.log;
     processes.push_back(std::move(entry));
   }
-  return {{"controller", cluster.controller},
-          {"supervisor", ToJson(cluster.supervisor)},
-          {"boot_id", cluster.boot_id},
-          {"kernel_isa", cluster.kernel_isa},
-          {"fabric", cluster.fabric},
-          {"processes", std::move(processes)}};
+  return {{"controller", cluster.controller}, {"supervisor", ToJson(cluster.supervisor)},
+          {"boot_id", cluster.boot_id},       {"kernel_isa", cluster.kernel_isa},
+          {"fabric", cluster.fabric},         {"processes", std::move(processes)}};
 }
 
 // Throws what the library throws when a field is missing or of another type.

@@ -23,7 +23,7 @@ struct ClusterFile {
   ProcessIdentity supervisor = {};  // the `up` that watches over the processes
   std::string boot_id = {};         // the boot that the start times count from
   std::string kernel_isa = {};      // that the wafer nodes are held to; empty: the CPU's best
-  std::string fabric = {};          // of all nodes; empty: theirs, as of a cluster before there were more
+  std::string fabric = {};  // of all nodes; empty: theirs, as of a cluster before there were more
   std::vector<ClusterProcess> processes = {};
 };
 

@@ -43,7 +43,7 @@ class ChannelHandler {
   // (ChannelEnd::Return). An error tears the channel down.
   virtual absl::Status OnFrame(const FrameHeader& header, const std::byte* payload) = 0;
   virtual void OnCredit(const Credit& credit) = 0;
-  // The fabric is done with the payload of the Send with this token.
+  // The fabric is done with the payload of the Send with this token. Not always in their order.
   virtual void OnSent(uint64_t token) = 0;
   // The last call, exactly once: the fabric reads and writes none of the buffers any more. Payloads
   // not yet sent are dropped without OnSent. OK: this end called Close(). ABORTED: the peer closed,
@@ -54,7 +54,8 @@ class ChannelHandler {
 // One end of a channel. Lives on the fabric's loop; every call is made there.
 // Lifecycle: Open -> (Send | Grant)* -> Close, then OnClosed. Calls after Close, or after the
 // channel broke, do nothing. Danger: the handler and all buffers must live until OnClosed; and this
-// object as long as somebody reads a lent payload, also after OnClosed: it keeps that memory mapped.
+// object as long as somebody reads a lent payload, also after OnClosed: it keeps that memory
+// mapped.
 class ChannelEnd {
  public:
   virtual ~ChannelEnd() = default;

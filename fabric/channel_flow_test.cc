@@ -44,9 +44,7 @@ class ChannelFlowTest : public ::testing::Test {
     ASSERT_EQ(header.kind, FrameKind::kCredit);
     ASSERT_TRUE(to.TakeCredit(header).ok());
   }
-  FrameHeader Sent(ChannelFlow& from, ChannelFlow& to) {
-    return *to.TakeHeader(Leaves(from));
-  }
+  FrameHeader Sent(ChannelFlow& from, ChannelFlow& to) { return *to.TakeHeader(Leaves(from)); }
 
   ChannelFlow up_{Terms()};
   ChannelFlow down_{Terms()};
@@ -100,8 +98,7 @@ TEST_F(ChannelFlowTest, FramesAreOfTheProtocolThatWasAgreedOn) {
 TEST_F(ChannelFlowTest, AnotherEpochsFrameIsRefused) {
   ChannelFlow later{Terms(8)};
   up_.SayAlive();
-  EXPECT_EQ(later.TakeHeader(Leaves(up_)).status().code(),
-            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(later.TakeHeader(Leaves(up_)).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(ChannelFlowTest, OnlyWhereMemoryIsSharedIsItSpokenOf) {

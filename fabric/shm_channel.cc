@@ -91,9 +91,9 @@ absl::Status ShmChannel::TakePlaced(const FrameHeader& header, const ShmPlace& p
       place.segment < theirs_.size() ? theirs_[place.segment].get() : nullptr;
   if (segment == nullptr || place.offset > segment->size() ||
       header.length > segment->size() - place.offset) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(Describe(header), " lies outside the peer's memory: segment ", place.segment,
-                     ", offset ", place.offset));
+    return absl::InvalidArgumentError(absl::StrCat(Describe(header),
+                                                   " lies outside the peer's memory: segment ",
+                                                   place.segment, ", offset ", place.offset));
   }
   const std::byte* const payload = segment->data() + place.offset;
   if (place.lend == 1) {

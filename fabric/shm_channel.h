@@ -4,8 +4,8 @@
 // On a Unix socket, after Hello, a frame is its 64-byte header; where it has a payload, a
 // ShmPlace follows. That says in which segment of the sender's memory (base/shared_segment.h) the
 // payload lies; the checksum covers header and place. A payload that lies in no segment, or is
-// smaller than kShmInlineMax, follows as on TCP, under the same checksum. Before a segment is spoken
-// of for the first time, a frame of kSegment brings its descriptor.
+// smaller than kShmInlineMax, follows as on TCP, under the same checksum. Before a segment is
+// spoken of for the first time, a frame of kSegment brings its descriptor.
 //
 // Invariants:
 // 1. A payload that is read in place stays as it is until its kReturn frame is back; the sender's

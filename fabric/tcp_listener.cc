@@ -92,9 +92,8 @@ absl::Status TcpListener::Acceptor::ListenToThisHost() {
   if (!error) return absl::OkStatus();
   error_code ignored;
   of_this_host_.close(ignored);
-  return absl::UnavailableError(absl::StrCat("fabric port ", port_,
-                                             ": cannot listen to processes of this host: ",
-                                             error.message()));
+  return absl::UnavailableError(absl::StrCat(
+      "fabric port ", port_, ": cannot listen to processes of this host: ", error.message()));
 }
 
 void TcpListener::Acceptor::Start() {

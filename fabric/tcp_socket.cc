@@ -66,7 +66,8 @@ bool IsOfThisHost(const TcpStream::Socket& socket) {
   return socket.local_endpoint(error).protocol().family() == AF_UNIX;
 }
 
-SocketDeadline::SocketDeadline(TcpStream::Socket& socket, std::chrono::steady_clock::time_point when)
+SocketDeadline::SocketDeadline(TcpStream::Socket& socket,
+                               std::chrono::steady_clock::time_point when)
     : state_(std::make_shared<State>(State{&socket})), timer_(socket.get_executor(), when) {
   timer_.async_wait([state = state_](const error_code& error) {
     if (error || state->socket == nullptr) return;

@@ -1,5 +1,5 @@
-// A connection over TCP, in the clear or under TLS, or to a Unix socket, as Asio's stream. Private to
-// the adapters.
+// A connection over TCP, in the clear or under TLS, or to a Unix socket, as Asio's stream. Private
+// to the adapters.
 #pragma once
 
 #include <boost/asio/async_result.hpp>

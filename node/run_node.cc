@@ -39,8 +39,9 @@ int RunNode(int argc, char** argv, NodeRole& role) {
   const absl::StatusOr<ListenTerms> terms = CheckListenFlags(flags.listen, RoleWord(role.kind()));
   if (!terms.ok()) return FailUsage(flags, sources.Named(terms.status()));
   if (FabricKindOf(flags) == FabricKind::kShm && terms->credentials.tls != nullptr) {
-    return FailUsage(flags, absl::InvalidArgumentError(
-                                "--fabric: shm: certificates are proved over TLS only; auto or tcp"));
+    return FailUsage(flags,
+                     absl::InvalidArgumentError(
+                         "--fabric: shm: certificates are proved over TLS only; auto or tcp"));
   }
   const auto roots = ParseRoots(flags.roots);
   if (!roots.ok()) return FailUsage(flags, sources.Named(roots.status()));

@@ -28,7 +28,9 @@ class Idle : public RoleCore {
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId, const FrameHeader&) override {
     return absl::InternalError("nothing comes here");
   }
-  absl::Status OnFrame(ChannelId, const FrameHeader&, const std::byte*, Turn&) override { return absl::OkStatus(); }
+  absl::Status OnFrame(ChannelId, const FrameHeader&, const std::byte*, Turn&) override {
+    return absl::OkStatus();
+  }
   void OnCredit(ChannelId, FrameKind, const Credit&, Turn&) override {}
   void OnSent(uint64_t, Turn&) override {}
   absl::Status OnComputeDone(uint64_t, const absl::Status& status, Turn&) override {
@@ -87,7 +89,9 @@ class Sender : public RoleCore {
   absl::StatusOr<std::span<std::byte>> BufferFor(ChannelId, const FrameHeader&) override {
     return absl::InternalError("nothing comes up");
   }
-  absl::Status OnFrame(ChannelId, const FrameHeader&, const std::byte*, Turn&) override { return absl::OkStatus(); }
+  absl::Status OnFrame(ChannelId, const FrameHeader&, const std::byte*, Turn&) override {
+    return absl::OkStatus();
+  }
   void OnCredit(ChannelId, FrameKind kind, const Credit& credit, Turn& turn) override {
     WS_CHECK(kind == FrameKind::kTile);
     for (int i = 0; i < credit.slots[kLarge] + excess_; ++i) Send(turn);

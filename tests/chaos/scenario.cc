@@ -110,8 +110,7 @@ std::string FolderName(const Scenario& scenario, uint64_t seed) {
 
 void RunScenario(const Scenario& scenario, uint64_t seed) {
   const FaultFree& fault_free = FaultFreeRun();
-  ChaosOptions options{
-      .shape = scenario.shape, .lease_ms = kLeaseMs, .fabric = scenario.fabric};
+  ChaosOptions options{.shape = scenario.shape, .lease_ms = kLeaseMs, .fabric = scenario.fabric};
   for (const Fault& fault : scenario.faults) {
     if (IsOfANetwork(fault.kind)) options.fabric = "tcp";
     if (IsOnTheWire(fault.kind)) options.proxied.insert(fault.target);

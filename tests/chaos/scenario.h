@@ -36,8 +36,8 @@ struct Scenario {
   ClusterShape shape = {
       .wafers = 2, .memoryx = 1, .swarmx = 1};  // processes; more than in the job: spares
   std::vector<std::string> job = {};            // overrides
-  // Of all nodes; empty: shared memory, as they are of one host, or TCP where the faults are those of
-  // a network.
+  // Of all nodes; empty: shared memory, as they are of one host, or TCP where the faults are those
+  // of a network.
   std::string fabric = {};
   std::vector<Fault> faults = {};  // each at a moment of its own, uniform over the job's duration
 };
