@@ -25,9 +25,10 @@ struct LogTerms {
 // --log, --log-level, --log-format, --trace.
 void AddLogFlags(CLI::App& app, LogTerms& terms);
 
-// Begins the trace, too, if there is to be one. Every line is with the system when it has been logged: a reader, and a crash, find the last one.
-// `process` is what lines, and the trace, call this process. Any thread may log. One line, naming
-// the file: it is no plain file, or cannot be written.
+// Begins the trace, too, if there is to be one. Every line is with the system when it has been
+// logged: a reader, and a crash, find the last one. `process` is what lines, and the trace, call
+// this process. Any thread may log. One line, naming the file: it is no plain file, or cannot be
+// written.
 absl::StatusOr<std::shared_ptr<spdlog::logger>> OpenLog(const std::string& process,
                                                         const LogTerms& terms);
 

@@ -6,9 +6,9 @@
 
 namespace waferstream {
 
-// Of 32-bit words x_k, word k in lane k mod 16 of row k div 16: the sum of each lane, and the sum of its
-// running sums, both modulo 2^32. Any change within one word shows, and changes of two words do unless
-// they cancel in both. Code that passes over the bytes anyway may add to them itself.
+// Of 32-bit words x_k, word k in lane k mod 16 of row k div 16: the sum of each lane, and the sum
+// of its running sums, both modulo 2^32. Any change within one word shows, and changes of two words
+// do unless they cancel in both. Code that passes over the bytes anyway may add to them itself.
 struct MemorySums {
   static constexpr size_t kLanes = 16;
   static constexpr size_t kRowBytes = kLanes * sizeof(uint32_t);

@@ -44,8 +44,8 @@ HWY_INLINE Word ToWord(Double whole) {
 }
 
 // ln x = e ln 2 + ln m with m in [sqrt(1/2), sqrt(2)), the latter as a series of s = f / (2 + f),
-// f = m - 1. The coefficients are fdlibm's (e_log.c), whose error is below 1 unit in the last place.
-// x is positive and normal.
+// f = m - 1. The coefficients are fdlibm's (e_log.c), whose error is below 1 unit in the last
+// place. x is positive and normal.
 HWY_INLINE Double Log(Double x) {
   const Word bits = hn::BitCast(u, x);
   const Word mantissa = hn::And(bits, hn::Set(u, 0xFFFFFFFFFFFFF));
@@ -72,30 +72,28 @@ struct Turn {
   Double cos, sin;
 };
 
-// Of an angle in [0, 2 pi]: what is over a multiple of pi / 2, and the series of fdlibm's k_sin.c and
-// k_cos.c.
+// Of an angle in [0, 2 pi]: what is over a multiple of pi / 2, and the series of fdlibm's k_sin.c
+// and k_cos.c.
 HWY_INLINE Turn CosSin(Double angle) {
   const Double quarters = hn::Round(hn::Mul(angle, Set(2 / std::numbers::pi)));
   // pi / 2 in two pieces; the first has 33 bits, so its multiples are exact.
-  const Double r =
-      hn::Sub(hn::Sub(angle, hn::Mul(quarters, Set(1.57079632673412561417e+00))),
-              hn::Mul(quarters, Set(6.07710050650619224932e-11)));
+  const Double r = hn::Sub(hn::Sub(angle, hn::Mul(quarters, Set(1.57079632673412561417e+00))),
+                           hn::Mul(quarters, Set(6.07710050650619224932e-11)));
   const Double z = hn::Mul(r, r);
   const Double sin = hn::Add(
-      r, hn::Mul(hn::Mul(z, r),
-                 Polynomial(z, -1.66666666666666324348e-01, 8.33333333332248946124e-03,
-                            -1.98412698298579493134e-04, 2.75573137070700676789e-06,
-                            -2.50507602534068634195e-08, 1.58969099521155010221e-10)));
+      r,
+      hn::Mul(hn::Mul(z, r), Polynomial(z, -1.66666666666666324348e-01, 8.33333333332248946124e-03,
+                                        -1.98412698298579493134e-04, 2.75573137070700676789e-06,
+                                        -2.50507602534068634195e-08, 1.58969099521155010221e-10)));
   const Double half = hn::Mul(Set(0.5), z);
-  const Double rest = hn::Mul(
-      z, hn::Mul(z, Polynomial(z, 4.16666666666666019037e-02, -1.38888888888741095749e-03,
-                               2.48015872894767294178e-05, -2.75573143513906633035e-07,
-                               2.08757232129817482790e-09, -1.13596475577881948265e-11)));
+  const Double rest =
+      hn::Mul(z, hn::Mul(z, Polynomial(z, 4.16666666666666019037e-02, -1.38888888888741095749e-03,
+                                       2.48015872894767294178e-05, -2.75573143513906633035e-07,
+                                       2.08757232129817482790e-09, -1.13596475577881948265e-11)));
   const Double without = hn::Sub(Set(1), half);
   const Double cos = hn::Add(without, hn::Add(hn::Sub(hn::Sub(Set(1), without), half), rest));
   const Word quarter = ToWord(quarters);
-  const auto odd =
-      hn::RebindMask(d, hn::Eq(hn::And(quarter, hn::Set(u, 1)), hn::Set(u, 1)));
+  const auto odd = hn::RebindMask(d, hn::Eq(hn::And(quarter, hn::Set(u, 1)), hn::Set(u, 1)));
   const Word two = hn::Set(u, 2);
   const Word cos_sign = hn::ShiftLeft<62>(hn::And(hn::Add(quarter, hn::Set(u, 1)), two));
   const Word sin_sign = hn::ShiftLeft<62>(hn::And(quarter, two));
@@ -143,8 +141,8 @@ HWY_INLINE Double UnitIntervals(Word bits) {
   return hn::Mul(hn::Add(ToDouble(bits), Set(1)), Set(0x1p-32));
 }
 
-// Draws of a block go through one stage after the other: short loops, of which a CPU has several rounds in
-// work at a time.
+// Draws of a block go through one stage after the other: short loops, of which a CPU has several
+// rounds in work at a time.
 constexpr size_t kBlock = 64;
 
 // `count` draws of a block from `index` on, whatever is beyond them; `counter` of any draw.

@@ -25,7 +25,8 @@ float Plain(uint64_t e, uint64_t step = 3) {
   return static_cast<float>(kDeviation * pair[e % 2]);
 }
 
-// A unit in the last place of a float here and there, where the C library rounds a double otherwise.
+// A unit in the last place of a float here and there, where the C library rounds a double
+// otherwise.
 TEST(NormalArray, IsWhatNormalSays) {
   constexpr uint64_t kCount = 2'000'000;
   const std::vector<float> values = Filled(0, kCount);
@@ -43,7 +44,8 @@ TEST(NormalArray, AnyPartIsAPartOfTheWhole) {
   const std::vector<float> whole = Filled(0, 100);
   for (const uint64_t first : {0, 1, 2, 7}) {
     for (const uint64_t n : {0, 1, 2, 3, 8, 15, 64}) {
-      EXPECT_EQ(Filled(first, n), std::vector<float>(whole.begin() + first, whole.begin() + first + n))
+      EXPECT_EQ(Filled(first, n),
+                std::vector<float>(whole.begin() + first, whole.begin() + first + n))
           << first << " " << n;
     }
   }

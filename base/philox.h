@@ -26,8 +26,8 @@ inline constexpr uint32_t kPhiloxMultiplier0 = 0xD2511F53, kPhiloxMultiplier1 = 
 inline constexpr uint32_t kPhiloxWeyl0 = 0x9E3779B9, kPhiloxWeyl1 = 0xBB67AE85;
 inline constexpr int kPhiloxRounds = 10;
 
-// 64 key bits, the seed, and 128 counter bits: the purpose shares its word with the step's upper half,
-// which leaves 56 bits to the step.
+// 64 key bits, the seed, and 128 counter bits: the purpose shares its word with the step's upper
+// half, which leaves 56 bits to the step.
 constexpr PhiloxWords PhiloxCounter(Purpose purpose, uint64_t step, uint64_t index) {
   return {static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32),
           static_cast<uint32_t>(step),

@@ -1,8 +1,9 @@
 // Speed of the wafer node's kernels on one thread, at the shapes of GPT-2 124M.
 //
-// Products and attention are given in GFLOP/s and as a share of one large square product in the same run,
-// the best of oneDNN's and ours; the others in GB/s of memory touched. Times are CPU time of the
-// thread, the best of several repetitions, so that other load on the machine disturbs little.
+// Products and attention are given in GFLOP/s and as a share of one large square product in the
+// same run, the best of oneDNN's and ours; the others in GB/s of memory touched. Times are CPU time
+// of the thread, the best of several repetitions, so that other load on the machine disturbs
+// little.
 #include <omp.h>
 
 #include <algorithm>

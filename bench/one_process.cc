@@ -1,5 +1,6 @@
-// What a wafer's step takes where nobody streams anything: its core and kernels in one process, every
-// tile at hand, every gradient dropped. Beside a job on a cluster it shows what streaming costs.
+// What a wafer's step takes where nobody streams anything: its core and kernels in one process,
+// every tile at hand, every gradient dropped. Beside a job on a cluster it shows what streaming
+// costs.
 //   one_process JOB.yaml PRECISION GLOBAL_BATCH MICRO_BATCH THREADS
 // One line of JSON: the median step, the first left out. Weights and tokens are arbitrary.
 #include <algorithm>
@@ -90,7 +91,8 @@ class Alone {
   std::vector<double> Run() {
     Call([&](Turn& turn) { core_.Start(turn); });
     Call([&](Turn& turn) {
-      core_.OnCredit(channel_, FrameKind::kGradient, plan_.channels[channel_].gradient_window, turn);
+      core_.OnCredit(channel_, FrameKind::kGradient, plan_.channels[channel_].gradient_window,
+                     turn);
     });
     while (DeliverTile() || !due_.empty()) {
       if (due_.empty()) continue;
@@ -166,12 +168,12 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr, "one_process JOB.yaml PRECISION GLOBAL_BATCH MICRO_BATCH THREADS\n");
     return 2;
   }
-  const JobSpec job = Must(ReadJobFile(
-      argv[1], {absl::StrCat("training.precision=", argv[2]),
-                absl::StrCat("training.global_batch=", argv[3]),
-                absl::StrCat("training.micro_batch=", argv[4]),
-                absl::StrCat("training.steps=", kSteps), "cluster.wafers=1",
-                absl::StrCat("cluster.wafer.kernel_threads=", argv[5])}));
+  const JobSpec job =
+      Must(ReadJobFile(argv[1], {absl::StrCat("training.precision=", argv[2]),
+                                 absl::StrCat("training.global_batch=", argv[3]),
+                                 absl::StrCat("training.micro_batch=", argv[4]),
+                                 absl::StrCat("training.steps=", kSteps), "cluster.wafers=1",
+                                 absl::StrCat("cluster.wafer.kernel_threads=", argv[5])}));
   const Plan plan = Must(Compile(job, {}));
   std::vector<double> steps =
       Alone(plan, static_cast<int>(job.cluster().wafer().kernel_threads())).Run();

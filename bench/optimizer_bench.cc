@@ -1,6 +1,7 @@
 // Speed of MemoryX's optimizer on one thread, and what its checksums cost: AdamW on tiles that
 // together are larger than any cache, in millions of parameters a second of CPU time, the best of
-// several passes, as one line of JSON; and making initial weights. With --muon: Muon's orthogonal matrices instead, as a table.
+// several passes, as one line of JSON; and making initial weights. With --muon: Muon's orthogonal
+// matrices instead, as a table.
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>

@@ -1,4 +1,5 @@
-// {"f32": GFLOP/s, "bf16": GFLOP/s} of a large square product on one thread, the best of oneDNN's and ours.
+// {"f32": GFLOP/s, "bf16": GFLOP/s} of a large square product on one thread, the best of oneDNN's
+// and ours.
 #include <omp.h>
 
 #include <algorithm>

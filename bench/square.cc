@@ -43,8 +43,8 @@ double OurSquareGflops(Dtype dtype) {
   Buffer a(dtype, kSide * kSide), b(dtype, kSide * kSide), c(Dtype::kF32, kSide * kSide);
   Buffer workspace(GemmWorkspaceBytes({dtype}, kSide, kSide));
   const auto multiply = [&] {
-    Gemm({.kind = {dtype}, .m = kSide, .n = kSide, .k = kSide}, {a.data(), kSide}, {b.data(), kSide},
-         {c.data(), kSide}, workspace.span());
+    Gemm({.kind = {dtype}, .m = kSide, .n = kSide, .k = kSide}, {a.data(), kSide},
+         {b.data(), kSide}, {c.data(), kSide}, workspace.span());
   };
   return Gflops(BestSeconds(multiply, kRepetitions));
 }

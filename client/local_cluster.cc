@@ -114,7 +114,8 @@ ProcessSpec LocalCluster::Spec(const std::string& name, std::vector<std::string>
   spec.argv.insert(spec.argv.end(), {"--host", kHost, "--secret-file", SecretFileIn(options_.dir),
                                      "--log", spec.log});
   if (!options_.traces.empty()) {
-    spec.argv.insert(spec.argv.end(), {"--trace", absl::StrCat(options_.traces, "/", name, ".json")});
+    spec.argv.insert(spec.argv.end(),
+                     {"--trace", absl::StrCat(options_.traces, "/", name, ".json")});
   }
   spec.stays = options_.stays;
   for (const char* flag : kNotForThese) spec.without.push_back(VariableOf(flag));

@@ -35,8 +35,9 @@ void AddRunCommand(CLI::App& app, Outcome& outcome) {
   AddRunFlags(*command, *flags);
   AddPath(*command, "--run-dir", flags->run_dir,
           "Folder for logs, state and checkpoints [runs/NAME-TIME-PID]");
-  AddPath(*command, "--trace", flags->trace,
-          "File for what every process does when, as Chrome trace events: ui.perfetto.dev shows it");
+  AddPath(
+      *command, "--trace", flags->trace,
+      "File for what every process does when, as Chrome trace events: ui.perfetto.dev shows it");
   AddFabricFlag(*command, flags->fabric);
   command->callback([flags, &outcome] { outcome = Run(*flags); });
 }

@@ -17,7 +17,7 @@ struct RunFlags {
   std::string run_dir;
   std::string resume;
   std::string kernel_isa;
-  std::string trace;  // of `run`: file; empty: none
+  std::string trace;   // of `run`: file; empty: none
   std::string fabric;  // of `run`
   Format format = Format::kTable;
   bool quiet = false;

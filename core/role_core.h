@@ -67,8 +67,8 @@ struct ComputeAction {
   Lane lane;
   uint64_t id;
   std::function<absl::Status(Parallel&)> work;
-  // What it takes on one thread, roughly, if it cannot block: what is little is not worth a thread's
-  // waking. 0: not known.
+  // What it takes on one thread, roughly, if it cannot block: what is little is not worth a
+  // thread's waking. 0: not known.
   uint64_t about_ns = 0;
   const char* what = "";  // for a trace; lives as long as the core
 };
@@ -85,8 +85,8 @@ struct ReportAction {
   NodeReport report;
 };
 
-using Action = std::variant<SendAction, GrantAction, ReturnAction, ComputeAction, WaitedAction,
-                            ReportAction>;
+using Action =
+    std::variant<SendAction, GrantAction, ReturnAction, ComputeAction, WaitedAction, ReportAction>;
 
 // One call into a core: when it happens, and what the core wants done, in order.
 struct Turn {

@@ -5,7 +5,8 @@
 // that was cut short between two pieces of work; that is what the next epoch builds on.
 //
 // Bytes at rest have a checksum for every part of every array, taken when they were last written.
-// An update checks each part while it changes it; one that needs the tile whole checks all of it first.
+// An update checks each part while it changes it; one that needs the tile whole checks all of it
+// first.
 //
 // Invariant: version() == v, HasGradient(v): the tile may be updated to v + 1, at any time.
 //

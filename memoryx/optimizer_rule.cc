@@ -51,8 +51,8 @@ LionFactors FactorsOf(const Lion& lion, const StepUpdate& update, bool decay) {
 }
 
 std::variant<AdamWFactors, SgdFactors, LionFactors> FactorsOf(const Optimizer& optimizer,
-                                                             const StepUpdate& update,
-                                                             bool decayed) {
+                                                              const StepUpdate& update,
+                                                              bool decayed) {
   switch (optimizer.kind_case()) {
     case Optimizer::kAdamw:
       return FactorsOf(optimizer.adamw(), update, decayed);

@@ -22,8 +22,8 @@ class ElementwiseRule {
   // Requires IsElementwise(optimizer, false).
   ElementwiseRule(const Optimizer& optimizer, const StepUpdate& update, bool decayed);
 
-  // Updates the arrays, and adds what they were before to `before`: the weights, then each state. All
-  // but the last call for an array have whole rows of it (MemorySums).
+  // Updates the arrays, and adds what they were before to `before`: the weights, then each state.
+  // All but the last call for an array have whole rows of it (MemorySums).
   void Apply(const TileArrays& arrays, std::span<MemorySums> before) const;
 
  private:

@@ -33,8 +33,8 @@ struct TileArrays {
 
 inline constexpr size_t kStatesMax = 2;  // of any optimizer
 
-// Elements [at, at + n) of arrays that are all floats, one for each of the tile's. `states` is where
-// the result's point.
+// Elements [at, at + n) of arrays that are all floats, one for each of the tile's. `states` is
+// where the result's point.
 inline TileArrays Part(const TileArrays& tile, size_t at, size_t n,
                        std::array<std::byte*, kStatesMax>& states) {
   for (size_t s = 0; s < tile.states.size(); ++s) {

@@ -14,8 +14,8 @@ namespace waferstream {
 // A fraction of an L2 cache; part of the numerics of a square sum.
 inline constexpr size_t kPieceElements = size_t{64} * 1024;
 
-// About what a pass over an element takes on one thread, and an update of it, its checksums included; for
-// ComputeAction::about_ns.
+// About what a pass over an element takes on one thread, and an update of it, its checksums
+// included; for ComputeAction::about_ns.
 inline constexpr uint64_t kPassNs = 1;
 inline constexpr uint64_t kUpdateNs = 3;
 

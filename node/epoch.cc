@@ -174,7 +174,8 @@ void Epoch::Do(ComputeAction& compute) {
 
 void Epoch::Do(WaitedAction& waited) {
   if (!Traces()) return;
-  TraceSpan(kComputeRow, absl::StrCat(waited.why, waited.what), waited.since_s, world_.loop.now_s());
+  TraceSpan(kComputeRow, absl::StrCat(waited.why, waited.what), waited.since_s,
+            world_.loop.now_s());
 }
 
 void Epoch::Do(ReportAction& action) {

@@ -29,7 +29,7 @@ class LaneRunner {
 struct LaneTerms {
   const char* name = "lane";  // its row in a trace
   int threads = 1;            // of its kernels
-  bool slow = false;  // reads and writes whole checkpoints: simulated time goes by the disk
+  bool slow = false;          // reads and writes whole checkpoints: simulated time goes by the disk
 };
 
 // Makes the lanes of one node.

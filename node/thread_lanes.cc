@@ -18,8 +18,8 @@ namespace {
 // an idle loop costs them nothing. The worker pool's threads inherit it.
 constexpr int kLaneNice = 5;
 
-// Work of at most so much is done on the loop, if the lane is idle: the hop to a thread and back takes
-// as long where processes share few cores.
+// Work of at most so much is done on the loop, if the lane is idle: the hop to a thread and back
+// takes as long where processes share few cores.
 constexpr uint64_t kWorthAThreadNs = 50'000;
 
 void LowerOwnPriority() {

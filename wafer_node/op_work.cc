@@ -16,7 +16,8 @@ uint64_t Elements(const Plan& plan, const std::vector<int>& values, uint64_t tok
   return elements;
 }
 
-// Of what grows faster than what is read and written: products with weights, and of queries and keys.
+// Of what grows faster than what is read and written: products with weights, and of queries and
+// keys.
 uint64_t MultiplyAdds(const Plan& plan, const Wave& wave, const Op& op, uint64_t tokens) {
   const Operation& operation = plan.program.Of(op);
   const uint64_t passes = operation.backward ? 3 : 1;  // backward may make what it needs again

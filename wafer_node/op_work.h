@@ -8,8 +8,8 @@
 
 namespace waferstream {
 
-// Nanoseconds on one thread of a CPU of today, for ComputeAction::about_ns: to tell microseconds from
-// milliseconds, and no more.
+// Nanoseconds on one thread of a CPU of today, for ComputeAction::about_ns: to tell microseconds
+// from milliseconds, and no more.
 uint64_t AboutNs(const Plan& plan, const Wave& wave, const Op& op);
 
 }  // namespace waferstream

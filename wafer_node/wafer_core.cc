@@ -166,7 +166,8 @@ void WaferCore::StartOp(const Op& op, Turn& turn) {
   running_ = Encode(ComputeId{pass_->kind, wave_.resident(), static_cast<int>(op_)});
   clock_.ComputeBegins(turn.now_s);
   turn.actions.push_back(
-      ComputeAction{Lane::kCompute, *running_, [this](Parallel& parallel) {
+      ComputeAction{Lane::kCompute, *running_,
+                    [this](Parallel& parallel) {
                       // A wave without tokens ends with its first op, as an op that fails.
                       RETURN_IF_ERROR(fed_);
                       WS_CHECK(parallel.threads() <= at_.Parts(SramBuffer::kWorkspace));

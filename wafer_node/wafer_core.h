@@ -113,8 +113,8 @@ class WaferCore final : public RoleCore {
   absl::Status fed_;     // an error: the wave has no tokens
   Wave ahead_;           // whose tokens are being read, or were
   bool reading_ = false;
-  absl::Status read_;                // of the last read
-  std::optional<uint64_t> running_;  // id of the running computation
+  absl::Status read_;                      // of the last read
+  std::optional<uint64_t> running_;        // id of the running computation
   std::optional<double> crowded_since_s_;  // an op waits for room for its gradients
 
   OpInputs inputs_;  // of the running op
