@@ -33,7 +33,11 @@ absl::Status BeginTraces(const std::string& folder, const std::string& out) {
 
 absl::Status JoinTraces(const std::string& folder, const std::string& out) {
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) files.push_back(entry);
+  std::error_code error;
+  std::filesystem::directory_iterator entry(folder, error);
+  const std::filesystem::directory_iterator end;
+  for (; !error && entry != end; entry.increment(error)) files.push_back(entry->path());
+  if (error) return ErrnoStatus(error.value(), folder);
   std::sort(files.begin(), files.end());
   errno = 0;
   std::ofstream joined(out);
