@@ -53,7 +53,7 @@ class JobBitsTest : public ::testing::TestWithParam<Precision> {
 };
 
 TEST_P(JobBitsTest, AreWhatTheyWere) {
-  if (level != "avx2") GTEST_SKIP() << "of this level nobody has written them down";
+  if (level != "sse4" && level != "avx2") GTEST_SKIP() << "nobody has written them down";
   ExpectWhatTheyWere(KERNELS_NATIVE, level);
 }
 
