@@ -13,7 +13,8 @@ HWY_BEFORE_NAMESPACE();
 namespace waferstream {
 namespace HWY_NAMESPACE {
 
-// exp(x) to about 1 unit in the last place, with x first brought into [-87, 88]; a NaN stays one.
+// exp(x), with x first brought into [-87, 88], to about 1 unit in the last place, or, where
+// multiply-adds are not fused, 3e-6 of it at the ends; a NaN stays one.
 //
 // 2^n times a polynomial for 2^r, |r| <= 1/2. Highway's own exp() takes twice the instructions,
 // which decides the speed of softmax and GELU, and it turns a NaN into 0, which would hide the very
