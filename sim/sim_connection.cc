@@ -123,9 +123,11 @@ void SimConnection::Take(Frame& frame) {
 void SimConnection::Sent(bool downwards, Frame& frame) {
   const std::shared_ptr<End> end = ends_[downwards].lock();
   if (end == nullptr || !end->takes()) return;
+  // What is lent may be back, and its memory in use for something else.
+  if (frame.lent != nullptr) return Take(frame);
   WS_CHECK(Hash64(frame.payload, frame.header.length) == frame.payload_hash);
   Take(frame);
-  if (frame.lent == nullptr) end->handler->OnSent(frame.token);
+  end->handler->OnSent(frame.token);
 }
 
 void SimConnection::Return(End& from, uint64_t sequence) {
