@@ -30,7 +30,7 @@ namespace waferstream {
 namespace {
 
 constexpr uint32_t kEpoch = 1;
-constexpr int kSteps = 4;
+constexpr int kSteps = 3;
 
 template <typename T>
 T Must(absl::StatusOr<T> value) {

@@ -41,7 +41,7 @@ class Size:
 
 FULL = Size(rounds=3, global_batch=8, micro_batch=2, steps=4, wafers=(1, 2), tiny_steps=2000,
             faults=30, goodput_rounds=6)
-QUICK = Size(rounds=1, global_batch=2, micro_batch=1, steps=3, wafers=(1,), tiny_steps=400,
+QUICK = Size(rounds=1, global_batch=1, micro_batch=1, steps=3, wafers=(1,), tiny_steps=400,
              faults=3, goodput_rounds=1)
 
 

@@ -8,8 +8,8 @@
 
 namespace waferstream {
 
-// By index in Program::operations: the name of the graph's node, or what it is none of; and "
-// backward".
+// By index in Program::operations: the name of the graph's node, "sum" if it is none of the graph,
+// and "backward".
 std::vector<std::string> OperationNames(const Plan& plan);
 
 }  // namespace waferstream

@@ -26,7 +26,7 @@ TEST(StepClock, TheNextStepBeginsWhereOneEndsOrAfterAValidation) {
   clock.Restart(0);
   clock.Finish(5);
   clock.Wait(6);
-  EXPECT_EQ(clock.EndWait(7), 5);
+  EXPECT_EQ(clock.EndWait(7), 6);
   clock.Restart(8);
   const StepTimes times = clock.Finish(9);
   EXPECT_EQ(times.step_s, 1);
