@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "base/version.h"
 #include "controller/controller_core.h"
 #include "controller/fake_cluster.h"
 #include "gmock/gmock.h"
@@ -462,6 +463,7 @@ RestoredState RunningAtStep1() {
   status.set_steps(3);
   status.set_epoch(4);
   status.set_kernel_isa("avx2");
+  status.set_numerics(Numerics());
   *status.mutable_job() = SmallJob();
   for (const char* id : {"m0", "m1", "s0", "w0", "w1"}) {
     JobMemory::Member* member = job.record.memory.add_members();

@@ -246,7 +246,8 @@ TEST_F(TileSenderTest, Bf16IsRoundedToNearestEven) {
 
 TEST_F(TileSenderTest, ASendSlotIsUsedAgainOnlyWhenItsTileHasLeft) {
   Begin(Bf16Plan(3));  // twelve tiles before the commit
-  EXPECT_EQ(sender_->bytes(), TileSender::kSendSlots * 2u * kMatrixElements);
+  // Slots are whole cache lines.
+  EXPECT_EQ(sender_->bytes(), TileSender::kSendSlots * 64u);
   Grant(kAmple);
   EXPECT_EQ(work_.size(), size_t{TileSender::kSendSlots});
   ComputeAll();

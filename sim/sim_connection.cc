@@ -61,9 +61,11 @@ class SimConnection::End final : public ChannelEnd {
   const ChannelTerms terms_;
 };
 
-SimConnection::SimConnection(SimWorld& world, std::string name, SimProcess& up, SimProcess& down)
+SimConnection::SimConnection(SimWorld& world, std::string name, std::string job, SimProcess& up,
+                             SimProcess& down)
     : world_(world),
       name_(std::move(name)),
+      job_(std::move(job)),
       frame_ns_(FrameNs(world)),
       of_one_host_(Hash64(name_.data(), name_.size()) % 2 == 0),
       processes_{&down, &up} {}
@@ -99,9 +101,8 @@ void SimConnection::Send(End& from, const FrameHeader& header, const std::byte* 
   frame->payload = payload;
   frame->payload_hash = Hash64(payload, header.length);
   frame->token = token;
-  if (of_one_host_ && lend && header.length > 0) {
-    frame->lent = SharedSegment::Holding(payload, header.length);
-  }
+  if (header.length > 0) frame->memory = SharedSegment::Holding(payload, header.length);
+  frame->lent = of_one_host_ && lend && frame->memory != nullptr;
   wire.contract.OnSend(frame->slot);
   wire.flying.push_back(frame);
   processes_[!from.up()]->Reach(
@@ -115,7 +116,7 @@ void SimConnection::Send(End& from, const FrameHeader& header, const std::byte* 
 void SimConnection::Take(Frame& frame) {
   if (frame.taken) return;
   frame.taken = true;
-  if (frame.lent == nullptr) {
+  if (!frame.lent) {
     frame.copy.assign(frame.payload, frame.payload + frame.header.length);
   }
 }
@@ -124,10 +125,19 @@ void SimConnection::Sent(bool downwards, Frame& frame) {
   const std::shared_ptr<End> end = ends_[downwards].lock();
   if (end == nullptr || !end->takes()) return;
   // What is lent may be back, and its memory in use for something else.
-  if (frame.lent != nullptr) return Take(frame);
-  WS_CHECK(Hash64(frame.payload, frame.header.length) == frame.payload_hash);
+  if (frame.lent) return Take(frame);
+  CheckUntouched(frame, frame.payload);
   Take(frame);
   end->handler->OnSent(frame.token);
+}
+
+// Whoever owns a payload leaves it alone until it is back; unless the owner is in a later epoch,
+// where what its readers make of it counts no more (docs/adr/0039-shm-fabric.md).
+void SimConnection::CheckUntouched(const Frame& frame, const std::byte* payload) const {
+  if (Hash64(payload, frame.header.length) == frame.payload_hash) return;
+  WS_MARK("sim: a payload was read whose owner had left the epoch");
+  const auto newest = world_.newest_epoch.find(job_);
+  WS_CHECK(newest != world_.newest_epoch.end() && frame.header.epoch < newest->second);
 }
 
 void SimConnection::Return(End& from, uint64_t sequence) {
@@ -146,7 +156,7 @@ void SimConnection::Return(End& from, uint64_t sequence) {
 void SimConnection::Returned(bool downwards, const Frame& frame) {
   const std::shared_ptr<End> end = ends_[downwards].lock();
   if (deaf_ || stalled_[!downwards] || end == nullptr || !end->takes()) return;
-  WS_CHECK(Hash64(frame.payload, frame.header.length) == frame.payload_hash);
+  CheckUntouched(frame, frame.payload);
   WS_MARK("sim: a payload was read in place");
   end->handler->OnSent(frame.token);
 }
@@ -178,13 +188,13 @@ void SimConnection::HandOver(bool downwards) {
 absl::Status SimConnection::Receive(End& to, const std::shared_ptr<Frame>& arrived) {
   Frame& frame = *arrived;
   if (frame.flipped_bit.has_value()) return ReceiveDamaged(to, frame);
-  if (frame.lent != nullptr) {
+  if (frame.lent) {
     ASSIGN_OR_RETURN(const std::span<std::byte> unused, to.handler->BufferFor(frame.header));
     WS_CHECK(unused.size() == frame.header.length);
     wires_[!to.up()].in_place[frame.header.sequence] = arrived;
     return to.handler->OnFrame(frame.header, frame.payload);
   }
-  WS_CHECK(Hash64(frame.copy.data(), frame.header.length) == frame.payload_hash);
+  CheckUntouched(frame, frame.copy.data());
   ASSIGN_OR_RETURN(const std::span<std::byte> buffer, to.handler->BufferFor(frame.header));
   WS_CHECK(buffer.size() == frame.header.length);
   std::memcpy(buffer.data(), frame.copy.data(), frame.header.length);
@@ -195,7 +205,7 @@ absl::Status SimConnection::Receive(End& to, const std::shared_ptr<Frame>& arriv
 // checksum.
 absl::Status SimConnection::ReceiveDamaged(End& to, Frame& frame) {
   // Where no payload travels, all that does is checked before anybody is asked.
-  if (frame.lent != nullptr) return absl::DataLossError("checksum mismatch");
+  if (frame.lent) return absl::DataLossError("checksum mismatch");
   frame.header.crc = FrameCrc(frame.header, frame.copy.data());
   HeaderBytes bytes = Encode(frame.header);
   const size_t bit = *frame.flipped_bit % (8 * (bytes.size() + frame.copy.size()));

@@ -31,8 +31,9 @@ namespace waferstream {
 
 class SimConnection final : public std::enable_shared_from_this<SimConnection> {
  public:
-  // `name` is for the trace. Who accepts is the up end.
-  SimConnection(SimWorld& world, std::string name, SimProcess& up, SimProcess& down);
+  // `name` is for the trace, `job` whose frames it carries. Who accepts is the up end.
+  SimConnection(SimWorld& world, std::string name, std::string job, SimProcess& up,
+                SimProcess& down);
 
   // The two ends; each to be asked for once.
   std::shared_ptr<ChannelEnd> MakeEnd(bool up, ChannelTerms terms);
@@ -64,8 +65,9 @@ class SimConnection final : public std::enable_shared_from_this<SimConnection> {
     std::vector<std::byte> copy;
     uint64_t payload_hash = 0;
     uint64_t token = 0;
-    std::optional<uint32_t> flipped_bit;  // counted through header and payload
-    std::shared_ptr<SharedSegment> lent;  // where it is read in place; null: it is copied
+    std::optional<uint32_t> flipped_bit;    // counted through header and payload
+    std::shared_ptr<SharedSegment> memory;  // that the payload lies in; null: private
+    bool lent = false;                      // it is read in place; else it is copied
   };
   // One direction; [1] is downwards.
   struct Wire {
@@ -84,6 +86,8 @@ class SimConnection final : public std::enable_shared_from_this<SimConnection> {
   void Return(End& from, uint64_t sequence);
   void Returned(bool downwards, const Frame& frame);
   static void Take(Frame& frame);
+  // Of the payload, or a copy of it.
+  void CheckUntouched(const Frame& frame, const std::byte* payload) const;
   void Sent(bool downwards, Frame& frame);
   // The first of `flying` that has not arrived is here.
   void Arrive(bool downwards);
@@ -107,6 +111,7 @@ class SimConnection final : public std::enable_shared_from_this<SimConnection> {
 
   SimWorld& world_;
   const std::string name_;
+  const std::string job_;
   const int64_t frame_ns_;  // typical
   const bool of_one_host_;
   SimProcess* const processes_[2];  // down, up

@@ -92,7 +92,7 @@ void SimFabric::Answer(const std::shared_ptr<Attempt>& attempt, const Listener& 
       world_,
       absl::StrCat("channel ", hello.channel(), " ", attempt->request.host, "-",
                    attempt->from->name(), " epoch ", hello.epoch()),
-      *listener.process, *attempt->from);
+      hello.job_id(), *listener.process, *attempt->from);
   connections_.push_back(connection);
   std::shared_ptr<ChannelEnd> down = connection->MakeEnd(false, attempt->request.terms);
   std::shared_ptr<ChannelEnd> up = connection->MakeEnd(true, *std::move(admitted));

@@ -24,6 +24,13 @@ bool IsSlow(const NodeRequest& request) {
          std::holds_alternative<SealRequest>(request);
 }
 
+void NoteEpoch(SimWorld& world, const NodeRequest& request) {
+  const auto* prepare = std::get_if<PrepareRequest>(&request);
+  if (prepare == nullptr) return;
+  uint32_t& newest = world.newest_epoch[prepare->job_id()];
+  newest = std::max(newest, prepare->epoch());
+}
+
 }  // namespace
 
 // One call from its first attempt to its answer.
@@ -66,10 +73,11 @@ void SimNodeCalls::Attempt(const std::shared_ptr<Attempts>& attempts) {
       world_, {.from = &process_,
                .to = &node.process(),
                .serve =
-                   [&node, attempts](NodeAnswer answer) {
+                   [&world = world_, &node, attempts](NodeAnswer answer) {
                      if (node.address() != attempts->call.address) {
                        return answer(absl::UnavailableError("connection refused"));
                      }
+                     NoteEpoch(world, attempts->call.request);
                      node.Serve(attempts->call.request, std::move(answer));
                    },
                .done = done,

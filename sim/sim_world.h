@@ -94,6 +94,7 @@ struct SimWorld {
   Dice links;
   SimTrace trace;
   ReportHandler on_report;  // hears what cores report, in their epochs; null: nobody does
+  std::map<std::string, uint32_t> newest_epoch;  // by job: of any Prepare that reached a node
   bool faults_on = true;
   std::map<std::string, int64_t> faults;  // by kind
   std::string violation;                  // the first; empty: all is well

@@ -15,8 +15,8 @@ constexpr size_t kTileAlignment = 64;
 }  // namespace
 
 TileInbox::TileInbox(const Plan& plan, int wafer, uint32_t epoch, uint64_t start_step,
-                     const AddressBook& at)
-    : plan_(plan), at_(at) {
+                     const AddressBook& at, bool in_place)
+    : plan_(plan), at_(at), in_place_(in_place) {
   const int planes = static_cast<int>(plan.job.cluster().planes());
   for (int plane = 0; plane < planes; ++plane) {
     lanes_.push_back({.cursor = {plan, plane, TileCursor::kAnyone, epoch, start_step}});
@@ -85,7 +85,8 @@ void TileInbox::OnFrame(ChannelId channel, const FrameHeader& header, const std:
   bytes_received_ += header.length;
   Here here = {.slot = *std::exchange(lane.receiving, std::nullopt), .data = payload};
   std::byte* const own = AddressOf(tile.plane, here.slot);
-  if (payload != own && reinterpret_cast<uintptr_t>(payload) % kTileAlignment == 0) {
+  const bool aligned = reinterpret_cast<uintptr_t>(payload) % kTileAlignment == 0;
+  if (payload != own && in_place_ && aligned) {
     here.lent = header.sequence;
   } else if (payload != own) {
     std::copy_n(payload, header.length, own);

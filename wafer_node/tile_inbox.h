@@ -27,9 +27,10 @@ namespace waferstream {
 
 class TileInbox {
  public:
-  // Keeps references to plan and addresses.
-  TileInbox(const Plan& plan, int wafer, uint32_t epoch, uint64_t start_step,
-            const AddressBook& at);
+  // Keeps references to plan and addresses. `in_place`: tiles that are lent may be read where they
+  // lie; otherwise every tile is copied into its slot, for somebody who writes to it.
+  TileInbox(const Plan& plan, int wafer, uint32_t epoch, uint64_t start_step, const AddressBook& at,
+            bool in_place);
 
   // The whole window of every plane.
   void GrantAll(Turn& turn) const;
@@ -85,6 +86,7 @@ class TileInbox {
 
   const Plan& plan_;
   const AddressBook& at_;
+  const bool in_place_;
   std::vector<Lane> lanes_;     // by plane
   std::vector<Place> forward_;  // by position
   std::vector<Place> backward_;

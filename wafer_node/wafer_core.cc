@@ -18,7 +18,8 @@ WaferCore::WaferCore(const Plan& plan, const WaferCoreOptions& options, Arena ar
       names_(OperationNames(plan)),
       arena_(std::move(arena)),
       at_(plan, arena_),
-      inbox_(plan, options.wafer, options.epoch, options.start_step, at_),
+      // A machine that flips bits of its weights has weights of its own.
+      inbox_(plan, options.wafer, options.epoch, options.start_step, at_, faults == nullptr),
       outbox_(plan, options.wafer, options.epoch, options.start_step, at_),
       feeder_(plan, std::move(tokens), at_),
       picker_(plan.job.generate()),
