@@ -231,8 +231,8 @@ void FakeParent::Take(Turn& turn) {
       OnSend(*send);
     } else if (auto* compute = std::get_if<ComputeAction>(&action)) {
       OnCompute(*compute);
-    } else {
-      reports_.push_back(std::get<ReportAction>(action).report);
+    } else if (auto* report = std::get_if<ReportAction>(&action)) {
+      reports_.push_back(report->report);
       report_times_s_.push_back(turn.now_s);
     }
   }
