@@ -120,7 +120,7 @@ TEST(Compile, TheRefusalNamesTheLargestMicroBatchThatWouldDo) {
   JobSpec job = TestJob();
   job.mutable_training()->set_global_batch(16);
   job.mutable_training()->set_micro_batch(16);
-  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(300000);
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(900000);
   const std::string message(Compile(job, {}).status().message());
   const std::string before = "training.micro_batch at most ";
   const size_t at = message.find(before);
