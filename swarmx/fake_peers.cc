@@ -157,9 +157,12 @@ absl::StatusOr<std::span<std::byte>> FakePeer::BufferFor(ChannelId channel,
   return std::span(buffer_);
 }
 
-absl::Status FakePeer::OnFrame(ChannelId channel, const FrameHeader& header, const std::byte*,
-                               Turn& turn) {
-  WS_CHECK(buffer_ == PayloadOf(*plan_, header));
+absl::Status FakePeer::OnFrame(ChannelId channel, const FrameHeader& header,
+                               const std::byte* payload, Turn& turn) {
+  WS_CHECK(std::vector(payload, payload + header.length) == PayloadOf(*plan_, header));
+  if (payload != buffer_.data()) {
+    turn.actions.push_back(ReturnAction{channel, header.kind, header.sequence});
+  }
   ++ports_.at(channel).received;
   to_grant_.push_back({channel, SlotOf(header)});
   turn.actions.push_back(

@@ -46,6 +46,7 @@ absl::StatusOr<std::span<std::byte>> WaferCore::BufferFor(ChannelId channel,
 
 absl::Status WaferCore::OnFrame(ChannelId channel, const FrameHeader& header,
                                 const std::byte* payload, Turn& turn) {
+  turn.actions.reserve(4);  // at most a return, what was waited for and an op: one allocation
   inbox_.OnFrame(channel, header, payload, turn);
   Advance(turn);
   return absl::OkStatus();
