@@ -30,7 +30,7 @@ constexpr const char* kController = "controller";
 constexpr const char* kNotForThese[] = {"listen",   "advertise-port", "advertise-fabric-port",
                                         "tls-cert", "tls-key",        "tls-ca",
                                         "tls-crl",  "users",          "roots",
-                                        "insecure", "patience"};
+                                        "insecure", "patience",       "trace"};
 // Starting a process and registering takes milliseconds; a machine under heavy load, seconds.
 constexpr absl::Duration kStartLimit = absl::Seconds(60);
 // Every role promises to end within 5 s of SIGTERM.
