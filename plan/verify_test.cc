@@ -169,6 +169,7 @@ TEST(Verify, TheSramHasRoomForOneMoreMicroBatch) {
     switch (region.buffer) {
       case SramBuffer::kLogits:
       case SramBuffer::kWorkspace:
+      case SramBuffer::kPackedTile:
       case SramBuffer::kReceiveSmall:
       case SramBuffer::kReceiveLarge:
         EXPECT_EQ(region.count, before) << region.name;
