@@ -71,16 +71,14 @@ def train(work, job, *flags):
 
 
 def has_torch():
-    if not os.path.exists(REFERENCE):
-        return False
-    return subprocess.run([PYTHON, "-c", "import torch, numpy"], capture_output=True,
-                          check=False).returncode == 0
+    probe = subprocess.run([PYTHON, "-c", "import torch, numpy"], capture_output=True, check=False)
+    return probe.returncode == 0
 
 
 def reference(work, job, *, compiled=False, **options):
     """The last line of the reference script, or None where it or torch is missing. It trains the
     job's model from the job's first weights, on its tokens."""
-    if not has_torch():
+    if not os.path.exists(REFERENCE) or not has_torch():
         return None
     start = work / f"start-{job.stem}"
     if not start.exists():
@@ -92,10 +90,12 @@ def reference(work, job, *, compiled=False, **options):
 
 
 def medians(rounds):
-    """Of rows with the same columns: {column: median}; what is no number is the first one's."""
-    return {key: statistics.median(row[key] for row in rows)
-            if isinstance((rows := rounds)[0][key], (int, float)) else rounds[0][key]
-            for key in rounds[0]}
+    """Of rows with the same columns: {column: median}; of what is no number, the first row's."""
+    def middle(column, first):
+        if not isinstance(first, (int, float)):
+            return first
+        return statistics.median(row[column] for row in rounds)
+    return {column: middle(column, first) for column, first in rounds[0].items()}
 
 
 def machine():

@@ -9,17 +9,12 @@ import re
 import shutil
 import statistics
 import subprocess
-import sys
 import time
 
+from common import PYTHON, has_torch, run
+
 PEERS = 4  # that receive, or send
-MPI = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-
-
-def run(command, **more):
-    environment = {**os.environ, **more}
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True,
-                          env=environment).stdout
+MPI = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
 def rows_of(text):
@@ -34,7 +29,7 @@ def mpi_rows():
     found = {}
     for ranks in (PEERS + 1, PEERS):
         text = run(["mpirun", "--oversubscribe", "-n", str(ranks),
-                    "bazel-bin/bench/mpi_collectives"], **MPI)
+                    "bazel-bin/bench/mpi_collectives"], env=MPI)
         wanted = "Bcast" if ranks == PEERS + 1 else "Reduce"
         found.update({name: value for name, value in rows_of(text).items() if wanted in name})
     return found
@@ -44,7 +39,7 @@ def adapter_rows():
     """The mpi adapter, both directions at once with sums, beside MPI's collectives one by one."""
     if shutil.which("mpirun") is None:
         return {}
-    lines = run(["mpirun", "--oversubscribe", "-n", "4", "bazel-bin/bench/mpi_bench"], **MPI)
+    lines = run(["mpirun", "--oversubscribe", "-n", "4", "bazel-bin/bench/mpi_bench"], env=MPI)
     found = {}
     for line in lines.splitlines():
         size, ours, _, ratio = line.split()
@@ -59,10 +54,7 @@ def adapter_rows():
 
 
 def gloo_rows():
-    python = os.environ.get("PYTHON", sys.executable)
-    has_torch = subprocess.run([python, "-c", "import torch.distributed"],
-                               stderr=subprocess.DEVNULL).returncode == 0
-    return rows_of(run([python, "bench/gloo_peer.py", str(PEERS)])) if has_torch else {}
+    return rows_of(run([PYTHON, "bench/gloo_peer.py", PEERS])) if has_torch() else {}
 
 
 def iperf_rows():
@@ -76,7 +68,8 @@ def iperf_rows():
         time.sleep(0.5)
         report = json.loads(run(["iperf3", "-c", "127.0.0.1", "-p", port, "-t", "3", "-J"]))
     finally:
-        server.wait(10)
+        server.kill()
+        server.wait()
     return {"iperf3, one stream, GB/s": report["end"]["sum_received"]["bits_per_second"] / 8e9}
 
 

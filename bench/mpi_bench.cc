@@ -2,9 +2,6 @@
 // tiles to rank 1, which relays each to all others; gradients come back, are added by rank 1 and
 // arrive at rank 0. As MemoryX, a SwarmX node and wafers do, with the same windows, checksums and
 // sums, but nothing else. Start with `mpirun -n N`, N > 2. One line a size on rank 0.
-#define OMPI_SKIP_MPICXX 1
-#include <mpi/mpi.h>
-
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <cstdio>
@@ -17,6 +14,7 @@
 #include <vector>
 
 #include "base/vector_math.h"
+#include "bench/ranks.h"
 #include "fabric/mpi_fabric.h"
 
 namespace waferstream {
@@ -30,18 +28,6 @@ void Require(const absl::Status& status) {
   if (status.ok()) return;
   std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
   std::exit(1);
-}
-
-int Rank() {
-  int rank = 0;
-  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-  return rank;
-}
-
-int Size() {
-  int size = 0;
-  MPI_Comm_size(MPI_COMM_WORLD, &size);
-  return size;
 }
 
 // One end: sends from the buffers it is given as the peer grants, receives into slots of its own.
@@ -117,7 +103,7 @@ class Part final : public AcceptHandler {
     if (Rank() > kRoot) Dial(Rank() == kRelay ? kRoot : kRelay);
     Until([&] {
       return static_cast<int>(below_.size()) == (Rank() == kRoot    ? 1
-                                                 : Rank() == kRelay ? Size() - 2
+                                                 : Rank() == kRelay ? Ranks() - 2
                                                                     : 0) &&
              (Rank() == kRoot || above_ != nullptr);
     });

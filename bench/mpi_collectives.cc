@@ -1,9 +1,6 @@
 // What MPI's own collectives make of the rounds of shm_bench: 256 MiB in tiles of 4 MiB. Start with
 // `mpirun -n N`: rank 0 broadcasts to N - 1 that read every byte; all N reduce to rank 0. One line
 // a row on rank 0: NAME TAB GB/s, the median of several rounds.
-#define OMPI_SKIP_MPICXX 1
-#include <mpi/mpi.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -11,34 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "bench/look.h"
+#include "bench/ranks.h"
+
+namespace waferstream {
 namespace {
 
 constexpr size_t kTileFloats = size_t{1} << 20;
 constexpr int kTiles = 64;
 constexpr int kRounds = 7;  // the first of which warms up
-
-int Rank() {
-  int rank = 0;
-  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-  return rank;
-}
-
-int Size() {
-  int size = 0;
-  MPI_Comm_size(MPI_COMM_WORLD, &size);
-  return size;
-}
-
-uint64_t Sum(const float* tile) {
-  const auto* words = reinterpret_cast<const uint64_t*>(tile);
-  uint64_t sums[8] = {};
-  for (size_t i = 0; i < kTileFloats / 2; i += 8) {
-    for (size_t k = 0; k < 8; ++k) sums[k] += words[i + k];
-  }
-  uint64_t sum = 0;
-  for (const uint64_t part : sums) sum += part;
-  return sum;
-}
 
 void Measure(const std::string& row, const std::function<void(int tile)>& one) {
   std::vector<double> seconds;
@@ -55,23 +33,26 @@ void Measure(const std::string& row, const std::function<void(int tile)>& one) {
   std::printf("%s\t%.3f\n", row.c_str(), bytes / seconds[seconds.size() / 2] / 1e9);
 }
 
+void MeasureAll() {
+  std::vector<float> tiles(kTiles * kTileFloats, 1.5f), sum(kTileFloats);
+  Measure("MPI_Bcast to " + std::to_string(Ranks() - 1), [&](int tile) {
+    float* const at = tiles.data() + tile * kTileFloats;
+    MPI_Bcast(at, static_cast<int>(kTileFloats), MPI_FLOAT, 0, MPI_COMM_WORLD);
+    if (Rank() == 0) return;
+    const uint64_t seen = Look(at, kTileFloats * sizeof(float));
+    asm volatile("" : : "r"(seen));
+  });
+  Measure("MPI_Reduce from " + std::to_string(Ranks()), [&](int tile) {
+    MPI_Reduce(tiles.data() + tile * kTileFloats, sum.data(), static_cast<int>(kTileFloats),
+               MPI_FLOAT, MPI_SUM, 0, MPI_COMM_WORLD);
+  });
+}
+
 }  // namespace
+}  // namespace waferstream
 
 int main() {
   MPI_Init(nullptr, nullptr);
-  {
-    std::vector<float> tiles(kTiles * kTileFloats, 1.5f), sum(kTileFloats);
-    Measure("MPI_Bcast to " + std::to_string(Size() - 1), [&](int tile) {
-      float* const at = tiles.data() + tile * kTileFloats;
-      MPI_Bcast(at, static_cast<int>(kTileFloats), MPI_FLOAT, 0, MPI_COMM_WORLD);
-      if (Rank() == 0) return;
-      const uint64_t seen = Sum(at);
-      asm volatile("" : : "r"(seen));
-    });
-    Measure("MPI_Reduce from " + std::to_string(Size()), [&](int tile) {
-      MPI_Reduce(tiles.data() + tile * kTileFloats, sum.data(), static_cast<int>(kTileFloats),
-                 MPI_FLOAT, MPI_SUM, 0, MPI_COMM_WORLD);
-    });
-  }
+  waferstream::MeasureAll();
   MPI_Finalize();
 }

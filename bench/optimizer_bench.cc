@@ -72,7 +72,7 @@ class Bench {
     Measure("memory bound: 28 bytes a parameter", [&](HeldTile& tile) {
       TouchAll(tile.elements(), Gradient(tile), tile.weights(), State(tile, 0), State(tile, 1));
     });
-    Measure("adamw without checksums", [&](HeldTile& tile) {
+    Measure("adamw with sums of what was", [&](HeldTile& tile) {
       ApplyUpdate(plan_.job.training().optimizer(), {step_, 1.0, 1e-3},
                   {tile.elements(), true, Gradient(tile), tile.weights(), tile.states()}, serial_);
     });

@@ -8,6 +8,6 @@
 #   REFERENCE=reference_train.py   the peer's script (default: ../shared/peers/reference_train.py)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-scripts/install.sh python3-minimal
+scripts/install.sh python3-minimal iperf3
 bazel build //client:waferctl //bench:all
 exec /usr/bin/python3 bench/run.py "$@"

@@ -20,6 +20,7 @@
 
 #include "base/arena.h"
 #include "base/vector_math.h"
+#include "bench/look.h"
 #include "fabric/tcp_dial.h"
 #include "fabric/tcp_listener.h"
 
@@ -51,18 +52,6 @@ double Median(std::vector<double> values) {
 void Print(const std::string& row, const std::vector<double>& seconds) {
   std::printf("%s\t%.3f\n", row.c_str(), kTiles * double{kTile} / Median(seconds) / 1e9);
   std::fflush(stdout);
-}
-
-// What an op does at least: looks at every byte.
-uint64_t Sum(const std::byte* bytes, size_t count) {
-  const auto* words = reinterpret_cast<const uint64_t*>(bytes);
-  uint64_t sums[8] = {};
-  for (size_t i = 0; i < count / sizeof(uint64_t); i += 8) {
-    for (size_t k = 0; k < 8; ++k) sums[k] += words[i + k];
-  }
-  uint64_t sum = 0;
-  for (const uint64_t part : sums) sum += part;
-  return sum;
 }
 
 // One end of a channel: whoever has something to send is told of credit, who receives of frames.
@@ -227,7 +216,7 @@ class Broadcast {
     auto self = std::make_shared<End*>(nullptr);
     auto end = std::make_unique<End>(
         [self, read, seen = uint64_t{0}](uint64_t sequence, const std::byte* payload) mutable {
-          if (read) seen += Sum(payload, kTile);
+          if (read) seen += Look(payload, kTile);
           asm volatile("" : : "r"(seen));
           (*self)->Done(sequence, payload);
         });

@@ -31,6 +31,10 @@ absl::Status MakeClusterFolders(const std::string& dir) {
   return MakeDir(dir + "/state");
 }
 
+absl::Status MakeTraceFolder(const std::string& dir) { return MakeDir(TraceFolderIn(dir)); }
+
+std::string TraceFolderIn(const std::string& dir) { return dir + "/traces"; }
+
 std::string ReadPortFile(const std::string& path) {
   std::ifstream file(path);
   std::string address;

@@ -1,5 +1,5 @@
-// What the processes of a cluster leave in its folder: logs/, and state/ with the controller's
-// port.
+// What the processes of a cluster leave in its folder: logs/, state/ with the controller's port, and
+// traces/ if they are asked for.
 #pragma once
 
 #include <string>
@@ -10,6 +10,8 @@
 namespace waferstream {
 
 absl::Status MakeClusterFolders(const std::string& dir);
+absl::Status MakeTraceFolder(const std::string& dir);
+std::string TraceFolderIn(const std::string& dir);
 
 // host:port. Empty until the controller has written it, which it does in one rename.
 std::string ReadPortFile(const std::string& path);

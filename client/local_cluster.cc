@@ -70,6 +70,7 @@ absl::StatusOr<LocalCluster> LocalCluster::Start(const LocalClusterOptions& opti
   RETURN_IF_ERROR(CheckDescriptors("cluster", DescriptorsNeeded(options.shape)));
   ASSIGN_OR_RETURN(const RoleBinaries binaries, FindRoleBinaries());
   RETURN_IF_ERROR(MakeClusterFolders(options.dir));
+  if (options.traces) RETURN_IF_ERROR(MakeTraceFolder(options.dir));
   LocalCluster cluster(options);
   ASSIGN_OR_RETURN(cluster.credentials_, MakeSecretIn(options.dir));
   RETURN_IF_ERROR(cluster.StartController(binaries.controller, interrupts));
@@ -113,9 +114,9 @@ ProcessSpec LocalCluster::Spec(const std::string& name, std::vector<std::string>
   spec.argv = std::move(argv);
   spec.argv.insert(spec.argv.end(), {"--host", kHost, "--secret-file", SecretFileIn(options_.dir),
                                      "--log", spec.log});
-  if (!options_.traces.empty()) {
+  if (options_.traces) {
     spec.argv.insert(spec.argv.end(),
-                     {"--trace", absl::StrCat(options_.traces, "/", name, ".json")});
+                     {"--trace", absl::StrCat(TraceFolderIn(options_.dir), "/", name, ".json")});
   }
   spec.stays = options_.stays;
   for (const char* flag : kNotForThese) spec.without.push_back(VariableOf(flag));

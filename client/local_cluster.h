@@ -26,7 +26,7 @@ struct LocalClusterOptions {
   ClusterShape shape;
   std::string dir;              // absolute; gets logs/ and state/, and there the cluster's secret
   std::string kernel_isa = {};  // of the wafer nodes (--kernel-isa); empty: the CPU's best
-  std::string traces = {};      // folder for a trace of each process; empty: none
+  bool traces = false;          // each process writes one, to TraceFolderIn(dir)
   std::string fabric = {};      // of the nodes (--fabric); empty: theirs
   int controller_port = 0;      // 0: any free one
   bool stays = false;           // outlives this process (`up`)

@@ -6,6 +6,7 @@
 
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "client/cluster_folder.h"
 #include "client/controller_client.h"
 #include "client/follow_job.h"
 #include "client/interrupt.h"
@@ -67,17 +68,14 @@ absl::StatusOr<JobStatus> RunLocalJob(const JobSpec& job, const LocalJobOptions&
   cluster_options.kernel_isa = options.kernel_isa;
   cluster_options.fabric = options.fabric;
   cluster_options.inherited_fd = options.inherited_fd;
-  if (!options.trace.empty()) {
-    cluster_options.traces = options.dir + "/traces";
-    RETURN_IF_ERROR(BeginTraces(cluster_options.traces, options.trace));
-  }
+  cluster_options.traces = !options.trace.empty();
   ASSIGN_OR_RETURN(LocalCluster cluster, LocalCluster::Start(cluster_options, interrupts));
   absl::StatusOr<JobStatus> status = RunOn(cluster, job, options, interrupts, progress);
   progress.Clear();
   if (interrupts.count() > 1) cluster.Kill();
   cluster.Stop();
   if (!options.trace.empty()) {
-    const absl::Status joined = JoinTraces(cluster_options.traces, options.trace);
+    const absl::Status joined = JoinTraces(TraceFolderIn(options.dir), options.trace);
     if (!joined.ok()) progress.Note(std::string(joined.message()));
   }
   return status;

@@ -125,6 +125,7 @@ TEST(RunE2eTest, ATraceThatCannotBeWrittenIsRefusedAtOnce) {
   harness.WriteJob(2);
   const auto refused = harness.Run({"run", "-f", "job.yaml", "--trace", "no/such/t.json"}, 3);
   EXPECT_TRUE(absl::StrContains(refused->err(), "no/such/t.json")) << refused->err();
+  EXPECT_FALSE(fs::exists(harness.dir() / "runs"));
 }
 
 TEST(RunE2eTest, ResumingIsEqualToNotHavingStopped) {

@@ -12,6 +12,7 @@
 #include "client/kernel_isa.h"
 #include "client/local_cluster.h"
 #include "client/run_folder.h"
+#include "client/traces.h"
 #include "client/watch_job.h"
 #include "plan/kernel_order.h"
 #include "plan/learning_rate.h"
@@ -72,6 +73,7 @@ Outcome RunJob(const RunFlags& flags, const RunWays& ways) {
   RETURN_IF_ERROR(CheckJob(job, goes_on ? OutputFolder::kOurs : OutputFolder::kToCheck, notes));
   RETURN_IF_ERROR(CheckDescriptors("cluster", DescriptorsNeeded(RequestedShape(job))));
   ASSIGN_OR_RETURN(const std::string kernels, KernelsOf(job, flags.kernel_isa));
+  if (!flags.trace.empty()) RETURN_IF_ERROR(CheckTraceFile(flags.trace));
   ASSIGN_OR_RETURN(const std::string run_dir, ways.make_folder(job));
   if (job.checkpoint().dir().empty()) {
     job.mutable_checkpoint()->set_dir(run_dir + "/checkpoints");

@@ -1,5 +1,7 @@
 #include "client/traces.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
@@ -10,6 +12,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
 #include "base/errno_status.h"
+#include "base/regular_file.h"
+#include "base/status.h"
 
 namespace waferstream {
 namespace {
@@ -22,13 +26,11 @@ absl::string_view EventOf(absl::string_view line) {
 
 }  // namespace
 
-absl::Status BeginTraces(const std::string& folder, const std::string& out) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) return ErrnoStatus(error.value(), folder);
-  errno = 0;
-  if (!std::ofstream(out).flush()) return ErrnoStatus(errno, out);
-  return absl::OkStatus();
+absl::Status CheckTraceFile(const std::string& out) {
+  RETURN_IF_ERROR(CheckAppendable(out));
+  const std::string folder = std::filesystem::path(out).parent_path().string();
+  if (access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, out);
 }
 
 absl::Status JoinTraces(const std::string& folder, const std::string& out) {

@@ -7,9 +7,9 @@
 
 namespace waferstream {
 
-// Makes the folder for the processes' traces, and sees that `out` can be written: better now than
-// after hours. One line that names what cannot be made.
-absl::Status BeginTraces(const std::string& folder, const std::string& out);
+// Whether `out` can be written: better said now than after hours. Writes nothing. One line that
+// names it.
+absl::Status CheckTraceFile(const std::string& out);
 
 // Writes `out`, with the events of every file in the folder. A process that was killed leaves a
 // trace without its end; what is whole of it counts.

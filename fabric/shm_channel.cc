@@ -101,8 +101,7 @@ absl::Status ShmChannel::TakePlaced(const FrameHeader& header, const ShmPlace& p
     return handler().OnFrame(header, payload);
   }
   std::memcpy(buffer.data(), payload, buffer.size());
-  lent_.insert(header.sequence);
-  Return(header.sequence);
+  QueueReturn(header.sequence);
   return handler().OnFrame(header, buffer.data());
 }
 
@@ -132,6 +131,10 @@ absl::Status ShmChannel::TakeReturn(const FrameHeader& header) {
 void ShmChannel::Return(uint64_t sequence) {
   if (closed()) return;
   WS_CHECK(lent_.erase(sequence) == 1);
+  QueueReturn(sequence);
+}
+
+void ShmChannel::QueueReturn(uint64_t sequence) {
   returns_.push_back(sequence);
   StartWriting();
 }

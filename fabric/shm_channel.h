@@ -70,6 +70,7 @@ class ShmChannel final : public StreamChannel {
                           std::span<std::byte> buffer);
   absl::Status TakeSegment(const FrameHeader& header);
   absl::Status TakeReturn(const FrameHeader& header);
+  void QueueReturn(uint64_t sequence);
 
   boost::asio::awaitable<absl::StatusOr<bool>> WriteSome() override;
   // Adds what is due next; false: there is nothing, or no room.
