@@ -209,7 +209,7 @@ TEST(CoreRigTest, AbortsOnAPayloadThatChanges) {
     line.sender->spoil_ = true;
     line.Run().IgnoreError();
   };
-  EXPECT_DEATH(run(), "payload_hash");
+  EXPECT_DEATH(run(), "a payload changed");
 }
 
 }  // namespace

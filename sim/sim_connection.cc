@@ -137,7 +137,8 @@ void SimConnection::CheckUntouched(const Frame& frame, const std::byte* payload)
   if (Hash64(payload, frame.header.length) == frame.payload_hash) return;
   WS_MARK("sim: a payload was read whose owner had left the epoch");
   const auto newest = world_.newest_epoch.find(job_);
-  WS_CHECK(newest != world_.newest_epoch.end() && frame.header.epoch < newest->second);
+  const bool left = newest != world_.newest_epoch.end() && frame.header.epoch < newest->second;
+  WS_CHECK(left && "a payload changed");
 }
 
 void SimConnection::Return(End& from, uint64_t sequence) {
