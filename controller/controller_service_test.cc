@@ -124,6 +124,7 @@ class ControllerServiceTest : public ::testing::Test {
     request.set_protocol_version(protocols.newest);
     request.set_protocol_oldest(protocols.oldest);
     request.set_build("0.2.0");
+    request.set_numerics(Numerics());
     request.set_incarnation(1);
     grpc::ClientContext context;
     RegisterReply reply;
