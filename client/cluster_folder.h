@@ -1,5 +1,5 @@
-// What the processes of a cluster leave in its folder: logs/, state/ with the controller's port, and
-// traces/ if they are asked for.
+// What the processes of a cluster leave in its folder: logs/, state/ with the controller's port,
+// and traces/ if they are asked for.
 #pragma once
 
 #include <string>

@@ -353,7 +353,6 @@ QueuedJob ControllerCore::MakeJob(const std::string& request_id, const JobIdenti
 
 void ControllerCore::OnPersisted(uint64_t token, const absl::Status& stored, ControllerTurn& turn) {
   Advance(turn);
-  if (stored.ok()) EndStoreTrouble(turn);
   if (auto submit = submits_.extract(token)) {
     return OnSubmitPersisted(std::move(submit.mapped()), stored, turn);
   }
@@ -383,7 +382,7 @@ void ControllerCore::OnStoreTrouble(const std::string& what, ControllerTurn& tur
   }
 }
 
-void ControllerCore::EndStoreTrouble(ControllerTurn& turn) {
+void ControllerCore::OnStoreWell(ControllerTurn& turn) {
   if (store_trouble_.empty()) return;
   const std::string what = std::exchange(store_trouble_, "");
   for (auto& [job_id, job] : jobs_) {

@@ -87,8 +87,10 @@ class ControllerCore {
 
   // -- the shell ---------------------------------------------------------------------------------
   void OnPersisted(uint64_t token, const absl::Status& stored, ControllerTurn& turn);
-  // The disk refuses what must be persisted; it is tried again. OnPersisted ends the trouble.
+  // The disk refuses what must be persisted; it is tried again.
   void OnStoreTrouble(const std::string& what, ControllerTurn& turn);
+  // And has taken it now.
+  void OnStoreWell(ControllerTurn& turn);
   void OnTimer(ControllerTurn& turn);
   // When OnTimer is due, in steady seconds; changes with every event.
   std::optional<double> NextTimer() const;
@@ -151,7 +153,6 @@ class ControllerCore {
   void LeaveNodes(const JobLife& job, ControllerTurn& turn,
                   absl::FunctionRef<bool(const KnownNode&)> which);
 
-  void EndStoreTrouble(ControllerTurn& turn);
   void LoseNode(const std::string& node_id, const std::string& how, ControllerTurn& turn);
   void SetCordon(const CordonRecord& record, ControllerTurn& turn);
   void Call(KnownNode& node, const std::string& job_id, uint32_t epoch, NodeRequest request,

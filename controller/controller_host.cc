@@ -1,6 +1,7 @@
 #include "controller/controller_host.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,10 @@ uint64_t CommitsAmong(const std::vector<StoreRecord>& records) {
   return std::count_if(records.begin(), records.end(), [](const StoreRecord& record) {
     return std::holds_alternative<CommitRecord>(record);
   });
+}
+
+bool IsOfSteps(const std::vector<StoreRecord>& records) {
+  return CommitsAmong(records) == records.size();
 }
 
 }  // namespace
@@ -108,10 +113,8 @@ void ControllerHost::Perform(ControllerTurn turn, Written written) {
           [result](ControllerCore& core, ControllerTurn& next) { core.OnCallDone(result, next); });
     });
   }
-  for (JobStatus& status : turn.published) {
-    if (IsFinal(status.state())) ReleaseClaim(status.job_id());
-    board_.Publish(std::move(status));
-  }
+  std::move(turn.published.begin(), turn.published.end(), std::back_inserter(unannounced_));
+  Announce();
   for (const auto& answer : turn.submit_answers) AnswerSubmit(answer.request_id, answer.job_id);
   // A turn that changes nothing may confirm what is not on record yet.
   if (written && backlog_.empty()) {
@@ -149,28 +152,66 @@ void ControllerHost::Persist(ControllerTurn& turn) {
 }
 
 void ControllerHost::BeginWrite() {
-  disk_.Run([this, &records = backlog_.front().records] { return world_.write(records); },
-            [this](const absl::Status& stored) { EndWrite(stored); });
+  const Transaction& first = backlog_.front();
+  disk_.Run(
+      [this, &records = first.records, steps = IsOfSteps(first.records)] {
+        return steps ? world_.write_ahead(records) : world_.write(records);
+      },
+      [this](const absl::Status& stored) { EndWrite(stored); });
+}
+
+// Nodes are told of a step while it becomes durable, and users afterwards: if this process ends in
+// between it is on record, and if the machine does, the step is done again to the same end (ADR
+// 43).
+void ControllerHost::EndWrite(const absl::Status& stored) {
+  Transaction& first = backlog_.front();
+  if (!stored.ok() && KeepTrying(first, stored)) return Retry();
+  if (!stored.ok() || !IsOfSteps(first.records)) return EndTransaction(stored);
+  first.told = true;
+  Tell(std::exchange(first.tokens, {}), stored);
+  disk_.Run([this] { return world_.sync(); },
+            [this](const absl::Status& synced) {
+              if (!synced.ok() && KeepTrying(backlog_.front(), synced)) return Retry();
+              EndTransaction(synced);
+            });
 }
 
 // Whatever comes behind a transaction that cannot be written waits, too: the order of records is
 // the order of events. The lane itself does not wait, so that jobs can still be looked at.
-void ControllerHost::EndWrite(const absl::Status& stored) {
-  if (!stored.ok() && KeepTrying(backlog_.front(), stored)) {
-    return world_.loop.After(options_.store_retry_pause, [this] { BeginWrite(); });
-  }
+void ControllerHost::Retry() {
+  world_.loop.After(options_.store_retry_pause, [this] { BeginWrite(); });
+}
+
+void ControllerHost::EndTransaction(const absl::Status& stored) {
   if (!stored.ok()) world_.log(std::string(stored.message()));
-  const Transaction transaction = std::move(backlog_.front());
+  Transaction transaction = std::move(backlog_.front());
   backlog_.pop_front();
   if (stored.ok()) commits_ += CommitsAmong(transaction.records);
   if (!backlog_.empty()) BeginWrite();
-  for (const uint64_t token : transaction.tokens) {
+  if (stored.ok() && std::exchange(store_refuses_, false)) {
+    Event([](ControllerCore& core, ControllerTurn& turn) { core.OnStoreWell(turn); });
+  }
+  Announce();
+  Tell(std::move(transaction.tokens), stored);
+  for (const Written& then : transaction.then) then(stored);
+  if (backlog_.empty() && all_written_) std::exchange(all_written_, nullptr)();
+}
+
+void ControllerHost::Tell(std::vector<uint64_t> tokens, const absl::Status& stored) {
+  for (const uint64_t token : tokens) {
     Event([token, stored](ControllerCore& core, ControllerTurn& next) {
       core.OnPersisted(token, stored, next);
     });
   }
-  for (const Written& then : transaction.then) then(stored);
-  if (backlog_.empty() && all_written_) std::exchange(all_written_, nullptr)();
+}
+
+// A disk that refuses is no reason to say nothing: the status says that it does.
+void ControllerHost::Announce() {
+  if (!backlog_.empty() && backlog_.front().told && !backlog_.front().refused()) return;
+  for (JobStatus& status : std::exchange(unannounced_, {})) {
+    if (IsFinal(status.state())) ReleaseClaim(status.job_id());
+    board_.Publish(std::move(status));
+  }
 }
 
 // What somebody in the core waits for, which pauses its job then and says why. The rest is history
@@ -190,12 +231,13 @@ bool ControllerHost::MayGiveUp(const Transaction& transaction) {
 bool ControllerHost::KeepTrying(Transaction& transaction, const absl::Status& failure) {
   if (!transaction.must || stopping_) return false;
   const double now_s = world_.loop.now_s();
-  if (transaction.give_up_s > 0) {
+  if (transaction.refused()) {
     const bool given_up = now_s >= transaction.give_up_s && MayGiveUp(transaction);
     if (given_up) WS_MARK("controller: gave a record up");
     return !given_up;
   }
   transaction.give_up_s = now_s + absl::ToDoubleSeconds(options_.store_patience);
+  store_refuses_ = true;
   world_.log(absl::StrCat(failure.message(), "; trying again"));
   Event([what = std::string(failure.message())](ControllerCore& core, ControllerTurn& turn) {
     core.OnStoreTrouble(what, turn);

@@ -36,8 +36,10 @@ struct ControllerWorld {
   Lanes& lanes;
   NodeCalls& nodes;
   JobStore& store;
-  // How records get into the store: one transaction, all or nothing.
+  // JobStore's of these names: how records get into the store, each transaction all or nothing.
   std::function<absl::Status(const std::vector<StoreRecord>&)> write;
+  std::function<absl::Status(const std::vector<StoreRecord>&)> write_ahead;
+  std::function<absl::Status()> sync;
   Disk& files;                            // checkpoints and data
   std::function<double()> unix_s;         // for people
   std::function<uint64_t()> random_bits;  // for names
@@ -121,6 +123,9 @@ class ControllerHost final : public ControllerCalls {
     bool must = false;          // try again until it is written
     std::vector<Written> then;  // who asks
     double give_up_s = 0;       // but no longer, if it may be given up; 0: it was not refused yet
+    bool told = false;          // of steps alone: nodes know of it, and it may not be durable yet
+
+    bool refused() const { return give_up_s > 0; }
   };
 
   ControllerTurn NewTurn() const;
@@ -141,6 +146,10 @@ class ControllerHost final : public ControllerCalls {
   void Persist(ControllerTurn& turn);
   void BeginWrite();
   void EndWrite(const absl::Status& stored);
+  void Retry();
+  void EndTransaction(const absl::Status& stored);
+  void Tell(std::vector<uint64_t> tokens, const absl::Status& stored);
+  void Announce();
   static bool MayGiveUp(const Transaction& transaction);
   bool KeepTrying(Transaction& transaction, const absl::Status& failure);
 
@@ -155,7 +164,9 @@ class ControllerHost final : public ControllerCalls {
   std::function<void()> all_written_;  // once stopping
   uint64_t timers_ = 0;                // only the last one counts
   uint64_t commits_ = 0;
-  std::deque<Transaction> backlog_;  // the first one is being written
+  std::deque<Transaction> backlog_;     // the first one is being written
+  std::vector<JobStatus> unannounced_;  // while the first one is told, but not durable
+  bool store_refuses_ = false;          // or did, and has taken nothing since
   TaskLane disk_;
   TaskLane admission_;
 };

@@ -175,7 +175,10 @@ absl::Status FakeCluster::Report(NodeReport report) {
 void FakeCluster::Persist(const absl::Status& status) {
   const uint64_t token = writes.front();
   writes.pop_front();
-  Do([&](ControllerTurn& turn) { core_->OnPersisted(token, status, turn); });
+  Do([&](ControllerTurn& turn) {
+    if (status.ok()) core_->OnStoreWell(turn);
+    core_->OnPersisted(token, status, turn);
+  });
 }
 
 void FakeCluster::Answer(const NodeCall& call, const absl::Status& status) {

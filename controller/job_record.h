@@ -26,7 +26,7 @@ struct StepTimes {
   double profile_seconds = 0;   // on the wafer profile; 0: unknown
 };
 
-// One committed step. Durable before any node is told.
+// One committed step. Written before any node is told, durable before any user is.
 struct CommitRecord {
   std::string job_id;
   uint64_t step = 0;

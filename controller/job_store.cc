@@ -107,8 +107,20 @@ absl::Status JobStore::CreateTables() {
 
 absl::Status JobStore::Write(const std::vector<StoreRecord>& records) {
   absl::MutexLock lock(&mutex_);
-  absl::Status status = Execute(database_, "BEGIN IMMEDIATE");
-  if (!status.ok()) return At(path_, status);
+  return At(path_, Transact(records));
+}
+
+absl::Status JobStore::WriteAhead(const std::vector<StoreRecord>& records) {
+  absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(At(path_, Execute(database_, "PRAGMA synchronous = NORMAL")));
+  const absl::Status status = Transact(records);
+  RETURN_IF_ERROR(At(path_, Execute(database_, "PRAGMA synchronous = FULL")));
+  return At(path_, status);
+}
+
+absl::Status JobStore::Transact(const std::vector<StoreRecord>& records) {
+  RETURN_IF_ERROR(Execute(database_, "BEGIN IMMEDIATE"));
+  absl::Status status;
   for (const StoreRecord& record : records) {
     status = std::visit([this](const auto& r) ABSL_NO_THREAD_SAFETY_ANALYSIS { return Insert(r); },
                         record);
@@ -119,7 +131,19 @@ absl::Status JobStore::Write(const std::vector<StoreRecord>& records) {
   if (!status.ok() && sqlite3_get_autocommit(database_) == 0) {
     Execute(database_, "ROLLBACK").IgnoreError();
   }
-  return At(path_, status);
+  return status;
+}
+
+// What SQLite does itself at the end of every transaction of Write.
+absl::Status JobStore::Sync() {
+  absl::MutexLock lock(&mutex_);
+  sqlite3_file* log = nullptr;
+  const int found = sqlite3_file_control(database_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  if (found != SQLITE_OK) return At(path_, absl::UnavailableError(sqlite3_errstr(found)));
+  if (log == nullptr || log->pMethods == nullptr) return absl::OkStatus();  // in memory
+  const int synced = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+  if (synced == SQLITE_OK) return absl::OkStatus();
+  return At(path_, absl::UnavailableError(sqlite3_errstr(synced)));
 }
 
 absl::Status JobStore::Insert(const JobRecord& record) {

@@ -1,8 +1,9 @@
 // The controller's memory across restarts: one SQLite file in its state directory.
 //
 // Write-ahead log with full synchronisation: when Write returns OK, its records survive a crash of
-// the process and of the machine. The tables are jobs, commits, events and cordons, and
-// `user_version` names their layout.
+// the process and of the machine; those of WriteAhead the latter only once Sync has returned OK, or
+// another Write. The tables are jobs, commits, events and cordons, and `user_version` names their
+// layout.
 //
 // Thread-safe: one connection behind a mutex. Every call may block on the disk, so none is made
 // from the controller's executor.
@@ -35,6 +36,11 @@ class JobStore {
 
   // All records or none, in order. UNAVAILABLE: the disk's reason; a later call may succeed.
   absl::Status Write(const std::vector<StoreRecord>& records);
+  absl::Status WriteAhead(const std::vector<StoreRecord>& records);
+
+  // UNAVAILABLE: the disk's reason. Nobody knows then what of the records written ahead is on the
+  // disk: they are to be written again.
+  absl::Status Sync();
 
   // All jobs, oldest first. Of a job that is not final, step and loss are those of its last commit.
   absl::StatusOr<std::vector<JobRecord>> LoadJobs();
@@ -55,6 +61,8 @@ class JobStore {
   JobStore(sqlite3* database, std::string path) : database_(database), path_(std::move(path)) {}
 
   absl::Status CreateTables() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Transact(const std::vector<StoreRecord>& records)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Insert(const JobRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Insert(const CommitRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Insert(const RewindRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

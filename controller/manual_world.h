@@ -102,6 +102,8 @@ struct ManualWorld {
                 [this](const std::vector<StoreRecord>& records) {
                   return disk.ok() ? store->Write(records) : disk;
                 },
+            .write_ahead = [this](const auto& records) { return store->WriteAhead(records); },
+            .sync = [] { return absl::OkStatus(); },
             .files = files,
             .unix_s = [] { return 1.7e9; },
             .random_bits = [] { return uint64_t{1}; },

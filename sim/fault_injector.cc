@@ -161,9 +161,11 @@ void FaultInjector::BreakChannel(FaultKind kind) {
 void FaultInjector::KillController() {
   SimControllerHost& controller = cluster_.controller();
   if (!controller.answers()) return;  // a frozen one's end is its supervisor's
+  const int64_t for_ns = AWhile();
+  if (dice_.Coin()) return controller.EndMachineAtCommit(for_ns);
   world_.NoteFault("kill controller", "controller");
   controller.Kill();
-  world_.queue.After(AWhile(), [&controller] { controller.Boot(); });
+  world_.queue.After(for_ns, [&controller] { controller.Boot(); });
 }
 
 void FaultInjector::FreezeController() {

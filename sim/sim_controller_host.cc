@@ -1,5 +1,6 @@
 #include "sim/sim_controller_host.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "sim/sim_node_calls.h"
@@ -36,6 +37,8 @@ void SimControllerHost::Boot() {
                       .nodes = life_->nodes,
                       .store = *store_,
                       .write = [this](const auto& records) { return Write(records); },
+                      .write_ahead = [this](const auto& records) { return WriteAhead(records); },
+                      .sync = [this] { return Sync(); },
                       .files = files_,
                       .unix_s = [this] { return 1.7e9 + world_.now_s(); },
                       .random_bits = [this] { return world_.identities.Bits64(); },
@@ -51,24 +54,68 @@ void SimControllerHost::Boot() {
 
 void SimControllerHost::Kill() {
   process_.End(false);
+  written_.clear();  // the kernel has it
   life_ = nullptr;
+}
+
+void SimControllerHost::EndMachineAtCommit(int64_t for_ns) { ends_for_ns_ = for_ns; }
+
+void SimControllerHost::EndMachine(int64_t for_ns) {
+  if (!world_.faults_on || !answers()) return;
+  world_.NoteFault("end the controller's machine", "controller");
+  LoseWhatIsNotDurable();
+  Kill();
+  world_.queue.After(for_ns, [this] { Boot(); });
+}
+
+void SimControllerHost::LoseWhatIsNotDurable() {
+  for (const CommitRecord& lost : written_) {
+    world_.NoteFault("lost commit", "controller", lost.job_id, " step ", lost.step);
+    WS_CHECK(store_->Write({RewindRecord{lost.job_id, lost.step}}).ok());
+    const JobStatus* const said = board().Find(lost.job_id);
+    const bool waits = said != nullptr && absl::StartsWith(said->reason(), "waits to be recorded");
+    if (said == nullptr || said->step() <= lost.step || waits) continue;
+    world_.Violate(absl::StrCat("users were told of step ", lost.step, ", which is lost"));
+  }
 }
 
 // -- the store ---------------------------------------------------------------------------------
 
 // A disk fails once, or for a while, as the seed has it.
-absl::Status SimControllerHost::Write(const std::vector<StoreRecord>& records) {
+bool SimControllerHost::Refuses() {
   if (world_.Strikes(world_.weather.write_fails)) {
     const bool once = world_.messages.Coin();
     store_bad_until_ns_ =
         world_.now_ns() + (once ? 1 : world_.delays.UpTo(4 * world_.pace.lease_ns));
   }
-  if (world_.now_ns() < store_bad_until_ns_) {
-    world_.NoteFault("failed write", "controller");
-    return absl::UnavailableError("job store: disk I/O error");
-  }
+  if (world_.now_ns() >= store_bad_until_ns_) return false;
+  world_.NoteFault("failed write", "controller");
+  return true;
+}
+
+absl::Status SimControllerHost::Write(const std::vector<StoreRecord>& records) {
+  if (Refuses()) return absl::UnavailableError("job store: disk I/O error");
   RETURN_IF_ERROR(store_->Write(records));
   CheckCommits(records);
+  return absl::OkStatus();
+}
+
+absl::Status SimControllerHost::WriteAhead(const std::vector<StoreRecord>& records) {
+  RETURN_IF_ERROR(Write(records));
+  for (const StoreRecord& record : records) {
+    if (const auto* commit = std::get_if<CommitRecord>(&record)) written_.push_back(*commit);
+  }
+  if (ends_for_ns_.has_value()) {
+    world_.queue.After(
+        world_.delays.UpTo(4 * world_.pace.disk_ns),
+        [this, for_ns = *std::exchange(ends_for_ns_, std::nullopt)] { EndMachine(for_ns); });
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SimControllerHost::Sync() {
+  if (Refuses()) return absl::UnavailableError("job store: disk I/O error");
+  written_.clear();
   return absl::OkStatus();
 }
 

@@ -23,7 +23,7 @@
 namespace waferstream {
 
 // The store outlives every life of the process: it has what was written, each transaction all or
-// not at all.
+// not at all, but for the last steps, if the machine ends with the process before they are durable.
 class SimControllerHost final : public SimControllerService {
  public:
   // `files`: see ControllerWorld; outlives it, as the world does.
@@ -39,6 +39,8 @@ class SimControllerHost final : public SimControllerService {
   // A new life, from what is in the store.
   void Boot();
   void Kill();
+  // The machine ends while the next commit is on its way to the disk, and is back after `for_ns`.
+  void EndMachineAtCommit(int64_t for_ns);
 
   // What users ask for; only when it answers. A job is submitted once, however often it is asked
   // for with the same id. `done` may never come, if the process ends.
@@ -67,6 +69,12 @@ class SimControllerHost final : public SimControllerService {
   struct Life;
 
   absl::Status Write(const std::vector<StoreRecord>& records);
+  absl::Status WriteAhead(const std::vector<StoreRecord>& records);
+  absl::Status Sync();
+  void EndMachine(int64_t for_ns);
+  void LoseWhatIsNotDurable();
+  // Whether the disk refuses now.
+  bool Refuses();
   void CheckCommits(const std::vector<StoreRecord>& records);
   void ForgetAmended(const JobStatus& job);
 
@@ -76,6 +84,8 @@ class SimControllerHost final : public SimControllerService {
   std::vector<SimNode*> nodes_;
   std::unique_ptr<JobStore> store_;
   int64_t store_bad_until_ns_ = 0;
+  std::vector<CommitRecord> written_;                             // since the last Sync
+  std::optional<int64_t> ends_for_ns_;                            // at the next commit
   std::map<std::pair<std::string, uint64_t>, double> committed_;  // loss by (job, step)
   std::map<std::string, int> amendments_;                         // seen, by job
   std::unique_ptr<Life> life_;                                    // null: dead
