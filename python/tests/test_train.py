@@ -21,6 +21,7 @@ from oracle import assert_same_weights, train_by_torch  # noqa: E402
 
 import waferstream  # noqa: E402
 from waferstream import Checkpoint, Client, train  # noqa: E402
+from waferstream.local_run import run_local  # noqa: E402
 
 STEPS, BATCH, LR = 20, 4, 1e-3
 KEY_BIASES = ("c_attn.bias", "first.bias", "k_proj.bias", "query_key_value.bias")
@@ -204,3 +205,12 @@ def test_a_job_that_does_not_fit_is_a_failure(tokens: Any) -> None:
     with pytest.raises(waferstream.FailedError, match="cannot hold one micro-batch"):
         job = {"cluster": {"wafer": {"sram": "1KiB"}}}
         train(plain.Gpt(), tokens, steps=1, lr=LR, job=job, progress=False)
+
+
+def test_the_result_of_a_long_job_is_read_whole(tmp_path: Path) -> None:
+    script = tmp_path / "waferctl"
+    losses = "head -c 1000000 /dev/zero | tr '\\0' ' '"
+    script.write_text(f"#!/bin/sh\necho '{{\"losses\": ['\n{losses}\necho ']}}'\necho done >&2\n")
+    script.chmod(0o755)
+    answer = run_local(tmp_path / "job.yaml", tmp_path / "run", progress=False, waferctl=str(script))
+    assert answer == {"losses": []}

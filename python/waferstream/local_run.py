@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Optional
 
@@ -22,24 +23,27 @@ def run_local(
     is raised again."""
     command = [find_waferctl(waferctl), "run", "--file", str(job_file), "--run-dir", str(run_dir)]
     command += ["--output", "json"] + ([] if progress else ["--quiet"])
-    # In a session of its own Ctrl-C reaches it once, by us.
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        said = _forward(process, progress)
-        answer = process.stdout.read() if process.stdout else ""
-        code = process.wait()
-    except BaseException:
-        process.send_signal(signal.SIGINT)
-        process.communicate()
-        raise
+    # A file, because the result of a long job is more than a pipe holds while nobody reads it.
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as result:
+        # In a session of its own Ctrl-C reaches it once, by us.
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=result,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        try:
+            said = _forward(process, progress)
+            code = process.wait()
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            raise
+        result.seek(0)
+        answer = result.read()
     if code != 0:
         raise error_of(code, said)
     try:
@@ -49,7 +53,7 @@ def run_local(
 
 
 def _forward(process: subprocess.Popen[str], progress: bool) -> str:
-    """The last line of its standard error, once that ends; the result is small and waits in its pipe."""
+    """The last line of its standard error, once that ends."""
     last = ""
     assert process.stderr is not None
     for line in process.stderr:
