@@ -98,12 +98,20 @@ def medians(rounds):
     return {column: middle(column, first) for column, first in rounds[0].items()}
 
 
-def machine():
-    cpu = platform.processor() or platform.machine()
+def cpuinfo(key):
+    """What the first CPU has by this name; None: nothing."""
     with open("/proc/cpuinfo", encoding="utf-8") as lines:
         for line in lines:
-            if line.startswith("model name"):
-                cpu = line.split(":", 1)[1].strip()
-                break
+            if line.startswith(key):
+                return line.split(":", 1)[1].strip()
+    return None
+
+
+def has_flag(*names):
+    return any(name in (cpuinfo("flags") or "").split() for name in names)
+
+
+def machine():
+    cpu = cpuinfo("model name") or platform.machine()
     return {"cpu": cpu, "cores": os.cpu_count(),
             "kernel_isa": json.loads(run([WAFERCTL, "version", "-o", "json"]))["kernel_isa"]}
