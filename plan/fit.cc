@@ -171,6 +171,17 @@ absl::Status Refusal(Plan& plan) {
   return absl::ResourceExhaustedError(message);
 }
 
+// The last thing that SRAM is for: logits cost the fewest products a byte. Who asks for
+// recomputation asks for less memory.
+void KeepLogits(Plan& plan) {
+  const Recompute asked = plan.job.training().recompute();
+  if (!Trains(plan.job) || (asked != RECOMPUTE_AUTO && asked != RECOMPUTE_NONE)) return;
+  plan.policy.keeps_logits = true;
+  SramLayout layout = LayOutSram(plan);
+  plan.policy.keeps_logits = layout.bytes <= SramBytes(plan);
+  if (plan.policy.keeps_logits) plan.sram = std::move(layout);
+}
+
 }  // namespace
 
 void SetPolicy(Plan& plan, const KeepPolicy& policy) {
@@ -196,6 +207,7 @@ absl::Status FitIntoSram(Plan& plan) {
   if (!least.has_value()) return Refusal(plan);
   if (plan.policy != least->first) SetPolicy(plan, least->first);
   WS_CHECK(LayOut(plan, least->second));
+  KeepLogits(plan);
   return absl::OkStatus();
 }
 

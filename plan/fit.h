@@ -16,6 +16,8 @@ void SetPolicy(Plan& plan, const KeepPolicy& policy);
 // RECOMPUTE_AUTO takes the least recomputation with which a step is one wave; if there is none, the
 // least with which one micro-batch fits at all.
 // RESOURCE_EXHAUSTED: not even one micro-batch fits; names what fills the SRAM and what would fit.
+//
+// Logits are kept where the SRAM has room for them beside all that.
 absl::Status FitIntoSram(Plan& plan);
 
 }  // namespace waferstream

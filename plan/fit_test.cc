@@ -141,15 +141,15 @@ TEST(Fit, AutoEndsWithTheProgramOfItsChoice) {
   // One wave fits only with selective recomputation; `none` fits as well, in more waves.
   JobSpec selective = job;
   selective.mutable_training()->set_recompute(RECOMPUTE_SELECTIVE);
-  const Plan plan = MustFit(WithSram(job, MustFit(selective).sram.bytes));
+  const Plan plan = MustFit(WithSram(job, SramNeeded(MustFit(selective))));
   EXPECT_EQ(plan.policy.recompute, RECOMPUTE_SELECTIVE);
   EXPECT_EQ(plan.waves, 1);
   // With none does a step get through in one wave, but `none` does it with the fewest additions.
   JobSpec full = job;
   full.mutable_training()->set_recompute(RECOMPUTE_FULL);
-  const Plan twice = MustFit(WithSram(full, MustFit(full).sram.bytes - 1));
+  const Plan twice = MustFit(WithSram(full, SramNeeded(MustFit(full)) - 1));
   EXPECT_FALSE(twice.policy.holds_weights);
-  const Plan least = MustFit(WithSram(job, twice.sram.bytes - 1));
+  const Plan least = MustFit(WithSram(job, SramNeeded(twice) - 1));
   EXPECT_EQ(least.policy.recompute, RECOMPUTE_NONE);
   EXPECT_GT(least.waves, 1);
   const Program program = BuildProgram(least.graph, least.parameters, least.wire, {RECOMPUTE_NONE});
@@ -226,7 +226,7 @@ TEST_F(Remedies, NoVerificationWhereThereIsOne) {
   // One resident micro-batch on each of two wafers, and no room for the one to verify.
   job_.mutable_training()->set_global_batch(2);
   verifies.mutable_training()->set_global_batch(2);
-  const uint64_t bytes = MustFit(job_, 2).sram.bytes;
+  const uint64_t bytes = SramNeeded(MustFit(job_, 2));
   const std::string message = Refusal(WithSram(verifies, bytes), 2);
   EXPECT_THAT(message, HasSubstr("cannot hold one micro-batch and one to verify"));
   EXPECT_THAT(message, HasSubstr("or training.verify 0"));

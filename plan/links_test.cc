@@ -84,7 +84,7 @@ TEST(LinksTest, EveryWaveIsStreamed) {
   JobSpec job = TestJob();
   const ClusterShape shape = {.wafers = 1, .memoryx = 1, .swarmx = 1};
   job.mutable_training()->set_recompute(RECOMPUTE_NONE);
-  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(MustCompile(job, shape).sram.bytes - 1);
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(SramNeeded(MustCompile(job, shape)) - 1);
   const Plan plan = MustCompile(job, shape);
   ASSERT_GT(plan.waves, 1);
   const std::vector<LinkTraffic> links = LinksOf(plan);

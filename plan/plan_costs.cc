@@ -144,8 +144,7 @@ double ForwardFlops(const Plan& plan) {
 
 // What backward computes again.
 double RecomputeFlops(const Plan& plan) {
-  // The head makes its logits again, whatever is kept.
-  double flops = NodeFlops(plan, plan.graph.Head());
+  double flops = plan.policy.keeps_logits ? 0 : NodeFlops(plan, plan.graph.Head());
   int last = -1;
   for (const Op& op : plan.program.backward) {
     const Operation& operation = plan.program.Of(op);

@@ -223,6 +223,7 @@ uint64_t Plan::Hash() const {
   for (size_t slot_bytes : gradient_slot_bytes) bytes.Add(slot_bytes);
   bytes.Add(policy.recompute);
   bytes.Add(policy.holds_weights);
+  bytes.Add(policy.keeps_logits);
   AddProgram(program, bytes);
   bytes.AddList(places.offsets);
   bytes.Add(places.bytes);

@@ -134,7 +134,8 @@ void AddStep(const Plan& plan, const PlanCosts& costs, Text& out) {
     out.Row("micro-batches", plan.leaves, " of ", plan.job.training().micro_batch(), " sequences");
     out.Row("waves", plan.waves, ", at most ", plan.resident_max, " of them resident on a wafer");
     out.Row("recompute", RecomputeName(plan.policy.recompute),
-            plan.policy.holds_weights ? "" : ", for which a layer's weights are streamed twice");
+            plan.policy.holds_weights ? "" : ", for which a layer's weights are streamed twice",
+            plan.policy.keeps_logits || !Trains(plan.job) ? "" : "; logits are made twice");
   }
   if (plan.verify_slots > 0) {
     out.Row("verified", absl::StrFormat("%.4g", VerifiedShare(plan)), " of the micro-batches, ",
@@ -227,6 +228,7 @@ ordered_json PlanAsJson(const Plan& plan, double link_mbit) {
                        {"validation_waves", plan.validation_waves},
                        {"recompute", RecomputeName(plan.policy.recompute)},
                        {"holds_layer_weights", plan.policy.holds_weights},
+                       {"keeps_logits", plan.policy.keeps_logits},
                        {"step_flops", costs.step_flops},
                        {"recompute_flops", costs.recompute_flops},
                        {"verified_share", VerifiedShare(plan)},

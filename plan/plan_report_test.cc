@@ -58,7 +58,7 @@ TEST(PlanCosts, WavesMultiplyTheWeightsAndTheBlocks) {
   const Plan one = MustCompile(job);
   ASSERT_EQ(one.waves, 1);
   EXPECT_EQ(CostsOf(one).traffic.gradients_to_memoryx, CostsOf(one).traffic.gradient_stream);
-  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(one.sram.bytes - 1);
+  job.mutable_cluster()->mutable_wafer()->set_sram_bytes(SramNeeded(one) - 1);
   job.mutable_training()->set_recompute(RECOMPUTE_NONE);
   const Plan more = MustCompile(job);
   ASSERT_GT(more.waves, 1);

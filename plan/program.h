@@ -32,6 +32,7 @@ namespace waferstream {
 struct KeepPolicy {
   Recompute recompute = RECOMPUTE_NONE;  // resolved: none, what is cheap, all within a layer
   bool holds_weights = true;             // of a layer; false: they are streamed again
+  bool keeps_logits = false;             // the head's; false: backward makes them again
   friend bool operator==(const KeepPolicy&, const KeepPolicy&) = default;
 };
 

@@ -89,7 +89,9 @@ TEST_P(EveryProgram, ForwardStreamsEveryTileAsOftenAsTheModelUsesIt) {
 
 TEST_P(EveryProgram, BackwardStreamsWhatDeltasAndRecomputationNeed) {
   const Built model = Build(GetParam());
-  const auto [recompute, holds] = std::get<3>(GetParam());
+  const KeepPolicy& policy = std::get<3>(GetParam());
+  const Recompute recompute = policy.recompute;
+  const bool holds = policy.holds_weights;
   std::map<std::string, int> times;
   for (int tile : model.program.backward_stream) {
     const Parameter& p = model.parameters[model.tiles[tile].parameter];

@@ -74,7 +74,11 @@ class LayoutBuilder {
     }
     if (Evaluates(plan_.job)) return;  // forward's logits are in the workspace
     const size_t block = std::min<size_t>(kHeadRows, tokens_) * HeadTileRows();
-    Add(SramBuffer::kLogits, block * sizeof(float), 1);
+    if (plan_.policy.keeps_logits) {
+      Add(SramBuffer::kLogits, tokens_ * Head().rows * sizeof(float), resident_);
+    } else {
+      Add(SramBuffer::kLogits, block * sizeof(float), 1);
+    }
     if (c_ == 2) Add(SramBuffer::kProbabilities, block * c_, 1);
   }
 
@@ -212,5 +216,10 @@ std::vector<Credit> WaferTileWindows(const Plan& plan) {
 }
 
 SramLayout LayOutSram(const Plan& plan) { return LayoutBuilder(plan).Build(); }
+
+size_t SramNeeded(Plan plan) {
+  plan.policy.keeps_logits = false;
+  return LayOutSram(plan).bytes;
+}
 
 }  // namespace waferstream

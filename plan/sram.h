@@ -3,8 +3,8 @@
 // Each of the resident_max + verify_slots micro-batches has its token ids, its targets, and one
 // part of the activations, in which every value of the program has its place while it lives
 // (value_places.h). Beside them: the receive slots of every plane, the gradient staging slots, the
-// workspace of every kernel thread, one block of logits and, in bf16, one tile in packed form for
-// each way it is used.
+// workspace of every kernel thread, one tile in packed form for each way it is used, and the
+// logits: of every micro-batch where the policy keeps them, else one block.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +23,10 @@ enum class SramBuffer : uint8_t {
   kTokenIds,     // int32 [N]
   kTargets,      // int32 [N]
   kActivations,  // what lives of Program::values
-  kLogits,  // f32 [min(N, kHeadRows), rows of the largest vocabulary tile]; generation: one row
-  kProbabilities,  // bf16, the same shape; bf16 training only
+  // f32 [min(N, kHeadRows), rows of the largest vocabulary tile]; generation: one row. Kept: of
+  // every resident micro-batch, tile after tile [N, rows of the tile].
+  kLogits,
+  kProbabilities,  // bf16 [min(N, kHeadRows), rows of the largest vocabulary tile]; training only
   kWorkspace,      // a part for every kernel thread
   kPackedTile,     // the tile as forward's right operand, and as backward's
   kReceiveSmall,   // receive slots of a plane
@@ -61,5 +63,8 @@ std::vector<Credit> WaferTileWindows(const Plan& plan);
 // resident_max, verify_slots, waves, program and places must be set. Its trees and channels are not
 // used.
 SramLayout LayOutSram(const Plan& plan);
+
+// The least SRAM with which `plan` is what it is, but that no logits are kept.
+size_t SramNeeded(Plan plan);
 
 }  // namespace waferstream

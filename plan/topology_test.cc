@@ -122,7 +122,7 @@ TEST(Topology, TheBlocksOfAllWavesAreTheWholeBatch) {
     // Room for one resident micro-batch, so that there are several waves.
     job.mutable_training()->set_recompute(RECOMPUTE_NONE);
     job.mutable_training()->set_global_batch(1);
-    const size_t one = Compile(job, {})->sram.bytes;
+    const size_t one = SramNeeded(*Compile(job, {}));
     job.mutable_training()->set_global_batch(batch);
     job.mutable_cluster()->mutable_wafer()->set_sram_bytes(one + one / 2);
     const Plan plan = *Compile(job, {.wafers = 3, .memoryx = 1, .swarmx = 1});

@@ -35,7 +35,7 @@ Plan MustCompile(int leaves, int wafers, double verify, uint64_t seed = 1) {
 Plan InManyWaves(int leaves, int wafers, double verify) {
   JobSpec job = Job(leaves, verify);
   job.mutable_cluster()->mutable_wafer()->set_sram_bytes(
-      MustCompile(wafers, wafers, verify).sram.bytes);
+      SramNeeded(MustCompile(wafers, wafers, verify)));
   return MustCompile(job, wafers);
 }
 
@@ -167,7 +167,6 @@ TEST(Verify, TheSramHasRoomForOneMoreMicroBatch) {
   for (const SramRegion& region : with.sram.regions) {
     const size_t before = without.sram.Find(region.buffer, region.plane)->count;
     switch (region.buffer) {
-      case SramBuffer::kLogits:
       case SramBuffer::kWorkspace:
       case SramBuffer::kPackedTile:
       case SramBuffer::kReceiveSmall:

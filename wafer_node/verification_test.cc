@@ -41,7 +41,7 @@ JobSpec Job(int leaves, double verify) {
 JobSpec InManyWaves(JobSpec job, int wafers) {
   JobSpec one_each = job;
   one_each.mutable_training()->set_global_batch(wafers * job.training().micro_batch());
-  const size_t sram_bytes = MustCompile(one_each, wafers).sram.bytes;
+  const size_t sram_bytes = SramNeeded(MustCompile(one_each, wafers));
   job.mutable_cluster()->mutable_wafer()->set_sram_bytes(sram_bytes);
   return job;
 }

@@ -198,7 +198,7 @@ TEST_P(SameBits, ForEveryNumberOfWafersAndWaves) {
   job.mutable_training()->set_recompute(RECOMPUTE_SELECTIVE);
   Plan tight = MustCompile(job);
   while (true) {
-    job.mutable_cluster()->mutable_wafer()->set_sram_bytes(tight.sram.bytes - 1);
+    job.mutable_cluster()->mutable_wafer()->set_sram_bytes(SramNeeded(tight) - 1);
     auto tighter = Compile(job, {});
     if (!tighter.ok()) break;
     tight = *std::move(tighter);

@@ -40,6 +40,12 @@ void MakeLogits(const OpContext& c, const MatrixIn& weights, int resident, RowSp
        {logits, stride}, workspace);
 }
 
+// The tile's logits of a token and the ids behind `column`, where they are kept.
+float* KeptLogits(const OpContext& c, int resident, int64_t row, int64_t column) {
+  float* const all = c.at.As<float>(SramBuffer::kLogits, resident);
+  return all + c.wave.tokens() * c.tile().first_row + row * c.tile().rows + column;
+}
+
 const int32_t* Targets(const OpContext& c, int resident, int64_t row) {
   return c.at.As<int32_t>(SramBuffer::kTargets, resident) + row;
 }
@@ -50,13 +56,15 @@ void UpdateRows(const OpContext& c, const MatrixIn& weights, int resident, RowSp
   const Tile& tile = c.tile();
   const RowLosses state = RowLossesAt(c, Written(c), resident, rows.first);
   if (!c.op().accumulate) StartLoss(rows.count, state);
-  const int64_t stride = std::min(kHeadColumns, tile.rows);
-  const std::span<std::byte> workspace = c.Workspace(thread);
+  const bool keeps = c.plan.policy.keeps_logits;
+  const int64_t stride = keeps ? tile.rows : std::min(kHeadColumns, tile.rows);
+  std::span<std::byte> workspace = c.Workspace(thread);
   float* logits = reinterpret_cast<float*>(workspace.data());
+  if (!keeps) workspace = workspace.subspan(kUnitRows * stride * sizeof(float));
   for (int64_t i = 0; i < SpanCount(tile.rows, kHeadColumns); ++i) {
     const RowSpan columns = SpanAt(tile.rows, kHeadColumns, i);
-    MakeLogits(c, weights, resident, rows, columns, logits, stride,
-               workspace.subspan(kUnitRows * stride * sizeof(float)));
+    if (keeps) logits = KeptLogits(c, resident, rows.first, columns.first);
+    MakeLogits(c, weights, resident, rows, columns, logits, stride, workspace);
     UpdateLoss({.rows = rows.count,
                 .ids = columns.count,
                 .first_id = tile.first_row + columns.first,
@@ -102,19 +110,26 @@ class HeadBlock {
   }
 
  private:
-  // The block's gradient of the logits, [rows, ids]. In fp32 it takes the place of the logits.
+  // The block's logits, [rows, ids].
+  float* Logits(int64_t row, int64_t column) const {
+    if (c_.plan.policy.keeps_logits) return KeptLogits(c_, resident_, rows_.first + row, column);
+    return c_.at.As<float>(SramBuffer::kLogits, 0) + row * ids_ + column;
+  }
+
+  // Their gradient. In fp32 it takes their place.
   std::byte* DeltaLogits(int64_t row, int64_t column) const {
-    const bool f32 = c_.dtype() == Dtype::kF32;
-    std::byte* base = c_.at.Part(f32 ? SramBuffer::kLogits : SramBuffer::kProbabilities, 0).data();
+    if (c_.dtype() == Dtype::kF32) return reinterpret_cast<std::byte*>(Logits(row, column));
+    std::byte* const base = c_.at.Part(SramBuffer::kProbabilities, 0).data();
     return ElementAt(base, c_.dtype(), row * ids_ + column);
   }
 
   void MakeProbabilities(RowSpan rows, RowSpan columns, int thread) const {
     const RowSpan of_batch{rows_.first + rows.first, rows.count};
-    float* logits = reinterpret_cast<float*>(c_.at.Part(SramBuffer::kLogits, 0).data()) +
-                    rows.first * ids_ + columns.first;
-    MakeLogits(c_, weights_.forward, resident_, of_batch, columns, logits, ids_,
-               c_.Workspace(thread));
+    float* logits = Logits(rows.first, columns.first);
+    if (!c_.plan.policy.keeps_logits) {
+      MakeLogits(c_, weights_.forward, resident_, of_batch, columns, logits, ids_,
+                 c_.Workspace(thread));
+    }
     LossBackward({.rows = rows.count,
                   .ids = columns.count,
                   .first_id = c_.tile().first_row + columns.first,
@@ -220,7 +235,8 @@ void LogitsOp(const OpContext& c) {
 
 void LogitsBackwardOp(const OpContext& c) {
   const int64_t tokens = c.wave.tokens();
-  const HeadBlock::Weights weights = {RightOperand(c, TileUse::kForward),
+  const bool again = !c.plan.policy.keeps_logits;
+  const HeadBlock::Weights weights = {again ? RightOperand(c, TileUse::kForward) : MatrixIn(),
                                       RightOperand(c, TileUse::kBackward)};
   for (int r = 0; r < c.wave.resident(); ++r) {
     for (int64_t i = 0; i < SpanCount(tokens, kHeadRows); ++i) {
