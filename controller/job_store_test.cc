@@ -176,6 +176,21 @@ TEST_F(JobStoreTest, KeepsWhatRecoveryNeeds) {
   EXPECT_THAT(*store_->LoadLosses("j-1", 9), ElementsAre(2, 3));
 }
 
+// The files as another process finds them when this one ends now.
+TEST_F(JobStoreTest, WhatIsWrittenAheadIsThereForTheNextProcess) {
+  ASSERT_TRUE(store_->Write({Job(1, RUNNING)}).ok());
+  for (uint64_t step = 0; step < 2; ++step) {
+    ASSERT_TRUE(store_->WriteAhead({CommitRecord{"j-1", step, 2.5, 1, 1, 0.1}}).ok());
+    if (step == 0) ASSERT_TRUE(store_->Sync().ok());
+  }
+  const std::string next = dir_ + "/next.sqlite";
+  std::filesystem::copy(path(), next);
+  std::filesystem::copy(path() + "-wal", next + "-wal");
+  const auto found = JobStore::Open(next);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_THAT(*(*found)->LoadLosses("j-1", 9), ElementsAre(2.5, 2.5));
+}
+
 TEST_F(JobStoreTest, AWriteThatCannotBeMadeIsAnErrorAndLeavesTheStoreUsable) {
   // Somebody else holds the write lock.
   sqlite3* other = nullptr;

@@ -68,6 +68,26 @@ std::vector<Choice> Choices(const JobSpec& job, int wafers, int most) {
   return choices;
 }
 
+TEST(Fit, KeepsLogitsWhereThereIsRoomForThemBesideAllElse) {
+  const JobSpec job = TestJob();
+  const Plan kept = MustFit(job);
+  ASSERT_TRUE(kept.policy.keeps_logits);
+  EXPECT_EQ(kept.sram.Find(SramBuffer::kLogits)->bytes,
+            kept.resident_max * kept.tokens() * job.model().vocab() * sizeof(float));
+  EXPECT_TRUE(MustFit(WithSram(job, kept.sram.bytes)).policy.keeps_logits);
+  // A byte less, and nothing else is another.
+  const Plan made_again = MustFit(WithSram(job, kept.sram.bytes - 1));
+  EXPECT_FALSE(made_again.policy.keeps_logits);
+  EXPECT_EQ(made_again.sram.bytes, SramNeeded(kept));
+  EXPECT_EQ(made_again.waves, kept.waves);
+  EXPECT_EQ(made_again.policy.recompute, kept.policy.recompute);
+  for (const Recompute asked : {RECOMPUTE_SELECTIVE, RECOMPUTE_FULL}) {
+    JobSpec lean = job;
+    lean.mutable_training()->set_recompute(asked);
+    EXPECT_FALSE(MustFit(lean).policy.keeps_logits) << asked;
+  }
+}
+
 TEST(Fit, TakesTheMostThatFitsToTheByte) {
   for (const auto& [batch, wafers] : std::vector<std::pair<int, int>>{{8, 1}, {13, 1}, {13, 2}}) {
     JobSpec job = TestJob();
