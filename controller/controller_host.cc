@@ -114,8 +114,9 @@ void ControllerHost::Perform(ControllerTurn turn, Written written) {
     });
   }
   std::move(turn.published.begin(), turn.published.end(), std::back_inserter(unannounced_));
+  std::move(turn.submit_answers.begin(), turn.submit_answers.end(),
+            std::back_inserter(unanswered_));
   Announce();
-  for (const auto& answer : turn.submit_answers) AnswerSubmit(answer.request_id, answer.job_id);
   // A turn that changes nothing may confirm what is not on record yet.
   if (written && backlog_.empty()) {
     written(absl::OkStatus());
@@ -212,6 +213,9 @@ void ControllerHost::Announce() {
     if (IsFinal(status.state())) ReleaseClaim(status.job_id());
     board_.Publish(std::move(status));
   }
+  for (const auto& answer : std::exchange(unanswered_, {})) {
+    AnswerSubmit(answer.request_id, answer.job_id);  // with the job's status
+  }
 }
 
 // What somebody in the core waits for, which pauses its job then and says why. The rest is history
@@ -302,13 +306,14 @@ void ControllerHost::Submit(const Asker& asker, SubmitRequest request, StatusCal
     if (request_id.empty()) return done(absl::InvalidArgumentError("request_id is empty"));
     const auto known = core_->FindRequest(request_id, request.job());
     if (!known.ok()) return done(known.status());
+    const auto first = submits_.find(request_id);
+    if (first != submits_.end()) return JoinSubmit(first->second, request, std::move(done));
     if (known->has_value()) return done(StatusOf(**known));
-    const auto [pending, is_new] = submits_.try_emplace(request_id);
-    if (!is_new) return JoinSubmit(pending->second, request, std::move(done));
-    pending->second.identity = core_->NewIdentity(Base32(world_.random_bits()), user);
-    pending->second.job = request.job();
-    pending->second.waiting.push_back(std::move(done));
-    BeginAdmission(pending->second.identity, request);
+    PendingSubmit& pending = submits_[request_id];
+    pending.identity = core_->NewIdentity(Base32(world_.random_bits()), user);
+    pending.job = request.job();
+    pending.waiting.push_back(std::move(done));
+    BeginAdmission(pending.identity, request);
   });
 }
 

@@ -164,9 +164,11 @@ class ControllerHost final : public ControllerCalls {
   std::function<void()> all_written_;  // once stopping
   uint64_t timers_ = 0;                // only the last one counts
   uint64_t commits_ = 0;
-  std::deque<Transaction> backlog_;     // the first one is being written
-  std::vector<JobStatus> unannounced_;  // while the first one is told, but not durable
-  bool store_refuses_ = false;          // or did, and has taken nothing since
+  std::deque<Transaction> backlog_;  // the first one is being written
+  // While the first one is told, but not durable.
+  std::vector<JobStatus> unannounced_;
+  std::vector<ControllerTurn::SubmitAnswer> unanswered_;
+  bool store_refuses_ = false;  // or did, and has taken nothing since
   TaskLane disk_;
   TaskLane admission_;
 };
