@@ -212,5 +212,7 @@ def test_the_result_of_a_long_job_is_read_whole(tmp_path: Path) -> None:
     losses = "head -c 1000000 /dev/zero | tr '\\0' ' '"
     script.write_text(f"#!/bin/sh\necho '{{\"losses\": ['\n{losses}\necho ']}}'\necho done >&2\n")
     script.chmod(0o755)
-    answer = run_local(tmp_path / "job.yaml", tmp_path / "run", progress=False, waferctl=str(script))
+    answer = run_local(
+        tmp_path / "job.yaml", tmp_path / "run", progress=False, waferctl=str(script)
+    )
     assert answer == {"losses": []}
