@@ -161,9 +161,8 @@ void ControllerHost::BeginWrite() {
       [this](const absl::Status& stored) { EndWrite(stored); });
 }
 
-// Nodes are told of a step while it becomes durable, and users afterwards: if this process ends in
-// between it is on record, and if the machine does, the step is done again to the same end (ADR
-// 43).
+// Nodes are told of a step while it becomes durable, and users afterwards (ADR 43): if this process
+// ends in between it is on record, and if the machine does, the step is done again to the same end.
 void ControllerHost::EndWrite(const absl::Status& stored) {
   Transaction& first = backlog_.front();
   if (!stored.ok() && KeepTrying(first, stored)) return Retry();
