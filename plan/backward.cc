@@ -244,7 +244,7 @@ class BackwardWriter {
                  .node = n,
                  .reads = {input, values_[loss.writes[0]]},
                  .writes = {delta.value}});
-    AddPerTile(node, delta.adds, node.vectors);  // it makes the logits again
+    AddPerTile(node, delta.adds, node.vectors);  // it may make the logits again
   }
 
   // reads: input, gradient of the output; writes: gradient of the input, which products take if the

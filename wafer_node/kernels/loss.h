@@ -1,8 +1,8 @@
 // Cross-entropy over a vocabulary that arrives in tiles, so that no [tokens, vocabulary] matrix
-// exists. Single-threaded; rows are independent.
+// need exist. Single-threaded; rows are independent.
 //
 //   forward    StartLoss; for every tile, in order: logits by Gemm, then UpdateLoss; FinishLoss
-//   backward   for every tile: the same logits again, then LossBackward
+//   backward   for every tile: the same logits, kept or made again, then LossBackward
 #pragma once
 
 #include <cstdint>
